@@ -1,0 +1,74 @@
+//! Where sources hand over what they read: one bounded queue into the spool.
+//!
+//! A source sends a [`Chunk`] of [`Entry`]s. Each entry that comes from something that can be read again carries a [`Position`]; the
+//! spool keeps positions with the events, so that after a crash an entry that is read a second time is recognised and left out:
+//! a line is in the spool once, even if its checkpoint was never written.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use vonggac_wire::Event;
+
+/// Chunks that may wait for the spool. Small, because each may hold [`CHUNK_ENTRIES_MAX`] lines: this is the agent's memory bound.
+pub const CHUNKS_WAITING_MAX: usize = 16;
+
+/// Entries of one chunk.
+pub const CHUNK_ENTRIES_MAX: usize = 512;
+
+/// Bytes of raw lines in one chunk, so that long lines do not multiply the bound on entries.
+pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// Where a stream stands after an entry. Offsets of a stream only grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// One incarnation of one thing that is read: a file with its identity and generation, a journal with its sequence id.
+    pub stream: Arc<str>,
+    /// The place after the entry, e.g. the byte behind the line's end.
+    pub offset: u64,
+}
+
+/// One event on its way into the spool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// What was read.
+    pub event: Event,
+    /// Where its source stands after it; `None` for what cannot be read again (probes, sockets).
+    pub position: Option<Position>,
+}
+
+/// What the spool did with a chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Entries that are in the spool now.
+    pub written: usize,
+    /// Entries that were in it already.
+    pub known: usize,
+}
+
+/// Entries that are appended together, and in this order.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// At most [`CHUNK_ENTRIES_MAX`].
+    pub entries: Vec<Entry>,
+    /// Positions that are passed with this chunk although no entry carries them (empty lines, the end of a rotated file).
+    pub passed: Vec<Position>,
+    /// Told once the chunk is in the spool by its fsync policy; dropped if it could not be appended.
+    pub appended: Option<oneshot::Sender<Appended>>,
+}
+
+/// The sending end, one for each source.
+pub type Intake = mpsc::Sender<Chunk>;
+
+/// The queue into the spool.
+#[must_use]
+pub fn queue() -> (Intake, mpsc::Receiver<Chunk>) {
+    mpsc::channel(CHUNKS_WAITING_MAX)
+}
+
+/// Tells a source where to begin: a place up to which everything of the stream is in the spool.
+pub trait Checkpoints: Send + Sync {
+    /// The offset from which the stream has to be read again; `None` if it was never read.
+    fn resume(&self, stream: &str) -> Option<u64>;
+    /// All streams that begin with this prefix, with their offsets: for files that were rotated while the agent was away.
+    fn known(&self, prefix: &str) -> Vec<(String, u64)>;
+}

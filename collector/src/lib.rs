@@ -1,0 +1,3 @@
+//! The collector of Vọng Gác: Kafka -> detect -> ClickHouse -> incidents -> gRPC.
+
+pub mod record;

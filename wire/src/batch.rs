@@ -1,0 +1,356 @@
+//! What one Kafka record of an event topic holds: a run of consecutive events of one lane of one agent.
+//!
+//! The record's value is an [`Envelope`](crate::proto::Envelope) with the encoded batch as bytes, so that hash and signature speak of
+//! exactly what was sent. `previous_hash` chains the batches of a lane within one start of the agent: a removed or exchanged
+//! batch is seen. A batch that is sent again after a crash may be cut at other places; its sequence numbers are the same.
+
+use std::fmt;
+
+use prost::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{Event, EventError},
+    id::{AgencyId, AgentId, IdError, Lane, UnknownLane},
+    limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, NAME_CHARACTERS_MAX, RECORD_BYTES_MAX},
+    proto,
+    time::Time,
+    version,
+};
+
+/// BLAKE3 of an encoded batch.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BatchHash(pub [u8; 32]);
+
+impl BatchHash {
+    /// The hash of these bytes.
+    #[must_use]
+    pub fn of(batch: &[u8]) -> Self {
+        Self(*blake3::hash(batch).as_bytes())
+    }
+}
+
+impl fmt::Debug for BatchHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl fmt::Display for BatchHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// Why a record's value is no batch. [`BatchError::reason`] is the word that the dead-letter topic carries.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BatchError {
+    /// More bytes than any batch may have.
+    #[error("the record has {found} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// Bytes found.
+        found: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Not an envelope, or torn.
+    #[error("the envelope does not decode")]
+    Envelope(#[source] prost::DecodeError),
+    /// Not a batch, or torn.
+    #[error("the batch does not decode")]
+    Malformed(#[source] prost::DecodeError),
+    /// Written by a version that this one cannot read.
+    #[error("the batch has schema version {found}, this program reads up to {newest}; update the collector", newest = version::CURRENT)]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+    /// A lane that does not exist.
+    #[error("the batch names no lane")]
+    Lane(#[source] UnknownLane),
+    /// A lane other than the topic's.
+    #[error("a batch of lane {found} is on the topic of lane {wanted}", found = .found.name(), wanted = .wanted.name())]
+    WrongTopic {
+        /// In the batch.
+        found: Lane,
+        /// Of the topic.
+        wanted: Lane,
+    },
+    /// An agent's or agency's name is malformed.
+    #[error("the batch names no agent or agency")]
+    Id(#[source] IdError),
+    /// A host's name is empty, too long or has control characters.
+    #[error("the batch has no usable host name")]
+    Host,
+    /// No events, or more than allowed.
+    #[error("the batch has {found} events, 1 to {BATCH_EVENTS_MAX} are allowed")]
+    Count {
+        /// Events found.
+        found: usize,
+    },
+    /// Sequence numbers start at 1 and do not overflow.
+    #[error("the batch starts at sequence number {first}, which cannot be")]
+    Sequence {
+        /// The first number.
+        first: u64,
+    },
+    /// A hash of neither 0 nor 32 bytes.
+    #[error("the hash of the batch before has {found} bytes, wanted 0 or 32")]
+    PreviousHash {
+        /// Bytes found.
+        found: usize,
+    },
+    /// One of its events is malformed.
+    #[error("event {index} of the batch is malformed")]
+    Event {
+        /// Its place in the batch.
+        index: usize,
+        /// What is wrong with it.
+        #[source]
+        source: EventError,
+    },
+}
+
+impl BatchError {
+    /// A short word for the dead-letter topic, metrics and screens.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "too-large",
+            Self::Envelope(_) | Self::Malformed(_) => "undecodable",
+            Self::Version { .. } => "version",
+            Self::Lane(_) | Self::WrongTopic { .. } => "wrong-topic",
+            Self::Id(_) | Self::Host => "identity",
+            Self::Count { .. } | Self::Sequence { .. } => "sequence",
+            Self::PreviousHash { .. } => "chain",
+            Self::Event { .. } => "event",
+        }
+    }
+}
+
+/// A run of consecutive events of one lane of one agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Who sends it.
+    pub agent: AgentId,
+    /// For which agency.
+    pub agency: AgencyId,
+    /// The host's name.
+    pub host: String,
+    /// The start of the agent that sealed it.
+    pub boot: [u8; 16],
+    /// Which lane.
+    pub lane: Lane,
+    /// Number of `events[0]`; the rest follow without a hole.
+    pub first_seq: u64,
+    /// Hash of the batch before it on this lane; `None` for the first after a start.
+    pub previous: Option<BatchHash>,
+    /// The events: 1 to [`BATCH_EVENTS_MAX`].
+    pub events: Vec<Event>,
+    /// Made by a scenario player.
+    pub simulated: bool,
+    /// When it was sealed.
+    pub sealed: Time,
+}
+
+/// An encoded batch, ready to send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SealedBatch {
+    /// The Kafka record's value.
+    pub value: Vec<u8>,
+    /// What the next batch of the lane carries as `previous`.
+    pub hash: BatchHash,
+}
+
+impl Batch {
+    /// Number of the last event.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.first_seq + (self.events.len() as u64).saturating_sub(1)
+    }
+
+    /// `ce_id`: agent, lane and sequence range.
+    #[must_use]
+    pub fn record_id(&self) -> String {
+        format!("{}/{}/{}-{}", self.agent, self.lane.name(), self.first_seq, self.last_seq())
+    }
+
+    /// Encodes it and computes its hash.
+    #[must_use]
+    pub fn seal(self) -> SealedBatch {
+        let batch = proto::Batch {
+            schema_version: version::CURRENT,
+            agent: self.agent.into(),
+            agency: self.agency.into(),
+            host: self.host,
+            boot: self.boot.to_vec(),
+            lane: self.lane.into(),
+            first_seq: self.first_seq,
+            previous_hash: self.previous.map(|hash| hash.0.to_vec()).unwrap_or_default(),
+            events: self.events.into_iter().map(Event::into_proto).collect(),
+            simulated: self.simulated,
+            sealed_time_unix_nano: self.sealed.0,
+        }
+        .encode_to_vec();
+        let hash = BatchHash::of(&batch);
+        let envelope = proto::Envelope { batch, signature: Vec::new(), key_id: String::new() };
+        SealedBatch { value: envelope.encode_to_vec(), hash }
+    }
+
+    /// Reads the value of a record found on the topic of `lane`, and the batch's hash.
+    ///
+    /// # Errors
+    /// All the ways in which a record can fail to be a batch.
+    pub fn open(value: &[u8], lane: Lane) -> Result<(Self, BatchHash), BatchError> {
+        if value.len() > RECORD_BYTES_MAX {
+            return Err(BatchError::TooLarge { found: value.len(), limit: RECORD_BYTES_MAX });
+        }
+        let envelope = proto::Envelope::decode(value).map_err(BatchError::Envelope)?;
+        if envelope.batch.len() > BATCH_BYTES_MAX {
+            return Err(BatchError::TooLarge {
+                found: envelope.batch.len(),
+                limit: BATCH_BYTES_MAX,
+            });
+        }
+        let hash = BatchHash::of(&envelope.batch);
+        let batch =
+            proto::Batch::decode(envelope.batch.as_slice()).map_err(BatchError::Malformed)?;
+        Ok((Self::check(batch, lane)?, hash))
+    }
+
+    fn check(batch: proto::Batch, wanted: Lane) -> Result<Self, BatchError> {
+        if !version::is_readable(batch.schema_version) {
+            return Err(BatchError::Version { found: batch.schema_version });
+        }
+        let lane = Lane::try_from(batch.lane).map_err(BatchError::Lane)?;
+        if lane != wanted {
+            return Err(BatchError::WrongTopic { found: lane, wanted });
+        }
+        let count = batch.events.len();
+        if count == 0 || count > BATCH_EVENTS_MAX {
+            return Err(BatchError::Count { found: count });
+        }
+        if batch.first_seq == 0 || batch.first_seq.checked_add(count as u64).is_none() {
+            return Err(BatchError::Sequence { first: batch.first_seq });
+        }
+        let host = batch.host;
+        if host.is_empty()
+            || host.chars().count() > NAME_CHARACTERS_MAX
+            || host.chars().any(char::is_control)
+        {
+            return Err(BatchError::Host);
+        }
+        let previous = match <[u8; 32]>::try_from(batch.previous_hash.as_slice()) {
+            Ok(hash) => Some(BatchHash(hash)),
+            Err(_) if batch.previous_hash.is_empty() => None,
+            Err(_) => {
+                return Err(BatchError::PreviousHash { found: batch.previous_hash.len() });
+            }
+        };
+        let events = batch
+            .events
+            .into_iter()
+            .enumerate()
+            .map(|(index, event)| {
+                let wrong = |source| BatchError::Event { index, source };
+                let event = Event::try_from(event).map_err(wrong)?;
+                event.require_lane(lane).map_err(wrong)?;
+                Ok(event)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            agent: AgentId::new(&batch.agent).map_err(BatchError::Id)?,
+            agency: AgencyId::new(&batch.agency).map_err(BatchError::Id)?,
+            host,
+            boot: <[u8; 16]>::try_from(batch.boot.as_slice()).unwrap_or_default(),
+            lane,
+            first_seq: batch.first_seq,
+            previous,
+            events,
+            simulated: batch.simulated,
+            sealed: Time(batch.sealed_time_unix_nano),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{Activity, Body, Class, Heartbeat, Status};
+
+    fn sample(count: usize) -> Batch {
+        let time = Time::from_seconds(1_764_000_000);
+        let activity = Activity::of(Class::Authentication, 1, Status::Failure);
+        Batch {
+            agent: AgentId::new("web-2").unwrap(),
+            agency: AgencyId::new("H49").unwrap(),
+            host: "web-2".into(),
+            boot: [7; 16],
+            lane: Lane::Security,
+            first_seq: 41,
+            previous: Some(BatchHash([9; 32])),
+            events: (0..count)
+                .map(|n| {
+                    Event::new(time, time, Body::Activity(activity.clone()))
+                        .with_raw(format!("line {n}").as_bytes(), 0)
+                })
+                .collect(),
+            simulated: false,
+            sealed: time,
+        }
+    }
+
+    #[test]
+    fn a_sealed_batch_opens_as_it_was() {
+        let batch = sample(3);
+        let sealed = batch.clone().seal();
+        let (opened, hash) = Batch::open(&sealed.value, Lane::Security).unwrap();
+        assert_eq!(opened, batch);
+        assert_eq!(hash, sealed.hash);
+        assert_eq!(opened.last_seq(), 43);
+        assert_eq!(opened.record_id(), "web-2/security/41-43");
+    }
+
+    #[test]
+    fn a_batch_on_a_foreign_topic_is_refused() {
+        let error = Batch::open(&sample(1).seal().value, Lane::Usage).unwrap_err();
+        assert_eq!(error.reason(), "wrong-topic");
+    }
+
+    #[test]
+    fn an_event_of_another_lane_is_refused_with_its_place() {
+        let mut batch = sample(2);
+        let time = Time::from_seconds(1);
+        batch.events.push(Event::new(time, time, Body::Heartbeat(Heartbeat::default())));
+        let error = Batch::open(&batch.seal().value, Lane::Security).unwrap_err();
+        assert!(matches!(error, BatchError::Event { index: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn too_many_events_none_and_number_zero_are_refused() {
+        for batch in [sample(0), sample(1_001), Batch { first_seq: 0, ..sample(1) }] {
+            let error = Batch::open(&batch.seal().value, Lane::Security).unwrap_err();
+            assert_eq!(error.reason(), "sequence");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_opened_or_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let _refused_or_not = Batch::open(&bytes, Lane::Security);
+        }
+
+        #[test]
+        fn a_flipped_bit_never_passes_as_the_same_batch(place in 0_usize..400, bit in 0_u8..8) {
+            let sealed = sample(3).seal();
+            let mut value = sealed.value.clone();
+            let place = place % value.len();
+            value[place] ^= 1 << bit;
+            if let Ok((opened, hash)) = Batch::open(&value, Lane::Security) {
+                prop_assert!(hash != sealed.hash || opened == sample(3));
+            }
+        }
+    }
+}

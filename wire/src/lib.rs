@@ -1,0 +1,37 @@
+//! The contract of Vọng Gác: what may be on Kafka and on gRPC.
+//!
+//! The agent, the collector and the console meet here and nowhere else. This crate knows neither tokio nor rdkafka: it holds
+//! types that are valid by construction, their encoding, and the names and limits that both sides must agree on.
+//!
+//! * [`event`]: one thing that happened, and [`batch`]: what one Kafka record holds.
+//! * [`id`], [`topic`], [`limits`], [`version`]: names and numbers.
+//! * [`incident`]: states and severities as collector and console speak of them.
+//! * [`proto`]: the generated messages, for the console service.
+
+pub mod batch;
+pub mod event;
+pub mod id;
+pub mod incident;
+pub mod json;
+pub mod limits;
+pub mod time;
+pub mod topic;
+pub mod version;
+
+/// The messages and the console service, generated from `wire/proto` and checked in.
+#[expect(
+    missing_docs,
+    clippy::doc_markdown,
+    clippy::too_many_lines,
+    clippy::large_enum_variant,
+    clippy::default_trait_access,
+    reason = "generated code is described in the proto files"
+)]
+pub mod proto {
+    include!("generated/vonggac.v1.rs");
+}
+
+pub use batch::{Batch, BatchHash};
+pub use event::{Body, Event};
+pub use id::{AgencyId, AgentId, EventId, IncidentId, Lane, RuleId};
+pub use time::Time;
