@@ -218,7 +218,9 @@ impl Event {
     #[must_use]
     pub fn lane(&self) -> Lane {
         match &self.body {
-            Body::Heartbeat(_) | Body::HostFigures(_) | Body::Check(_) | Body::Gap(_) => Lane::Uptime,
+            Body::Heartbeat(_) | Body::HostFigures(_) | Body::Check(_) | Body::Gap(_) => {
+                Lane::Uptime
+            }
             Body::Activity(activity) if activity.class() == Class::Http => Lane::Usage,
             Body::Activity(_) => Lane::Security,
             Body::Session(_)
@@ -357,7 +359,8 @@ mod tests {
     #[test]
     fn a_line_of_ten_megabytes_is_cut_and_the_cut_is_counted() {
         let line = vec![b'x'; 10_000_000];
-        let event = Event::new(now(), now(), Body::Activity(Activity::default())).with_raw(&line, 5);
+        let event =
+            Event::new(now(), now(), Body::Activity(Activity::default())).with_raw(&line, 5);
         assert_eq!(event.raw().len(), RAW_BYTES_MAX);
         assert_eq!(event.raw_cut_bytes(), (10_000_000 - RAW_BYTES_MAX) as u64 + 5);
     }

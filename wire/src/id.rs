@@ -136,8 +136,7 @@ fn check_agency(text: &str) -> Result<(), IdError> {
         .is_some_and(|code| code.len() == 2 && code.bytes().all(|b| b.is_ascii_digit()));
     let coded = text.len() <= AGENCY_CHARACTERS_MAX
         && text.split('.').all(|group| {
-            !group.is_empty()
-                && group.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+            !group.is_empty() && group.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
         });
     if text == LOCAL_AGENCY || stand_in || coded {
         Ok(())
@@ -250,9 +249,7 @@ impl fmt::Display for EventId {
 }
 
 /// An incident's number, as people say it: `#3107`.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IncidentId(pub u64);
 
@@ -278,7 +275,9 @@ mod tests {
         for good in ["H49", "G06", "G06.12.A1", "tk-79", "tk-01", "local", "000.00.00.H49"] {
             assert!(AgencyId::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "h49", "tk-7", "tk-790", "TK-79", "H49.", ".H49", "Đà Nẵng", "H49 ", "G\u{1b}1"] {
+        for bad in
+            ["", "h49", "tk-7", "tk-790", "TK-79", "H49.", ".H49", "Đà Nẵng", "H49 ", "G\u{1b}1"]
+        {
             assert!(AgencyId::new(bad).is_err(), "{bad}");
         }
     }

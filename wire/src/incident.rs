@@ -244,7 +244,11 @@ impl proto::HealthState {
         match (self, other) {
             (Self::Unspecified, state) | (state, Self::Unspecified) => state,
             (one, two) => {
-                if (one as i32) <= (two as i32) { one } else { two }
+                if (one as i32) <= (two as i32) {
+                    one
+                } else {
+                    two
+                }
             }
         }
     }

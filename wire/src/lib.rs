@@ -19,13 +19,16 @@ pub mod topic;
 pub mod version;
 
 /// The messages and the console service, generated from `wire/proto` and checked in.
-#[expect(
-    missing_docs,
-    clippy::doc_markdown,
-    clippy::too_many_lines,
-    clippy::large_enum_variant,
-    clippy::default_trait_access,
-    reason = "generated code is described in the proto files"
+#[expect(missing_docs, reason = "generated code is described in the proto files")]
+#[expect(clippy::large_enum_variant, reason = "most events are of the largest variant")]
+#[cfg_attr(
+    feature = "grpc",
+    expect(
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        clippy::too_many_lines,
+        reason = "the generator writes in its own style"
+    )
 )]
 pub mod proto {
     include!("generated/vonggac.v1.rs");

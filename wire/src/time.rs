@@ -80,9 +80,7 @@ impl From<SystemTime> for Time {
     fn from(time: SystemTime) -> Self {
         match time.duration_since(UNIX_EPOCH) {
             Ok(after) => Self(i64::try_from(after.as_nanos()).unwrap_or(i64::MAX)),
-            Err(before) => {
-                Self(-i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX))
-            }
+            Err(before) => Self(-i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX)),
         }
     }
 }
