@@ -1,5 +1,7 @@
 //! Encoding and decoding of a full batch of log-in lines.
 
+#![expect(clippy::expect_used, reason = "a test or bench stops where its ground is missing")]
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

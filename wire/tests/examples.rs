@@ -1,5 +1,11 @@
 //! Golden events, one a kind and version. What was once written must stay readable.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test or bench stops where its ground is missing"
+)]
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use vonggac_wire::{Event, event::Body};
