@@ -1,1 +1,15 @@
-//! Placeholder.
+//! How each program of Vọng Gác starts, tells and stops.
+//!
+//! * [`settings`]: one TOML file, all its mistakes told at once;
+//! * [`exit`]: what an exit code means;
+//! * [`log`]: lines to standard error, harmless to a terminal;
+//! * [`metrics`]: `/metrics` and `/healthz` on loopback;
+//! * [`shutdown`]: SIGTERM and SIGINT as a token;
+//! * [`secret`]: text that does not print.
+
+pub mod exit;
+pub mod log;
+pub mod metrics;
+pub mod secret;
+pub mod settings;
+pub mod shutdown;
