@@ -1,3 +1,20 @@
 //! The agent of Vọng Gác: sources -> spool -> Kafka. Small, bounded, never harms its host.
+//!
+//! * [`source`]: what is read (files, journal, host, probes, socket), with [`format`] making events of lines;
+//! * [`intake`]: the one bounded queue into the spool;
+//! * [`spool`]: what was read is on the disk before anything else happens to it;
+//! * [`ship`]: batches to Kafka, acknowledged on delivery reports alone;
+//! * [`app`]: builds it all from [`config`] and stops it in order.
 
+pub mod app;
+pub mod command;
+pub mod config;
+pub mod format;
+pub mod heartbeat;
 pub mod intake;
+pub mod occurrence;
+pub mod probe;
+pub mod redact;
+pub mod ship;
+pub mod source;
+pub mod spool;

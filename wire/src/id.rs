@@ -146,6 +146,12 @@ fn check_agency(text: &str) -> Result<(), IdError> {
 }
 
 impl AgencyId {
+    /// The machine that watches itself.
+    #[must_use]
+    pub fn local() -> Self {
+        Self(LOCAL_AGENCY.into())
+    }
+
     /// Reads a code, folding the all-zero form of QCVN 102:2016: `000.00.00.H49` is `H49`.
     ///
     /// # Errors

@@ -4,7 +4,9 @@ use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -34,7 +36,8 @@ pub async fn serve(
                 () = shutdown.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            let (Ok((stream, _)), Ok(place)) = (accepted, Arc::clone(&places).acquire_owned().await)
+            let (Ok((stream, _)), Ok(place)) =
+                (accepted, Arc::clone(&places).acquire_owned().await)
             else {
                 continue;
             };

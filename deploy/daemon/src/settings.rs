@@ -160,8 +160,7 @@ impl<'a> Table<'a> {
 
     /// Notes a mistake at a key of this table, for checks that only the caller can make.
     pub fn wrong(&mut self, name: &str, message: impl Into<String>) {
-        let mistake =
-            Mistake { line: self.line, key: self.key(name), message: message.into() };
+        let mistake = Mistake { line: self.line, key: self.key(name), message: message.into() };
         self.mistakes.push(mistake);
     }
 
@@ -445,6 +444,8 @@ mod tests {
 
     #[test]
     fn right_settings_are_taken() {
-        assert!(read("agency = \"H49\"\n[spool]\nbytes_max = \"64MiB\"\nfsync = \"200ms\"\n").is_ok());
+        assert!(
+            read("agency = \"H49\"\n[spool]\nbytes_max = \"64MiB\"\nfsync = \"200ms\"\n").is_ok()
+        );
     }
 }

@@ -56,8 +56,13 @@ pub async fn serve(address: SocketAddr, pool: Pool, shutdown: CancellationToken)
     }
 }
 
-async fn answer(request: Request<Incoming>, pool: Pool) -> Result<Response<Full<Bytes>>, Infallible> {
-    if request.uri().path() == "/ping" || (request.method() == Method::GET && request.uri().query().is_none()) {
+async fn answer(
+    request: Request<Incoming>,
+    pool: Pool,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path() == "/ping"
+        || (request.method() == Method::GET && request.uri().query().is_none())
+    {
         return Ok(Response::new(Full::new(Bytes::from_static(b"Ok.\n"))));
     }
     let mut parameters = parameters(request.uri().query().unwrap_or_default());
@@ -93,7 +98,9 @@ async fn answer(request: Request<Incoming>, pool: Pool) -> Result<Response<Full<
             };
             refuse(status, code, &text)
         }
-        Err(PoolError::Full) => refuse(StatusCode::SERVICE_UNAVAILABLE, Some(202), &PoolError::Full.to_string()),
+        Err(PoolError::Full) => {
+            refuse(StatusCode::SERVICE_UNAVAILABLE, Some(202), &PoolError::Full.to_string())
+        }
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, None, &error.to_string()),
     })
 }

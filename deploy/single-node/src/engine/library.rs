@@ -107,7 +107,8 @@ impl Engine {
     pub fn load(path: &Path) -> Result<Self, EngineError> {
         let wrong = |source| EngineError::Load { path: path.display().to_string(), source };
         // SAFETY: the library's initialisers are those of the engine that deploy/up checked by its checksum.
-        let library: &'static Library = Box::leak(Box::new(unsafe { Library::new(path) }.map_err(wrong)?));
+        let library: &'static Library =
+            Box::leak(Box::new(unsafe { Library::new(path) }.map_err(wrong)?));
         macro_rules! function {
             ($name:literal, $kind:ty) => {
                 // SAFETY: the type is that of chdb.h for this name, and the library is never unloaded.
@@ -218,7 +219,12 @@ impl Session<'_> {
     ///
     /// # Errors
     /// The engine's own words.
-    pub fn insert(&mut self, statement: &str, format: &str, body: &[u8]) -> Result<Answer, EngineError> {
+    pub fn insert(
+        &mut self,
+        statement: &str,
+        format: &str,
+        body: &[u8],
+    ) -> Result<Answer, EngineError> {
         let functions = &self.engine.functions;
         // SAFETY: pointers with their lengths, alive over the call.
         let stream = unsafe {

@@ -4,8 +4,18 @@ use std::fmt::Write;
 
 /// Parameters of the interface that are not settings.
 const RESERVED: [&str; 13] = [
-    "query", "database", "query_id", "session_id", "session_timeout", "user", "password",
-    "compress", "decompress", "default_format", "wait_end_of_query", "buffer_size",
+    "query",
+    "database",
+    "query_id",
+    "session_id",
+    "session_timeout",
+    "user",
+    "password",
+    "compress",
+    "decompress",
+    "default_format",
+    "wait_end_of_query",
+    "buffer_size",
     "client_protocol_version",
 ];
 
@@ -107,7 +117,11 @@ impl Statement {
 }
 
 fn first_word(text: &str) -> String {
-    text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_ascii_uppercase()
+    text.trim_start()
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect::<String>()
+        .to_ascii_uppercase()
 }
 
 fn is_insert(text: &str) -> bool {
@@ -148,7 +162,11 @@ fn settings(parameters: &[(String, String)]) -> Result<Vec<String>, StatementErr
 }
 
 fn with_settings(text: &str, settings: &[String]) -> String {
-    if settings.is_empty() { text.to_owned() } else { format!("{text} SETTINGS {}", settings.join(", ")) }
+    if settings.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{text} SETTINGS {}", settings.join(", "))
+    }
 }
 
 /// Adds the settings, and for reading the limits of a result.
@@ -160,9 +178,10 @@ fn limited(text: &str, settings: &[String]) -> String {
     }
     let mut all = settings.to_vec();
     if reads {
-        for (name, limit) in
-            [("max_result_bytes", RESULT_BYTES_MAX), ("max_memory_usage", STATEMENT_MEMORY_BYTES_MAX)]
-        {
+        for (name, limit) in [
+            ("max_result_bytes", RESULT_BYTES_MAX),
+            ("max_memory_usage", STATEMENT_MEMORY_BYTES_MAX),
+        ] {
             if !all.iter().any(|setting| setting.starts_with(name)) {
                 let mut setting = String::from(name);
                 let _written = write!(setting, " = {limit}");
@@ -223,7 +242,8 @@ mod tests {
         assert_eq!(
             statement.work,
             Work::Insert {
-                text: "INSERT INTO `events`(`a`) SETTINGS insert_deduplication_token = 't/0/1-2'".into(),
+                text: "INSERT INTO `events`(`a`) SETTINGS insert_deduplication_token = 't/0/1-2'"
+                    .into(),
                 format: "RowBinary".into(),
                 body: vec![1, 2],
             }
@@ -232,17 +252,24 @@ mod tests {
 
     #[test]
     fn a_select_in_the_body_is_limited_and_bound() {
-        let statement =
-            Statement::new(&pairs(&[("param_a", "x'y"), ("readonly", "1")]), b"SELECT {a:String};".to_vec()).unwrap();
+        let statement = Statement::new(
+            &pairs(&[("param_a", "x'y"), ("readonly", "1")]),
+            b"SELECT {a:String};".to_vec(),
+        )
+        .unwrap();
         let Work::Query { text, parameters, .. } = statement.work else { panic!("a query") };
-        assert!(text.starts_with("SELECT {a:String} SETTINGS readonly = 1, max_result_bytes = "), "{text}");
+        assert!(
+            text.starts_with("SELECT {a:String} SETTINGS readonly = 1, max_result_bytes = "),
+            "{text}"
+        );
         assert_eq!(parameters, pairs(&[("a", "x'y")]));
     }
 
     #[test]
     fn hostile_settings_are_refused_and_values_quoted() {
         assert!(Statement::new(&pairs(&[("a b", "1")]), b"SELECT 1".to_vec()).is_err());
-        let statement = Statement::new(&pairs(&[("log_comment", "a'b\\")]), b"SELECT 1".to_vec()).unwrap();
+        let statement =
+            Statement::new(&pairs(&[("log_comment", "a'b\\")]), b"SELECT 1".to_vec()).unwrap();
         let Work::Query { text, .. } = statement.work else { panic!("a query") };
         assert!(text.contains("log_comment = 'a\\'b\\\\'"), "{text}");
     }

@@ -1,0 +1,65 @@
+//! Events a second into the spool and out of it.
+#![expect(clippy::expect_used, reason = "a bench stops where its ground is missing")]
+
+use std::{sync::Arc, time::Duration};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use vonggac_agent::{
+    config::Fsync,
+    format::{self, Context},
+    intake::{Entry, Position},
+    spool::Spool,
+};
+use vonggac_wire::{Lane, Time};
+
+const NOW: Time = Time::from_seconds(1_764_000_000);
+
+fn entries(count: u64) -> Vec<Entry> {
+    let context = Context::here(NOW);
+    let stream: Arc<str> = "tail:/var/log/auth.log#1:2:00000003#0".into();
+    (0..count)
+        .map(|n| {
+            let line = format!("Nov 24 16:00:00 web-1 sshd[{n}]: Failed password for root from 203.0.113.77 port 51022 ssh2");
+            let (event, _) = format::event("auto", line.as_bytes(), 0, &context);
+            Entry { event, position: Some(Position { stream: Arc::clone(&stream), offset: (n + 1) * 100 }) }
+        })
+        .collect()
+}
+
+fn spool(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("spool");
+    group.throughput(Throughput::Elements(10_000)).sample_size(20);
+    let open = || {
+        let dir = tempfile::tempdir().expect("a folder");
+        let fsync = Fsync::Interval(Duration::from_millis(200));
+        let spool = Spool::open(dir.path(), "web-1", 1 << 30, fsync, NOW).expect("a spool");
+        (dir, spool)
+    };
+    let all = entries(10_000);
+    group.bench_function("append", |bencher| {
+        bencher.iter_batched(
+            || (open(), all.clone()),
+            |((dir, mut spool), all)| {
+                spool.append(all, &[], NOW).expect("appended");
+                (dir, spool)
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    let (_dir, mut full) = open();
+    full.append(all.clone(), &[], NOW).expect("appended");
+    group.bench_function("read", |bencher| {
+        bencher.iter(|| {
+            full.rewind(Lane::Security);
+            let mut count = 0;
+            while let Some(pending) = full.next(Lane::Security, 1_000, 1 << 20).expect("read") {
+                count += pending.events.len();
+            }
+            assert_eq!(count, 10_000);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, spool);
+criterion_main!(benches);

@@ -1,0 +1,109 @@
+//! What can be asked of `vonggac-agent`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
+
+use crate::{app, config::Config};
+
+pub mod formats;
+pub mod parse;
+pub mod spool;
+pub mod status;
+
+/// Watches this host and sends what it sees to the centre.
+#[derive(Debug, Parser)]
+#[command(name = "vonggac-agent", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until told to stop.
+    Run {
+        /// The configuration.
+        #[arg(long, default_value = "/etc/vonggac/agent.toml")]
+        config: PathBuf,
+    },
+    /// Tell every mistake of a configuration.
+    CheckConfig {
+        /// The configuration.
+        #[arg(long, default_value = "/etc/vonggac/agent.toml")]
+        config: PathBuf,
+    },
+    /// Tell how a running agent is.
+    Status(status::Arguments),
+    /// Look into a spool, or repair it.
+    Spool(spool::Arguments),
+    /// Show what the agent makes of each line of a file.
+    Parse(parse::Arguments),
+    /// List the formats.
+    Formats,
+}
+
+/// Does what is asked.
+#[must_use]
+pub fn run(arguments: Arguments) -> Exit {
+    match arguments.command {
+        Command::Run { config } => match read(&config) {
+            Ok(config) => run_agent(config),
+            Err(exit) => exit,
+        },
+        Command::CheckConfig { config } => match read(&config) {
+            Ok(config) => {
+                say(&format!(
+                    "the configuration is right: agency {}, {} log patterns, {} probes",
+                    config.agency,
+                    config.tails.len(),
+                    config.probes.len()
+                ));
+                Exit::Success
+            }
+            Err(exit) => exit,
+        },
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Spool(arguments) => spool::run(&arguments),
+        Command::Parse(arguments) => parse::run(&arguments),
+        Command::Formats => formats::run(),
+    }
+}
+
+fn read(path: &std::path::Path) -> Result<Config, Exit> {
+    Config::read(path).map_err(|error| match error {
+        SettingsError::Unreadable { .. } => {
+            complain(&format!("failed to {error}"), Exit::Configuration)
+        }
+        SettingsError::Wrong(mistakes) => complain(&mistakes.to_string(), Exit::Configuration),
+    })
+}
+
+fn run_agent(config: Config) -> Exit {
+    log::start();
+    // Two threads: one for files and figures, one for the network. More would only take memory from the host.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(64)
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => match runtime.block_on(app::run(config)) {
+            Ok(()) => Exit::Success,
+            Err(error) => complain(&format!("{error:#}"), Exit::Failure),
+        },
+        Err(error) => complain(&format!("failed to start: {error}"), Exit::Failure),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the one place where commands answer")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where commands complain")]
+pub(crate) fn complain(text: &str, exit: Exit) -> Exit {
+    eprintln!("{text}");
+    exit
+}

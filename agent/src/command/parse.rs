@@ -1,0 +1,152 @@
+//! `vonggac-agent parse`: what the agent makes of each line, as JSON with OCSF's dotted names.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Write},
+};
+
+use jiff::{civil, tz::TimeZone};
+use serde_json::{Map, Value, json};
+use vonggac_daemon::exit::Exit;
+use vonggac_wire::{Event, Time, event::Body, limits::RAW_BYTES_MAX};
+
+use super::complain;
+use crate::format::{self, Context};
+
+/// What to parse, and how.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A format's name, or "auto".
+    #[arg(long, default_value = "auto")]
+    format: String,
+    /// The year of times without one.
+    #[arg(long)]
+    year: Option<i16>,
+    /// The zone of times without one, e.g. Asia/Ho_Chi_Minh.
+    #[arg(long)]
+    tz: Option<String>,
+    /// A file, or - for standard input.
+    file: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    if !format::is_known(&arguments.format) {
+        return complain(
+            &format!("failed to find the format {:?}; see vonggac-agent formats", arguments.format),
+            Exit::Usage,
+        );
+    }
+    let zone = match &arguments.tz {
+        Some(name) => match TimeZone::get(name) {
+            Ok(zone) => zone,
+            Err(error) => {
+                return complain(&format!("failed to find the zone: {error}"), Exit::Usage);
+            }
+        },
+        None => TimeZone::system(),
+    };
+    // The last moment of the year: every day and month lies before it.
+    let observed = arguments
+        .year
+        .and_then(|year| civil::date(year, 12, 31).at(23, 59, 59, 0).to_zoned(zone.clone()).ok())
+        .map_or_else(Time::now, |end| Time::from_seconds(end.timestamp().as_second()));
+    let context = Context { observed, zone };
+    let reader: Box<dyn Read> = if arguments.file == "-" {
+        Box::new(io::stdin())
+    } else {
+        match File::open(&arguments.file) {
+            Ok(file) => Box::new(file),
+            Err(error) => {
+                return complain(
+                    &format!("failed to open {}: {error}", arguments.file),
+                    Exit::Failure,
+                );
+            }
+        }
+    };
+    match parse(&arguments.format, &context, BufReader::new(reader), io::stdout().lock()) {
+        Ok(()) => Exit::Success,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+        Err(error) => complain(&format!("failed to go on: {error}"), Exit::Failure),
+    }
+}
+
+fn parse(
+    format: &str,
+    context: &Context,
+    mut reader: impl BufRead,
+    mut writer: impl Write,
+) -> io::Result<()> {
+    let mut number = 0_u64;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return writer.flush();
+        }
+        number += 1;
+        let whole = line.strip_suffix(b"\n").unwrap_or(&line);
+        let kept = &whole[..whole.len().min(RAW_BYTES_MAX)];
+        let (event, known) =
+            format::event(format, kept, (whole.len() - kept.len()) as u64, context);
+        let mut row = row(&event);
+        row.insert("line".into(), json!(number));
+        if !known {
+            row.insert("unparsed".into(), json!(true));
+            row.insert("reason".into(), json!("no format knows this line"));
+        }
+        writeln!(writer, "{}", Value::Object(row))?;
+    }
+}
+
+fn row(event: &Event) -> Map<String, Value> {
+    let mut row = Map::new();
+    row.insert("time".into(), json!(event.time().to_string()));
+    row.insert("format".into(), json!(event.format()));
+    row.insert("raw".into(), json!(String::from_utf8_lossy(event.raw())));
+    if let Body::Activity(activity) = event.body() {
+        row.insert("class_uid".into(), json!(activity.class_uid));
+        row.insert("class_name".into(), json!(event.class_name()));
+        row.insert("activity_id".into(), json!(activity.activity_id));
+        row.insert("status_id".into(), json!(activity.status_id));
+        let texts = [
+            ("status_detail", activity.status_detail.clone()),
+            ("user.name", activity.user_name.clone()),
+            ("actor.user.name", activity.actor_user_name.clone()),
+            (
+                "src_endpoint.ip",
+                activity.source_address().map(|a| a.to_string()).unwrap_or_default(),
+            ),
+            (
+                "dst_endpoint.ip",
+                activity.destination_address().map(|a| a.to_string()).unwrap_or_default(),
+            ),
+            ("service.name", activity.service_name.clone()),
+            ("auth_protocol", activity.auth_protocol.clone()),
+            ("process.name", activity.process_name.clone()),
+            ("process.cmd_line", activity.process_cmd_line.clone()),
+            ("message", activity.message.clone()),
+            ("device.hostname", event.device().to_owned()),
+        ];
+        for (name, text) in texts {
+            if !text.is_empty() {
+                row.insert(name.into(), json!(text));
+            }
+        }
+        if activity.src_port > 0 {
+            row.insert("src_endpoint.port".into(), json!(activity.src_port));
+        }
+        if let Some(http) = &activity.http {
+            row.insert("http_request.http_method".into(), json!(http.http_method));
+            row.insert("http_request.url.path".into(), json!(http.url));
+            row.insert("http_request.user_agent".into(), json!(http.user_agent));
+            row.insert("http_request.referrer".into(), json!(http.referrer));
+            row.insert("http_response.code".into(), json!(http.status_code));
+            row.insert("http_response.length".into(), json!(http.response_bytes));
+        }
+        for (name, value) in &activity.unmapped {
+            row.insert(format!("unmapped.{name}"), json!(value));
+        }
+    }
+    row
+}

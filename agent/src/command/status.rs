@@ -1,0 +1,126 @@
+//! `vonggac-agent status`: how a running agent is, from the file that it writes.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use vonggac_daemon::exit::Exit;
+use vonggac_wire::Time;
+
+use super::{complain, say};
+
+/// How an agent is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its name.
+    pub agent: String,
+    /// When this was written, RFC 3339.
+    pub time: String,
+    /// Its process.
+    pub pid: u32,
+    /// Lines read since its start.
+    pub lines_read: u64,
+    /// Of these, lines that no format knew.
+    pub lines_unparsed: u64,
+    /// Resident bytes.
+    pub rss_bytes: u64,
+    /// CPU seconds since its start.
+    pub cpu_seconds: f64,
+    /// Its lanes.
+    pub lanes: Vec<LaneStatus>,
+}
+
+/// How a lane is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaneStatus {
+    /// "security", "uptime" or "usage".
+    pub lane: String,
+    /// The number that the next event gets.
+    pub next_seq: u64,
+    /// Everything up to here is on Kafka.
+    pub acknowledged_seq: u64,
+    /// Events that are not.
+    pub waiting_events: u64,
+    /// Bytes in the spool.
+    pub bytes: u64,
+    /// Events dropped since the spool was made.
+    pub dropped_events: u64,
+    /// Age of the oldest event that is not on Kafka.
+    pub oldest_seconds: f64,
+}
+
+impl Status {
+    /// Replaces the file as a whole.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let fresh = path.with_extension("json.new");
+        fs::write(&fresh, serde_json::to_vec_pretty(self)?)?;
+        fs::rename(fresh, path)
+    }
+}
+
+/// Which agent, in which form.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The agent's spool folder.
+    #[arg(long, default_value = "/var/lib/vonggac-agent/spool")]
+    dir: PathBuf,
+    /// "human" or "json".
+    #[arg(long, default_value = "human", value_parser = ["human", "json"])]
+    format: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    let path = arguments.dir.join("status.json");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            return complain(
+                &format!(
+                    "failed to read {}: {error}; does an agent run with this spool?",
+                    path.display()
+                ),
+                Exit::Failure,
+            );
+        }
+    };
+    if arguments.format == "json" {
+        say(text.trim_end());
+        return Exit::Success;
+    }
+    let status: Status = match serde_json::from_str(&text) {
+        Ok(status) => status,
+        Err(error) => {
+            return complain(
+                &format!("failed to understand {}: {error}", path.display()),
+                Exit::Failure,
+            );
+        }
+    };
+    let age =
+        status.time.parse::<Time>().map_or(f64::INFINITY, |time| Time::now().seconds_since(time));
+    say(&format!("{} (pid {}), written {age:.0} s ago", status.agent, status.pid));
+    #[expect(clippy::cast_precision_loss, reason = "megabytes for a person")]
+    let megabytes = status.rss_bytes as f64 / 1e6;
+    say(&format!(
+        "lines {} (unparsed {}), memory {megabytes:.1} MB, CPU {:.1} s",
+        status.lines_read, status.lines_unparsed, status.cpu_seconds
+    ));
+    for lane in status.lanes {
+        say(&format!(
+            "{:<9} next {} acknowledged {} waiting {} ({:.0} s) bytes {} dropped {}",
+            lane.lane,
+            lane.next_seq,
+            lane.acknowledged_seq,
+            lane.waiting_events,
+            lane.oldest_seconds,
+            lane.bytes,
+            lane.dropped_events
+        ));
+    }
+    Exit::Success
+}

@@ -1,0 +1,139 @@
+//! From a line to an event. Adding a format is one file and one row of [`FORMATS`].
+//!
+//! `auto` decides for each line: cheap looks at its first bytes name the candidates, and the first that understands it wins. A line
+//! that no format knows is kept as an OCSF base event with its raw text.
+
+use std::borrow::Cow;
+
+use jiff::tz::TimeZone;
+use vonggac_wire::{
+    Event, Time,
+    event::{Activity, Body, Class, Status, TimeDoubt},
+};
+
+use crate::redact;
+
+pub(crate) mod clock;
+mod combined;
+mod json;
+mod program;
+mod sshd;
+mod sudo;
+mod syslog;
+mod text;
+
+/// What a format needs to know beside the line.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// When the line was read: for years and times that it does not tell.
+    pub observed: Time,
+    /// The zone of times that name none.
+    pub zone: TimeZone,
+}
+
+impl Context {
+    /// Read now, on this host.
+    #[must_use]
+    pub fn here(observed: Time) -> Self {
+        Self { observed, zone: TimeZone::system() }
+    }
+}
+
+/// What a format made of a line.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// When it happened; `None`: the line does not say.
+    pub time: Option<(Time, TimeDoubt)>,
+    /// What happened.
+    pub body: Body,
+    /// The format, e.g. "sshd".
+    pub format: &'static str,
+    /// The host that the line names.
+    pub device: String,
+}
+
+impl Parsed {
+    pub(crate) fn activity(format: &'static str, activity: Activity) -> Self {
+        Self { time: None, body: Body::Activity(activity), format, device: String::new() }
+    }
+}
+
+/// A way to read a line.
+pub type Parse = fn(&str, &Context) -> Option<Parsed>;
+
+/// Name, what it is, and how it reads.
+const FORMATS: &[(&str, &str, Parse)] = &[
+    ("syslog", "RFC 3164 and RFC 5424 lines; sshd, sudo, su, PAM and others within", syslog::parse),
+    (
+        "combined",
+        "access logs of nginx and Apache: common, combined, with virtual host",
+        combined::parse,
+    ),
+    ("json", "one JSON object a line, with the usual keys", json::parse),
+];
+
+/// Whether a configuration may name it.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    name == "auto" || FORMATS.iter().any(|(known, ..)| *known == name)
+}
+
+/// The formats' names.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    FORMATS.iter().map(|(name, ..)| *name).collect()
+}
+
+/// Names and what they are, with the programs that syslog lines may be of.
+#[must_use]
+pub fn list() -> Vec<(&'static str, &'static str)> {
+    let formats = FORMATS.iter().map(|(name, about, _)| (*name, *about));
+    formats.chain(program::list()).collect()
+}
+
+/// Makes an event of a line. `cut_bytes` were cut away by the reader; `name` is a format's or "auto".
+#[must_use]
+pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Event, bool) {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end_matches(['\r', '\n']);
+    let parsed = find(name, text, context);
+    let known = parsed.is_some();
+    let parsed = parsed.unwrap_or_else(|| unparsed(text));
+    let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
+    let raw = match redact::url_secrets(text) {
+        Cow::Borrowed(_) => Cow::Borrowed(line),
+        Cow::Owned(masked) => Cow::Owned(masked.into_bytes()),
+    };
+    let event = Event::new(time, context.observed, parsed.body)
+        .with_time_doubt(doubt)
+        .with_format(parsed.format)
+        .with_device(&parsed.device)
+        .with_raw(&raw, cut_bytes);
+    (event, known)
+}
+
+fn find(name: &str, text: &str, context: &Context) -> Option<Parsed> {
+    if let Some((.., parse)) = FORMATS.iter().find(|(known, ..)| *known == name) {
+        return parse(text, context);
+    }
+    match text.as_bytes().first()? {
+        b'{' => json::parse(text, context),
+        b'<' => syslog::parse(text, context),
+        _ => {
+            if text.contains("] \"") {
+                combined::parse(text, context).or_else(|| syslog::parse(text, context))
+            } else {
+                syslog::parse(text, context)
+            }
+        }
+    }
+}
+
+fn unparsed(text: &str) -> Parsed {
+    let mut activity = Activity::of(Class::Base, 0, Status::Unknown);
+    activity.message = text.chars().take(512).collect();
+    Parsed::activity("unparsed", activity)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Which program a syslog message is of. A program's format is one file and one row here.
+
+use vonggac_wire::event::{Activity, Class, Status};
+
+use super::{Parsed, sshd, sudo, text};
+
+type ParseMessage = fn(&str, u32, &str) -> Option<Parsed>;
+
+/// Programs by the name in the tag.
+const PROGRAMS: &[(&str, &str, ParseMessage)] = &[
+    ("sshd", "OpenSSH: log-ins, refusals, scans", sshd::parse),
+    ("sshd-session", "OpenSSH 9.8 and later", sshd::parse),
+    ("sudo", "privilege by sudo", sudo::sudo),
+    ("su", "another user by su", sudo::su),
+    ("systemd-logind", "sessions", logind),
+    ("CRON", "scheduled jobs", cron),
+    ("useradd", "accounts", account),
+    ("userdel", "accounts", account),
+    ("usermod", "accounts", account),
+    ("passwd", "accounts", account),
+    ("groupadd", "groups", account),
+];
+
+pub(super) fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PROGRAMS.iter().map(|(name, about, _)| (*name, *about))
+}
+
+pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
+    if let Some(parsed) = pam(program, pid, message) {
+        return Some(parsed);
+    }
+    let (.., parse) = PROGRAMS.iter().find(|(name, ..)| *name == program)?;
+    parse(program, pid, message)
+}
+
+/// An activity of a program.
+pub(super) fn of(
+    class: Class,
+    activity: u32,
+    status: Status,
+    program: &str,
+    pid: u32,
+    message: &str,
+) -> Activity {
+    let mut made = Activity::of(class, activity, status);
+    made.severity_id = if status == Status::Failure { 2 } else { 1 };
+    made.service_name = program.to_owned();
+    made.process_name = program.to_owned();
+    made.process_pid = pid;
+    made.message = message.to_owned();
+    made
+}
+
+/// `pam_unix(sshd:auth): authentication failure; logname= uid=0 ... rhost=203.0.113.7  user=root` of any program.
+fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
+    let start = message.find("pam_")?;
+    let (module, rest) = message[start..].split_once("):")?;
+    let (_, stack) = module.split_once('(')?;
+    let service = stack.split(':').next().unwrap_or(program);
+    let rest = rest.trim_start();
+    let privilege = matches!(service, "sudo" | "su" | "su-l" | "polkit-1" | "runuser");
+    let class = if privilege { Class::AuthorizeSession } else { Class::Authentication };
+    let (status, activity_id, detail) = if rest.starts_with("authentication failure") {
+        (Status::Failure, 1, "wrong-password")
+    } else if rest.starts_with("check pass; user unknown") {
+        (Status::Failure, 1, "invalid-user")
+    } else if rest.starts_with("session opened") {
+        (Status::Success, 1, "session-opened")
+    } else if rest.starts_with("session closed") {
+        (Status::Unknown, 2, "session-closed")
+    } else if rest.contains("failed") || rest.contains("error") || rest.contains("denied") {
+        (Status::Failure, 1, "refused")
+    } else {
+        (Status::Unknown, 99, "")
+    };
+    let mut activity = of(class, activity_id, status, service, pid, message);
+    activity.process_name = program.to_owned();
+    activity.status_detail = detail.into();
+    activity.auth_protocol = "pam".into();
+    if let Some(address) = text::value(rest, "rhost").and_then(text::address) {
+        activity.set_source_address(address);
+    }
+    let opened =
+        rest.split("for user ").nth(1).map(|rest| rest.split(['(', ' ']).next().unwrap_or(""));
+    let user = rest
+        .rsplit_once(" user=")
+        .map(|(_, user)| user)
+        .or_else(|| text::value(rest, "user"))
+        .or(opened);
+    activity.user_name = user
+        .unwrap_or("")
+        .split_whitespace()
+        .next()
+        .unwrap_or("")
+        .trim_matches(['[', ']'])
+        .to_owned();
+    if let Some(by) = text::value(rest, "ruser").or_else(|| rest.split(" by ").nth(1)) {
+        activity.actor_user_name = by.split(['(', ' ']).next().unwrap_or("").to_owned();
+    }
+    Some(Parsed::activity("pam", activity))
+}
+
+/// `New session 5 of user lan.`, `Removed session 5.`
+fn logind(program: &str, pid: u32, message: &str) -> Option<Parsed> {
+    let (activity_id, user) = if let Some(rest) = message.strip_prefix("New session ") {
+        (1, rest.rsplit_once(" of user ")?.1.trim_end_matches('.'))
+    } else if message.starts_with("Removed session ") || message.contains("logged out") {
+        (2, "")
+    } else {
+        return None;
+    };
+    let mut activity =
+        of(Class::Authentication, activity_id, Status::Success, program, pid, message);
+    activity.user_name = user.to_owned();
+    // What sshd or login said of the same log-in counts; this is its echo.
+    activity.activity_id = if activity_id == 1 { 99 } else { 2 };
+    Some(Parsed::activity("systemd-logind", activity))
+}
+
+/// `(root) CMD (command)`.
+fn cron(program: &str, pid: u32, message: &str) -> Option<Parsed> {
+    let (user, rest) = message.strip_prefix('(')?.split_once(") ")?;
+    let command = rest.strip_prefix("CMD (")?.strip_suffix(')').unwrap_or(rest);
+    let mut activity = of(Class::ScheduledJob, 6, Status::Unknown, program, pid, message);
+    activity.user_name = user.to_owned();
+    activity.process_cmd_line = command.to_owned();
+    Some(Parsed::activity("cron", activity))
+}
+
+/// `new user: name=lan, UID=1000, ...`, `delete user 'lan'`, `password changed for lan`, `add 'lan' to group 'sudo'`.
+fn account(program: &str, pid: u32, message: &str) -> Option<Parsed> {
+    let quoted = |text: &str| text.split('\'').nth(1).map(str::to_owned);
+    let name = |text: &str| text::value(text, "name").map(str::to_owned);
+    let (class, activity_id, user) = if message.starts_with("new user:") {
+        (Class::AccountChange, 1, name(message)?)
+    } else if message.starts_with("new group:") {
+        (Class::GroupManagement, 5, name(message)?)
+    } else if message.starts_with("delete user") {
+        (Class::AccountChange, 6, quoted(message)?)
+    } else if message.contains("password changed for ") {
+        (Class::AccountChange, 3, message.rsplit(' ').next()?.to_owned())
+    } else if message.starts_with("add '") {
+        (Class::GroupManagement, 3, quoted(message)?)
+    } else {
+        return None;
+    };
+    let mut activity = of(class, activity_id, Status::Success, program, pid, message);
+    activity.user_name = user;
+    if let Some((_, group)) = message.split_once("group '") {
+        activity.group_name = group.trim_end_matches('\'').to_owned();
+    }
+    Some(Parsed::activity("account", activity))
+}

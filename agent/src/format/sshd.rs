@@ -1,0 +1,257 @@
+//! OpenSSH's server. What a client says may stand in a line (user names with spaces, with " from 1.2.3.4"), so addresses are
+//! looked for from the right.
+//!
+//! Every line that speaks of a client's log-in is an Authentication event. `activity_id` 1 (logon) with a failure is an attempt that
+//! was refused; lines that only repeat another's outcome or tell the end of a connection have `activity_id` 99 or 2.
+
+use std::net::IpAddr;
+
+use vonggac_wire::event::{Class, Status};
+
+use super::{Parsed, program, text};
+
+/// What a line says.
+struct Said<'a> {
+    status: Status,
+    activity: u32,
+    detail: &'a str,
+    user: &'a str,
+    method: &'a str,
+    from: Option<(IpAddr, u32)>,
+}
+
+pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
+    let (message, repeated) = unrepeat(message);
+    let plain = message
+        .strip_prefix("error: ")
+        .or_else(|| message.strip_prefix("fatal: "))
+        .unwrap_or(message);
+    let said = attempt(plain).or_else(|| refusal(plain)).or_else(|| connection(plain))?;
+    let mut activity =
+        program::of(Class::Authentication, said.activity, said.status, "sshd", pid, message);
+    activity.process_name = program.to_owned();
+    activity.status_detail = said.detail.to_owned();
+    activity.user_name = said.user.to_owned();
+    activity.auth_protocol = said.method.to_owned();
+    if let Some((address, port)) = said.from {
+        activity.set_source_address(address);
+        activity.src_port = port;
+    }
+    if repeated > 1 {
+        activity.unmapped.insert("repeat_count".into(), repeated.to_string());
+    }
+    Some(Parsed::activity("sshd", activity))
+}
+
+/// `message repeated 3 times: [ Failed password ... ]`.
+fn unrepeat(message: &str) -> (&str, u32) {
+    let inner = message
+        .strip_prefix("message repeated ")
+        .and_then(|rest| rest.split_once(" times: ["))
+        .and_then(|(count, rest)| {
+            Some((rest.strip_suffix(']').unwrap_or(rest).trim(), count.parse().ok()?))
+        });
+    inner.unwrap_or((message, 1))
+}
+
+/// `203.0.113.7 port 51022 ssh2: ...` at the beginning.
+fn origin(text: &str) -> Option<(IpAddr, u32)> {
+    let (first, rest) = text::word(text);
+    let address = text::address(first.trim_end_matches([':', '.']))?;
+    let port = rest.trim_start().strip_prefix("port ").map_or(0, |rest| {
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()
+            .and_then(|port| port.parse().ok())
+            .unwrap_or(0)
+    });
+    Some((address, port))
+}
+
+/// Splits at the ` from ADDRESS` that the server wrote: the last one with a port and a protocol behind it, else the last one. What
+/// stands before it may hold anything that a client says.
+fn last_from(text: &str) -> Option<(&str, (IpAddr, u32))> {
+    let mut end = text.len();
+    let mut last = None;
+    while let Some(at) = text[..end].rfind(" from ") {
+        let rest = &text[at + 6..];
+        if let Some(from) = origin(rest) {
+            let mut words = rest.split(' ').skip(1);
+            let (port, number, protocol) = (words.next(), words.next(), words.next());
+            let whole = port == Some("port")
+                && number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+                && protocol.is_some_and(|protocol| protocol.starts_with("ssh"));
+            if whole {
+                return Some((&text[..at], from));
+            }
+            last = last.or(Some((&text[..at], from)));
+        }
+        end = at;
+    }
+    last
+}
+
+fn named(user: &str) -> (&str, bool) {
+    for prefix in ["invalid user ", "illegal user "] {
+        if let Some(user) = user.strip_prefix(prefix) {
+            return (user, true);
+        }
+    }
+    (user, false)
+}
+
+/// `Failed password for root from ...`, `Accepted publickey for lan from ...`, `Postponed ...`.
+fn attempt(message: &str) -> Option<Said<'_>> {
+    let (verb, rest) = text::word(message);
+    let (status, activity) = match verb {
+        "Failed" => (Status::Failure, 1),
+        "Accepted" => (Status::Success, 1),
+        "Postponed" | "Partial" => (Status::Unknown, 99),
+        _ => return None,
+    };
+    let (method, user) = rest.split_once(" for ")?;
+    if method.contains(' ') {
+        return None;
+    }
+    let (user, from) = last_from(user).map_or((user, None), |(user, from)| (user, Some(from)));
+    let (user, unknown) = named(user);
+    let detail = match (status, unknown, method) {
+        (Status::Failure, true, _) => "invalid-user",
+        (Status::Failure, false, "none") => "no-credentials",
+        (Status::Failure, false, "publickey" | "hostbased") => "wrong-key",
+        (Status::Failure, false, _) => "wrong-password",
+        _ => "",
+    };
+    Some(Said { status, activity, detail, user, method, from })
+}
+
+/// Refusals that name no method.
+fn refusal(message: &str) -> Option<Said<'_>> {
+    let fail = |detail, user, from| Said {
+        status: Status::Failure,
+        activity: 1,
+        detail,
+        user,
+        method: "",
+        from,
+    };
+    for prefix in ["Invalid user ", "Illegal user "] {
+        if let Some(rest) = message.strip_prefix(prefix) {
+            let (user, from) = match rest.strip_prefix("from ") {
+                Some(rest) => ("", origin(rest)),
+                None => last_from(rest).map_or((rest, None), |(user, from)| (user, Some(from))),
+            };
+            // The password that follows is the attempt; this line is told once for each connection.
+            return Some(Said { activity: 99, ..fail("invalid-user", user, from) });
+        }
+    }
+    if let Some(rest) = message.strip_prefix("User ") {
+        let (who, _) = rest
+            .split_once(" not allowed because")
+            .or_else(|| rest.split_once(" is not allowed"))?;
+        let (user, from) = last_from(who).map_or((who, None), |(user, from)| (user, Some(from)));
+        return Some(fail("not-allowed", user, from));
+    }
+    if let Some(rest) = message.strip_prefix("PAM: ") {
+        let (what, who) = rest.split_once(" for ")?;
+        let (user, from) = last_from(who).map_or((who, None), |(user, from)| (user, Some(from)));
+        let detail = if what.contains("unknown") || what.contains("User not known") {
+            "invalid-user"
+        } else {
+            "wrong-password"
+        };
+        return Some(fail(detail, named(user).0, from));
+    }
+    if message.contains("more authentication failure") {
+        let from =
+            text::value(message, "rhost").and_then(text::address).map(|address| (address, 0));
+        let said = fail("wrong-password", text::value(message, "user").unwrap_or(""), from);
+        return Some(Said { activity: 99, ..said });
+    }
+    for lead in
+        ["maximum authentication attempts exceeded for ", "Too many authentication failures for "]
+    {
+        if let Some((_, who)) = message.split_once(lead) {
+            let (user, from) =
+                last_from(who).map_or((who, None), |(user, from)| (user, Some(from)));
+            return Some(Said {
+                activity: 99,
+                ..fail("too-many-attempts", named(user).0.split(" [").next().unwrap_or(""), from)
+            });
+        }
+    }
+    if let Some(rest) = message.strip_prefix("ROOT LOGIN REFUSED FROM ") {
+        return Some(fail("not-allowed", "root", origin(rest)));
+    }
+    None
+}
+
+/// The rest of a client's life: scans, ends, what cannot be agreed upon.
+fn connection(message: &str) -> Option<Said<'_>> {
+    let note = |status, activity, detail, user, from| Said {
+        status,
+        activity,
+        detail,
+        user,
+        method: "",
+        from,
+    };
+    // "... authenticating user root 203.0.113.7 port 22 [preauth]": gave up before a success.
+    for lead in ["authenticating user ", "invalid user "] {
+        let begins = [
+            "Connection closed by ",
+            "Connection reset by ",
+            "Disconnected from ",
+            "Disconnecting ",
+        ];
+        let Some(rest) =
+            begins.iter().find_map(|begin| message.strip_prefix(begin)?.strip_prefix(lead))
+        else {
+            continue;
+        };
+        let words: Vec<&str> = rest.split(' ').collect();
+        let at = words.iter().rposition(|word| *word == "port")?.checked_sub(1)?;
+        let address = text::address(words.get(at)?)?;
+        let port =
+            words.get(at + 2).and_then(|port| port.trim_end_matches(':').parse().ok()).unwrap_or(0);
+        let user = rest.split(words[at]).next().unwrap_or("").trim_end();
+        let detail = if lead == "invalid user " { "invalid-user" } else { "gave-up" };
+        return Some(note(Status::Failure, 99, detail, user, Some((address, port))));
+    }
+    let table: [(&str, &str, Status, u32); 10] = [
+        ("Did not receive identification string from ", "no-identification", Status::Failure, 99),
+        ("Bad protocol version identification ", "bad-protocol", Status::Failure, 99),
+        ("banner exchange: Connection from ", "bad-protocol", Status::Failure, 99),
+        ("Unable to negotiate with ", "no-common-algorithm", Status::Failure, 99),
+        ("refused connect from ", "refused", Status::Failure, 99),
+        ("Timeout before authentication for ", "timeout", Status::Failure, 99),
+        ("Received disconnect from ", "disconnected", Status::Unknown, 2),
+        ("Disconnected from ", "disconnected", Status::Unknown, 2),
+        ("Connection closed by ", "closed", Status::Unknown, 2),
+        ("Connection reset by ", "reset", Status::Unknown, 2),
+    ];
+    for (begin, detail, status, activity) in table {
+        let Some(rest) = message.strip_prefix(begin) else { continue };
+        let (user, rest) = match rest.strip_prefix("user ") {
+            Some(rest) => text::word(rest),
+            None => ("", rest),
+        };
+        let rest = rest.strip_prefix("connection from ").unwrap_or(rest);
+        let inside = || rest.rsplit_once('(').and_then(|(_, rest)| origin(rest));
+        let from = origin(rest).or_else(|| last_from(rest).map(|(_, from)| from)).or_else(inside);
+        return Some(note(status, activity, detail, user, from));
+    }
+    if message.starts_with("Connection from ")
+        || message.starts_with("reverse mapping checking")
+        || message.contains("POSSIBLE BREAK-IN")
+    {
+        let inside =
+            message.split('[').nth(1).and_then(|rest| text::address(rest.split(']').next()?));
+        let from =
+            inside.map(|address| (address, 0)).or_else(|| last_from(message).map(|(_, from)| from));
+        let from = from.or_else(|| origin(message.strip_prefix("Connection from ")?));
+        return Some(note(Status::Unknown, 99, "connection", "", from));
+    }
+    let (before, from) = last_from(message)?;
+    let user = before.rsplit_once(" for ").map_or("", |(_, user)| user);
+    Some(note(Status::Unknown, 99, "", user.split(' ').next().unwrap_or(""), Some(from)))
+}

@@ -1,0 +1,147 @@
+//! Syslog lines: RFC 3164 as rsyslog and journald write it to files, ISO times, RFC 5424, with or without priority.
+
+use vonggac_wire::event::{Activity, Body, Class, Status};
+
+use super::{Context, Parsed, clock, program};
+
+/// The header of a line.
+struct Head<'a> {
+    time: Option<(vonggac_wire::Time, vonggac_wire::event::TimeDoubt)>,
+    host: &'a str,
+    program: &'a str,
+    pid: u32,
+    message: &'a str,
+}
+
+pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
+    let (severity, line) = priority(line);
+    let head = version_1(line, context).or_else(|| classic(line, context))?;
+    let mut parsed = program::parse(head.program, head.pid, head.message)
+        .unwrap_or_else(|| plain(head.program, head.pid, head.message));
+    parsed.time = head.time;
+    parsed.device = head.host.to_owned();
+    if let (Body::Activity(activity), Some(severity)) = (&mut parsed.body, severity) {
+        activity.severity_id = activity.severity_id.max(severity);
+    }
+    Some(parsed)
+}
+
+/// A message of a program that has no format of its own.
+fn plain(program: &str, pid: u32, message: &str) -> Parsed {
+    let mut activity = Activity::of(Class::Base, 0, Status::Unknown);
+    activity.severity_id = 1;
+    activity.process_name = program.to_owned();
+    activity.process_pid = pid;
+    activity.message = message.to_owned();
+    Parsed::activity("syslog", activity)
+}
+
+/// `<34>`: the severity as OCSF counts it (emergency to error are high, warning is low), and the rest.
+fn priority(line: &str) -> (Option<u32>, &str) {
+    let Some((number, rest)) = line.strip_prefix('<').and_then(|line| line.split_once('>')) else {
+        return (None, line);
+    };
+    match number.parse::<u32>() {
+        Ok(priority) if priority <= 191 => {
+            let severity = match priority % 8 {
+                0..=2 => 5,
+                3 => 3,
+                4 => 2,
+                _ => 1,
+            };
+            (Some(severity), rest)
+        }
+        _ => (None, line),
+    }
+}
+
+/// RFC 5424: `1 TIME HOST APP PID MSGID [SD] MESSAGE`.
+fn version_1<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
+    let rest = line.strip_prefix("1 ")?;
+    let mut words = rest.splitn(6, ' ');
+    let (stamp, host, program, pid, _id) =
+        (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+    let tail = words.next().unwrap_or("-");
+    let time = match stamp {
+        "-" => None,
+        stamp => Some(clock::iso(stamp, context)?.0),
+    };
+    let message = structured_end(tail).map_or(tail, |end| tail[end..].trim_start());
+    let nil = |text: &'a str| if text == "-" { "" } else { text };
+    Some(Head {
+        time,
+        host: nil(host),
+        program: nil(program),
+        pid: pid.parse().unwrap_or(0),
+        message: message.trim_start_matches('\u{feff}'),
+    })
+}
+
+/// Where structured data ends: after `-`, or after the last `]` of its elements (quotes and escapes respected).
+fn structured_end(text: &str) -> Option<usize> {
+    if text == "-" || text.starts_with("- ") {
+        return Some(1);
+    }
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while bytes.get(at) == Some(&b'[') {
+        let mut quoted = false;
+        loop {
+            at += 1;
+            match *bytes.get(at)? {
+                b'\\' if quoted => at += 1,
+                b'"' => quoted = !quoted,
+                b']' if !quoted => break,
+                _ => {}
+            }
+        }
+        at += 1;
+    }
+    (at > 0).then_some(at)
+}
+
+/// `TIME HOST PROGRAM[PID]: MESSAGE`.
+fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
+    let (time, rest) = clock::bsd(line, context).or_else(|| clock::iso(line, context))?;
+    let rest = rest.trim_start();
+    let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    // Some writers leave the host out: then the first word is the program.
+    let without_host = (first.ends_with(':') && !first.contains("::")) || first.starts_with('[');
+    let (host, tag_and_message) =
+        if without_host { ("", rest) } else { (first, after.trim_start()) };
+    let (program, pid, message) = tag(tag_and_message);
+    Some(Head { time: Some(time), host, program, pid, message })
+}
+
+/// Splits `sshd[2211]: Failed` into program, process and message.
+fn tag(text: &str) -> (&str, u32, &str) {
+    // Some writers put the program itself in brackets.
+    if let Some((program, message)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (program, 0, message.trim_start_matches(':').trim_start());
+    }
+    let end = text.find([':', '[', ' ']).unwrap_or(text.len());
+    let (program, rest) = text.split_at(end);
+    if let Some(rest) = rest.strip_prefix('[') {
+        if let Some((pid, rest)) = rest.split_once(']') {
+            let message = rest.strip_prefix(':').unwrap_or(rest);
+            return (
+                program,
+                pid.parse().unwrap_or(0),
+                message.strip_prefix(' ').unwrap_or(message),
+            );
+        }
+    }
+    if let Some(message) = rest.strip_prefix(':') {
+        return (program, 0, message.strip_prefix(' ').unwrap_or(message));
+    }
+    // `su(pam_unix)[123]:` and the like carry brackets of their own; what has no colon is a message.
+    if let Some((tag, message)) = text.split_once(": ") {
+        if !tag.contains(' ') {
+            let name = tag.split(['(', '[']).next().unwrap_or(tag);
+            let pid =
+                tag.rsplit_once('[').and_then(|(_, pid)| pid.trim_end_matches(']').parse().ok());
+            return (name, pid.unwrap_or(0), message);
+        }
+    }
+    ("", 0, text)
+}

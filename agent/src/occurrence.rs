@@ -1,0 +1,147 @@
+//! What happens in an agent: each kind has one place that counts it and says it.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use vonggac_wire::Lane;
+
+/// The agent's metrics. Cloning shares them.
+#[derive(Clone)]
+pub struct Occurrences {
+    registry: Registry,
+    lines_read: IntCounter,
+    lines_unparsed: IntCounter,
+    events_spooled: IntCounterVec,
+    events_known: IntCounter,
+    batches_delivered: IntCounterVec,
+    events_delivered: IntCounterVec,
+    delivery_failures: IntCounter,
+    source_failures: IntCounter,
+    spool_bytes: IntGaugeVec,
+    spool_waiting: IntGaugeVec,
+    spool_dropped: IntGaugeVec,
+    spool_refusals: IntCounter,
+    last_delivery: IntGauge,
+}
+
+impl Occurrences {
+    /// Makes and registers the metrics.
+    ///
+    /// # Errors
+    /// If a name is used twice, which a test would show.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(format!("vonggac_agent_{name}"), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let counters = |name: &str, help: &str| {
+            let counters =
+                IntCounterVec::new(Opts::new(format!("vonggac_agent_{name}"), help), &["lane"])?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, prometheus::Error>(counters)
+        };
+        let gauges = |name: &str, help: &str| {
+            let gauges =
+                IntGaugeVec::new(Opts::new(format!("vonggac_agent_{name}"), help), &["lane"])?;
+            registry.register(Box::new(gauges.clone()))?;
+            Ok::<_, prometheus::Error>(gauges)
+        };
+        let last_delivery = IntGauge::new(
+            "vonggac_agent_last_delivery_timestamp_seconds",
+            "When Kafka last took a batch",
+        )?;
+        registry.register(Box::new(last_delivery.clone()))?;
+        Ok(Self {
+            lines_read: counter("lines_read_total", "Lines that sources read")?,
+            lines_unparsed: counter(
+                "lines_unparsed_total",
+                "Lines that no format knew; kept all the same",
+            )?,
+            events_spooled: counters("events_spooled_total", "Events that are in the spool")?,
+            events_known: counter(
+                "events_known_total",
+                "Lines read a second time after a crash and left out",
+            )?,
+            batches_delivered: counters("batches_delivered_total", "Batches that Kafka took")?,
+            events_delivered: counters("events_delivered_total", "Events that Kafka took")?,
+            delivery_failures: counter("delivery_failures_total", "Batches that Kafka refused")?,
+            source_failures: counter(
+                "source_failures_total",
+                "Times that a source had to be started again",
+            )?,
+            spool_bytes: gauges("spool_bytes", "Bytes in the spool")?,
+            spool_waiting: gauges("spool_waiting_events", "Events that are not on Kafka yet")?,
+            spool_dropped: gauges(
+                "spool_dropped_events",
+                "Events dropped since the spool was made",
+            )?,
+            spool_refusals: counter("spool_refusals_total", "Times that the disk refused a chunk")?,
+            last_delivery,
+            registry,
+        })
+    }
+
+    /// For `/metrics`.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    /// A source read lines, some of which no format knew.
+    pub fn lines_read(&self, lines: u64, unparsed: u64) {
+        self.lines_read.inc_by(lines);
+        self.lines_unparsed.inc_by(unparsed);
+    }
+
+    /// Lines read and lines unparsed since the start.
+    #[must_use]
+    pub fn lines(&self) -> (u64, u64) {
+        (self.lines_read.get(), self.lines_unparsed.get())
+    }
+
+    /// Events are in the spool.
+    pub fn events_spooled(&self, lane: Lane, count: u64) {
+        self.events_spooled.with_label_values(&[lane.name()]).inc_by(count);
+    }
+
+    /// Lines came a second time.
+    pub fn events_known(&self, count: u64) {
+        if count > 0 {
+            self.events_known.inc_by(count);
+            tracing::info!(count, "lines read a second time were left out");
+        }
+    }
+
+    /// Kafka took a batch.
+    pub fn batch_delivered(&self, lane: Lane, events: u64, now_seconds: i64) {
+        self.batches_delivered.with_label_values(&[lane.name()]).inc();
+        self.events_delivered.with_label_values(&[lane.name()]).inc_by(events);
+        self.last_delivery.set(now_seconds);
+    }
+
+    /// Kafka refused a batch, which is sent again.
+    pub fn delivery_failed(&self, lane: Lane, error: &dyn std::fmt::Display) {
+        self.delivery_failures.inc();
+        tracing::warn!(lane = lane.name(), %error, "a batch was not delivered; it is sent again");
+    }
+
+    /// A source ended with an error and is started again.
+    pub fn source_failed(&self, name: &str, error: &dyn std::fmt::Display) {
+        self.source_failures.inc();
+        tracing::warn!(source = name, %error, "a source failed; it is started again");
+    }
+
+    /// The disk refused a chunk; sources wait.
+    pub fn spool_refused(&self, error: &dyn std::fmt::Display) {
+        self.spool_refusals.inc();
+        tracing::error!(%error, "the spool cannot be written; sources wait until it can");
+    }
+
+    /// What the spool holds.
+    pub fn spool(&self, lane: Lane, bytes: u64, waiting: u64, dropped: u64) {
+        let to = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.spool_bytes.with_label_values(&[lane.name()]).set(to(bytes));
+        self.spool_waiting.with_label_values(&[lane.name()]).set(to(waiting));
+        self.spool_dropped.with_label_values(&[lane.name()]).set(to(dropped));
+    }
+}

@@ -1,0 +1,351 @@
+//! Batches to Kafka. The spool is acknowledged on delivery reports, in order, and on nothing else.
+//!
+//! librdkafka tries a batch again by itself for as long as Kafka is away (`message.timeout.ms=0`), so at most
+//! [`BATCHES_IN_FLIGHT_MAX`] batches a lane are in memory and the rest waits on the disk. Only an error that cannot be tried away
+//! comes back; then the lane is handed out again from its last acknowledged event.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rand::Rng;
+use rdkafka::{
+    ClientConfig,
+    error::KafkaError,
+    message::{Header, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord, Producer as _, future_producer::DeliveryFuture},
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use vonggac_wire::{
+    AgencyId, AgentId, Batch, BatchHash, Lane, Time,
+    limits::{BATCH_EVENTS_MAX, RECORD_BYTES_MAX},
+    topic::{self, header},
+};
+
+use crate::{
+    occurrence::Occurrences,
+    spool::{Spool, SpoolError},
+};
+
+/// Batches of one lane on their way at once: enough to hide a round trip, few enough to bound memory.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
+
+/// Bytes of encoded events at which a batch is cut, below the wire's limit with room for its head.
+const BATCH_BYTES_CUT: usize = 768 * 1024;
+
+/// How long an event waits for others to fill its batch.
+const BATCH_AGE_MAX: Duration = Duration::from_millis(250);
+
+/// How often the shipper looks even if nobody calls.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// First and longest wait after an error; between them it doubles, with full jitter.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// Why shipping cannot go on with this producer.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipError {
+    /// The producer cannot be made.
+    #[error("make a Kafka producer: {0}; check kafka.brokers")]
+    Producer(#[source] KafkaError),
+    /// The producer is broken for good; a fresh one has to be made.
+    #[error("go on with this Kafka producer: {0}; a fresh one is made")]
+    Fatal(String),
+    /// The spool cannot be used.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+/// Makes a producer as every agent uses it: idempotent, all replicas, zstd.
+///
+/// # Errors
+/// If librdkafka refuses the settings.
+pub fn producer(brokers: &[String], client: &str) -> Result<FutureProducer, ShipError> {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers.join(","))
+        .set("client.id", client)
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.codec", "zstd")
+        .set("compression.level", "3")
+        .set("linger.ms", "5")
+        .set("message.timeout.ms", "0")
+        .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
+        .set("queue.buffering.max.kbytes", "65536")
+        .set("queue.buffering.max.messages", "10000")
+        .set("reconnect.backoff.ms", "200")
+        .set("reconnect.backoff.max.ms", "5000")
+        .set("socket.keepalive.enable", "true")
+        .set("topic.metadata.refresh.interval.ms", "60000")
+        .set("log_level", "3");
+    config.create().map_err(ShipError::Producer)
+}
+
+/// Who sends.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its agency.
+    pub agency: AgencyId,
+    /// Its host.
+    pub host: String,
+    /// This start of it.
+    pub boot: [u8; 16],
+    /// A scenario player sends.
+    pub simulated: bool,
+}
+
+/// The spool as sources, shipper and heartbeat share it.
+#[derive(Clone)]
+pub struct SharedSpool {
+    spool: Arc<Mutex<Spool>>,
+    /// Called when something was appended.
+    pub appended: Arc<Notify>,
+}
+
+impl SharedSpool {
+    /// Shares a spool.
+    #[must_use]
+    pub fn new(spool: Spool) -> Self {
+        Self { spool: Arc::new(Mutex::new(spool)), appended: Arc::new(Notify::new()) }
+    }
+
+    /// The spool, for a moment.
+    pub fn lock(&self) -> MutexGuard<'_, Spool> {
+        // A panic while it was held left it as the disk has it: every step ends in a consistent file.
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct InFlight {
+    last_seq: u64,
+    events: u64,
+    delivery: DeliveryFuture,
+}
+
+#[derive(Default)]
+struct LaneState {
+    in_flight: VecDeque<InFlight>,
+    previous: Option<BatchHash>,
+    failures: u32,
+    resume_at: Option<tokio::time::Instant>,
+}
+
+/// Sends what the spool holds until it is told to stop, and then what is already on its way.
+pub struct Shipper {
+    spool: SharedSpool,
+    producer: FutureProducer,
+    sender: Sender,
+    occurrences: Occurrences,
+    lanes: [LaneState; 3],
+}
+
+impl Shipper {
+    /// A shipper of this spool.
+    #[must_use]
+    pub fn new(
+        spool: SharedSpool,
+        producer: FutureProducer,
+        sender: Sender,
+        occurrences: Occurrences,
+    ) -> Self {
+        for lane in Lane::ALL {
+            spool.lock().rewind(lane);
+        }
+        Self { spool, producer, sender, occurrences, lanes: Default::default() }
+    }
+
+    /// Runs until `shutdown`; then waits up to `grace` for what is spooled and on its way.
+    ///
+    /// # Errors
+    /// If the producer is broken for good, or the spool cannot be read.
+    pub async fn run(
+        mut self,
+        shutdown: CancellationToken,
+        grace: Duration,
+    ) -> Result<(), ShipError> {
+        while !shutdown.is_cancelled() {
+            let sent = self.send_all(false)?;
+            self.settle(if sent { Duration::ZERO } else { LOOK_INTERVAL }, &shutdown).await?;
+        }
+        let end = tokio::time::Instant::now() + grace;
+        while tokio::time::Instant::now() < end {
+            self.send_all(true)?;
+            if self.lanes.iter().all(|lane| lane.in_flight.is_empty()) {
+                break;
+            }
+            self.settle(LOOK_INTERVAL, &CancellationToken::new()).await?;
+        }
+        self.spool.lock().save()?;
+        Ok(())
+    }
+
+    /// Sends a batch of each lane that has one and room for it; tells whether any was sent.
+    fn send_all(&mut self, now_or_never: bool) -> Result<bool, ShipError> {
+        let mut sent = false;
+        for lane in Lane::ALL {
+            let state = &mut self.lanes[lane.index()];
+            if state.resume_at.is_some_and(|at| at > tokio::time::Instant::now()) {
+                continue;
+            }
+            state.resume_at = None;
+            while self.lanes[lane.index()].in_flight.len() < BATCHES_IN_FLIGHT_MAX
+                && self.is_due(lane, now_or_never)
+                && self.send(lane)?
+            {
+                sent = true;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// A batch is full or old enough.
+    fn is_due(&self, lane: Lane, now_or_never: bool) -> bool {
+        let (waiting, oldest) = self.spool.lock().waiting(lane);
+        waiting > 0
+            && (now_or_never
+                || waiting >= BATCH_EVENTS_MAX as u64
+                || oldest.is_none_or(|oldest| {
+                    Time::now().since(oldest) >= BATCH_AGE_MAX || Time::now() < oldest
+                }))
+    }
+
+    fn send(&mut self, lane: Lane) -> Result<bool, ShipError> {
+        let pending = self.spool.lock().next(lane, BATCH_EVENTS_MAX, BATCH_BYTES_CUT)?;
+        let Some(pending) = pending else { return Ok(false) };
+        let state = &mut self.lanes[lane.index()];
+        let batch = Batch {
+            agent: self.sender.agent.clone(),
+            agency: self.sender.agency.clone(),
+            host: self.sender.host.clone(),
+            boot: self.sender.boot,
+            lane,
+            first_seq: pending.first_seq,
+            previous: state.previous,
+            events: pending.events,
+            simulated: self.sender.simulated,
+            sealed: Time::now(),
+        };
+        let (last_seq, events) = (batch.last_seq(), batch.events.len() as u64);
+        let headers = headers(&batch);
+        let sealed = batch.seal();
+        let record = FutureRecord::to(topic::of_lane(lane))
+            .key(self.sender.agency.as_str())
+            .payload(&sealed.value)
+            .headers(headers);
+        match self.producer.send_result(record) {
+            Ok(delivery) => {
+                state.previous = Some(sealed.hash);
+                state.in_flight.push_back(InFlight { last_seq, events, delivery });
+                Ok(true)
+            }
+            Err((error, _)) => {
+                self.fail(lane, &error)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Takes delivery reports as they come, until `at_most` has passed or something was appended.
+    async fn settle(
+        &mut self,
+        at_most: Duration,
+        shutdown: &CancellationToken,
+    ) -> Result<(), ShipError> {
+        let appended = Arc::clone(&self.spool.appended);
+        let [security, uptime, usage] = &mut self.lanes;
+        let reported = tokio::select! {
+            biased;
+            report = front(security) => Some((Lane::Security, report)),
+            report = front(uptime) => Some((Lane::Uptime, report)),
+            report = front(usage) => Some((Lane::Usage, report)),
+            () = tokio::time::sleep(at_most) => None,
+            () = appended.notified() => None,
+            () = shutdown.cancelled() => None,
+        };
+        let Some((lane, report)) = reported else { return Ok(()) };
+        let state = &mut self.lanes[lane.index()];
+        match report {
+            Ok(()) => {
+                state.failures = 0;
+                if let Some(done) = state.in_flight.pop_front() {
+                    self.spool.lock().acknowledge(lane, done.last_seq)?;
+                    self.occurrences.batch_delivered(lane, done.events, Time::now().seconds());
+                }
+                Ok(())
+            }
+            Err(error) => self.fail(lane, &error),
+        }
+    }
+
+    /// Hands the lane out again, after a while.
+    fn fail(&mut self, lane: Lane, error: &KafkaError) -> Result<(), ShipError> {
+        self.occurrences.delivery_failed(lane, error);
+        let state = &mut self.lanes[lane.index()];
+        state.in_flight.clear();
+        state.failures = state.failures.saturating_add(1);
+        let wait = back_off(state.failures);
+        state.resume_at = Some(tokio::time::Instant::now() + wait);
+        self.spool.lock().rewind(lane);
+        match self.producer.client().fatal_error() {
+            Some((_, text)) => Err(ShipError::Fatal(text)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The report of a lane's oldest batch; never, if none is on its way.
+async fn front(lane: &mut LaneState) -> Result<(), KafkaError> {
+    match lane.in_flight.front_mut() {
+        Some(oldest) => match (&mut oldest.delivery).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err((error, _))) => Err(error),
+            Err(_) => Err(KafkaError::Canceled),
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// A wait between zero and a bound that doubles with each failure.
+pub(crate) fn back_off(failures: u32) -> Duration {
+    let bound =
+        BACK_OFF.0.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(BACK_OFF.1);
+    bound.mul_f64(rand::rng().random_range(0.1..=1.0))
+}
+
+/// CloudEvents in binary mode.
+fn headers(batch: &Batch) -> OwnedHeaders {
+    let source = format!("/agency/{}/agent/{}", batch.agency, batch.agent);
+    let (id, time) = (batch.record_id(), batch.sealed.to_string());
+    let event_type = topic::event_type(batch.lane);
+    [
+        (header::SPEC_VERSION, "1.0"),
+        (header::TYPE, &event_type),
+        (header::SOURCE, &source),
+        (header::ID, &id),
+        (header::TIME, &time),
+        (header::CONTENT_TYPE, topic::CONTENT_TYPE_PROTOBUF),
+    ]
+    .into_iter()
+    .fold(OwnedHeaders::new_with_capacity(6), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_grows_to_its_bound_and_never_beyond() {
+        for failures in 1..80 {
+            let wait = back_off(failures);
+            assert!(wait <= BACK_OFF.1 && !wait.is_zero(), "{wait:?}");
+        }
+    }
+}

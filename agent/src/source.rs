@@ -1,0 +1,79 @@
+//! What the agent reads. Each source is a task that sends chunks into the [`intake`](crate::intake).
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    intake::{Checkpoints, Intake},
+    occurrence::Occurrences,
+};
+
+mod host;
+mod journal;
+mod probes;
+mod socket;
+pub mod tail;
+
+/// Why a source ended. The agent starts it again after a while.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Something outside cannot be used.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Something outside is not there, and waiting may help.
+    #[error("{0}")]
+    Missing(String),
+}
+
+/// What a source is given.
+#[derive(Clone)]
+pub struct SourceContext {
+    /// Where chunks go.
+    pub intake: Intake,
+    /// Where to begin.
+    pub checkpoints: Arc<dyn Checkpoints>,
+    /// When to stop.
+    pub shutdown: CancellationToken,
+    /// What is counted.
+    pub occurrences: Occurrences,
+}
+
+/// A source's work.
+pub type Running = Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>>;
+
+/// Something that is read.
+pub trait Source: Send + Sync {
+    /// Its name for the log.
+    fn name(&self) -> String;
+    /// Reads until told to stop.
+    fn run(&self, context: SourceContext) -> Running;
+}
+
+/// The sources that the configuration asks for.
+#[must_use]
+pub fn build(config: &Config) -> Vec<Box<dyn Source>> {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    for tail in &config.tails {
+        sources.push(Box::new(tail::Tail::new(tail.clone())));
+    }
+    if config.journal.enabled {
+        sources.push(Box::new(journal::Journal));
+    }
+    if config.host_figures.enabled {
+        sources.push(Box::new(host::Host::new(config.host_figures.interval)));
+    }
+    if !config.probes.is_empty() {
+        sources.push(Box::new(probes::Probes::new(config.probes.clone())));
+    }
+    if let Some(socket) = &config.usage_socket {
+        sources.push(Box::new(socket::UsageSocket::new(socket.clone())));
+    }
+    sources
+}

@@ -1,0 +1,355 @@
+//! One file that is followed: its identity, where it was read to, and whether it is still there.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::{FileExt, FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use vonggac_wire::limits::RAW_BYTES_MAX;
+
+use super::stream_name;
+use crate::intake::Checkpoints;
+
+/// Bytes of the first line that identify a file.
+const PRINT_BYTES: usize = 256;
+
+/// Bytes read at once.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// How long a rotated file is kept open without growing: its writer may not have opened the new one yet.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// One line, without its end.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) stream: Arc<str>,
+    pub(super) start: u64,
+    /// Behind the line's end.
+    pub(super) end: u64,
+    /// At most [`RAW_BYTES_MAX`] bytes.
+    pub(super) bytes: Vec<u8>,
+    /// Bytes that were cut away.
+    pub(super) cut: u64,
+}
+
+/// What a look found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// There is more to read now.
+    More,
+    /// All read; more may come.
+    Waiting,
+    /// All read, and nothing more will come to this file.
+    Gone,
+}
+
+/// A file that is followed.
+#[derive(Debug)]
+pub(super) struct Follow {
+    path: PathBuf,
+    file: File,
+    device: u64,
+    inode: u64,
+    /// Known once the first line is whole; before that there is nothing to send.
+    stream: Option<Arc<str>>,
+    generation: u32,
+    /// The next byte to read, and the first of the line that is being gathered.
+    offset: u64,
+    line_start: u64,
+    partial: Vec<u8>,
+    partial_cut: u64,
+    /// Begin at the end, if the file was never read.
+    at_end: bool,
+    rotated_at: Option<Instant>,
+    /// Opened for its rest only: it has a successor already.
+    is_old: bool,
+}
+
+impl Follow {
+    /// Opens a file, and before it the file that had its name when the agent last ran, if that is still there under another.
+    pub(super) fn open(
+        path: &Path,
+        at_end: bool,
+        checkpoints: &dyn Checkpoints,
+    ) -> io::Result<Vec<Self>> {
+        let mut current = Self::open_one(path, path, at_end)?;
+        let mut all = Vec::new();
+        let prefix = format!("tail:{}#", path.display());
+        let known = checkpoints.known(&prefix);
+        if known.is_empty() {
+            current.identify(checkpoints)?;
+            return Ok(vec![current]);
+        }
+        current.at_end = false;
+        for (name, resume) in known {
+            let Some((device, inode)) = identity(&name[prefix.len()..]) else { continue };
+            if (device, inode) == (current.device, current.inode) {
+                continue;
+            }
+            let Some(rotated) = find_by_inode(path, device, inode) else { continue };
+            let mut old = Self::open_one(path, &rotated, false)?;
+            old.is_old = true;
+            old.identify(checkpoints)?;
+            if old.stream.as_deref() == Some(name.as_str())
+                && fs::metadata(&rotated)?.len() > resume
+            {
+                all.push(old);
+            }
+        }
+        current.identify(checkpoints)?;
+        all.push(current);
+        Ok(all)
+    }
+
+    fn open_one(name: &Path, path: &Path, at_end: bool) -> io::Result<Self> {
+        let kind = fs::metadata(path)?.file_type();
+        if kind.is_dir()
+            || kind.is_fifo()
+            || kind.is_char_device()
+            || kind.is_block_device()
+            || kind.is_socket()
+        {
+            return Err(io::Error::other("is no ordinary file; name log files only"));
+        }
+        let file = File::open(path)?;
+        let data = file.metadata()?;
+        Ok(Self {
+            path: name.to_owned(),
+            file,
+            device: data.dev(),
+            inode: data.ino(),
+            stream: None,
+            generation: 0,
+            offset: 0,
+            line_start: 0,
+            partial: Vec::new(),
+            partial_cut: 0,
+            at_end,
+            rotated_at: None,
+            is_old: false,
+        })
+    }
+
+    /// Names the stream once the first line is whole, and goes to where it was read to.
+    fn identify(&mut self, checkpoints: &dyn Checkpoints) -> io::Result<()> {
+        if self.stream.is_some() {
+            return Ok(());
+        }
+        let Some(print) = self.print()? else { return Ok(()) };
+        let length = self.file.metadata()?.len();
+        let name = |generation| stream_name(&self.path, self.device, self.inode, print, generation);
+        // The newest generation that was read; a file shorter than that was cut while nobody looked.
+        let mut generation = self.generation;
+        while checkpoints.resume(&name(generation + 1)).is_some() {
+            generation += 1;
+        }
+        let mut resume = checkpoints.resume(&name(generation));
+        if resume.is_some_and(|resume| resume > length) {
+            generation += 1;
+            resume = None;
+        }
+        let start = match resume {
+            Some(resume) => resume,
+            None if self.at_end => self.last_line_end(length)?,
+            None => 0,
+        };
+        let stream = name(generation);
+        (self.generation, self.stream) = (generation, Some(stream));
+        (self.offset, self.line_start) = (start, start);
+        Ok(())
+    }
+
+    /// The hash of the first line, or of its first bytes; `None` while there is no whole line.
+    fn print(&self) -> io::Result<Option<u32>> {
+        let mut head = [0; PRINT_BYTES];
+        let length = self.file.read_at(&mut head, 0)?;
+        match memchr::memchr(b'\n', &head[..length]) {
+            Some(end) => Ok(Some(crc32c::crc32c(&head[..end]))),
+            None if length == PRINT_BYTES => Ok(Some(crc32c::crc32c(&head))),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the last whole line ends: a line that is being written is taken from its beginning.
+    fn last_line_end(&self, length: u64) -> io::Result<u64> {
+        let mut block = vec![0; BLOCK_BYTES];
+        let mut end = length;
+        while end > 0 {
+            let start = end.saturating_sub(BLOCK_BYTES as u64);
+            let wanted = usize::try_from(end - start).unwrap_or(BLOCK_BYTES);
+            let read = self.file.read_at(&mut block[..wanted], start)?;
+            if let Some(at) = memchr::memrchr(b'\n', &block[..read]) {
+                return Ok(start + at as u64 + 1);
+            }
+            end = start;
+        }
+        Ok(0)
+    }
+
+    /// Reads lines up to the limits.
+    pub(super) fn read(
+        &mut self,
+        lines_max: usize,
+        bytes_max: usize,
+        _turn: usize,
+    ) -> (Vec<Line>, Seen) {
+        let mut lines = Vec::new();
+        let seen = self.try_read(&mut lines, lines_max, bytes_max).unwrap_or_else(|error| {
+            tracing::warn!(path = %self.path.display(), %error, "reading failed; the file is opened again");
+            Seen::Gone
+        });
+        (lines, seen)
+    }
+
+    fn try_read(
+        &mut self,
+        lines: &mut Vec<Line>,
+        lines_max: usize,
+        bytes_max: usize,
+    ) -> io::Result<Seen> {
+        if self.file.metadata()?.len() < self.offset {
+            self.was_cut();
+        }
+        if self.stream.is_none() {
+            self.identify(&Nothing)?;
+        }
+        let mut block = vec![0; BLOCK_BYTES];
+        let mut taken = 0;
+        if let Some(stream) = self.stream.clone() {
+            loop {
+                if lines.len() >= lines_max || taken >= bytes_max {
+                    return Ok(Seen::More);
+                }
+                let read = self.file.read_at(&mut block, self.offset)?;
+                if read == 0 {
+                    break;
+                }
+                let used = self.split(&block[..read], &stream, lines, lines_max);
+                taken += used;
+                self.offset += used as u64;
+            }
+        }
+        self.at_the_end(lines)
+    }
+
+    /// Cuts a block into lines; gives the bytes that were used.
+    fn split(
+        &mut self,
+        block: &[u8],
+        stream: &Arc<str>,
+        lines: &mut Vec<Line>,
+        lines_max: usize,
+    ) -> usize {
+        let mut used = 0;
+        while used < block.len() && lines.len() < lines_max {
+            let rest = &block[used..];
+            let end = memchr::memchr(b'\n', rest);
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            let room = RAW_BYTES_MAX.saturating_sub(self.partial.len()).min(piece.len());
+            self.partial.extend_from_slice(&piece[..room]);
+            self.partial_cut += (piece.len() - room) as u64;
+            let Some(end) = end else { return block.len() };
+            used += end + 1;
+            let line_end = self.offset + used as u64;
+            lines.push(self.take_line(stream, line_end));
+        }
+        used
+    }
+
+    fn take_line(&mut self, stream: &Arc<str>, end: u64) -> Line {
+        let start = std::mem::replace(&mut self.line_start, end);
+        let mut bytes = std::mem::take(&mut self.partial);
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        Line {
+            stream: Arc::clone(stream),
+            start,
+            end,
+            bytes,
+            cut: std::mem::take(&mut self.partial_cut),
+        }
+    }
+
+    /// Cut by copytruncate or `> file`: a new generation from its first byte.
+    fn was_cut(&mut self) {
+        tracing::info!(path = %self.path.display(), "the file was cut; it is read from its beginning");
+        self.generation += 1;
+        self.stream = None;
+        (self.offset, self.line_start) = (0, 0);
+        self.partial.clear();
+        self.partial_cut = 0;
+        self.at_end = false;
+    }
+
+    /// Everything was read: is the file still the one with its name?
+    fn at_the_end(&mut self, lines: &mut Vec<Line>) -> io::Result<Seen> {
+        let same = match fs::metadata(&self.path) {
+            Ok(data) => (data.dev(), data.ino()) == (self.device, self.inode),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        if same && !self.is_old {
+            self.rotated_at = None;
+            return Ok(Seen::Waiting);
+        }
+        if !lines.is_empty() {
+            self.rotated_at = Some(Instant::now());
+            return Ok(Seen::More);
+        }
+        let since = *self.rotated_at.get_or_insert_with(Instant::now);
+        if !self.is_old && since.elapsed() < LINGER {
+            return Ok(Seen::Waiting);
+        }
+        // A last line without an end will not get one any more.
+        if let (false, Some(stream)) = (self.partial.is_empty(), self.stream.clone()) {
+            let end = self.offset;
+            lines.push(self.take_line(&stream, end));
+        }
+        Ok(Seen::Gone)
+    }
+
+    /// The file that has the name now, if any.
+    pub(super) fn successor(&self, path: &Path, checkpoints: &dyn Checkpoints) -> Option<Self> {
+        let mut next = Self::open_one(path, path, false).ok()?;
+        if (next.device, next.inode) == (self.device, self.inode) {
+            // Reading failed on it: go on where it was.
+            next.generation = self.generation;
+            next.stream.clone_from(&self.stream);
+            (next.offset, next.line_start) = (self.line_start, self.line_start);
+            return Some(next);
+        }
+        next.identify(checkpoints).ok()?;
+        Some(next)
+    }
+}
+
+/// "DEV:INODE:PRINT#GENERATION" to device and inode.
+fn identity(text: &str) -> Option<(u64, u64)> {
+    let mut parts = text.split([':', '#']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// The file beside `path` with this inode, if it was not compressed meanwhile.
+fn find_by_inode(path: &Path, device: u64, inode: u64) -> Option<PathBuf> {
+    fs::read_dir(path.parent()?).ok()?.filter_map(Result::ok).find_map(|entry| {
+        let data = entry.metadata().ok()?;
+        ((data.dev(), data.ino()) == (device, inode) && data.is_file()).then(|| entry.path())
+    })
+}
+
+/// No checkpoints: for a file that was cut while it was followed.
+struct Nothing;
+
+impl Checkpoints for Nothing {
+    fn resume(&self, _: &str) -> Option<u64> {
+        None
+    }
+    fn known(&self, _: &str) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,89 @@
+//! Who this agent is, and that it is alone on its folder.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read, Write},
+    path::Path,
+};
+
+use rand::Rng;
+use vonggac_wire::AgentId;
+
+/// Why a folder gives no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// Another agent runs on it.
+    #[error("another agent is using the spool folder {0}; give each agent a folder of its own")]
+    InUse(String),
+    /// A file of it cannot be used.
+    #[error("use {path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The kept name is malformed.
+    #[error("the name in {path} is malformed: {source}; restore it, do not invent another")]
+    Name {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: vonggac_wire::id::IdError,
+    },
+}
+
+/// The agent's name and the lock on its folder.
+pub struct Identity {
+    /// The name.
+    pub agent: AgentId,
+    /// Held until the agent ends, however it ends.
+    _lock: File,
+}
+
+impl Identity {
+    pub(super) fn open(dir: &Path, host: &str) -> Result<Self, IdentityError> {
+        let lock_path = dir.join("lock");
+        let io = |path: &Path| {
+            let path = path.display().to_string();
+            move |source| IdentityError::Io { path, source }
+        };
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(io(&lock_path))?;
+        lock.try_lock().map_err(|_| IdentityError::InUse(dir.display().to_string()))?;
+        let path = dir.join("identity");
+        let mut name = String::new();
+        match File::open(&path).and_then(|mut file| file.read_to_string(&mut name)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                name = make(host);
+                let fresh = dir.join("identity.new");
+                File::create(&fresh)
+                    .and_then(|mut file| {
+                        file.write_all(name.as_bytes())?;
+                        file.sync_all()
+                    })
+                    .and_then(|()| fs::rename(&fresh, &path))
+                    .map_err(io(&path))?;
+            }
+            Err(error) => return Err(io(&path)(error)),
+        }
+        let agent = AgentId::new(name.trim())
+            .map_err(|source| IdentityError::Name { path: path.display().to_string(), source })?;
+        Ok(Self { agent, _lock: lock })
+    }
+}
+
+/// The host's name with four random bytes: two hosts of one name stay two agents.
+fn make(host: &str) -> String {
+    let plain: String = host
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' })
+        .take(80)
+        .collect();
+    format!("{plain}-{:08x}", rand::rng().random::<u32>())
+}
