@@ -1,3 +1,27 @@
 //! The collector of Vọng Gác: Kafka -> detect -> ClickHouse -> incidents -> gRPC.
+//!
+//! * [`pipeline`]: the one chain; [`consume`], [`decode`], [`offsets`], [`dead_letter`] are its steps;
+//! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
+//! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
+//! * [`store`]: ClickHouse; [`serve`]: gRPC.
 
+pub mod app;
+pub mod book_runner;
+pub mod command;
+pub mod config;
+pub mod consume;
+pub mod dead_letter;
+pub mod decode;
+pub mod detect;
+pub mod figures;
+pub mod health;
+pub mod incident;
+pub mod indicator;
+pub mod offsets;
+pub mod pipeline;
 pub mod record;
+pub mod registry;
+pub mod rule;
+pub mod serve;
+pub mod store;
+pub mod topics;

@@ -1,0 +1,143 @@
+//! Builds the collector, runs it, and stops it in order.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use rdkafka::{ClientConfig, producer::FutureProducer};
+use tokio::sync::mpsc;
+use vonggac_daemon::{metrics, shutdown};
+use vonggac_wire::limits::RECORD_BYTES_MAX;
+
+use crate::{
+    book_runner::{self, BookRunner},
+    config::Config,
+    detect::sigma::Matcher,
+    figures::Figures,
+    health::{self, Nation},
+    pipeline::{self, Pipeline},
+    registry::Registry,
+    rule::RuleSet,
+    serve,
+    store::{Store, migrate},
+    topics,
+};
+
+/// Records that may wait for the national picture.
+const PICTURE_WAITING_MAX: usize = 1_024;
+
+/// How long Kafka and the engine may take to come up.
+const START_RETRY: Duration = Duration::from_millis(500);
+
+/// How long a stopping collector may finish its block.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the collector until it is told to stop.
+///
+/// # Errors
+/// If it cannot start, or a part of it ends.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal().context("failed to catch signals")?;
+    let figures = Figures::new().context("failed to make metrics")?;
+    let registry = Arc::new(Registry::builtin().context("failed to read the registry")?);
+    let mut rules = RuleSet::builtin().context("failed to read the rules")?;
+    if let Some(folder) = &config.rules_dir {
+        for refused in rules.add_folder(folder).context("failed to read the rules")? {
+            tracing::error!(error = %refused, "a rule was left out");
+        }
+    }
+    let matcher = Arc::new(Matcher::new(&rules).context("failed to compile the rules")?);
+    let rules = Arc::new(rules);
+    if let Some(address) = config.metrics {
+        metrics::serve(address, figures.registry(), stop.clone())
+            .await
+            .with_context(|| format!("failed to listen on {address} for metrics; is it taken?"))?;
+    }
+    let store = Store::new(&config);
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        started = start(&config, &store) => started?,
+    }
+    let producer = producer(&config).context("failed to make a Kafka producer")?;
+
+    let (runner, book) = BookRunner::open(book_runner::Parts {
+        config: config.clone(),
+        store: store.clone(),
+        registry: Arc::clone(&registry),
+        rules: Arc::clone(&rules),
+        figures: figures.clone(),
+        producer: producer.clone(),
+    })
+    .await
+    .context("failed to open the incident book")?;
+    let mut nation = Nation::new(Arc::clone(&registry), Arc::clone(&rules));
+    for agent in store.agents().await.context("failed to ask for known agents")? {
+        nation.know_agent(&agent);
+    }
+    for incident in runner.incidents() {
+        nation.apply_incident(&incident);
+    }
+    let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
+    let nation = health::spawn(nation, records, book.changes(), figures.clone(), store.clone(), stop.clone());
+    let chain = Pipeline::new(pipeline::Parts {
+        config: config.clone(),
+        store: store.clone(),
+        registry: Arc::clone(&registry),
+        rules: Arc::clone(&rules),
+        matcher,
+        figures: figures.clone(),
+        producer,
+        picture,
+    })?;
+    let served = serve::spawn(
+        config.grpc,
+        serve::Parts { store, registry, rules, figures, book, nation },
+        stop.clone(),
+    )
+    .await
+    .with_context(|| format!("failed to listen on {} for consoles; is it taken?", config.grpc))?;
+    tracing::info!(grpc = %served, "the collector runs");
+
+    let mut chain = tokio::spawn(chain.run(stop.clone()));
+    let mut book = tokio::spawn(runner.run(stop.clone()));
+    tokio::select! {
+        ended = &mut chain => ended.context("failed to go on")?.context("failed to")?,
+        ended = &mut book => ended.context("failed to go on")?.context("failed to")?,
+        () = stop.cancelled() => {
+            shutdown::drain(GRACE, async { let _ended = (chain.await, book.await); }).await;
+        }
+    }
+    tracing::info!("the collector stopped");
+    Ok(())
+}
+
+/// Waits for engine and Kafka, brings schema and topics up to date.
+async fn start(config: &Config, store: &Store) -> anyhow::Result<()> {
+    loop {
+        match migrate::run(store).await {
+            Ok(_) => break,
+            Err(error) if error.is_final() => return Err(error).context("failed to"),
+            Err(error) => tracing::info!(%error, "waiting for the engine"),
+        }
+        tokio::time::sleep(START_RETRY).await;
+    }
+    loop {
+        match topics::ensure(config).await {
+            Ok(()) => return Ok(()),
+            Err(topics::TopicsError::Kafka(error)) => tracing::info!(%error, "waiting for Kafka"),
+            Err(error) => return Err(error).context("failed to"),
+        }
+        tokio::time::sleep(START_RETRY).await;
+    }
+}
+
+fn producer(config: &Config) -> Result<FutureProducer, rdkafka::error::KafkaError> {
+    ClientConfig::new()
+        .set("bootstrap.servers", config.brokers.join(","))
+        .set("client.id", "vonggac-collector")
+        .set("enable.idempotence", "true")
+        .set("compression.codec", "zstd")
+        .set("linger.ms", "2")
+        .set("message.timeout.ms", "0")
+        .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
+        .create()
+}

@@ -1,0 +1,75 @@
+//! What can be asked of `vonggac-collector`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
+
+use crate::{app, config::Config, store::{Store, migrate}};
+
+/// Takes what agents send, and tells consoles.
+#[derive(Debug, Parser)]
+#[command(name = "vonggac-collector", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// The configuration.
+    #[arg(long, global = true, default_value = "/etc/vonggac/collector.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until told to stop.
+    Serve,
+    /// Bring the store to the present schema.
+    Migrate,
+    /// Tell every mistake of a configuration.
+    CheckConfig,
+}
+
+/// Does what is asked.
+#[must_use]
+pub fn run(arguments: &Arguments) -> Exit {
+    let config = match Config::read(&arguments.config) {
+        Ok(config) => config,
+        Err(error @ SettingsError::Unreadable { .. }) => return complain(&format!("failed to {error}"), Exit::Configuration),
+        Err(SettingsError::Wrong(mistakes)) => return complain(&mistakes.to_string(), Exit::Configuration),
+    };
+    log::start();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
+    };
+    let outcome = match arguments.command {
+        Command::CheckConfig => {
+            say("the configuration is right");
+            return Exit::Success;
+        }
+        Command::Serve => runtime.block_on(app::run(config)).map(|()| String::new()),
+        Command::Migrate => runtime
+            .block_on(migrate::run(&Store::new(&config)))
+            .map(|taken| format!("{} steps taken", taken.len()))
+            .map_err(anyhow::Error::from),
+    };
+    match outcome {
+        Ok(text) => {
+            if !text.is_empty() {
+                say(&text);
+            }
+            Exit::Success
+        }
+        Err(error) => complain(&format!("{error:#}"), Exit::Failure),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the one place where commands answer")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where commands complain")]
+fn complain(text: &str, exit: Exit) -> Exit {
+    eprintln!("{text}");
+    exit
+}

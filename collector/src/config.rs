@@ -1,0 +1,114 @@
+//! The collector's settings. Every default is a constant with its reason.
+
+use std::{net::SocketAddr, path::{Path, PathBuf}, time::Duration};
+
+use vonggac_daemon::{secret::Secret, settings::{Document, SettingsError, Table}};
+
+/// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
+pub const PARTITIONS: u64 = 4;
+
+/// Rows of a block: what the engine takes well, and what memory bears.
+pub const BLOCK_ROWS_MAX: u64 = 50_000;
+
+/// Bytes of records gathered for a block.
+pub const BLOCK_BYTES_MAX: u64 = 32 << 20;
+
+/// How long a block is gathered: the greater part of the delay from event to row.
+pub const BLOCK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How far back detection is rebuilt: longer than the longest window of a rule.
+pub const REPLAY: Duration = Duration::from_secs(15 * 60);
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Kafka's addresses.
+    pub brokers: Vec<String>,
+    /// Partitions of each topic of events.
+    pub partitions: i32,
+    /// Copies of each partition.
+    pub replication: i32,
+    /// The consumer group.
+    pub group: String,
+    /// The engine's address.
+    pub engine_url: String,
+    /// The database.
+    pub database: String,
+    /// Who speaks to the engine, where it has users.
+    pub engine_user: Option<(String, Secret)>,
+    /// Where consoles connect.
+    pub grpc: SocketAddr,
+    /// Where `/metrics` listens; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// A folder of further rules; `None`: the built-in pack alone.
+    pub rules_dir: Option<PathBuf>,
+    /// Rows of a block.
+    pub block_rows_max: usize,
+    /// Bytes of a block.
+    pub block_bytes_max: usize,
+    /// How long a block is gathered.
+    pub block_interval: Duration,
+    /// How far back detection is rebuilt.
+    pub replay: Duration,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// All its mistakes.
+    pub fn read(file: &Path) -> Result<Self, SettingsError> {
+        Document::read(file)?.finish(Self::take)
+    }
+
+    fn take(root: &mut Table<'_>) -> Self {
+        if root.bool("plain_text") != Some(true) {
+            root.wrong("plain_text", "must be true: this version speaks plain text and has to be told that this is wanted");
+        }
+        let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let (brokers, partitions, replication, group) = root.table("kafka", |kafka| {
+            (
+                kafka.texts_required("brokers"),
+                kafka.integer("partitions", 1, 1024).unwrap_or(PARTITIONS),
+                kafka.integer("replication", 1, 9).unwrap_or(1),
+                kafka.text("group").unwrap_or_else(|| "vonggac-collector".into()),
+            )
+        });
+        let (engine_url, database, engine_user) = root.table("engine", |engine| {
+            let user = engine.text("user");
+            let password = Secret::new(engine.text("password").unwrap_or_default());
+            (
+                engine.text_required("url"),
+                engine.text("database").unwrap_or_else(|| "vonggac".into()),
+                user.map(|user| (user, password)),
+            )
+        });
+        let (block_rows_max, block_bytes_max, block_interval) = root.table("block", |block| {
+            (
+                block.integer("rows_max", 1, 1_000_000).unwrap_or(BLOCK_ROWS_MAX),
+                block.bytes("bytes_max", 1 << 20, 1 << 30).unwrap_or(BLOCK_BYTES_MAX),
+                block.duration("interval", Duration::from_millis(10), Duration::from_secs(60)).unwrap_or(BLOCK_INTERVAL),
+            )
+        });
+        Self {
+            brokers,
+            partitions: i32::try_from(partitions).unwrap_or(1),
+            replication: i32::try_from(replication).unwrap_or(1),
+            group,
+            engine_url,
+            database,
+            engine_user,
+            grpc: root.table("grpc", |grpc| {
+                grpc.parsed_required("listen", "an address like \"127.0.0.1:7443\"", SocketAddr::from(([127, 0, 0, 1], 0)))
+            }),
+            metrics: root.table("metrics", |metrics| metrics.parsed("listen", "an address like \"127.0.0.1:9102\"")),
+            rules_dir: root.table("rules", |rules| rules.path("dir")),
+            block_rows_max: whole(block_rows_max),
+            block_bytes_max: whole(block_bytes_max),
+            block_interval,
+            replay: root
+                .table("detection", |detection| detection.duration("replay", Duration::ZERO, Duration::from_secs(86_400)))
+                .unwrap_or(REPLAY),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! From a Kafka message to a record, or the reason why not.
+
+use vonggac_wire::{
+    Batch, Time,
+    batch::BatchError,
+    proto::Origin,
+    topic,
+};
+
+use crate::{record::Record, registry::Registry};
+
+/// A message as it was taken from Kafka.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Where it stood.
+    pub origin: Origin,
+    /// When the broker appended it.
+    pub appended: Time,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// Why a message is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// It is no batch.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// Key and batch name different agencies.
+    #[error("the record's key is {key:?}, the batch is of {agency}")]
+    Key {
+        /// The key.
+        key: String,
+        /// The batch's agency.
+        agency: String,
+    },
+    /// Nobody knows the agency.
+    #[error("the registry has no agency {0}")]
+    Agency(String),
+    /// The topic holds no events.
+    #[error("{0} is no topic of events")]
+    Topic(String),
+}
+
+impl Rejection {
+    /// A short word for the dead-letter topic.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Batch(error) => error.reason(),
+            Self::Key { .. } => "identity",
+            Self::Agency(_) => "unknown-agency",
+            Self::Topic(_) => "wrong-topic",
+        }
+    }
+}
+
+/// Decodes and checks a message.
+///
+/// # Errors
+/// The reason why it goes to the dead letters.
+pub fn decode(taken: &Taken, registry: &Registry) -> Result<Record, Rejection> {
+    let lane = topic::lane_of(&taken.origin.topic).ok_or_else(|| Rejection::Topic(taken.origin.topic.clone()))?;
+    let (batch, hash) = Batch::open(&taken.value, lane)?;
+    if taken.key != batch.agency.as_str().as_bytes() {
+        let key = String::from_utf8_lossy(&taken.key).chars().take(64).collect();
+        return Err(Rejection::Key { key, agency: batch.agency.to_string() });
+    }
+    if registry.agency(batch.agency.as_str()).is_none() {
+        return Err(Rejection::Agency(batch.agency.to_string()));
+    }
+    Ok(Record {
+        origin: taken.origin.clone(),
+        appended: taken.appended,
+        bytes: taken.value.len(),
+        known_events: 0,
+        batch,
+        hash,
+    })
+}

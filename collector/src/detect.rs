@@ -1,0 +1,203 @@
+//! Detection: pure, keyed by partition, deterministic in the order of records.
+//!
+//! A [`Detector`] sees each record of one partition once, and the clock. It gives at most one signal for each rule, entity and
+//! record, with the record's place as its origin, so that signals that are given again after a crash can be known again.
+//!
+//! * [`sigma`]: what a single event says, by Sigma rules;
+//! * [`window`]: how often it says so (threshold, then each further match), and "after" another rule;
+//! * [`uptime`]: services, certificates, disks; [`silence`]: who is not heard; [`usage`]: portals that nobody uses.
+//!
+//! rsigma's own correlations are not used: they count in wall-clock order and report each event, while the incident book needs one
+//! exact count for each record that a replay gives again.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use vonggac_wire::{
+    Time,
+    event::Body,
+    limits::EVIDENCE_EVENTS_MAX,
+    proto::{Entity, EventRef, Origin, Signal, SignalKind},
+};
+
+use crate::{record::Record, registry::Registry, rule::RuleSet};
+
+pub mod sigma;
+mod silence;
+mod uptime;
+mod usage;
+mod window;
+
+use sigma::Matcher;
+use silence::Silence;
+use uptime::Uptime;
+use usage::Usage;
+use window::Windows;
+
+/// What a machine found in one event or by the clock.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Finding {
+    pub(crate) rule: &'static str,
+    pub(crate) kind: SignalKind,
+    /// 0: the rule's own.
+    pub(crate) severity: u32,
+    pub(crate) entity: (&'static str, String),
+    pub(crate) group: String,
+    pub(crate) system: String,
+    pub(crate) host: String,
+    pub(crate) values: BTreeMap<String, String>,
+}
+
+/// Detection of one partition.
+pub struct Detector {
+    rules: Arc<RuleSet>,
+    registry: Arc<Registry>,
+    matcher: Arc<Matcher>,
+    windows: Windows,
+    uptime: Uptime,
+    silence: Silence,
+    usage: Usage,
+}
+
+impl Detector {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, registry: Arc<Registry>, matcher: Arc<Matcher>) -> Self {
+        Self {
+            uptime: Uptime::new(&rules),
+            silence: Silence::new(&rules),
+            usage: Usage::new(&rules),
+            windows: Windows::default(),
+            rules,
+            registry,
+            matcher,
+        }
+    }
+
+    /// Remembers agents that were heard before this collector started, so that their silence is seen.
+    pub fn know_agent(&mut self, agency: &str, agent: &str, host: &str, simulated: bool, heard: Time) {
+        self.silence.know(agency, agent, host, simulated, heard);
+    }
+
+    /// Sees a record.
+    pub fn apply(&mut self, record: &Record, now: Time) -> Vec<Signal> {
+        let mut signals = Vec::new();
+        let agency = record.batch.agency.as_str();
+        self.windows.begin();
+        for (index, event) in record.fresh() {
+            match event.body() {
+                Body::Activity(activity) => {
+                    for rule in self.matcher.matches(event, activity) {
+                        self.windows.matched(&self.rules, rule, record, index, event, activity);
+                    }
+                }
+                Body::Check(check) => {
+                    let findings = self.uptime.check(&self.registry, record, event, check, now);
+                    signals.extend(findings.into_iter().map(|f| self.signal(f, record, Some(index), now)));
+                    self.usage.checked(agency, event.system(), check, event.time());
+                }
+                Body::HostFigures(figures) => {
+                    let findings = self.uptime.host(record, figures);
+                    signals.extend(findings.into_iter().map(|f| self.signal(f, record, Some(index), now)));
+                }
+                Body::Heartbeat(beat) => {
+                    let findings = self.silence.heard(record, beat, now);
+                    signals.extend(findings.into_iter().map(|f| self.signal(f, record, Some(index), now)));
+                }
+                Body::Dossier(dossier) => {
+                    let finding = self.usage.dossier(record, event, dossier);
+                    signals.extend(finding.map(|f| self.signal(f, record, Some(index), now)));
+                }
+                _ => {}
+            }
+        }
+        signals.extend(self.windows.signals(&self.rules, record, now));
+        // Several findings of one rule and entity in a record: the last says how it stands.
+        let mut kept: Vec<Signal> = Vec::with_capacity(signals.len());
+        for signal in signals {
+            match kept.iter_mut().find(|k| k.rule == signal.rule && k.entity == signal.entity && k.kind == signal.kind) {
+                Some(known) => *known = signal,
+                None => kept.push(signal),
+            }
+        }
+        kept
+    }
+
+    /// Looks at the clock.
+    pub fn tick(&mut self, now: Time) -> Vec<Signal> {
+        let silent = self.silence.tick(now);
+        let mut signals: Vec<Signal> = Vec::new();
+        for (finding, agency, origin, heard, simulated) in silent {
+            signals.push(self.signal_at(finding, &agency, origin, heard, simulated, now));
+        }
+        for (finding, agency, origin, last, simulated) in self.usage.tick(&self.silence, now) {
+            signals.push(self.signal_at(finding, &agency, origin, last, simulated, now));
+        }
+        signals
+    }
+
+    /// What is held in memory, in entries.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.windows.len() + self.uptime.len() + self.silence.len() + self.usage.len()
+    }
+
+    fn signal(&self, finding: Finding, record: &Record, index: Option<usize>, now: Time) -> Signal {
+        let time = index.and_then(|index| record.batch.events.get(index)).map_or(record.appended, vonggac_wire::Event::time);
+        let agency = record.batch.agency.as_str();
+        let mut signal = self.signal_at(finding, agency, record.origin.clone(), time, record.batch.simulated, now);
+        signal.evidence.extend(index.map(|index| reference(record, index)));
+        signal
+    }
+
+    fn signal_at(&self, finding: Finding, agency: &str, origin: Origin, time: Time, simulated: bool, now: Time) -> Signal {
+        let meta = self.rules.meta(finding.rule);
+        let severity = if finding.severity > 0 { finding.severity } else { meta.map_or(3, |meta| meta.severity) };
+        let mut values = finding.values;
+        let (short_vi, short_en) = self.registry.short_name(agency);
+        values.insert("agency_vi".into(), short_vi);
+        values.insert("agency_en".into(), short_en);
+        if let Some(system) = self.registry.system(&finding.system) {
+            values.insert("system_vi".into(), system.name_vi.clone());
+            values.insert("system_en".into(), system.name_en.clone());
+        }
+        Signal {
+            rule: finding.rule.into(),
+            kind: finding.kind.into(),
+            severity,
+            entity: Some(Entity { kind: finding.entity.0.into(), value: finding.entity.1 }),
+            group: finding.group,
+            agency: agency.into(),
+            system: finding.system,
+            host: finding.host,
+            count: 1,
+            first_time_unix_nano: time.0,
+            last_time_unix_nano: time.0,
+            origin: Some(origin),
+            evidence: Vec::new(),
+            values,
+            simulated,
+            found_time_unix_nano: now.0,
+        }
+    }
+}
+
+/// Names an event as evidence.
+pub(crate) fn reference(record: &Record, index: usize) -> EventRef {
+    let time = record.batch.events.get(index).map_or(record.appended, vonggac_wire::Event::time);
+    EventRef {
+        agent: record.batch.agent.as_str().into(),
+        lane: record.batch.lane.into(),
+        seq: record.batch.first_seq + index as u64,
+        time_unix_nano: time.0,
+    }
+}
+
+/// Adds evidence up to its limit.
+pub(crate) fn add_evidence(all: &mut Vec<EventRef>, one: EventRef) {
+    if all.len() < EVIDENCE_EVENTS_MAX {
+        all.push(one);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Who is not heard. Judged by the centre's clock at each tick: absence of events is never health.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use vonggac_wire::{
+    Time,
+    event::Heartbeat,
+    proto::{Origin, SignalKind},
+};
+
+use super::Finding;
+use crate::{record::Record, rule::RuleSet};
+
+/// Agents that are followed at once.
+const AGENTS_MAX: usize = 50_000;
+
+/// Until an agent has told its own interval.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long an agency's agents may differ in falling silent and still be one silence.
+const TOGETHER: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+struct Agent {
+    agency: String,
+    host: String,
+    heard: Time,
+    interval: Duration,
+    origin: Origin,
+    simulated: bool,
+    silent: bool,
+}
+
+/// Agents of a partition.
+#[derive(Debug)]
+pub(super) struct Silence {
+    agents: HashMap<String, Agent>,
+    agencies: HashMap<String, bool>,
+    heartbeats: f64,
+    /// Ticks before this say nothing: a collector that just started has not heard anybody yet.
+    judged_from: Option<Time>,
+}
+
+/// A finding with its agency, origin and time.
+pub(super) type Told = (Finding, String, Origin, Time, bool);
+
+impl Silence {
+    pub(super) fn new(rules: &RuleSet) -> Self {
+        let heartbeats = rules.machine("agent-silent").map_or(3.0, |meta| meta.number("heartbeats", 3.0));
+        Self { agents: HashMap::new(), agencies: HashMap::new(), heartbeats, judged_from: None }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.agents.len()
+    }
+
+    /// From the store: heard before this start.
+    pub(super) fn know(&mut self, agency: &str, agent: &str, host: &str, simulated: bool, heard: Time) {
+        if self.agents.len() < AGENTS_MAX {
+            self.agents.entry(agent.to_owned()).or_insert_with(|| Agent {
+                agency: agency.to_owned(),
+                host: host.to_owned(),
+                heard,
+                interval: INTERVAL,
+                origin: Origin::default(),
+                simulated,
+                silent: false,
+            });
+        }
+    }
+
+    /// Whether all that is known of an agency is silent, or nothing is known.
+    pub(super) fn is_agency_heard(&self, agency: &str, now: Time) -> bool {
+        self.agents.values().any(|agent| agent.agency == agency && now.since(agent.heard) < self.limit(agent))
+    }
+
+    fn limit(&self, agent: &Agent) -> Duration {
+        // Half an interval of grace for batching and the way.
+        agent.interval.mul_f64(self.heartbeats) + agent.interval / 2
+    }
+
+    /// A heartbeat. The broker's time of appending counts, not the host's clock.
+    pub(super) fn heard(&mut self, record: &Record, beat: &Heartbeat, now: Time) -> Vec<Finding> {
+        let name = record.batch.agent.as_str();
+        if self.agents.len() >= AGENTS_MAX && !self.agents.contains_key(name) {
+            return Vec::new();
+        }
+        let interval = Duration::try_from_secs_f64(beat.interval_seconds).unwrap_or(INTERVAL).clamp(Duration::from_secs(1), Duration::from_secs(3600));
+        let agent = self.agents.entry(name.to_owned()).or_insert_with(|| Agent {
+            agency: record.batch.agency.to_string(),
+            host: record.batch.host.clone(),
+            heard: record.appended,
+            interval,
+            origin: record.origin.clone(),
+            simulated: record.batch.simulated,
+            silent: false,
+        });
+        agent.heard = agent.heard.max(record.appended).min(now);
+        agent.interval = interval;
+        agent.origin = record.origin.clone();
+        agent.host.clone_from(&record.batch.host);
+        let fresh = now.since(record.appended) < interval.mul_f64(self.heartbeats);
+        let mut findings = Vec::new();
+        if agent.silent && fresh {
+            agent.silent = false;
+            findings.push(of_agent(SignalKind::Cleared, &agent.agency, name, &agent.host));
+        }
+        let agency = agent.agency.clone();
+        if fresh && self.agencies.get(&agency).copied().unwrap_or(false) {
+            self.agencies.insert(agency.clone(), false);
+            findings.push(of_agency(SignalKind::Cleared, &agency, 0));
+        }
+        findings
+    }
+
+    /// Looks who has not been heard.
+    pub(super) fn tick(&mut self, now: Time) -> Vec<Told> {
+        let from = *self.judged_from.get_or_insert_with(|| now.plus(INTERVAL.mul_f64(self.heartbeats)));
+        if now < from {
+            return Vec::new();
+        }
+        let mut quiet: BTreeMap<String, (usize, usize, Time, Origin, bool)> = BTreeMap::new();
+        let mut late: Vec<String> = Vec::new();
+        for (name, agent) in &self.agents {
+            let silent_for = now.since(agent.heard);
+            let entry = quiet
+                .entry(agent.agency.clone())
+                .or_insert_with(|| (0, 0, agent.heard, agent.origin.clone(), agent.simulated));
+            entry.1 += 1;
+            if silent_for >= self.limit(agent) {
+                entry.0 += 1;
+                if agent.heard > entry.2 {
+                    (entry.2, entry.3) = (agent.heard, agent.origin.clone());
+                }
+                if !agent.silent {
+                    late.push(name.clone());
+                }
+            }
+        }
+        let mut told = Vec::new();
+        for (agency, (silent, all, heard, origin, simulated)) in &quiet {
+            let whole = silent == all && *all > 1;
+            if whole && !self.agencies.get(agency).copied().unwrap_or(false) {
+                self.agencies.insert(agency.clone(), true);
+                told.push((of_agency(SignalKind::Raised, agency, *all), agency.clone(), origin.clone(), *heard, *simulated));
+            }
+        }
+        late.sort();
+        for name in late {
+            let limit = self.agents.get(&name).map(|agent| self.limit(agent)).unwrap_or_default();
+            let Some(agent) = self.agents.get_mut(&name) else { continue };
+            let (silent, all, ..) = quiet.get(&agent.agency).cloned().unwrap_or_default();
+            // Where a whole agency falls silent, its agents follow within seconds: they are one incident.
+            let falling = all > 1 && silent * 2 >= all && now.since(agent.heard) < limit + TOGETHER;
+            if self.agencies.get(&agent.agency).copied().unwrap_or(false) {
+                agent.silent = true;
+                continue;
+            }
+            if falling {
+                continue;
+            }
+            agent.silent = true;
+            let finding = of_agent(SignalKind::Raised, &agent.agency, &name, &agent.host);
+            told.push((finding, agent.agency.clone(), agent.origin.clone(), agent.heard, agent.simulated));
+        }
+        told
+    }
+}
+
+fn of_agent(kind: SignalKind, agency: &str, agent: &str, host: &str) -> Finding {
+    Finding {
+        rule: "agent-silent",
+        kind,
+        severity: 0,
+        entity: ("agent", agent.to_owned()),
+        group: format!("{agency}/{agent}"),
+        system: String::new(),
+        host: host.to_owned(),
+        values: BTreeMap::from([("host".to_owned(), host.to_owned())]),
+    }
+}
+
+fn of_agency(kind: SignalKind, agency: &str, hosts: usize) -> Finding {
+    Finding {
+        rule: "agency-silent",
+        kind,
+        severity: 0,
+        entity: ("agency", agency.to_owned()),
+        group: agency.to_owned(),
+        system: String::new(),
+        host: String::new(),
+        values: BTreeMap::from([("hosts".to_owned(), hosts.to_string())]),
+    }
+}

@@ -1,0 +1,221 @@
+use std::{fs, path::PathBuf, time::Duration};
+
+use vonggac_wire::{
+    AgencyId, AgentId, Batch, BatchHash, Event, Lane,
+    event::{Activity, Check, CheckOutcome, Class, Dossier, Heartbeat, HttpRequest, Status},
+};
+
+use super::*;
+
+const NOW: Time = Time::from_seconds(1_764_000_000);
+
+fn detector() -> Detector {
+    let rules = Arc::new(RuleSet::builtin().unwrap());
+    let matcher = Arc::new(Matcher::new(&rules).unwrap());
+    Detector::new(rules, Arc::new(Registry::builtin().unwrap()), matcher)
+}
+
+fn record(agency: &str, agent: &str, offset: i64, at: Time, bodies: Vec<(Body, &str)>) -> Record {
+    let events: Vec<Event> =
+        bodies.into_iter().map(|(body, system)| Event::new(at, at, body).with_system(system)).collect();
+    Record {
+        origin: Origin { topic: "t".into(), partition: 0, offset },
+        appended: at,
+        bytes: 0,
+        known_events: 0,
+        hash: BatchHash([0; 32]),
+        batch: Batch {
+            agent: AgentId::new(agent).unwrap(),
+            agency: AgencyId::new(agency).unwrap(),
+            host: agent.into(),
+            boot: [0; 16],
+            lane: Lane::Security,
+            first_seq: 1,
+            previous: None,
+            events,
+            simulated: false,
+            sealed: at,
+        },
+    }
+}
+
+#[test]
+fn every_rule_fires_on_its_examples_and_is_quiet_on_the_others() {
+    let rules = RuleSet::builtin().unwrap();
+    let mut seen = 0;
+    for rule in rules.rules() {
+        let name = rule.meta.rule.as_str();
+        for (examples, wanted) in [(&rule.meta.examples.fire, true), (&rule.meta.examples.quiet, false)] {
+            for example in examples {
+                let activity: Activity = serde_json::from_value(example.activity.clone()).unwrap();
+                let bodies = (0..example.times).map(|_| (Body::Activity(activity.clone()), "")).collect();
+                let signals = detector().apply(&record("H49", "web-1", 1, NOW, bodies), NOW);
+                let fired = signals.iter().any(|signal| signal.rule == name);
+                assert_eq!(fired, wanted, "{name}: {:?}", example.activity);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 12, "{seen} examples");
+}
+
+fn failed(address: &str) -> (Body, &'static str) {
+    let mut activity = Activity::of(Class::Authentication, 1, Status::Failure);
+    activity.service_name = "sshd".into();
+    activity.set_source_address(address.parse().unwrap());
+    (Body::Activity(activity), "")
+}
+
+#[test]
+fn the_record_that_crosses_the_threshold_counts_the_whole_window_and_each_later_one_its_own() {
+    let mut detector = detector();
+    let mut counts = Vec::new();
+    for offset in 0..5 {
+        let bodies = (0..5).map(|_| failed("203.0.113.77")).collect();
+        let signals = detector.apply(&record("H49", "web-1", offset, NOW, bodies), NOW);
+        counts.push(signals.iter().map(|signal| signal.count).sum::<u64>());
+    }
+    assert_eq!(counts, [0, 10, 5, 5, 5]);
+}
+
+#[test]
+fn a_log_in_after_the_brute_force_is_a_signal_of_its_own() {
+    let mut detector = detector();
+    detector.apply(&record("H49", "web-1", 1, NOW, (0..9).map(|_| failed("203.0.113.77")).collect()), NOW);
+    let mut success = Activity::of(Class::Authentication, 1, Status::Success);
+    success.service_name = "sshd".into();
+    success.set_source_address("203.0.113.77".parse().unwrap());
+    let signals = detector.apply(&record("H49", "web-1", 2, NOW, vec![(Body::Activity(success), "")]), NOW);
+    assert_eq!(signals[0].rule, "ssh-success-after-brute-force");
+    assert_eq!(signals[0].severity, 1);
+}
+
+fn check(outcome: CheckOutcome) -> Body {
+    Body::Check(Check { name: "portal".into(), target: "http://a/".into(), outcome: outcome.into(), ..Check::default() })
+}
+
+#[test]
+fn two_failures_are_down_and_one_answer_is_back() {
+    let mut detector = detector();
+    let mut rules = Vec::new();
+    for (offset, outcome) in [CheckOutcome::Up, CheckOutcome::Down, CheckOutcome::Down, CheckOutcome::Down, CheckOutcome::Up].into_iter().enumerate() {
+        let offset = i64::try_from(offset).unwrap();
+        for signal in detector.apply(&record("local", "me", offset, NOW, vec![(check(outcome), "local-machine")]), NOW) {
+            rules.push((offset, signal.rule.clone(), signal.kind()));
+        }
+    }
+    assert_eq!(
+        rules,
+        [(2, "service-down".into(), SignalKind::Raised), (4, "service-down".into(), SignalKind::Cleared)]
+    );
+}
+
+fn beat() -> Body {
+    Body::Heartbeat(Heartbeat { interval_seconds: 10.0, ..Heartbeat::default() })
+}
+
+#[test]
+fn silence_is_seen_after_three_heartbeats_and_an_agency_is_one_incident() {
+    let mut detector = detector();
+    detector.tick(NOW);
+    for seconds in (0..60).step_by(10) {
+        let at = NOW.plus(Duration::from_secs(seconds));
+        for agent in ["a", "b", "c"] {
+            detector.apply(&record("tk-12", agent, i64::try_from(seconds).unwrap(), at, vec![(beat(), "")]), at);
+        }
+        assert!(detector.tick(at).is_empty());
+    }
+    let mut told = Vec::new();
+    for seconds in 51..120 {
+        for signal in detector.tick(NOW.plus(Duration::from_secs(seconds))) {
+            told.push((seconds, signal.rule.clone(), signal.agency.clone()));
+        }
+    }
+    assert_eq!(told, [(85, "agency-silent".into(), "tk-12".into())]);
+    let at = NOW.plus(Duration::from_secs(120));
+    let back = detector.apply(&record("tk-12", "a", 500, at, vec![(beat(), "")]), at);
+    assert!(back.iter().any(|signal| signal.rule == "agency-silent" && signal.kind() == SignalKind::Cleared));
+}
+
+#[test]
+fn a_portal_that_answers_while_nobody_files_is_found_and_a_dead_one_is_not() {
+    for (up, wanted) in [(true, 1), (false, 0)] {
+        let mut detector = detector();
+        let dossier = || Body::Dossier(Dossier { step: "received".into(), online: true, ..Dossier::default() });
+        let outcome = |seconds| if up || seconds < 120 { CheckOutcome::Up } else { CheckOutcome::Down };
+        let mut found = 0;
+        for seconds in 0_u32..200 {
+            let at = NOW.plus(Duration::from_secs(seconds.into()));
+            let mut bodies = Vec::new();
+            if seconds < 120 {
+                bodies.push((dossier(), "agency-one-stop"));
+            }
+            if seconds % 10 == 0 {
+                bodies.push((beat(), ""));
+                bodies.push((check(outcome(seconds)), "agency-one-stop"));
+            }
+            detector.apply(&record("tk-48", "web-1", seconds.into(), at, bodies), at);
+            found += detector.tick(at).iter().filter(|signal| signal.rule == "portal-without-use").count();
+        }
+        assert_eq!(found, wanted, "up: {up}");
+    }
+}
+
+fn material(path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("VONGGAC_MATERIAL")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/material"), PathBuf::from);
+    let path = root.join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: no {}", path.display());
+    None
+}
+
+fn attacks(url: &str, agent: &str) -> bool {
+    let rules = RuleSet::builtin().unwrap();
+    thread_local! {
+        static MATCHER: Matcher = Matcher::new(&RuleSet::builtin().unwrap()).unwrap();
+    }
+    let mut activity = Activity::of(Class::Http, 3, Status::Success);
+    activity.http = Some(HttpRequest { url: url.into(), user_agent: agent.into(), ..HttpRequest::default() });
+    let event = Event::new(NOW, NOW, Body::Activity(activity.clone()));
+    MATCHER.with(|matcher| {
+        matcher.matches(&event, &activity).iter().any(|index| rules.rules()[*index].meta.rule.as_str() == "web-attack")
+    })
+}
+
+#[test]
+fn ten_thousand_ordinary_requests_stay_nearly_silent() {
+    let Some(path) = material("elastic-examples/apache_logs/apache_logs") else { return };
+    let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+    let pattern = regex::Regex::new("\"[A-Z]+ (\\S+)[^\"]*\" \\d+ \\S+ \"[^\"]*\" \"([^\"]*)\"").unwrap();
+    let found: Vec<String> = text
+        .lines()
+        .filter_map(|line| {
+            let request = pattern.captures(line)?;
+            attacks(&request[1], &request[2]).then(|| request[1].to_owned())
+        })
+        .collect();
+    eprintln!("of 10000 requests {} look like an attack: {found:#?}", found.len());
+    assert!(found.len() <= 10);
+}
+
+#[test]
+fn most_injection_strings_of_another_project_are_seen() {
+    let Some(folder) = material("payloadbox-sqli") else { return };
+    let (mut all, mut seen) = (0_u32, 0_u32);
+    let mut stack = vec![folder];
+    while let Some(path) = stack.pop() {
+        if path.is_dir() {
+            stack.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "txt") {
+            for line in String::from_utf8_lossy(&fs::read(&path).unwrap()).lines().filter(|line| line.len() > 3) {
+                all += 1;
+                seen += u32::from(attacks(&format!("/?q={line}"), ""));
+            }
+        }
+    }
+    eprintln!("injection strings seen: {seen} of {all}");
+    assert!(all > 0 && seen * 2 > all);
+}

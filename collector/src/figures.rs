@@ -1,0 +1,278 @@
+//! The collector's metrics, and the recent figures that consoles show.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use vonggac_wire::{Time, proto::DeadLetter};
+
+/// Delays and insert times that are kept for a percentile.
+const SAMPLES_MAX: usize = 2_048;
+
+/// Seconds of event rates that are kept for a sparkline.
+const RATES_MAX: usize = 60;
+
+/// Dead letters that are shown at once.
+const DEAD_MAX: usize = 50;
+
+/// Recent figures.
+#[derive(Debug, Default)]
+pub struct Recent {
+    /// From an event to its row, seconds.
+    pub delays: VecDeque<f64>,
+    /// Of one block, seconds.
+    pub inserts: VecDeque<f64>,
+    /// Events in each second, oldest first.
+    pub rates: VecDeque<u64>,
+    rate_second: i64,
+    /// The newest dead letters, newest first.
+    pub dead: VecDeque<DeadLetter>,
+    /// The time of the newest event stored, by the centre's clock at storing.
+    pub newest_stored: Option<Time>,
+    /// The engine or Kafka did not answer when last asked: since when.
+    pub store_down_since: Option<Time>,
+    /// Offsets in Kafka that are not stored.
+    pub lag: u64,
+    /// Partitions held.
+    pub partitions: u32,
+    /// Events left out because they were stored before.
+    pub duplicates: u64,
+    /// Signals that were folded into incidents.
+    pub signals: u64,
+    /// Keys that detection holds.
+    pub detection_keys: u64,
+}
+
+/// The metrics. Cloning shares them.
+#[derive(Clone)]
+pub struct Figures {
+    registry: Registry,
+    recent: Arc<Mutex<Recent>>,
+    records: IntCounterVec,
+    rows: IntCounter,
+    duplicates: IntCounter,
+    dead: IntCounterVec,
+    signals: IntCounter,
+    store_failures: IntCounter,
+    delay: Histogram,
+    insert: Histogram,
+    lag: IntGauge,
+    partitions: IntGauge,
+    incidents_open: IntGauge,
+    transitions: IntCounter,
+    detection_keys: IntGauge,
+    rss: IntGauge,
+    watchers: IntGauge,
+}
+
+impl Figures {
+    /// Makes and registers the metrics.
+    ///
+    /// # Errors
+    /// If a name is used twice, which a test would show.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| {
+            let made = IntCounter::new(format!("vonggac_collector_{name}"), help)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok::<_, prometheus::Error>(made)
+        };
+        let counters = |name: &str, help: &str, label: &str| {
+            let made = IntCounterVec::new(Opts::new(format!("vonggac_collector_{name}"), help), &[label])?;
+            registry.register(Box::new(made.clone()))?;
+            Ok::<_, prometheus::Error>(made)
+        };
+        let gauge = |name: &str, help: &str| {
+            let made = IntGauge::new(format!("vonggac_collector_{name}"), help)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok::<_, prometheus::Error>(made)
+        };
+        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+            let options = HistogramOpts::new(format!("vonggac_collector_{name}"), help).buckets(buckets.to_vec());
+            let made = Histogram::with_opts(options)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok::<_, prometheus::Error>(made)
+        };
+        let seconds = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0, 3600.0];
+        Ok(Self {
+            records: counters("records_total", "Kafka records taken", "topic")?,
+            rows: counter("rows_stored_total", "Events stored")?,
+            duplicates: counter("duplicates_total", "Events that came a second time and were left out")?,
+            dead: counters("dead_letters_total", "Records that could not be taken", "reason")?,
+            signals: counter("signals_total", "Signals that detection gave")?,
+            store_failures: counter("store_failures_total", "Times that the engine did not take something")?,
+            delay: histogram("event_to_row_seconds", "From reading an event to its row", &seconds)?,
+            insert: histogram("insert_seconds", "Of one block", &seconds)?,
+            lag: gauge("consumer_lag_records", "Kafka records that are not stored")?,
+            partitions: gauge("partitions_held", "Partitions that this collector holds")?,
+            incidents_open: gauge("incidents_open", "Incidents that are not resolved")?,
+            transitions: counter("transitions_total", "Steps of incidents")?,
+            detection_keys: gauge("detection_keys", "Keys that detection holds")?,
+            rss: gauge("resident_memory_bytes", "Memory of this process")?,
+            watchers: gauge("consoles_watching", "Consoles that are connected")?,
+            recent: Arc::default(),
+            registry,
+        })
+    }
+
+    /// For `/metrics`.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    /// The recent figures, for a moment.
+    pub fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A record was taken.
+    pub fn record(&self, topic: &str) {
+        self.records.with_label_values(&[topic]).inc();
+    }
+
+    /// Events came a second time.
+    pub fn duplicates(&self, count: u64) {
+        self.duplicates.inc_by(count);
+        self.recent().duplicates += count;
+    }
+
+    /// A record is dead.
+    pub fn dead(&self, letter: DeadLetter) {
+        self.dead.with_label_values(&[&letter.reason]).inc();
+        tracing::warn!(reason = letter.reason, topic = letter.topic, partition = letter.partition, offset = letter.offset, detail = %vonggac_daemon::log::Harmless(&letter.detail), "a record was set aside");
+        let mut recent = self.recent();
+        recent.dead.push_front(letter);
+        recent.dead.truncate(DEAD_MAX);
+    }
+
+    /// A block is stored: its rows, how long it took, and samples of the delay from event to row.
+    pub fn stored(&self, rows: u64, took: Duration, delays: &[f64], now: Time) {
+        self.rows.inc_by(rows);
+        self.insert.observe(took.as_secs_f64());
+        let mut recent = self.recent();
+        keep(&mut recent.inserts, took.as_secs_f64());
+        for delay in delays {
+            self.delay.observe(*delay);
+            keep(&mut recent.delays, *delay);
+        }
+        recent.newest_stored = Some(now);
+        recent.store_down_since = None;
+        recent.roll(now);
+        if let Some(current) = recent.rates.back_mut() {
+            *current += rows;
+        }
+    }
+
+    /// The engine did not take something.
+    pub fn store_failed(&self, what: &str, error: &dyn std::fmt::Display, now: Time) {
+        self.store_failures.inc();
+        tracing::warn!(what, %error, "the engine did not take it; it is tried again");
+        self.recent().store_down_since.get_or_insert(now);
+    }
+
+    /// Detection gave signals and holds keys.
+    pub fn detected(&self, signals: u64, keys: u64) {
+        self.signals.inc_by(signals);
+        self.detection_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+        let mut recent = self.recent();
+        recent.signals += signals;
+        recent.detection_keys = keys;
+    }
+
+    /// How far behind, and how many partitions.
+    pub fn position(&self, lag: u64, partitions: u32) {
+        self.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.partitions.set(partitions.into());
+        let mut recent = self.recent();
+        (recent.lag, recent.partitions) = (lag, partitions);
+    }
+
+    /// The book made steps.
+    pub fn transitions(&self, count: u64, open: u64) {
+        self.transitions.inc_by(count);
+        self.incidents_open.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// This process' memory.
+    pub fn rss(&self, bytes: u64) {
+        self.rss.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A console came (+1) or left (-1).
+    pub fn watcher(&self, change: i64) {
+        self.watchers.add(change);
+    }
+}
+
+impl Recent {
+    /// Brings the rates up to this second.
+    pub fn roll(&mut self, now: Time) {
+        let second = now.seconds();
+        if self.rates.is_empty() || second - self.rate_second > RATES_MAX as i64 || second < self.rate_second {
+            self.rates.clear();
+            self.rates.push_back(0);
+        } else {
+            for _ in self.rate_second..second {
+                self.rates.push_back(0);
+            }
+        }
+        while self.rates.len() > RATES_MAX {
+            self.rates.pop_front();
+        }
+        self.rate_second = second;
+    }
+
+    /// Events a second over the last ten whole seconds.
+    #[must_use]
+    pub fn events_per_second(&self) -> f64 {
+        let whole = self.rates.iter().rev().skip(1).take(10);
+        let (sum, seconds) = whole.fold((0, 0), |(sum, seconds), rate| (sum + rate, seconds + 1));
+        #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
+        let rate = sum as f64 / f64::from(seconds.max(1));
+        rate
+    }
+}
+
+fn keep(samples: &mut VecDeque<f64>, sample: f64) {
+    if samples.len() >= SAMPLES_MAX {
+        samples.pop_front();
+    }
+    samples.push_back(sample);
+}
+
+/// The value below which this share of the samples lies; `None` without samples.
+#[must_use]
+pub fn percentile(samples: &VecDeque<f64>, share: f64) -> Option<f64> {
+    let mut sorted: Vec<f64> = samples.iter().copied().collect();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    let at = ((sorted.len() as f64 * share).ceil() as usize).saturating_sub(1);
+    sorted.get(at).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_samples() {
+        let samples: VecDeque<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(percentile(&samples, 0.99), Some(99.0));
+        assert_eq!(percentile(&samples, 0.5), Some(50.0));
+        assert_eq!(percentile(&VecDeque::new(), 0.5), None);
+    }
+
+    #[test]
+    fn rates_fall_to_zero_when_nothing_comes() {
+        let mut recent = Recent::default();
+        recent.roll(Time::from_seconds(100));
+        recent.rates[0] = 50;
+        recent.roll(Time::from_seconds(103));
+        assert_eq!(recent.rates, [50, 0, 0, 0]);
+        assert!((recent.events_per_second() - 50.0 / 3.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,126 @@
+//! The data's own way: how much, how late, what is missing.
+
+use std::time::Duration;
+
+use vonggac_wire::{
+    Time,
+    proto::{Cell, Flow, GapRow, HealthState as H, Indicator, WatchReply},
+};
+
+use crate::{
+    figures::{Figures, percentile},
+    indicator,
+    store::Store,
+};
+
+/// How often the store is asked for sums.
+const ASK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Gaps that are shown.
+const GAPS_MAX: usize = 50;
+
+/// Memory that the collector should stay within, for the screen.
+const MEMORY_BYTES: u64 = 1 << 30;
+
+/// What is asked of the store now and then.
+#[derive(Default)]
+pub(super) struct Slow {
+    asked: Option<Time>,
+    pub(super) indicators: Vec<Indicator>,
+    gaps: Vec<GapRow>,
+    lost: u64,
+    store_bytes: u64,
+    answers: bool,
+}
+
+impl Slow {
+    pub(super) async fn refresh(&mut self, store: &Store, now: Time) {
+        if self.asked.is_some_and(|asked| now.since(asked) < ASK_INTERVAL) {
+            return;
+        }
+        self.asked = Some(now);
+        let day = now.minus(Duration::from_secs(86_400));
+        match store.usage(day, now, "").await {
+            Ok(sums) => {
+                self.answers = true;
+                self.indicators = indicator::national(&sums);
+            }
+            Err(error) => {
+                self.answers = false;
+                tracing::debug!(%error, "no sums");
+            }
+        }
+        if let Ok(bytes) = store.bytes().await {
+            self.store_bytes = bytes;
+        }
+        if let Ok((gaps, lost)) = store.gaps_since(day, GAPS_MAX).await {
+            (self.gaps, self.lost) = (gaps, lost);
+        }
+    }
+}
+
+pub(super) fn flow(picture: &WatchReply, figures: &Figures, slow: &Slow, now: Time) -> Flow {
+    let mut recent = figures.recent();
+    recent.roll(now);
+    let open = picture.incidents.iter().filter(|incident| incident.current_state().is_open()).count();
+    let new = picture.incidents.iter().filter(|incident| now.since(Time(incident.opened_unix_nano)) < Duration::from_secs(600)).count();
+    let held: u64 = picture.agencies.iter().map(|agency| agency.events_held).sum();
+    let numbered: u64 = picture.agencies.iter().map(|agency| agency.events_numbered).sum();
+    let engine_down = recent.store_down_since.is_some();
+    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let rss = own_rss();
+    figures.rss(rss);
+    let mut flow = Flow {
+        events_per_second: recent.events_per_second(),
+        delay_p50_seconds: percentile(&recent.delays, 0.5),
+        delay_p99_seconds: percentile(&recent.delays, 0.99),
+        kafka_lag: recent.lag,
+        partitions_held: recent.partitions,
+        partitions_all: recent.partitions,
+        events_held: held,
+        events_numbered: numbered,
+        events_waiting: numbered.saturating_sub(held + slow.lost),
+        events_lost: slow.lost,
+        dead_letters_today: recent.dead.len() as u64,
+        duplicates_dropped: recent.duplicates,
+        insert_p99_seconds: percentile(&recent.inserts, 0.99),
+        rows_per_second: recent.events_per_second(),
+        collector_rss_bytes: rss,
+        memory_limit_bytes: MEMORY_BYTES,
+        store_bytes: slow.store_bytes,
+        rules: 0,
+        detection_keys: recent.detection_keys,
+        agents_heard: small(picture.agents.iter().filter(|agent| !matches!(agent.state(), H::Silent | H::NotConnected)).count()),
+        agents_enrolled: small(picture.agents.len()),
+        spool_bytes: picture.agents.iter().map(|agent| agent.spool_bytes).sum(),
+        oldest_age_seconds: picture.agents.iter().map(|agent| agent.oldest_age_seconds).fold(0.0, f64::max),
+        dropped_security: picture.agents.iter().map(|agent| agent.dropped_security).sum(),
+        dropped_uptime: picture.agents.iter().map(|agent| agent.dropped_uptime).sum(),
+        dropped_usage: picture.agents.iter().map(|agent| agent.dropped_usage).sum(),
+        signals_grouped: recent.signals,
+        incidents_open: small(open),
+        incidents_new_10m: small(new),
+        gaps: slow.gaps.clone(),
+        #[expect(clippy::cast_precision_loss, reason = "cells of a sparkline")]
+        rate_cells: recent.rates.iter().map(|rate| Cell { value: Some(*rate as f64) }).collect(),
+        dead_letters: recent.dead.iter().cloned().collect(),
+        ..Flow::default()
+    };
+    flow.set_kafka(if recent.partitions > 0 { H::Fine } else { H::Unknown });
+    flow.set_engine(if engine_down || !slow.answers { H::Down } else { H::Fine });
+    flow.set_detection(H::Fine);
+    flow.set_book(if engine_down { H::Degraded } else { H::Fine });
+    flow
+}
+
+/// Resident bytes of this process.
+fn own_rss() -> u64 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()
+        })
+        .unwrap_or(0)
+        * 1024
+}

@@ -1,0 +1,96 @@
+//! What an operator's command does to an incident, or why it may not. Pure.
+
+use vonggac_wire::{
+    Time,
+    incident::{Refusal, action_name, next_state},
+    limits::{NAME_CHARACTERS_MAX, NOTE_CHARACTERS_MAX},
+    proto::{Command, Incident, IncidentState, Verdict, command::Action},
+};
+
+/// The incident after the command, the step's word and its text.
+pub(super) fn apply(incident: &Incident, command: &Command, now: Time) -> Result<(Incident, &'static str, String), Refusal> {
+    let Some(action) = &command.action else { return Err(Refusal::Malformed) };
+    if command.actor.is_empty() || command.actor.chars().count() > NAME_CHARACTERS_MAX || command.id.is_empty() {
+        return Err(Refusal::Malformed);
+    }
+    if command.expected_version != 0 && command.expected_version != incident.version {
+        return Err(Refusal::MovedOn { actor: incident.owner.clone(), version: incident.version });
+    }
+    let state = next_state(incident.current_state(), action)?;
+    let mut after = incident.clone();
+    after.state = state.into();
+    let text = match action {
+        Action::Acknowledge(_) => {
+            after.owner.clone_from(&command.actor);
+            after.acknowledged_unix_nano.get_or_insert(now.0);
+            String::new()
+        }
+        Action::Assign(assign) => {
+            let owner = required(&assign.owner)?;
+            after.owner.clone_from(&owner);
+            after.acknowledged_unix_nano.get_or_insert(now.0);
+            if !assign.responsible_agency.is_empty() {
+                after.responsible_agency = limited(&assign.responsible_agency)?;
+            }
+            if !assign.task.is_empty() {
+                after.task = limited(&assign.task)?;
+            }
+            after.deadline_unix_nano = assign.deadline_unix_nano.or(after.deadline_unix_nano);
+            if assign.task.is_empty() { owner } else { format!("{owner}: {}", assign.task) }
+        }
+        Action::Note(note) => {
+            after.last_note = required(&note.text)?;
+            after.last_note.clone()
+        }
+        Action::Hold(hold) => required(&hold.reason)?,
+        Action::Resolve(resolve) => {
+            after.result = required(&resolve.result)?;
+            after.resolved_unix_nano = Some(now.0);
+            after.result.clone()
+        }
+        Action::Close(close) => closed(&mut after, &close.result, close.verdict, now)?,
+        Action::Reopen(reopen) => {
+            after.resolved_unix_nano = None;
+            after.closed_unix_nano = None;
+            after.reopened += 1;
+            required(&reopen.reason)?
+        }
+        Action::Judge(judge) => {
+            after.verdict = verdict(judge.verdict).ok_or(Refusal::VerdictMissing)?.into();
+            verdict(judge.verdict).map(Verdict::name).unwrap_or_default().to_owned()
+        }
+    };
+    Ok((after, action_name(action), text))
+}
+
+/// Closing needs a result and a verdict, given now or before.
+fn closed(after: &mut Incident, result: &str, judged: i32, now: Time) -> Result<String, Refusal> {
+    if !result.is_empty() {
+        after.result = limited(result)?;
+    }
+    if let Some(verdict) = verdict(judged) {
+        after.verdict = verdict.into();
+    }
+    if after.result.is_empty() {
+        return Err(Refusal::ResultMissing);
+    }
+    if after.current_verdict().is_none() {
+        return Err(Refusal::VerdictMissing);
+    }
+    after.state = IncidentState::Closed.into();
+    after.resolved_unix_nano.get_or_insert(now.0);
+    after.closed_unix_nano = Some(now.0);
+    Ok(after.result.clone())
+}
+
+fn verdict(number: i32) -> Option<Verdict> {
+    Verdict::try_from(number).ok().filter(|verdict| *verdict != Verdict::Unspecified)
+}
+
+fn limited(text: &str) -> Result<String, Refusal> {
+    if text.chars().count() > NOTE_CHARACTERS_MAX { Err(Refusal::TextTooLong) } else { Ok(text.to_owned()) }
+}
+
+fn required(text: &str) -> Result<String, Refusal> {
+    if text.trim().is_empty() { Err(Refusal::TextMissing) } else { limited(text) }
+}

@@ -1,0 +1,272 @@
+//! gRPC for consoles: a snapshot, then deltas; searches; commands.
+
+use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+
+use futures::Stream;
+use tokio::{net::TcpListener, sync::broadcast};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use vonggac_wire::{
+    Time,
+    limits::{EVIDENCE_EVENTS_MAX, GRPC_MESSAGE_BYTES_MAX},
+    proto::{
+        ActReply, Command, DeadLettersReply, DeadLettersRequest, IncidentDetail, IncidentRequest, LegalClock, SearchReply,
+        SearchRequest, SpreadReply, SpreadRequest, SqlReply, SqlRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
+        console_server::{Console, ConsoleServer},
+    },
+};
+
+use crate::{
+    book_runner::BookHandle,
+    figures::Figures,
+    health::Picture,
+    indicator,
+    registry::Registry,
+    rule::RuleSet,
+    store::{Store, StoreError},
+};
+
+/// Calls of one connection at once.
+const CALLS_MAX: usize = 64;
+
+/// Rows of one message of a long answer.
+const ROWS_EACH: usize = 1_000;
+
+/// Rows of a SQL answer.
+const SQL_ROWS_MAX: u32 = 100_000;
+
+/// What the service needs.
+pub struct Parts {
+    /// For searches.
+    pub store: Store,
+    /// Agencies and clocks.
+    pub registry: Arc<Registry>,
+    /// Runbooks.
+    pub rules: Arc<RuleSet>,
+    /// Metrics.
+    pub figures: Figures,
+    /// For commands.
+    pub book: BookHandle,
+    /// For watching.
+    pub nation: Picture,
+}
+
+/// Listens and serves until `stop`; gives the address that was bound.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub async fn spawn(address: SocketAddr, parts: Parts, stop: CancellationToken) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    let service = ConsoleServer::new(Service { parts })
+        .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
+    tokio::spawn(async move {
+        let served = tonic::transport::Server::builder()
+            .tcp_nodelay(true)
+            .concurrency_limit_per_connection(CALLS_MAX)
+            .http2_keepalive_interval(Some(Duration::from_secs(10)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+            .add_service(service)
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "consoles are not served any more");
+        }
+    });
+    Ok(bound)
+}
+
+struct Service {
+    parts: Parts,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn status(error: StoreError) -> Status {
+    match error {
+        StoreError::Forbidden(text) => Status::invalid_argument(text),
+        other => Status::unavailable(other.to_string()),
+    }
+}
+
+#[tonic::async_trait]
+impl Console for Service {
+    type WatchStream = Answers<WatchReply>;
+    type SearchEventsStream = Answers<SearchReply>;
+    type SqlStream = Answers<SqlReply>;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let wanted = request.into_inner().agencies;
+        let (first, deltas) = self.parts.nation.follow();
+        let watching = Watching::new(self.parts.figures.clone());
+        let begun = limited(&first, &wanted);
+        let following = futures::stream::unfold((deltas, wanted, watching), |(mut deltas, wanted, watching)| async move {
+            match deltas.recv().await {
+                Ok(delta) => Some((Ok(limited(&delta, &wanted)), (deltas, wanted, watching))),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    let slow = Status::resource_exhausted(format!("{missed} deltas were missed; watch anew"));
+                    Some((Err(slow), (deltas, wanted, watching)))
+                }
+                Err(broadcast::error::RecvError::Closed) => None,
+            }
+        });
+        let first = futures::stream::once(async move { Ok(begun) });
+        Ok(Response::new(Box::pin(futures::StreamExt::chain(first, following))))
+    }
+
+    async fn search_events(&self, request: Request<SearchRequest>) -> Result<Response<Self::SearchEventsStream>, Status> {
+        let request = request.into_inner();
+        let mut reply = self.parts.store.search(&request, Time::now()).await.map_err(status)?;
+        let picture = self.parts.nation.now();
+        let heard = picture.agencies.iter().filter(|agency| agency.hosts_heard > 0).count();
+        let all = picture.agencies.iter().filter(|agency| agency.hosts_enrolled > 0).count();
+        reply.agencies_answering = u32::try_from(heard).unwrap_or(0);
+        reply.agencies_all = u32::try_from(all).unwrap_or(0);
+        Ok(Response::new(Box::pin(tokio_stream::iter(split(reply)))))
+    }
+
+    async fn get_incident(&self, request: Request<IncidentRequest>) -> Result<Response<IncidentDetail>, Status> {
+        let id = request.into_inner().id;
+        let picture = self.parts.nation.now();
+        let incident = picture.incidents.iter().find(|incident| incident.id == id).cloned();
+        let incident = incident.ok_or_else(|| Status::not_found(format!("no incident #{id}")))?;
+        let timeline = self.parts.store.timeline(id).await.map_err(status)?;
+        let references = &incident.evidence[..incident.evidence.len().min(EVIDENCE_EVENTS_MAX)];
+        let evidence = self.parts.store.evidence(references).await.map_err(status)?;
+        let meta = self.parts.rules.meta(&incident.rule);
+        let clocks: Vec<LegalClock> = self
+            .parts
+            .registry
+            .clocks()
+            .iter()
+            .filter(|clock| clock.kind == "deadline" && clock.starts_on == "detection")
+            .map(|clock| LegalClock {
+                id: clock.id.clone(),
+                name_vi: clock.name_vi.clone(),
+                name_en: clock.name_en.clone(),
+                due_unix_nano: days(&clock.limit).map(|days| Time(incident.opened_unix_nano).plus(days).0),
+                citation: format!("{}, art. {}", clock.citation, clock.article),
+                confidence: clock.confidence.clone(),
+            })
+            .collect();
+        let recipients = self.parts.registry.clocks().iter().flat_map(|clock| clock.recipient_roles.split(';')).filter(|role| !role.is_empty());
+        let mut recipients: Vec<String> = recipients.map(str::to_owned).collect();
+        recipients.sort();
+        recipients.dedup();
+        Ok(Response::new(IncidentDetail {
+            timeline,
+            evidence,
+            runbook_vi: meta.map(|meta| meta.steps_vi.clone()).unwrap_or_default(),
+            runbook_en: meta.map(|meta| meta.steps_en.clone()).unwrap_or_default(),
+            clocks,
+            recipients,
+            incident: Some(incident),
+        }))
+    }
+
+    async fn act(&self, request: Request<Command>) -> Result<Response<ActReply>, Status> {
+        let mut command = request.into_inner();
+        command.time_unix_nano = Time::now().0;
+        if command.id.is_empty() {
+            command.id = uuid::Uuid::new_v4().to_string();
+        }
+        match self.parts.book.act(command).await {
+            Some(Ok(incident)) => Ok(Response::new(ActReply { refused: String::new(), incident: Some(incident) })),
+            Some(Err(refusal)) => Ok(Response::new(ActReply { refused: refusal.to_string(), incident: None })),
+            None => Err(Status::unavailable("the incident book did not take the command; try again")),
+        }
+    }
+
+    async fn usage(&self, request: Request<UsageRequest>) -> Result<Response<UsageReply>, Status> {
+        let request = request.into_inner();
+        let now = Time::now();
+        let since = if request.since_unix_nano == 0 { now.minus(Duration::from_secs(86_400)) } else { Time(request.since_unix_nano) };
+        let until = if request.until_unix_nano == 0 { now.plus(Duration::from_secs(600)) } else { Time(request.until_unix_nano) };
+        let sums = self.parts.store.usage(since, until, &request.agency).await.map_err(status)?;
+        let mut indicators = if request.by_agency || !request.agency.is_empty() { indicator::by_agency(&sums) } else { indicator::national(&sums) };
+        let picture = self.parts.nation.now();
+        let connected = picture.agencies.iter().filter(|agency| agency.hosts_enrolled > 0).count();
+        for indicator in &mut indicators {
+            let missing = connected.saturating_sub(indicator.agencies_counted as usize);
+            indicator.agencies_missing = u32::try_from(missing).unwrap_or(0);
+        }
+        Ok(Response::new(UsageReply { indicators }))
+    }
+
+    async fn sql(&self, request: Request<SqlRequest>) -> Result<Response<Self::SqlStream>, Status> {
+        let request = request.into_inner();
+        let rows_max = if request.rows_max == 0 { 1_000 } else { request.rows_max.min(SQL_ROWS_MAX) };
+        let seconds = if request.seconds_max > 0.0 { request.seconds_max } else { 10.0 };
+        let (columns, rows) = self.parts.store.sql(&request.query, rows_max, seconds).await.map_err(|error| match error {
+            StoreError::Engine(error) => Status::invalid_argument(error.to_string()),
+            other => status(other),
+        })?;
+        let cut = rows.len() >= rows_max as usize;
+        let mut replies: Vec<Result<SqlReply, Status>> = rows
+            .chunks(ROWS_EACH)
+            .map(|rows| Ok(SqlReply { columns: columns.clone(), rows_json: rows.to_vec(), done: false, cut: false }))
+            .collect();
+        replies.push(Ok(SqlReply { columns, rows_json: Vec::new(), done: true, cut }));
+        Ok(Response::new(Box::pin(tokio_stream::iter(replies))))
+    }
+
+    async fn dead_letters(&self, request: Request<DeadLettersRequest>) -> Result<Response<DeadLettersReply>, Status> {
+        let letters = self.parts.store.dead_letters(request.into_inner().limit).await.map_err(status)?;
+        Ok(Response::new(DeadLettersReply { letters }))
+    }
+
+    async fn spread(&self, request: Request<SpreadRequest>) -> Result<Response<SpreadReply>, Status> {
+        let request = request.into_inner();
+        let now = Time::now();
+        let since = if request.since_unix_nano == 0 { now.minus(Duration::from_secs(86_400)) } else { Time(request.since_unix_nano) };
+        let until = if request.until_unix_nano == 0 { now } else { Time(request.until_unix_nano) };
+        let rows = self.parts.store.spread(&request.field, &request.value, since, until).await.map_err(status)?;
+        Ok(Response::new(SpreadReply { rows }))
+    }
+}
+
+/// Counts a console while it watches.
+struct Watching(Figures);
+
+impl Watching {
+    fn new(figures: Figures) -> Self {
+        figures.watcher(1);
+        Self(figures)
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.watcher(-1);
+    }
+}
+
+/// A reply with the rows of these agencies alone; none named: all.
+fn limited(reply: &WatchReply, wanted: &[String]) -> WatchReply {
+    let mut reply = reply.clone();
+    if !wanted.is_empty() {
+        reply.agencies.retain(|row| wanted.contains(&row.code));
+        reply.systems.retain(|row| wanted.contains(&row.agency));
+        reply.agents.retain(|row| wanted.contains(&row.agency));
+        reply.checks.retain(|row| wanted.contains(&row.agency));
+        reply.incidents.retain(|row| row.agencies.iter().any(|agency| wanted.contains(agency)));
+    }
+    reply
+}
+
+/// A long answer in messages of a bearable size; the last one is done and carries the figures.
+fn split(mut reply: SearchReply) -> Vec<Result<SearchReply, Status>> {
+    let rows = std::mem::take(&mut reply.rows);
+    let mut replies: Vec<Result<SearchReply, Status>> =
+        rows.chunks(ROWS_EACH).map(|rows| Ok(SearchReply { rows: rows.to_vec(), ..SearchReply::default() })).collect();
+    replies.push(Ok(reply));
+    replies
+}
+
+/// "P5D" as a duration; at once is none.
+fn days(limit: &str) -> Option<Duration> {
+    let days: u64 = limit.strip_prefix('P')?.strip_suffix('D')?.parse().ok()?;
+    Some(Duration::from_secs(days * 86_400))
+}

@@ -1,0 +1,351 @@
+//! ClickHouse: what is written and how it is asked.
+
+use std::collections::{HashMap, HashSet};
+
+use clickhouse::{Client, Compression, Row};
+use serde::{Deserialize, Serialize};
+use vonggac_wire::{Time, proto::{DeadLetter, Incident, Transition}};
+
+use crate::{config::Config, offsets::Progress};
+
+pub mod migrate;
+pub mod query;
+pub mod row;
+pub mod sql;
+
+use row::EventRow;
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine is away or refuses; its own words.
+    #[error("ask the engine: {0}")]
+    Engine(#[from] clickhouse::error::Error),
+    /// The store was written by a newer program.
+    #[error("use this store: its schema is version {found}, this program knows up to {known}; update the collector")]
+    Newer {
+        /// Found.
+        found: u32,
+        /// Known.
+        known: u32,
+    },
+    /// A query that may not be run.
+    #[error("run this query: {0}")]
+    Forbidden(String),
+    /// What was stored does not read back.
+    #[error("understand a stored incident: {0}")]
+    Stored(#[from] serde_json::Error),
+}
+
+impl StoreError {
+    /// Trying again cannot help.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Newer { .. } | Self::Forbidden(_))
+    }
+}
+
+/// A gap in an agent's numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Row, Serialize, Deserialize)]
+pub struct GapRow {
+    /// When it was found, microseconds.
+    pub time: i64,
+    /// The agency.
+    pub agency: String,
+    /// The host.
+    pub host: String,
+    /// The agent.
+    pub agent: String,
+    /// The lane.
+    pub lane: String,
+    /// First missing number.
+    pub first_seq: u64,
+    /// Last missing number.
+    pub last_seq: u64,
+    /// "overflow", "damage", "truncation", "removed" or "unexplained".
+    pub reason: String,
+}
+
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct ProgressRow {
+    topic: String,
+    partition: i32,
+    agent: String,
+    value: u64,
+    version: u64,
+}
+
+/// What a block's progress says of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgressPart {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The next offset.
+    pub next_offset: i64,
+    /// Agents' marks that moved.
+    pub marks: Vec<(String, u64)>,
+}
+
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct DeadRow {
+    time: i64,
+    reason: String,
+    detail: String,
+    agency: String,
+    kafka_topic: String,
+    kafka_partition: i32,
+    kafka_offset: i64,
+    bytes: u64,
+}
+
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct TransitionRow {
+    incident: u64,
+    version: u64,
+    time: i64,
+    actor: String,
+    action: String,
+    from_state: String,
+    to_state: String,
+    text: String,
+    rule: String,
+    origin_key: String,
+    origin_offset: i64,
+    command: String,
+    after: String,
+}
+
+/// A step of an incident with what the book needs to know it again.
+#[derive(Clone, Debug)]
+pub struct StoredTransition {
+    /// The step.
+    pub transition: Transition,
+    /// The signal's key and offset, for "each origin once".
+    pub origin_key: String,
+    /// The signal's offset in its own topic.
+    pub origin_offset: i64,
+    /// The command's id.
+    pub command: String,
+}
+
+/// What the book starts from.
+#[derive(Debug, Default)]
+pub struct BookState {
+    /// The newest form of each incident.
+    pub incidents: Vec<Incident>,
+    /// The highest origin taken of each key.
+    pub origins: HashMap<String, i64>,
+    /// Ids of commands that were carried out.
+    pub commands: Vec<String>,
+}
+
+/// Incidents that are loaded at a start; older closed ones are found by query.
+const INCIDENTS_LOADED_MAX: u64 = 20_000;
+
+/// The store. Cloning shares its connections.
+#[derive(Clone)]
+pub struct Store {
+    client: Client,
+    database: String,
+}
+
+impl Store {
+    /// A store at the configured address; nothing is asked yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let mut client = Client::default()
+            .with_url(&config.engine_url)
+            .with_compression(Compression::None);
+        if let Some((user, password)) = &config.engine_user {
+            client = client.with_user(user).with_password(password.reveal());
+        }
+        Self { client, database: config.database.clone() }
+    }
+
+    /// The client, within the database.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone().with_database(&self.database)
+    }
+
+    /// Whether the engine answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.client.query("SELECT 1").execute().await?)
+    }
+
+    /// Inserts a block of events. The same token a second time is harmless.
+    ///
+    /// # Errors
+    /// If the engine does not take it.
+    pub async fn insert_events(&self, rows: &[EventRow], token: &str) -> Result<(), StoreError> {
+        let mut insert = self
+            .client()
+            .insert::<EventRow>("events")
+            .await?
+            .with_setting("insert_deduplication_token", token);
+        for row in rows {
+            insert.write(row).await?;
+        }
+        Ok(insert.end().await?)
+    }
+
+    /// Writes how far partitions were taken, as one block.
+    ///
+    /// # Errors
+    /// If the engine does not take it.
+    pub async fn save_progress(&self, parts: &[ProgressPart]) -> Result<(), StoreError> {
+        let mut insert = self.client().insert::<ProgressRow>("progress").await?;
+        for part in parts {
+            let offset = u64::try_from(part.next_offset).unwrap_or(0);
+            let row = |agent: &str, value| ProgressRow {
+                topic: part.topic.clone(),
+                partition: part.partition,
+                agent: agent.to_owned(),
+                value,
+                version: offset,
+            };
+            insert.write(&row("", offset)).await?;
+            for (agent, mark) in &part.marks {
+                insert.write(&row(agent, *mark)).await?;
+            }
+        }
+        Ok(insert.end().await?)
+    }
+
+    /// How far a partition was taken.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn progress(&self, topic: &str, partition: i32) -> Result<Progress, StoreError> {
+        let rows: Vec<(String, u64)> = self
+            .client()
+            .query("SELECT agent, argMax(value, version) FROM progress WHERE topic = ? AND partition = ? GROUP BY agent")
+            .bind(topic)
+            .bind(partition)
+            .fetch_all()
+            .await?;
+        let mut progress = Progress::default();
+        for (agent, value) in rows {
+            if agent.is_empty() {
+                progress.next_offset = i64::try_from(value).ok();
+            } else {
+                progress.marks.insert(agent, value);
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Rows at or above an offset that are stored.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn held(&self, topic: &str, partition: i32, from: i64) -> Result<HashSet<(i64, u32)>, StoreError> {
+        let rows: Vec<(i64, u32)> = self
+            .client()
+            .query("SELECT kafka_offset, kafka_index FROM events WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset >= ?")
+            .bind(topic)
+            .bind(partition)
+            .bind(from)
+            .fetch_all()
+            .await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Keeps dead letters for the screens.
+    ///
+    /// # Errors
+    /// If the engine does not take them.
+    pub async fn insert_dead(&self, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        let mut insert = self.client().insert::<DeadRow>("dead_letters").await?;
+        for letter in letters {
+            let row = DeadRow {
+                time: Time(letter.time_unix_nano).micros(),
+                reason: letter.reason.clone(),
+                detail: letter.detail.clone(),
+                agency: letter.agency.clone(),
+                kafka_topic: letter.topic.clone(),
+                kafka_partition: letter.partition,
+                kafka_offset: letter.offset,
+                bytes: letter.bytes,
+            };
+            insert.write(&row).await?;
+        }
+        Ok(insert.end().await?)
+    }
+
+    /// Keeps gaps.
+    ///
+    /// # Errors
+    /// If the engine does not take them.
+    pub async fn insert_gaps(&self, gaps: &[GapRow]) -> Result<(), StoreError> {
+        let mut insert = self.client().insert::<GapRow>("gaps").await?;
+        for gap in gaps {
+            insert.write(gap).await?;
+        }
+        Ok(insert.end().await?)
+    }
+
+    /// Keeps the steps of incidents, as one block.
+    ///
+    /// # Errors
+    /// If the engine does not take them.
+    pub async fn insert_transitions(&self, steps: &[StoredTransition]) -> Result<(), StoreError> {
+        let Some(last) = steps.last() else { return Ok(()) };
+        let token = format!("t/{}/{}/{}", steps.len(), last.transition.incident, last.transition.version);
+        let mut insert = self
+            .client()
+            .insert::<TransitionRow>("transitions")
+            .await?
+            .with_setting("insert_deduplication_token", token);
+        for step in steps {
+            let transition = &step.transition;
+            let row = TransitionRow {
+                incident: transition.incident,
+                version: transition.version,
+                time: Time(transition.time_unix_nano).micros(),
+                actor: transition.actor.clone(),
+                action: transition.action.clone(),
+                from_state: transition.from_state().name().into(),
+                to_state: transition.to_state().name().into(),
+                text: transition.text.clone(),
+                rule: transition.after.as_ref().map(|after| after.rule.clone()).unwrap_or_default(),
+                origin_key: step.origin_key.clone(),
+                origin_offset: step.origin_offset,
+                command: step.command.clone(),
+                after: serde_json::to_string(&transition.after)?,
+            };
+            insert.write(&row).await?;
+        }
+        Ok(insert.end().await?)
+    }
+
+    /// What the book starts from.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn book_state(&self) -> Result<BookState, StoreError> {
+        let client = self.client();
+        let incidents: Vec<String> = client
+            .query("SELECT argMax(after, version) FROM transitions GROUP BY incident ORDER BY incident DESC LIMIT ?")
+            .bind(INCIDENTS_LOADED_MAX)
+            .fetch_all()
+            .await?;
+        let origins: Vec<(String, i64)> = client
+            .query("SELECT origin_key, max(origin_offset) FROM transitions WHERE origin_key != '' AND time > now() - INTERVAL 7 DAY GROUP BY origin_key")
+            .fetch_all()
+            .await?;
+        let commands: Vec<String> = client
+            .query("SELECT command FROM transitions WHERE command != '' ORDER BY time DESC LIMIT 10000")
+            .fetch_all()
+            .await?;
+        let incidents = incidents
+            .iter()
+            .filter_map(|text| serde_json::from_str::<Option<Incident>>(text).transpose())
+            .collect::<Result<_, _>>()?;
+        Ok(BookState { incidents, origins: origins.into_iter().collect(), commands })
+    }
+}

@@ -1,0 +1,60 @@
+//! Numbered steps from an empty database to the present schema, one way.
+
+use super::{Store, StoreError};
+
+/// The steps, in order.
+pub const MIGRATIONS: &[(u32, &str, &str)] = &[
+    (1, "events", include_str!("../../migrations/0001_events.sql")),
+    (2, "progress", include_str!("../../migrations/0002_progress.sql")),
+    (3, "transitions", include_str!("../../migrations/0003_transitions.sql")),
+    (4, "dead_letters", include_str!("../../migrations/0004_dead_letters.sql")),
+    (5, "gaps", include_str!("../../migrations/0005_gaps.sql")),
+];
+
+/// Brings the store to the present schema; gives the steps that were taken.
+///
+/// # Errors
+/// If the engine refuses, or the store is newer than this program.
+pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
+    let quoted = store.database.replace('`', "");
+    store.client.query(&format!("CREATE DATABASE IF NOT EXISTS `{quoted}`")).execute().await?;
+    let client = store.client();
+    client
+        .query(
+            "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, done DateTime DEFAULT now()) \
+             ENGINE = ReplacingMergeTree ORDER BY version",
+        )
+        .execute()
+        .await?;
+    let found: u32 = client.query("SELECT max(version) FROM schema_migrations").fetch_one().await?;
+    let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    let mut taken = Vec::new();
+    for (version, name, text) in MIGRATIONS.iter().filter(|(version, ..)| *version > found) {
+        let statement: String =
+            text.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
+        client.query(statement.trim()).execute().await?;
+        client
+            .query("INSERT INTO schema_migrations (version, name) VALUES (?, ?)")
+            .bind(*version)
+            .bind(*name)
+            .execute()
+            .await?;
+        tracing::info!(version, name, "migrated");
+        taken.push(*name);
+    }
+    Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_without_a_hole() {
+        let numbers: Vec<u32> = MIGRATIONS.iter().map(|(version, ..)| *version).collect();
+        assert_eq!(numbers, (1..=u32::try_from(MIGRATIONS.len()).unwrap()).collect::<Vec<_>>());
+    }
+}

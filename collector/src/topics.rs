@@ -1,0 +1,76 @@
+//! Makes the topics that are missing, and refuses a different number of partitions than configured.
+
+use std::time::Duration;
+
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use vonggac_wire::{limits::RECORD_BYTES_MAX, topic};
+
+use crate::config::Config;
+
+/// Why the topics are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicsError {
+    /// Kafka does not answer or refuses.
+    #[error("make the topics: {0}; is Kafka up at kafka.brokers?")]
+    Kafka(#[from] KafkaError),
+    /// One topic could not be made.
+    #[error("make the topic {0}: {1}")]
+    Refused(String, RDKafkaErrorCode),
+    /// It has another number of partitions: agencies would change their place.
+    #[error("use the topic {topic}: it has {found} partitions, the configuration says {wanted}; set kafka.partitions to {found}")]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// Partitions found.
+        found: usize,
+        /// Partitions wanted.
+        wanted: i32,
+    },
+}
+
+/// How long Kafka may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Makes what is missing and checks what is there.
+///
+/// # Errors
+/// If Kafka does not answer, or a topic has another number of partitions.
+pub async fn ensure(config: &Config) -> Result<(), TopicsError> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", config.brokers.join(","));
+    let admin: AdminClient<DefaultClientContext> = client.create()?;
+    let bytes = RECORD_BYTES_MAX.to_string();
+    let mut topics: Vec<NewTopic<'_>> = topic::EVENTS
+        .into_iter()
+        .map(|name| NewTopic::new(name, config.partitions, TopicReplication::Fixed(config.replication)))
+        .collect();
+    for name in [topic::SIGNALS, topic::COMMANDS, topic::INCIDENTS, topic::DEAD] {
+        let policy = if name == topic::INCIDENTS { "compact" } else { "delete" };
+        let made = NewTopic::new(name, 1, TopicReplication::Fixed(config.replication)).set("cleanup.policy", policy);
+        topics.push(made);
+    }
+    let topics: Vec<_> = topics.into_iter().map(|topic| topic.set("max.message.bytes", &bytes)).collect();
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN)).operation_timeout(Some(ANSWER_WITHIN));
+    for made in admin.create_topics(&topics, &options).await? {
+        if let Err((name, code)) = made {
+            if code != RDKafkaErrorCode::TopicAlreadyExists {
+                return Err(TopicsError::Refused(name, code));
+            }
+        }
+    }
+    let consumer: BaseConsumer = client.create()?;
+    for name in topic::EVENTS {
+        let metadata = consumer.fetch_metadata(Some(name), ANSWER_WITHIN)?;
+        let found = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        if found != 0 && i32::try_from(found) != Ok(config.partitions) {
+            return Err(TopicsError::Partitions { topic: name.into(), found, wanted: config.partitions });
+        }
+    }
+    Ok(())
+}
