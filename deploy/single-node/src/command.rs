@@ -1,0 +1,315 @@
+//! What can be asked of `vonggac-single`.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Command as Process, Stdio},
+    time::{Duration, Instant},
+};
+
+use clap::{Parser, Subcommand};
+use prometheus::Registry;
+use vonggac_daemon::{exit::Exit, log, metrics, shutdown};
+
+use crate::{
+    child,
+    engine::{http, pool::Pool},
+    kafka,
+    layout::{self, Layout, Options},
+    parts,
+    state::{Condition, State, usage},
+    supervise,
+};
+
+/// How long all parts may take to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long all parts may take to stop.
+const STOPPED_WITHIN: Duration = Duration::from_secs(90);
+
+/// Vọng Gác on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "vonggac-single", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct Data {
+    /// The data folder.
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
+
+impl Data {
+    fn root(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(layout::default_data)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything and stay, or go on in the background with --detach.
+    Run {
+        #[command(flatten)]
+        data: Data,
+        /// One more log for the local agent; a format may follow after a colon.
+        #[arg(long)]
+        watch: Vec<String>,
+        /// A URL to probe.
+        #[arg(long)]
+        probe: Vec<String>,
+        /// The first of eight ports.
+        #[arg(long)]
+        port_base: Option<u16>,
+        /// Play a simulated nation.
+        #[arg(long)]
+        nation: bool,
+        /// Go on in the background and come back when all parts are ready.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Tell how each part is; 0 only if all are ready.
+    Status {
+        #[command(flatten)]
+        data: Data,
+        /// "table" or "json".
+        #[arg(long, default_value = "table", value_parser = ["table", "json"])]
+        format: String,
+    },
+    /// Stop everything.
+    Down {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// The engine's process.
+    #[command(hide = true)]
+    Engine {
+        #[arg(long)]
+        store: PathBuf,
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Become a command that dies with its parent.
+    #[command(hide = true)]
+    Child {
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+}
+
+/// Does what is asked.
+#[must_use]
+pub fn run(arguments: Arguments) -> Exit {
+    match arguments.command {
+        Command::Run { data, watch, probe, port_base, nation, detach } => {
+            let options = Options { watch, probe, port_base, nation };
+            let root = data.root();
+            if detach { detached(&root, &options) } else { attached(&root, &options) }
+        }
+        Command::Status { data, format } => status(&data.root(), &format),
+        Command::Down { data } => down(&data.root()),
+        Command::Engine { store, listen } => engine(store, listen),
+        Command::Child { command } => complain(&child::become_command(&command), Exit::Failure),
+    }
+}
+
+/// The supervisor that runs on this folder, if one does.
+fn running(root: &std::path::Path) -> Option<State> {
+    let lock = File::open(root.join("run/lock")).ok()?;
+    match lock.try_lock() {
+        Ok(()) => None,
+        Err(_) => State::read(root),
+    }
+}
+
+fn attached(root: &std::path::Path, options: &Options) -> Exit {
+    if running(root).is_some() {
+        say("it is running already on this folder");
+        return Exit::Success;
+    }
+    match supervise(root, options) {
+        Ok(()) => Exit::Success,
+        Err(error) => complain(&format!("failed to {error}"), Exit::Failure),
+    }
+}
+
+fn supervise(root: &std::path::Path, options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    let (layout, options) = Layout::open(root, options)?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(layout.path("run/lock"))?;
+    lock.try_lock().map_err(|_| "start: another supervisor has just begun on this folder")?;
+    layout.check(options.nation)?;
+    if !kafka::has_java() {
+        return Err("run java; install openjdk-17-jre-headless, or run deploy/up".into());
+    }
+    log::start();
+    kafka::prepare(&layout).map_err(|error| format!("prepare Kafka: {error}"))?;
+    let plan = parts::plan(&layout, &options).map_err(|error| format!("plan the parts: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let stop = shutdown::on_signal()?;
+        let registry = Registry::new();
+        metrics::serve(layout.address(6), registry.clone(), stop.clone()).await?;
+        let ran = tokio::task::spawn_blocking(move || supervise::run(&layout, plan, &stop, &registry)).await;
+        ran.map_err(io::Error::other)?
+    })?;
+    Ok(())
+}
+
+/// Starts a supervisor in the background and tells what it waits for.
+fn detached(root: &std::path::Path, options: &Options) -> Exit {
+    use std::os::unix::process::CommandExt;
+    if running(root).is_none() {
+        let (layout, options) = match Layout::open(root, options) {
+            Ok(opened) => opened,
+            Err(error) => return complain(&format!("failed to {error}"), Exit::Failure),
+        };
+        if let Err(error) = layout.check(options.nation) {
+            return complain(&format!("failed to {error}"), Exit::Failure);
+        }
+        let _old = std::fs::remove_file(layout.path("run/state.json"));
+        let begun = OpenOptions::new().create(true).append(true).open(layout.path("log/single.log")).and_then(|log| {
+            Process::new(std::env::current_exe()?)
+                .args(["run", "--data"])
+                .arg(&layout.root)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log)
+                .process_group(0)
+                .spawn()
+        });
+        if let Err(error) = begun {
+            return complain(&format!("failed to start the supervisor: {error}"), Exit::Failure);
+        }
+    }
+    wait_ready(root)
+}
+
+fn wait_ready(root: &std::path::Path) -> Exit {
+    let begun = Instant::now();
+    let mut told = String::new();
+    while begun.elapsed() < READY_WITHIN {
+        if let Some(state) = State::read(root) {
+            if state.is_ready() {
+                complain(&format!("ready after {:.1} s", begun.elapsed().as_secs_f64()), Exit::Success);
+                return Exit::Success;
+            }
+            let waits: Vec<String> = state
+                .parts
+                .iter()
+                .filter(|(_, part)| part.state != Condition::Ready)
+                .map(|(name, part)| format!("{name} {}", part.state.name()))
+                .collect();
+            let text = waits.join(", ");
+            if text != told {
+                complain(&format!("[{:>5.1} s] waiting: {text}", begun.elapsed().as_secs_f64()), Exit::Success);
+                told = text;
+            }
+        }
+        if begun.elapsed() > Duration::from_secs(3) && running(root).is_none() {
+            return complain(&format!("failed to start; see {}", root.join("log/single.log").display()), Exit::Failure);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    complain(&format!("failed to be ready within {READY_WITHIN:?}: {told}; see {}", root.join("log").display()), Exit::Failure)
+}
+
+fn status(root: &std::path::Path, format: &str) -> Exit {
+    let live = running(root).is_some();
+    let Some(state) = State::read(root) else {
+        return complain(&format!("failed to find anything running on {}; start it with deploy/up", root.display()), Exit::Failure);
+    };
+    let mut rows = Vec::new();
+    for (name, part) in &state.parts {
+        let figures = usage(part.pid).filter(|_| live && part.pid > 0);
+        let condition = if live { part.state } else { Condition::Stopped };
+        rows.push(serde_json::json!({
+            "part": name,
+            "state": condition.name(),
+            "pid": figures.map(|_| part.pid),
+            "since": part.since,
+            "restarts": part.restarts,
+            "rss_bytes": figures.map(|(rss, _)| rss),
+            "cpu_seconds": figures.map(|(_, cpu)| cpu),
+            "address": part.address,
+            "last_error": part.last_error,
+        }));
+    }
+    if format == "json" {
+        say(&serde_json::Value::Array(rows).to_string());
+    } else {
+        say(&format!("{:<10} {:<9} {:>8} {:<20} {:>9} {:>8} {:<21} {:>8}", "part", "state", "pid", "since", "RSS", "CPU", "address", "restarts"));
+        for row in rows {
+            let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
+            let megabytes = row["rss_bytes"].as_f64().map_or_else(|| "-".into(), |bytes| format!("{:.0} MB", bytes / 1e6));
+            let seconds = row["cpu_seconds"].as_f64().map_or_else(|| "-".into(), |cpu| format!("{cpu:.1} s"));
+            say(&format!(
+                "{:<10} {:<9} {:>8} {:<20} {:>9} {:>8} {:<21} {:>8}",
+                text("part"),
+                text("state"),
+                row["pid"].as_u64().map_or_else(|| "-".into(), |pid| pid.to_string()),
+                text("since").chars().take(19).collect::<String>(),
+                megabytes,
+                seconds,
+                text("address"),
+                row["restarts"].as_u64().unwrap_or(0)
+            ));
+        }
+    }
+    if live && state.is_ready() { Exit::Success } else { Exit::Failure }
+}
+
+fn down(root: &std::path::Path) -> Exit {
+    let Some(state) = running(root) else {
+        say("nothing is running on this folder");
+        return Exit::Success;
+    };
+    let Some(pid) = i32::try_from(state.supervisor).ok().and_then(rustix::process::Pid::from_raw) else {
+        return complain("failed to find the supervisor's process", Exit::Failure);
+    };
+    if let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
+        return complain(&format!("failed to ask the supervisor to stop: {error}"), Exit::Failure);
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < STOPPED_WITHIN {
+        if running(root).is_none() {
+            say(&format!("stopped after {:.1} s", begun.elapsed().as_secs_f64()));
+            return Exit::Success;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    complain(&format!("failed to stop within {STOPPED_WITHIN:?}; see deploy/status"), Exit::Failure)
+}
+
+fn engine(store: PathBuf, listen: SocketAddr) -> Exit {
+    log::start();
+    let serve = || -> Result<(), Box<dyn std::error::Error>> {
+        std::fs::create_dir_all(&store)?;
+        let pool = Pool::open(&layout::library(), store)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(async {
+            let stop = shutdown::on_signal()?;
+            http::serve(listen, pool, stop).await
+        })?;
+        Ok(())
+    };
+    match serve() {
+        // The engine's own threads do not stop in order; what was acknowledged is on the disk.
+        Ok(()) => std::process::exit(0),
+        Err(error) => complain(&format!("failed to {error}"), Exit::Failure),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the one place where commands answer")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where commands complain and tell progress")]
+fn complain(text: &str, exit: Exit) -> Exit {
+    eprintln!("{text}");
+    exit
+}

@@ -1,0 +1,187 @@
+//! What is run: commands, configuration files, and how one knows that a part is ready.
+
+use std::{fs, io, net::{SocketAddr, TcpStream}, path::PathBuf, time::Duration};
+
+use crate::{kafka, layout::{Layout, Options}};
+
+/// A part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// Parts that must be ready before.
+    pub after: &'static [&'static str],
+    /// Its command.
+    pub command: Vec<String>,
+    /// Ready when this address answers.
+    pub ready: SocketAddr,
+    /// Where others reach it.
+    pub address: SocketAddr,
+    /// How long it may take to stop.
+    pub grace: Duration,
+}
+
+/// The parts in the order in which they start; they stop in the opposite one.
+///
+/// # Errors
+/// If a configuration file cannot be written, or our own programs cannot be found.
+pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
+    let own = std::env::current_exe()?;
+    let program = |name: &str| -> io::Result<String> {
+        let path = own.with_file_name(name);
+        if path.exists() {
+            return Ok(path.display().to_string());
+        }
+        Err(io::Error::other(format!("{} is not there; build it, or start without --no-build", path.display())))
+    };
+    write_collector(layout)?;
+    write_agent(layout, options)?;
+    write_addresses(layout, options.nation)?;
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let second = Duration::from_secs(1);
+    let mut parts = vec![
+        Part {
+            name: "kafka",
+            after: &[],
+            command: kafka::command(layout),
+            ready: layout.address(0),
+            address: layout.address(0),
+            grace: 20 * second,
+        },
+        Part {
+            name: "engine",
+            after: &[],
+            command: words(&[
+                &own.display().to_string(),
+                "engine",
+                "--store",
+                &layout.path("engine/store").display().to_string(),
+                "--listen",
+                &layout.address(2).to_string(),
+            ]),
+            ready: layout.address(2),
+            address: layout.address(2),
+            grace: 10 * second,
+        },
+        Part {
+            name: "collector",
+            after: &["kafka", "engine"],
+            command: words(&[&program("vonggac-collector")?, "serve", "--config", &layout.path("etc/collector.toml").display().to_string()]),
+            ready: layout.address(3),
+            address: layout.address(3),
+            grace: 15 * second,
+        },
+        Part {
+            name: "agent",
+            after: &["collector"],
+            command: words(&[&program("vonggac-agent")?, "run", "--config", &layout.path("etc/agent.toml").display().to_string()]),
+            ready: layout.address(5),
+            address: layout.address(5),
+            grace: 15 * second,
+        },
+    ];
+    if options.nation {
+        parts.push(Part {
+            name: "nation",
+            after: &["collector"],
+            command: words(&[
+                &program("vonggac-nation")?,
+                "--brokers",
+                &layout.address(0).to_string(),
+                "--data",
+                &layout.path("nation").display().to_string(),
+                "--metrics",
+                &layout.address(7).to_string(),
+            ]),
+            ready: layout.address(7),
+            address: layout.address(7),
+            grace: 10 * second,
+        });
+    }
+    Ok(parts)
+}
+
+/// Whether an address answers.
+#[must_use]
+pub fn answers(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
+}
+
+const MADE: &str = "# Written at each start by vonggac-single; give options to deploy/up instead of editing.\n";
+
+fn write_collector(layout: &Layout) -> io::Result<()> {
+    let text = format!(
+        "{MADE}plain_text = true\n\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n",
+        layout.address(0),
+        layout.address(2),
+        layout.address(3),
+        layout.address(4),
+    );
+    fs::write(layout.path("etc/collector.toml"), text)
+}
+
+/// The local agent: the usual logs of a host where they can be read, and what was asked for.
+fn write_agent(layout: &Layout, options: &Options) -> io::Result<()> {
+    let mut text = format!(
+        "{MADE}agency = \"local\"\nsystem = \"local-machine\"\nplain_text = true\n\n[kafka]\nbrokers = [\"{}\"]\n\n[spool]\ndir = {}\n\n[metrics]\nlisten = \"{}\"\n\n[usage_socket]\npath = {}\n",
+        layout.address(0),
+        quote(&layout.path("agent/spool").display().to_string()),
+        layout.address(5),
+        quote(&layout.path("run/usage.sock").display().to_string()),
+    );
+    let journal = PathBuf::from("/var/log/journal").is_dir() && PathBuf::from("/run/systemd/system").is_dir();
+    text.push_str(&format!("\n[journal]\nenabled = {journal}\n"));
+    for log in ["/var/log/auth.log", "/var/log/nginx/access.log", "/var/log/apache2/access.log"] {
+        if fs::File::open(log).is_ok() {
+            text.push_str(&format!("\n[[tail]]\npath = {}\nfrom = \"end\"\n", quote(log)));
+        }
+    }
+    for watch in &options.watch {
+        let (path, format) = split_format(watch);
+        let path = std::path::absolute(path)?;
+        text.push_str(&format!("\n[[tail]]\npath = {}\nformat = {}\nfrom = \"start\"\n", quote(&path.display().to_string()), quote(format)));
+    }
+    for url in &options.probe {
+        text.push_str(&format!("\n[[probe]]\nname = {0}\nkind = \"http\"\ntarget = {0}\ninterval = \"5s\"\ntimeout = \"3s\"\n", quote(url)));
+    }
+    fs::write(layout.path("etc/agent.toml"), text)
+}
+
+/// `FILE:FORMAT`, where FORMAT is a word; a path may hold colons itself.
+fn split_format(watch: &str) -> (&str, &str) {
+    match watch.rsplit_once(':') {
+        Some((path, format)) if !path.is_empty() && !format.is_empty() && format.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+            (path, format)
+        }
+        _ => (watch, "auto"),
+    }
+}
+
+fn write_addresses(layout: &Layout, nation: bool) -> io::Result<()> {
+    let mut text = format!("{MADE}");
+    let mut rows = vec![("kafka", 0), ("engine", 2), ("collector", 3), ("collector_metrics", 4), ("agent_metrics", 5), ("single_metrics", 6)];
+    if nation {
+        rows.push(("nation_metrics", 7));
+    }
+    for (name, offset) in rows {
+        text.push_str(&format!("{name} = \"{}\"\n", layout.address(offset)));
+    }
+    fs::write(layout.path("run/addresses.toml"), text)
+}
+
+/// A TOML text.
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_follows_the_last_colon() {
+        assert_eq!(split_format("/var/log/a.log:combined"), ("/var/log/a.log", "combined"));
+        assert_eq!(split_format("/var/log/a.log"), ("/var/log/a.log", "auto"));
+        assert_eq!(split_format("/a:b/c.log"), ("/a:b/c.log", "auto"));
+    }
+}
