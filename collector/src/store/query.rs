@@ -246,7 +246,7 @@ impl Store {
             .collect::<Vec<_>>()
             .join(", ");
         let text = format!(
-            "SELECT agency, [{}] AS sums, toUnixTimestamp64Micro(max(time)) AS newest FROM (SELECT agency, {sums}, max(time) AS time FROM events \
+            "SELECT agency, [{}] AS sums, toUnixTimestamp64Micro(max(latest)) AS newest FROM (SELECT agency, {sums}, max(time) AS latest FROM events \
              WHERE lane IN ('usage', 'uptime') AND class IN ('dossier', 'document', 'payment', 'rating', 'session', 'exchange', 'http_activity', 'check') \
              AND time >= fromUnixTimestamp64Micro(?, 'UTC') AND time <= fromUnixTimestamp64Micro(?, 'UTC') AND (? = '' OR agency = ?) GROUP BY agency) GROUP BY agency, {}",
             crate::indicator::SUMS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),

@@ -1,0 +1,14 @@
+refused-not-found = There is no incident #{ $id }.
+refused-wrong-state = Not done on #{ $id }: the incident is { $detail }.
+refused-moved-on = Not done on #{ $id }: { $detail } was faster. Look again and retry.
+refused-result-missing = #{ $id } was not closed: the result is missing. Add --result.
+refused-verdict-missing = #{ $id } was not closed: the verdict is missing. Add --verdict.
+refused-text-missing = Not done on #{ $id }: the text is missing.
+refused-text-too-long = Not done on #{ $id }: the text is too long.
+refused-malformed = Not done on #{ $id }: the command is not whole.
+done-action = #{ $id }: { $state }, owner { $owner }.
+unreachable = The centre at { $address } cannot be reached: { $error }. Run deploy/status to look.
+no-address = Where the centre is cannot be known: { $path } cannot be read. Add --collector HOST:PORT or --data DIR.
+empty = No row matches. Not seen is not the same as not there.
+bad-time = { $text } is no time. Examples: 1h, 15m, 08:00, 2026-11-24T08:00:00+07:00.
+bad-id = { $text } is no incident's number.

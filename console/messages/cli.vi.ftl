@@ -1,0 +1,14 @@
+refused-not-found = Không có sự cố #{ $id }.
+refused-wrong-state = Chưa làm được với #{ $id }: sự cố đang ở trạng thái { $detail }.
+refused-moved-on = Chưa làm được với #{ $id }: { $detail } đã làm trước. Xem lại rồi thử lại.
+refused-result-missing = Chưa đóng được #{ $id }: thiếu kết quả. Thêm --result.
+refused-verdict-missing = Chưa đóng được #{ $id }: thiếu kết luận. Thêm --verdict.
+refused-text-missing = Chưa làm được với #{ $id }: thiếu nội dung.
+refused-text-too-long = Chưa làm được với #{ $id }: nội dung quá dài.
+refused-malformed = Chưa làm được với #{ $id }: lệnh không đầy đủ.
+done-action = #{ $id }: { $state }, chủ trì { $owner }.
+unreachable = Không tới được trung tâm { $address }: { $error }. Chạy deploy/status để xem.
+no-address = Không biết trung tâm ở đâu: không đọc được { $path }. Thêm --collector ĐỊA-CHỈ:CỔNG hoặc --data THƯ-MỤC.
+empty = Không có dòng nào khớp. Không thấy chưa chắc là không có.
+bad-time = { $text } không phải thời gian. Ví dụ: 1h, 15m, 08:00, 2026-11-24T08:00:00+07:00.
+bad-id = { $text } không phải số sự cố.

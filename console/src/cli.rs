@@ -1,0 +1,228 @@
+//! A command for each screen, with the same rows.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use vonggac_daemon::exit::Exit;
+
+use crate::{
+    client::{self, ClientError},
+    words::{Lang, Words},
+};
+
+mod act;
+mod filter;
+mod format;
+mod row;
+mod schema;
+mod show;
+
+use filter::Filter;
+use format::Format;
+
+/// The watch over the e-government: a console, or one answer.
+#[derive(Debug, Parser)]
+#[command(name = "vonggac", version)]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, clap::Args)]
+struct Common {
+    /// The data folder of a one-machine system.
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
+    /// The collector's address.
+    #[arg(long, global = true)]
+    collector: Option<String>,
+    /// table, json, jsonl, csv or md.
+    #[arg(long, global = true, default_value = "table")]
+    format: Format,
+    /// vi or en.
+    #[arg(long, global = true, env = "VONGGAC_LANG", value_parser = ["vi", "en"])]
+    lang: Option<String>,
+    /// Who acts, in the history of incidents.
+    #[arg(long, global = true, env = "VONGGAC_OPERATOR")]
+    operator: Option<String>,
+    /// Symbols in ASCII.
+    #[arg(long, global = true)]
+    ascii: bool,
+    /// Ages every five seconds, for a slow link.
+    #[arg(long, global = true)]
+    slow: bool,
+    /// A wall: no cursor, no keys.
+    #[arg(long, global = true)]
+    wall: bool,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The screen.
+    Console,
+    /// The nation in one row, and each agency's state.
+    Health,
+    /// Agencies.
+    Agencies,
+    /// Systems.
+    Systems,
+    /// Agents.
+    Agents,
+    /// Checks.
+    Checks,
+    /// Events.
+    Events,
+    /// Incidents; with an action, what is done on one.
+    Incidents {
+        #[command(subcommand)]
+        action: Option<act::Action>,
+    },
+    /// Usage figures with numerator, denominator, age and doubt.
+    Usage {
+        /// A row for each agency.
+        #[arg(long)]
+        by_agency: bool,
+    },
+    /// The data's own way.
+    Flow,
+    /// What was set aside, and why.
+    Dead,
+    /// One address, user, URL or host against agencies: src_ip=203.0.113.7
+    Spread {
+        /// FIELD=VALUE.
+        what: String,
+    },
+    /// A query that only reads.
+    Sql {
+        /// One SELECT.
+        query: String,
+    },
+    /// Names, types and meanings of a screen's JSON.
+    Schema {
+        /// agencies, systems, agents, checks, events, incidents, usage, flow, dead or spread.
+        screen: String,
+    },
+}
+
+/// Does what is asked.
+#[must_use]
+pub fn run(arguments: Arguments) -> Exit {
+    let lang = language(arguments.common.lang.as_deref());
+    let words = Words::new(lang);
+    if let Some(Command::Schema { screen }) = &arguments.command {
+        return match schema::of(screen) {
+            Some(rows) => {
+                print(&format::write(&arguments.common.format, &rows));
+                Exit::Success
+            }
+            None => complain(&format!("schema: {}", schema::NAMES.join(", ")), Exit::Usage),
+        };
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error.to_string(), Exit::Failure),
+    };
+    runtime.block_on(answer(arguments, words))
+}
+
+/// As asked, else as the environment says, else Vietnamese.
+fn language(asked: Option<&str>) -> Lang {
+    asked.and_then(Lang::from_code).or_else(|| Lang::from_code(&std::env::var("LANG").ok()?)).unwrap_or_default()
+}
+
+async fn answer(arguments: Arguments, words: Words) -> Exit {
+    let Arguments { common, command } = arguments;
+    let address = match client::address(common.collector.as_deref(), common.data.as_deref()) {
+        Ok(address) => address,
+        Err(error) => return complain(&told(&words, &error), Exit::Failure),
+    };
+    let command = match command {
+        None | Some(Command::Console) => return screen(&common, &words, &address).await,
+        Some(command) => command,
+    };
+    let mut client = match client::connect(&address).await {
+        Ok(client) => client,
+        Err(error) => return complain(&told(&words, &error), Exit::Failure),
+    };
+    let filter = &common.filter;
+    let rows = match command {
+        Command::Incidents { action: Some(action) } => {
+            let operator = common.operator.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".into());
+            return act::run(&mut client, &words, &common.format, action, &operator).await;
+        }
+        Command::Events => {
+            return match show::events(&mut client, &words, filter, &common.format).await {
+                Ok(()) => Exit::Success,
+                Err(error) => complain(&error, Exit::Failure),
+            };
+        }
+        Command::Sql { query } => show::sql(&mut client, &query, filter).await,
+        Command::Usage { by_agency } => show::usage(&mut client, &words, filter, by_agency).await,
+        Command::Dead => show::dead(&mut client, filter).await,
+        Command::Spread { what } => show::spread(&mut client, &words, filter, &what).await,
+        Command::Health => show::picture(&mut client, &words, filter, "health").await,
+        Command::Agencies => show::picture(&mut client, &words, filter, "agencies").await,
+        Command::Systems => show::picture(&mut client, &words, filter, "systems").await,
+        Command::Agents => show::picture(&mut client, &words, filter, "agents").await,
+        Command::Checks => show::picture(&mut client, &words, filter, "checks").await,
+        Command::Flow => show::picture(&mut client, &words, filter, "flow").await,
+        Command::Incidents { action: None } => show::picture(&mut client, &words, filter, "incidents").await,
+        Command::Console | Command::Schema { .. } => Ok(Vec::new()),
+    };
+    match rows {
+        Ok(rows) => {
+            if rows.is_empty() && common.format == Format::Table {
+                complain(&words.get("empty"), Exit::Success);
+            }
+            print(&format::write(&common.format, &rows));
+            Exit::Success
+        }
+        Err(error) => complain(&error, Exit::Failure),
+    }
+}
+
+async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
+    let options = crate::app::Options {
+        address: address.to_owned(),
+        lang: words.lang(),
+        operator: common.operator.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".into()),
+        ascii: common.ascii,
+        slow: common.slow,
+        wall: common.wall,
+    };
+    match crate::app::run(options).await {
+        Ok(()) => Exit::Success,
+        Err(error) => complain(&format!("{error:#}"), Exit::Failure),
+    }
+}
+
+fn told(words: &Words, error: &ClientError) -> String {
+    match error {
+        ClientError::NoAddress { path } => words.with("no-address", &[("path", &path.display().to_string())]),
+        ClientError::Unreachable { address, source } => {
+            let mut cause: &dyn std::error::Error = source;
+            while let Some(deeper) = cause.source() {
+                cause = deeper;
+            }
+            words.with("unreachable", &[("address", address), ("error", &cause.to_string())])
+        }
+    }
+}
+
+/// Writes an answer; a reader that left early is no error.
+pub(crate) fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _left = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where commands complain")]
+pub(crate) fn complain(text: &str, exit: Exit) -> Exit {
+    eprintln!("{}", crate::sanitise::sanitise(text));
+    exit
+}

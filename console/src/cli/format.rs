@@ -1,0 +1,160 @@
+//! Rows as a table, JSON, JSON lines, CSV or Markdown.
+
+use serde_json::{Map, Value};
+use unicode_width::UnicodeWidthStr;
+
+use crate::sanitise::sanitise;
+
+/// A form of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// One array.
+    Json,
+    /// One object a line.
+    Jsonl,
+    /// RFC 4180, safe for spreadsheets.
+    Csv,
+    /// A Markdown table.
+    Md,
+}
+
+/// A row, its keys in order.
+pub(super) type Row = Map<String, Value>;
+
+/// Columns of a cell in a table for people.
+const CELL_COLUMNS_MAX: usize = 60;
+
+/// Writes all rows.
+pub(super) fn write(format: &Format, rows: &[Row]) -> String {
+    match format {
+        Format::Json => {
+            let all: Vec<Value> = rows.iter().cloned().map(Value::Object).collect();
+            format!("{}\n", Value::Array(all))
+        }
+        Format::Jsonl => rows.iter().map(|row| format!("{}\n", Value::Object(row.clone()))).collect(),
+        Format::Csv => csv(rows),
+        Format::Md => markdown(rows),
+        Format::Table => table(rows),
+    }
+}
+
+fn columns(rows: &[Row]) -> Vec<&String> {
+    rows.first().map(|row| row.keys().collect()).unwrap_or_default()
+}
+
+fn plain(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => items.iter().map(|item| plain(Some(item))).collect::<Vec<_>>().join(" "),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// A cell that a spreadsheet would take for a formula gets an apostrophe before it.
+fn csv(rows: &[Row]) -> String {
+    let columns = columns(rows);
+    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    let guarded = |text: String| if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err() { format!("'{text}") } else { text };
+    let mut written = writer.write_record(&columns);
+    for row in rows {
+        let record = columns.iter().map(|name| guarded(sanitise(&plain(row.get(*name))).into_owned()));
+        written = written.and_then(|()| writer.write_record(record));
+    }
+    match (written, writer.into_inner()) {
+        (Ok(()), Ok(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+        _ => String::new(),
+    }
+}
+
+fn markdown(rows: &[Row]) -> String {
+    let columns = columns(rows);
+    let escape = |text: &str| sanitise(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;");
+    let mut text = format!("| {} |\n|{}\n", columns.iter().map(|name| escape(name)).collect::<Vec<_>>().join(" | "), "---|".repeat(columns.len()));
+    for row in rows {
+        let cells: Vec<String> = columns.iter().map(|name| escape(&plain(row.get(*name)))).collect();
+        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    text
+}
+
+fn table(rows: &[Row]) -> String {
+    // What no row has a value for is left out, and what no terminal has room for.
+    let columns: Vec<&String> = columns(rows)
+        .into_iter()
+        .filter(|name| !matches!(name.as_str(), "ocsf" | "raw" | "evidence"))
+        .filter(|name| rows.iter().any(|row| !plain(row.get(name.as_str())).is_empty()))
+        .collect();
+    let cell = |row: &Row, name: &str| shorten(&sanitise(&plain(row.get(name))));
+    let widths: Vec<usize> = columns
+        .iter()
+        .map(|name| rows.iter().map(|row| cell(row, name).width()).max().unwrap_or(0).max(name.width()))
+        .collect();
+    let line = |cells: Vec<String>| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width()))))
+            .collect();
+        format!("{}\n", padded.join("  ").trim_end())
+    };
+    if columns.is_empty() {
+        return String::new();
+    }
+    let mut text = line(columns.iter().map(|name| (*name).clone()).collect());
+    for row in rows {
+        text.push_str(&line(columns.iter().map(|name| cell(row, name)).collect()));
+    }
+    text
+}
+
+fn shorten(text: &str) -> String {
+    if text.width() <= CELL_COLUMNS_MAX {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    for character in text.chars() {
+        if short.width() >= CELL_COLUMNS_MAX - 1 {
+            break;
+        }
+        short.push(character);
+    }
+    format!("{short}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rows() -> Vec<Row> {
+        let Value::Object(row) = json!({ "agency": "local", "title": "=cmd|' /C'\u{1b}[2J", "count": -3, "list": ["a", "b"] }) else {
+            panic!("an object")
+        };
+        vec![row]
+    }
+
+    #[test]
+    fn a_formula_in_csv_is_guarded_and_numbers_are_not() {
+        let text = write(&Format::Csv, &rows());
+        assert!(text.contains("'=cmd|' /C'\\x1b[2J"), "{text}");
+        assert!(text.contains(",-3,"), "{text}");
+    }
+
+    #[test]
+    fn markdown_escapes_its_own_signs() {
+        let text = write(&Format::Md, &rows());
+        assert!(text.contains("=cmd\\|' /C'"), "{text}");
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn json_keeps_everything_and_tables_are_harmless() {
+        assert!(write(&Format::Json, &rows()).starts_with("[{\"agency\":\"local\""));
+        assert!(!write(&Format::Table, &rows()).contains('\u{1b}'));
+        assert_eq!(write(&Format::Json, &[]), "[]\n");
+    }
+}

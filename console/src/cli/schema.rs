@@ -1,0 +1,132 @@
+//! Names, types and meanings of each screen's JSON. The names are stable.
+
+use serde_json::{Value, json};
+
+use super::format::Row;
+
+/// Screens that have a schema.
+pub(super) const NAMES: [&str; 10] =
+    ["agencies", "systems", "agents", "checks", "events", "incidents", "usage", "flow", "dead", "spread"];
+
+/// Name, type, meaning.
+type Field = (&'static str, &'static str, &'static str);
+
+const AGENCY: Field = ("agency", "text", "code of Decision 20/2020, tk-NN, or local; * is the nation");
+const SIMULATED: Field = ("simulated", "boolean", "made by a scenario player");
+
+const AGENTS: &[Field] = &[
+    AGENCY,
+    ("host", "text", "the host's name"),
+    ("agent", "text", "the agent's name, made once"),
+    ("system", "text", "the system that the host serves"),
+    ("state", "text", "ok, degraded, silent, not_connected"),
+    ("last_seen", "RFC 3339", "last heartbeat by the broker's clock"),
+    ("version", "text", "of the agent"),
+    ("clock_skew_seconds", "number", "positive: the host is ahead"),
+    ("backlog_events", "number", "spooled and not on Kafka"),
+    ("dropped_security", "number", "events dropped since the spool was made; also _uptime, _usage"),
+    SIMULATED,
+];
+const EVENTS: &[Field] = &[
+    ("time", "RFC 3339", "when it happened, by the source"),
+    AGENCY,
+    ("host", "text", "the host that it speaks of"),
+    ("class", "text", "OCSF class in snake case, or heartbeat, host_figures, check, gap, dossier, ..."),
+    ("class_uid", "number", "OCSF"),
+    ("user", "text", "OCSF user.name"),
+    ("src_ip", "text", "OCSF src_endpoint.ip"),
+    ("src_port", "number", "OCSF src_endpoint.port"),
+    ("status", "text", "success, failure, unknown; up, degraded, down"),
+    ("message", "text", "OCSF message"),
+    ("seq", "number", "the event's number on its agent's lane"),
+    ("time_doubt", "text", "none, year, zone, observed: what the line did not say"),
+    ("observed", "RFC 3339", "when the agent read it"),
+    ("stored", "RFC 3339", "when the centre stored it"),
+    ("raw", "text", "the line as it was read, secrets masked"),
+    ("raw_cut_bytes", "number", "bytes that were cut away"),
+    ("ocsf", "object", "all further fields by their OCSF or OpenTelemetry name"),
+    SIMULATED,
+];
+const INCIDENTS: &[Field] = &[
+    ("id", "number", "the incident's number"),
+    AGENCY,
+    ("state", "text", "new, in_progress, on_hold, resolved, closed"),
+    ("severity", "text", "critical (M1), high, medium, low (M4)"),
+    ("rule", "text", "the rule that found it"),
+    ("title", "text", "in the language asked for"),
+    ("entity", "text", "what it is about: an address, check, agent, agency"),
+    ("owner", "text", "the one person who has it"),
+    ("count", "number", "events that match"),
+    ("agencies", "list", "all agencies it touches"),
+    ("opened_at", "RFC 3339", "when the centre opened it"),
+    ("updated_at", "RFC 3339", "its last step"),
+    ("duration_seconds", "number", "from the first event to its end, or to now"),
+    ("verdict", "text", "false_positive, true_positive, benign, test, insufficient_data, duplicate"),
+    SIMULATED,
+];
+const USAGE: &[Field] = &[
+    AGENCY,
+    ("indicator", "text", "id of the indicator"),
+    ("numerator", "number", "null: not measured, which is not zero"),
+    ("denominator", "number", "null for counts"),
+    ("percent", "number", "null without a denominator"),
+    ("age_seconds", "number", "of the newest event in it"),
+    ("doubt", "text", "empty, approximate, note, disputed"),
+    ("verdict", "text", "of the KPI court"),
+    ("agencies_missing", "number", "connected agencies that gave nothing to it"),
+];
+const AGENCIES: &[Field] = &[
+    AGENCY,
+    ("state", "text", "down, under_attack, silent, degraded, unknown, maintenance, not_connected, excluded, ok"),
+    ("service", "text", "lamp D"),
+    ("security", "text", "lamp A"),
+    ("usage", "text", "lamp S"),
+    ("incidents", "number", "open"),
+    ("hosts_heard", "number", "of hosts_enrolled"),
+    ("events_held", "number", "of events_numbered, since midnight +07:00"),
+    ("unserved_per_minute", "number", "estimate; null: unknown"),
+];
+const SYSTEMS: &[Field] = &[
+    AGENCY,
+    ("system", "text", "id in the registry"),
+    ("grade", "number", "1 essential to 4 general"),
+    ("state", "text", "as for agencies"),
+    ("minutes_up", "number", "of minutes_open, since midnight +07:00; null: no probe"),
+];
+const CHECKS: &[Field] = &[
+    AGENCY,
+    ("name", "text", "of the check"),
+    ("kind", "text", "http, tcp, tls, dns, step"),
+    ("state", "text", "ok, degraded, down, unknown (overdue)"),
+    ("total_seconds", "number", "of the last run; phases: dns, connect, tls, first_byte"),
+    ("up", "number", "of runs, the last 30"),
+];
+const FLOW: &[Field] = &[
+    AGENCY,
+    ("delay_p99_seconds", "number", "from reading to storing"),
+    ("kafka_lag", "number", "records not stored"),
+    ("events_lost", "number", "numbered and known to be gone, last 24 h"),
+];
+const DEAD: &[Field] = &[AGENCY, ("reason", "text", "undecodable, identity, wrong-topic, too-large, ..."), ("offset", "number", "of the record")];
+const SPREAD: &[Field] = &[AGENCY, ("count", "number", "events"), ("hosts", "number", "hosts"), ("successes", "number", "events with success")];
+
+pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
+    let fields = match screen {
+        "agencies" | "health" => AGENCIES,
+        "systems" => SYSTEMS,
+        "agents" => AGENTS,
+        "checks" => CHECKS,
+        "events" => EVENTS,
+        "incidents" => INCIDENTS,
+        "usage" => USAGE,
+        "flow" => FLOW,
+        "dead" => DEAD,
+        "spread" => SPREAD,
+        _ => return None,
+    };
+    let rows = fields.iter().filter_map(|(name, kind, meaning)| match json!({ "name": name, "type": kind, "meaning": meaning }) {
+        Value::Object(row) => Some(row),
+        _ => None,
+    });
+    Some(rows.collect())
+}

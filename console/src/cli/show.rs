@@ -1,0 +1,177 @@
+//! Asks the collector and makes rows.
+
+use tonic::transport::Channel;
+use vonggac_wire::{
+    Time,
+    proto::{
+        DeadLettersRequest, SearchRequest, SpreadRequest, SqlRequest, UsageRequest, WatchReply, WatchRequest,
+        console_client::ConsoleClient,
+    },
+};
+
+use super::{
+    filter::Filter,
+    format::{self, Format, Row},
+    print, row,
+};
+use crate::words::Words;
+
+type Client = ConsoleClient<Channel>;
+type Rows = Result<Vec<Row>, String>;
+
+/// Rows of one page of events.
+const PAGE_ROWS: u32 = 10_000;
+
+/// Rows of an event search that names no limit.
+const EVENTS_DEFAULT: u32 = 1_000;
+
+fn said(status: tonic::Status) -> String {
+    status.message().to_owned()
+}
+
+/// The whole picture, once.
+pub(super) async fn whole(client: &mut Client) -> Result<WatchReply, String> {
+    let mut stream = client.watch(WatchRequest::default()).await.map_err(said)?.into_inner();
+    stream.message().await.map_err(said)?.ok_or_else(|| "the collector sent nothing".to_owned())
+}
+
+pub(super) async fn picture(client: &mut Client, words: &Words, filter: &Filter, screen: &str) -> Rows {
+    let picture = whole(client).await?;
+    let now = Time(picture.time_unix_nano);
+    let agency = |code: &str| Filter::passes(filter.agency.as_ref(), code);
+    let mut rows: Vec<Row> = match screen {
+        "systems" => picture
+            .systems
+            .iter()
+            .filter(|s| agency(&s.agency) && Filter::passes(filter.system.as_ref(), &s.id))
+            .map(|system| row::system(system, words))
+            .collect(),
+        "agents" => picture
+            .agents
+            .iter()
+            .filter(|a| agency(&a.agency) && Filter::passes(filter.host.as_ref(), &a.host))
+            .filter(|a| Filter::passes(filter.status.as_ref(), a.state().name()))
+            .map(row::agent)
+            .collect(),
+        "checks" => picture.checks.iter().filter(|c| agency(&c.agency)).map(row::check).collect(),
+        "flow" => picture.flow.iter().map(row::flow).collect(),
+        "incidents" => incidents(&picture, words, filter, now)?,
+        "health" => picture
+            .agencies
+            .iter()
+            .filter(|a| agency(&a.code) && a.hosts_enrolled > 0)
+            .map(|agency| row::agency(agency, words))
+            .collect(),
+        _ => picture
+            .agencies
+            .iter()
+            .filter(|a| agency(&a.code) && Filter::passes(filter.status.as_ref(), a.state().name()))
+            .map(|agency| row::agency(agency, words))
+            .collect(),
+    };
+    if let Some(limit) = filter.limit.filter(|limit| *limit > 0) {
+        rows.truncate(limit as usize);
+    }
+    Ok(rows)
+}
+
+fn incidents(picture: &WatchReply, words: &Words, filter: &Filter, now: Time) -> Rows {
+    let since = match &filter.since {
+        Some(_) => Some(filter.window(now).map_err(|text| words.with("bad-time", &[("text", &text)]))?.0),
+        None => None,
+    };
+    let mut shown: Vec<_> = picture
+        .incidents
+        .iter()
+        .filter(|i| filter.agency.as_ref().is_none_or(|agency| i.agencies.contains(agency)))
+        .filter(|i| Filter::passes(filter.rule.as_ref(), &i.rule))
+        .filter(|i| Filter::passes(filter.status.as_ref(), i.current_state().name()))
+        .filter(|i| filter.src_ip.as_ref().is_none_or(|address| i.entity.as_ref().is_some_and(|e| e.value == *address)))
+        .filter(|i| since.is_none_or(|since| i.updated_unix_nano >= since.0))
+        .collect();
+    shown.sort_by_key(|i| (!i.current_state().is_open(), i.severity, std::cmp::Reverse(i.updated_unix_nano)));
+    Ok(shown.into_iter().map(|incident| row::incident(incident, words, now)).collect())
+}
+
+/// Events page by page, so that a long answer takes little memory.
+pub(super) async fn events(client: &mut Client, words: &Words, filter: &Filter, form: &Format) -> Result<(), String> {
+    let mut request = filter.search(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
+    let mut left = match filter.limit {
+        Some(0) => u64::MAX,
+        Some(limit) => limit.into(),
+        None => EVENTS_DEFAULT.into(),
+    };
+    let stream = *form == Format::Jsonl;
+    let mut all = Vec::new();
+    while left > 0 {
+        request.limit = u32::try_from(left.min(PAGE_ROWS.into())).unwrap_or(PAGE_ROWS);
+        let (rows, next) = page(client, &request).await?;
+        left = left.saturating_sub(rows.len() as u64);
+        if stream {
+            print(&format::write(form, &rows));
+        } else {
+            all.extend(rows);
+        }
+        if next.is_empty() {
+            break;
+        }
+        request.cursor = next;
+    }
+    if !stream {
+        print(&format::write(form, &all));
+    }
+    Ok(())
+}
+
+async fn page(client: &mut Client, request: &SearchRequest) -> Result<(Vec<Row>, String), String> {
+    let mut stream = client.search_events(request.clone()).await.map_err(said)?.into_inner();
+    let (mut rows, mut next) = (Vec::new(), String::new());
+    while let Some(reply) = stream.message().await.map_err(said)? {
+        rows.extend(reply.rows.iter().map(row::event));
+        if reply.done {
+            next = reply.next_cursor;
+        }
+    }
+    Ok((rows, next))
+}
+
+pub(super) async fn usage(client: &mut Client, words: &Words, filter: &Filter, by_agency: bool) -> Rows {
+    let now = Time::now();
+    let (since, until) = filter.window(now).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
+    let request = UsageRequest {
+        since_unix_nano: since.0,
+        until_unix_nano: until.0,
+        agency: filter.agency.clone().unwrap_or_default(),
+        by_agency,
+    };
+    let reply = client.usage(request).await.map_err(said)?.into_inner();
+    Ok(reply.indicators.iter().map(|indicator| row::indicator(indicator, words, now)).collect())
+}
+
+pub(super) async fn dead(client: &mut Client, filter: &Filter) -> Rows {
+    let request = DeadLettersRequest { limit: filter.limit.unwrap_or(100) };
+    let reply = client.dead_letters(request).await.map_err(said)?.into_inner();
+    Ok(reply.letters.iter().map(row::dead).collect())
+}
+
+pub(super) async fn spread(client: &mut Client, words: &Words, filter: &Filter, what: &str) -> Rows {
+    let (since, until) = filter.window(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
+    let (field, value) = what.split_once('=').unwrap_or(("src_ip", what));
+    let request =
+        SpreadRequest { field: field.into(), value: value.into(), since_unix_nano: since.0, until_unix_nano: until.0 };
+    let reply = client.spread(request).await.map_err(said)?.into_inner();
+    Ok(reply.rows.iter().map(row::spread).collect())
+}
+
+pub(super) async fn sql(client: &mut Client, query: &str, filter: &Filter) -> Rows {
+    let request = SqlRequest { query: query.into(), rows_max: filter.limit.unwrap_or(1_000), seconds_max: 10.0 };
+    let mut stream = client.sql(request).await.map_err(said)?.into_inner();
+    let mut rows = Vec::new();
+    while let Some(reply) = stream.message().await.map_err(said)? {
+        for text in &reply.rows_json {
+            let values: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            rows.push(reply.columns.iter().cloned().zip(values).collect());
+        }
+    }
+    Ok(rows)
+}
