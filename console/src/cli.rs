@@ -17,6 +17,7 @@ mod row;
 mod schema;
 mod show;
 
+pub(crate) use act::refusal;
 use filter::Filter;
 use format::Format;
 

@@ -1,0 +1,229 @@
+//! The national board.
+
+use ratatui::{style::Style, text::Line};
+use vonggac_wire::{
+    Time,
+    proto::{Agency, HealthState as H},
+};
+
+use super::{Area, Parts, Screen, counts, incidents, line, plain, rule};
+use crate::{
+    app::App,
+    wording::{self, fit, right},
+};
+
+/// Tiles beside each other.
+const TILES: usize = 5;
+
+/// Groups of the board in their order.
+const GROUPS: [(&str, &str); 3] = [("province", "board-provinces"), ("ministry", "board-ministries"), ("local", "board-local")];
+
+fn tiles(app: &App) -> Vec<&Agency> {
+    GROUPS.iter().flat_map(|(group, _)| shown_group(app, group)).collect()
+}
+
+/// The local machine has a tile once it is enrolled.
+fn shown_group<'a>(app: &'a App, group: &'a str) -> Vec<&'a Agency> {
+    app.model.group(group).filter(|agency| group != "local" || agency.hosts_enrolled > 0).collect()
+}
+
+pub(super) fn rows(app: &App) -> usize {
+    if app.place().pane == 0 { app.model.urgent(true, "").len() } else { tiles(app).len() }
+}
+
+pub(super) fn target(app: &App) -> Option<Screen> {
+    let place = app.place();
+    if place.pane == 0 {
+        return app.model.urgent(true, "").get(place.cursor).map(|incident| Screen::Incident(incident.id));
+    }
+    worst_first(app).get(place.cursor).map(|agency| Screen::Agency(agency.code.clone()))
+}
+
+/// The order in which the cursor walks over tiles: trouble first.
+fn worst_first(app: &App) -> Vec<&Agency> {
+    let mut all = tiles(app);
+    all.sort_by_key(|agency| agency.state() as i32);
+    all
+}
+
+pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
+    let words = &app.words;
+    let mut lines = vec![served(app, area), figures(app)];
+    if !app.model.anybody() {
+        lines.push(Line::default());
+        let flow = app.model.flow.clone().unwrap_or_default();
+        let (kafka, engine) = (app.theme.state(flow.kafka()), app.theme.state(flow.engine()));
+        lines.push(plain(&words.with("first-1", &[("kafka", kafka), ("engine", engine)])));
+        lines.extend(["first-2", "first-3", "first-4"].map(|id| plain(&words.get(id))));
+        return lines;
+    }
+    let place = app.place();
+    let selected = (place.pane == 1).then(|| worst_first(app).get(place.cursor).map(|agency| agency.code.clone())).flatten();
+    for (group, title) in GROUPS {
+        let agencies = shown_group(app, group);
+        if agencies.is_empty() {
+            continue;
+        }
+        let remark = if group == "province" { String::new() } else { connected(app, group) };
+        let title = words.with(title, &[("count", &agencies.len().to_string())]);
+        if group == "province" {
+            lines.push(counted_rule(app, &title, area.width));
+        } else {
+            lines.push(rule(app, &title, if group == "local" { "" } else { &remark }, area.width));
+        }
+        for row in agencies.chunks(TILES) {
+            lines.push(tile_row(app, row, selected.as_deref(), area.width));
+        }
+    }
+    let focus = worst_first(app);
+    let agency = selected.as_ref().and_then(|code| app.model.agency(code)).or_else(|| focus.first().copied());
+    if let Some(agency) = agency {
+        lines.push(detail(app, agency, area));
+    }
+    lines.extend(urgent(app, Area { height: area.height.saturating_sub(lines.len() + 2), ..area }));
+    let last = area.height.saturating_sub(1);
+    lines.truncate(last);
+    lines.resize(last, Line::default());
+    lines.push(flow(app, area));
+    lines
+}
+
+/// Are citizens served, and what is due first?
+fn served(app: &App, area: Area) -> Line<'static> {
+    let words = &app.words;
+    let (mut value, mut low, mut high, mut unknown) = (0.0, 0.0, 0.0, false);
+    let mut stopped = false;
+    for agency in app.model.agencies.iter().filter(|agency| agency.hosts_enrolled > 0) {
+        match &agency.unserved {
+            Some(estimate) => {
+                value += estimate.value;
+                low += estimate.low;
+                high += estimate.high;
+            }
+            None => unknown |= matches!(agency.state(), H::Down | H::Silent),
+        }
+        stopped |= matches!(agency.service(), H::Down | H::Silent) || agency.usage() == H::Down;
+    }
+    let left = if value > 0.0 {
+        let numbers = [value, low, high].map(|number| wording::decimal(words.lang(), number, 0));
+        words.with("board-unserved", &[("value", &numbers[0]), ("low", &numbers[1]), ("high", &numbers[2])])
+    } else if stopped || unknown {
+        words.get("board-unserved-unknown")
+    } else {
+        words.get("board-served")
+    };
+    let next = app.model.urgent(true, "").into_iter().filter_map(|i| Some((i.deadline_unix_nano?, i.id))).min();
+    let deadline = match next {
+        Some((at, id)) => {
+            let left = Time(at).since(area.now);
+            let left = if left.is_zero() { format!("−{}", wording::duration(words.lang(), area.now.since(Time(at)))) } else { wording::duration(words.lang(), left) };
+            words.with("board-deadline", &[("id", &id.to_string()), ("left", &left)])
+        }
+        None => words.get("board-no-deadline"),
+    };
+    let columns = unicode_width::UnicodeWidthStr::width(deadline.as_str());
+    plain(&format!("{} {deadline}", fit(&left, area.width.saturating_sub(columns + 1))))
+}
+
+/// Usage in one line: numerator and denominator beside each rate.
+fn figures(app: &App) -> Line<'static> {
+    let words = &app.words;
+    let mut text = String::new();
+    for id in ["online-filing-rate", "full-process-dossier-rate", "on-time-rate"] {
+        let Some(indicator) = app.model.indicators.iter().find(|i| i.id == id && i.agency.is_empty()) else { continue };
+        let name = words.pick(&indicator.name_vi, &indicator.name_en);
+        let name = name.replace("Tỷ lệ ", "");
+        text.push_str(&format!("{name} {}   ", super::usage::ratio(app, indicator)));
+    }
+    plain(&text)
+}
+
+fn connected(app: &App, _group: &str) -> String {
+    let board: Vec<&Agency> = app.model.agencies.iter().filter(|a| matches!(a.kind.as_str(), "province" | "ministry")).collect();
+    let excluded = board.iter().filter(|a| a.state() == H::Excluded).count();
+    let heard = board.iter().filter(|a| a.hosts_heard > 0).count();
+    let all = board.len() - excluded;
+    app.words.with("board-connected", &[("heard", &heard.to_string()), ("all", &all.to_string()), ("excluded", &excluded.to_string())])
+}
+
+fn counted_rule(app: &App, title: &str, width: usize) -> Line<'static> {
+    let counted = counts(app);
+    let used: usize = counted.width();
+    let left = format!("{} {title} ", app.theme.rule());
+    let fill = width.saturating_sub(unicode_width::UnicodeWidthStr::width(left.as_str()) + used + 2);
+    let mut spans = vec![ratatui::text::Span::raw(format!("{left}{} ", app.theme.rule().repeat(fill)))];
+    spans.extend(counted.spans);
+    spans.push(ratatui::text::Span::raw(app.theme.rule().to_owned()));
+    Line::from(spans)
+}
+
+fn tile_row(app: &App, row: &[&Agency], selected: Option<&str>, width: usize) -> Line<'static> {
+    let each = width / TILES;
+    let mut parts: Parts = Vec::new();
+    for agency in row {
+        let state = agency.state();
+        let name = app.words.pick(&agency.short_vi, &agency.short_en);
+        let count = if agency.open_incidents > 0 { agency.open_incidents.to_string() } else { String::new() };
+        let mut text = format!("{} {}{}", app.theme.state(state), fit(name, 11), right(&count, 1));
+        if each >= 24 {
+            let unserved = agency.unserved.as_ref().filter(|e| e.value > 0.0).map(|e| format!("≈{:.0}", e.value)).unwrap_or_default();
+            text = format!("{text} {}", right(&unserved, 6));
+        }
+        let style = if selected == Some(agency.code.as_str()) { app.theme.selected() } else { app.theme.state_style(state) };
+        parts.push((fit(&text, each), style));
+    }
+    line(parts)
+}
+
+/// One agency in a line: lamps, use, hosts.
+fn detail(app: &App, agency: &Agency, area: Area) -> Line<'static> {
+    let words = &app.words;
+    let age = agency.last_heard_unix_nano.map_or_else(|| words.get("no-data"), |at| wording::duration(words.lang(), area.now.since(Time(at))));
+    let hosts = words.with(
+        "board-hosts",
+        &[("heard", &agency.hosts_heard.to_string()), ("all", &agency.hosts_enrolled.to_string()), ("age", &age)],
+    );
+    let lamps = format!("D{} A{} S{}", app.theme.state(agency.service()), app.theme.state(agency.security()), app.theme.state(agency.usage()));
+    let spark = app.theme.sparkline(&agency.usage_cells, 12);
+    let name = words.pick(&agency.name_vi, &agency.name_en);
+    plain(&fit(&format!("{}{name} {}  {lamps}  {spark} 60 {}  {hosts}", app.theme.cursor(), agency.code, if words.lang() == crate::words::Lang::Vi { "ph" } else { "min" }), area.width))
+}
+
+fn urgent(app: &App, area: Area) -> Vec<Line<'static>> {
+    let words = &app.words;
+    let all = app.model.urgent(true, "");
+    let new = all.iter().filter(|i| i.acknowledged_unix_nano.is_none()).count();
+    let title = words.with("board-incidents", &[("open", &all.len().to_string()), ("new", &new.to_string())]);
+    let remark = format!("{}  {}", words.get("col-owner"), words.get("col-deadline"));
+    let mut lines = vec![rule(app, &title, &remark, area.width)];
+    if all.is_empty() {
+        lines.push(plain(&words.get("board-none")));
+    }
+    let place = app.place();
+    let cursor = (place.pane == 0).then_some(place.cursor.min(all.len().saturating_sub(1)));
+    let height = area.height.saturating_sub(1).max(1);
+    for at in super::window(cursor.unwrap_or(0), all.len(), height) {
+        let style = if cursor == Some(at) && !app.options.wall { app.theme.selected() } else { Style::new() };
+        lines.push(incidents::short(app, all[at], style, area));
+    }
+    lines
+}
+
+fn flow(app: &App, area: Area) -> Line<'static> {
+    let words = &app.words;
+    let Some(flow) = &app.model.flow else { return Line::default() };
+    let lang = words.lang();
+    let delay = flow.delay_p99_seconds.map_or_else(|| words.get("no-data"), |delay| wording::seconds(lang, delay));
+    let text = words.with(
+        "board-flow",
+        &[
+            ("rate", &wording::decimal(lang, flow.events_per_second, 0)),
+            ("delay", &delay),
+            ("lag", &wording::number(lang, flow.kafka_lag)),
+            ("held", &wording::number(lang, flow.events_held)),
+            ("numbered", &wording::number(lang, flow.events_numbered)),
+            ("dead", &wording::number(lang, flow.dead_letters_today)),
+        ],
+    );
+    plain(&fit(&text, area.width))
+}

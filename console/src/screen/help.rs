@@ -1,0 +1,48 @@
+//! Help, made from the keymap.
+
+use ratatui::{
+    text::Line,
+    widgets::{Block, Paragraph},
+};
+use vonggac_wire::proto::HealthState as H;
+
+use super::plain;
+use crate::{app::App, keymap::Action, wording::fit};
+
+/// Three columns of keys with the names that the keymap file uses, and the symbols of states.
+pub(super) fn widget(app: &App) -> Paragraph<'static> {
+    let words = &app.words;
+    let shown: Vec<String> = app
+        .keymap()
+        .shown()
+        .iter()
+        .map(|(action, keys)| {
+            let name = Action::ALL.iter().find(|(known, _)| known == action).map_or("", |(_, name)| *name);
+            format!("{} {}", fit(&keys.join(" "), 11), fit(name, 12))
+        })
+        .collect();
+    let third = shown.len().div_ceil(3);
+    let mut lines: Vec<Line<'static>> = (0..third)
+        .map(|row| {
+            let cells: Vec<&str> = (0..3).filter_map(|column| shown.get(row + column * third)).map(String::as_str).collect();
+            plain(&cells.join(""))
+        })
+        .collect();
+    lines.push(Line::default());
+    let states = [
+        (H::Down, "state-down"),
+        (H::UnderAttack, "state-attack"),
+        (H::Silent, "state-silent"),
+        (H::Degraded, "state-degraded"),
+        (H::Unknown, "state-unknown"),
+        (H::Maintenance, "state-maintenance"),
+        (H::NotConnected, "state-not-connected"),
+        (H::Excluded, "state-excluded"),
+        (H::Fine, "state-fine"),
+    ];
+    for row in states.chunks(4) {
+        let cells: Vec<String> = row.iter().map(|(state, id)| fit(&format!("{} {}", app.theme.state(*state), words.get(id)), 18)).collect();
+        lines.push(plain(&cells.concat()));
+    }
+    Paragraph::new(lines).block(Block::bordered().title(words.get("screen-help")))
+}

@@ -1,0 +1,170 @@
+//! Numbers, times and durations as each language writes them. Times are the nation's, +07:00.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use unicode_normalization::UnicodeNormalization;
+use unicode_width::UnicodeWidthStr;
+use vonggac_wire::Time;
+
+use crate::words::Lang;
+
+fn local(time: Time) -> DateTime {
+    let stamp = Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
+    TimeZone::fixed(jiff::tz::offset(7)).to_datetime(stamp)
+}
+
+/// `24/11 09:41:07`.
+#[must_use]
+pub fn date_time(time: Time) -> String {
+    local(time).strftime("%d/%m %H:%M:%S").to_string()
+}
+
+/// `09:41:07`.
+#[must_use]
+pub fn clock(time: Time) -> String {
+    local(time).strftime("%H:%M:%S").to_string()
+}
+
+/// `09:41`, or `23/11` if it was not today.
+#[must_use]
+pub fn since(time: Time, now: Time) -> String {
+    let (then, today) = (local(time), local(now));
+    let form = if then.date() == today.date() { "%H:%M" } else { "%d/%m" };
+    then.strftime(form).to_string()
+}
+
+/// `45 s`, `3 ph`, `2g15`, `4 ng`; `45 s`, `3 min`, `2h15`, `4 d`.
+#[must_use]
+pub fn duration(lang: Lang, duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minute, hour, day) = match lang {
+        Lang::Vi => ("ph", "g", "ng"),
+        Lang::En => ("min", "h", "d"),
+    };
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} {minute}", seconds / 60),
+        3600..86_400 => {
+            let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
+            if minutes == 0 { format!("{hours} {hour}") } else { format!("{hours}{hour}{minutes:02}") }
+        }
+        _ => format!("{} {day}", seconds / 86_400),
+    }
+}
+
+/// `1.234.567`; `1,234,567`.
+#[must_use]
+pub fn number(lang: Lang, number: u64) -> String {
+    let digits = number.to_string();
+    let mark = if lang == Lang::Vi { '.' } else { ',' };
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(mark);
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// With this many decimals: `12,5`; `12.5`.
+#[must_use]
+pub fn decimal(lang: Lang, number: f64, decimals: usize) -> String {
+    let text = format!("{number:.decimals$}");
+    if lang == Lang::Vi { text.replace('.', ",") } else { text }
+}
+
+/// `12,5 %`; `12.5%`.
+#[must_use]
+pub fn percent(lang: Lang, share: f64) -> String {
+    let text = decimal(lang, share * 100.0, 1);
+    if lang == Lang::Vi { format!("{text} %") } else { format!("{text}%") }
+}
+
+/// Seconds with one decimal: `1,8 s`.
+#[must_use]
+pub fn seconds(lang: Lang, seconds: f64) -> String {
+    format!("{} s", decimal(lang, seconds, 1))
+}
+
+/// `41 MB`.
+#[must_use]
+pub fn bytes(lang: Lang, bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "megabytes for a person")]
+    let bytes = bytes as f64;
+    match bytes {
+        b if b < 1e6 => format!("{} kB", decimal(lang, b / 1e3, 0)),
+        b if b < 1e9 => format!("{} MB", decimal(lang, b / 1e6, 0)),
+        b => format!("{} GB", decimal(lang, b / 1e9, 1)),
+    }
+}
+
+/// Without accents, in small letters, for searching: `da nang`.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    text.nfd()
+        .filter(|c| !unicode_normalization::char::is_combining_mark(*c))
+        .map(|c| match c {
+            'đ' | 'Đ' => 'd',
+            other => other,
+        })
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Cut at a character with `…`, or padded with blanks: exactly this many columns.
+#[must_use]
+pub fn fit(text: &str, columns: usize) -> String {
+    let width = text.width();
+    if width <= columns {
+        return format!("{text}{}", " ".repeat(columns - width));
+    }
+    let mut cut = String::new();
+    let mut used = 0;
+    for character in text.chars() {
+        let wide = unicode_width::UnicodeWidthChar::width(character).unwrap_or(0);
+        if used + wide + 1 > columns {
+            break;
+        }
+        used += wide;
+        cut.push(character);
+    }
+    if columns > 0 {
+        cut.push('…');
+        used += 1;
+    }
+    format!("{cut}{}", " ".repeat(columns.saturating_sub(used)))
+}
+
+/// At the right end of its columns.
+#[must_use]
+pub fn right(text: &str, columns: usize) -> String {
+    let width = text.width();
+    if width >= columns { fit(text, columns) } else { format!("{}{text}", " ".repeat(columns - width)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_language_writes_numbers_its_own_way() {
+        assert_eq!((number(Lang::Vi, 1_234_567).as_str(), number(Lang::En, 1_234_567).as_str()), ("1.234.567", "1,234,567"));
+        assert_eq!((percent(Lang::Vi, 0.125).as_str(), percent(Lang::En, 0.125).as_str()), ("12,5 %", "12.5%"));
+        assert_eq!(duration(Lang::Vi, Duration::from_secs(8_100)), "2g15");
+        assert_eq!(duration(Lang::En, Duration::from_secs(180)), "3 min");
+    }
+
+    #[test]
+    fn the_clock_is_the_nations() {
+        let time: Time = "2026-11-24T02:41:07Z".parse().unwrap();
+        assert_eq!((date_time(time).as_str(), since(time, time).as_str()), ("24/11 09:41:07", "09:41"));
+    }
+
+    #[test]
+    fn da_nang_finds_its_accents_and_cells_are_exact() {
+        assert_eq!(folded("Đà Nẵng"), "da nang");
+        assert_eq!((fit("Quảng Ninh", 6).as_str(), fit("Huế", 5).as_str(), right("7", 3).as_str()), ("Quảng…", "Huế  ", "  7"));
+    }
+}
