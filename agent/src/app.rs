@@ -263,7 +263,7 @@ async fn keep_shipping(
         match outcome {
             Ok(()) => return,
             Err(ShipError::Fatal(text)) => {
-                tracing::warn!(text, "the Kafka producer broke; a fresh one is made")
+                tracing::warn!(text, "the Kafka producer broke; a fresh one is made");
             }
             Err(error) => tracing::error!(%error, "shipping failed"),
         }

@@ -77,7 +77,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         nation.apply_incident(&incident);
     }
     let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
-    let nation = health::spawn(nation, records, book.changes(), figures.clone(), store.clone(), stop.clone());
+    let nation = health::spawn(
+        nation,
+        records,
+        book.changes(),
+        figures.clone(),
+        store.clone(),
+        stop.clone(),
+    );
     let chain = Pipeline::new(pipeline::Parts {
         config: config.clone(),
         store: store.clone(),

@@ -139,7 +139,10 @@ impl BookRunner {
         let (asks, asked) = mpsc::channel(WAITING_MAX);
         let (changes, _) = broadcast::channel(CHANGES_MAX);
         let handle = BookHandle { asks, changes: changes.clone() };
-        Ok((Self { parts, book, consumer, asks: asked, changes, waiting: HashMap::new(), next }, handle))
+        Ok((
+            Self { parts, book, consumer, asks: asked, changes, waiting: HashMap::new(), next },
+            handle,
+        ))
     }
 
     /// All incidents, for the first picture.
@@ -189,19 +192,28 @@ impl BookRunner {
         let (key, value) = (command.incident.to_string(), command.encode_to_vec());
         self.waiting.insert(command.id.clone(), answer);
         let record = FutureRecord::to(topic::COMMANDS).key(&key).payload(&value);
-        if let Err((error, _)) = self.parts.producer.send(record, Timeout::After(Duration::from_secs(5))).await {
+        if let Err((error, _)) =
+            self.parts.producer.send(record, Timeout::After(Duration::from_secs(5))).await
+        {
             tracing::warn!(%error, "a command was not delivered");
             self.waiting.remove(&command.id);
         }
     }
 
-    fn apply(&mut self, taken: Taken, steps: &mut Vec<Step>, answers: &mut Vec<(oneshot::Sender<Answer>, Answer)>) {
+    fn apply(
+        &mut self,
+        taken: Taken,
+        steps: &mut Vec<Step>,
+        answers: &mut Vec<(oneshot::Sender<Answer>, Answer)>,
+    ) {
         let now = Time::now();
         self.next.insert(taken.topic, taken.offset + 1);
         if taken.topic == topic::SIGNALS {
             match Signal::decode(taken.value.as_slice()) {
                 Ok(signal) => steps.extend(self.book.apply_signal(&signal, now)),
-                Err(error) => tracing::warn!(%error, offset = taken.offset, "a signal does not decode; it is left out"),
+                Err(error) => {
+                    tracing::warn!(%error, offset = taken.offset, "a signal does not decode; it is left out");
+                }
             }
             return;
         }
@@ -254,7 +266,12 @@ impl BookRunner {
             .next
             .iter()
             .filter(|(name, _)| **name != topic::SIGNALS || self.book.pending() == 0)
-            .map(|(name, offset)| ProgressPart { topic: (*name).to_owned(), partition: 0, next_offset: *offset, marks: Vec::new() })
+            .map(|(name, offset)| ProgressPart {
+                topic: (*name).to_owned(),
+                partition: 0,
+                next_offset: *offset,
+                marks: Vec::new(),
+            })
             .collect();
         while let Err(error) = self.parts.store.save_progress(&parts).await {
             if error.is_final() {
@@ -276,7 +293,9 @@ impl BookRunner {
             let (key, value) = (incident.id.to_string(), incident.encode_to_vec());
             let record = FutureRecord::to(topic::INCIDENTS).key(&key).payload(&value);
             // The store has it; the topic is for others and catches up with the next change.
-            if let Err((error, _)) = self.parts.producer.send(record, Timeout::After(Duration::from_secs(1))).await {
+            if let Err((error, _)) =
+                self.parts.producer.send(record, Timeout::After(Duration::from_secs(1))).await
+            {
                 tracing::warn!(%error, "an incident was not published");
             }
             let _nobody_watches = self.changes.send(Arc::new((*incident).clone()));
@@ -284,7 +303,8 @@ impl BookRunner {
         for (asked, answer) in answers {
             let _left = asked.send(answer);
         }
-        let open = self.book.incidents().filter(|incident| incident.current_state().is_open()).count();
+        let open =
+            self.book.incidents().filter(|incident| incident.current_state().is_open()).count();
         self.parts.figures.transitions(steps.len() as u64, open as u64);
     }
 }
@@ -300,8 +320,16 @@ async fn next_message(consumer: &StreamConsumer) -> Taken {
     loop {
         match consumer.recv().await {
             Ok(message) => {
-                let name = if message.topic() == topic::SIGNALS { topic::SIGNALS } else { topic::COMMANDS };
-                return Taken { topic: name, offset: message.offset(), value: message.payload().unwrap_or_default().to_vec() };
+                let name = if message.topic() == topic::SIGNALS {
+                    topic::SIGNALS
+                } else {
+                    topic::COMMANDS
+                };
+                return Taken {
+                    topic: name,
+                    offset: message.offset(),
+                    value: message.payload().unwrap_or_default().to_vec(),
+                };
             }
             Err(error) => {
                 tracing::warn!(%error, "Kafka does not give signals; waiting");

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 
-use crate::{app, config::Config, store::{Store, migrate}};
+use crate::{
+    app,
+    config::Config,
+    store::{Store, migrate},
+};
 
 /// Takes what agents send, and tells consoles.
 #[derive(Debug, Parser)]
@@ -33,8 +37,12 @@ enum Command {
 pub fn run(arguments: &Arguments) -> Exit {
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
-        Err(error @ SettingsError::Unreadable { .. }) => return complain(&format!("failed to {error}"), Exit::Configuration),
-        Err(SettingsError::Wrong(mistakes)) => return complain(&mistakes.to_string(), Exit::Configuration),
+        Err(error @ SettingsError::Unreadable { .. }) => {
+            return complain(&format!("failed to {error}"), Exit::Configuration);
+        }
+        Err(SettingsError::Wrong(mistakes)) => {
+            return complain(&mistakes.to_string(), Exit::Configuration);
+        }
     };
     log::start();
     let runtime = match tokio::runtime::Runtime::new() {

@@ -1,8 +1,15 @@
 //! The collector's settings. Every default is a constant with its reason.
 
-use std::{net::SocketAddr, path::{Path, PathBuf}, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use vonggac_daemon::{secret::Secret, settings::{Document, SettingsError, Table}};
+use vonggac_daemon::{
+    secret::Secret,
+    settings::{Document, SettingsError, Table},
+};
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
 pub const PARTITIONS: u64 = 4;
@@ -87,7 +94,9 @@ impl Config {
             (
                 block.integer("rows_max", 1, 1_000_000).unwrap_or(BLOCK_ROWS_MAX),
                 block.bytes("bytes_max", 1 << 20, 1 << 30).unwrap_or(BLOCK_BYTES_MAX),
-                block.duration("interval", Duration::from_millis(10), Duration::from_secs(60)).unwrap_or(BLOCK_INTERVAL),
+                block
+                    .duration("interval", Duration::from_millis(10), Duration::from_secs(60))
+                    .unwrap_or(BLOCK_INTERVAL),
             )
         });
         Self {
@@ -99,15 +108,23 @@ impl Config {
             database,
             engine_user,
             grpc: root.table("grpc", |grpc| {
-                grpc.parsed_required("listen", "an address like \"127.0.0.1:7443\"", SocketAddr::from(([127, 0, 0, 1], 0)))
+                grpc.parsed_required(
+                    "listen",
+                    "an address like \"127.0.0.1:7443\"",
+                    SocketAddr::from(([127, 0, 0, 1], 0)),
+                )
             }),
-            metrics: root.table("metrics", |metrics| metrics.parsed("listen", "an address like \"127.0.0.1:9102\"")),
+            metrics: root.table("metrics", |metrics| {
+                metrics.parsed("listen", "an address like \"127.0.0.1:9102\"")
+            }),
             rules_dir: root.table("rules", |rules| rules.path("dir")),
             block_rows_max: whole(block_rows_max),
             block_bytes_max: whole(block_bytes_max),
             block_interval,
             replay: root
-                .table("detection", |detection| detection.duration("replay", Duration::ZERO, Duration::from_secs(86_400)))
+                .table("detection", |detection| {
+                    detection.duration("replay", Duration::ZERO, Duration::from_secs(86_400))
+                })
                 .unwrap_or(REPLAY),
         }
     }

@@ -63,7 +63,10 @@ impl Consumer {
                             partition: message.partition(),
                             offset: message.offset(),
                         },
-                        appended: message.timestamp().to_millis().map_or_else(Time::now, |ms| Time(ms.saturating_mul(1_000_000))),
+                        appended: message
+                            .timestamp()
+                            .to_millis()
+                            .map_or_else(Time::now, |ms| Time(ms.saturating_mul(1_000_000))),
                         key: message.key().unwrap_or_default().to_vec(),
                         value: message.payload().unwrap_or_default().to_vec(),
                     });
@@ -80,7 +83,8 @@ impl Consumer {
     /// Numbers of the partitions that the group gave to this collector.
     pub fn held(&self) -> Vec<i32> {
         let Ok(assigned) = self.inner.assignment() else { return Vec::new() };
-        let mut numbers: Vec<i32> = assigned.elements().iter().map(|element| element.partition()).collect();
+        let mut numbers: Vec<i32> =
+            assigned.elements().iter().map(|element| element.partition()).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers
@@ -98,7 +102,9 @@ impl Consumer {
     pub async fn offset_at(&self, topic: &str, partition: i32, time: Time) -> Option<i64> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition_offset(topic, partition, Offset::Offset(time.0 / 1_000_000)).ok()?;
-        let answered = tokio::task::block_in_place(|| self.inner.offsets_for_times(asked, ANSWER_WITHIN)).ok()?;
+        let answered =
+            tokio::task::block_in_place(|| self.inner.offsets_for_times(asked, ANSWER_WITHIN))
+                .ok()?;
         match answered.find_partition(topic, partition)?.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
@@ -115,7 +121,10 @@ impl Consumer {
     pub fn commit(&self, parts: &[ProgressPart]) {
         let mut offsets = TopicPartitionList::new();
         for part in parts {
-            if offsets.add_partition_offset(&part.topic, part.partition, Offset::Offset(part.next_offset)).is_err() {
+            if offsets
+                .add_partition_offset(&part.topic, part.partition, Offset::Offset(part.next_offset))
+                .is_err()
+            {
                 return;
             }
         }

@@ -29,7 +29,11 @@ pub fn letter(taken: &Taken, rejection: &Rejection, now: Time) -> DeadLetter {
     }
     let agency = match rejection {
         Rejection::Key { agency, .. } | Rejection::Agency(agency) => agency.clone(),
-        _ => String::from_utf8_lossy(&taken.key).chars().filter(|c| !c.is_control()).take(35).collect(),
+        _ => String::from_utf8_lossy(&taken.key)
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(35)
+            .collect(),
     };
     DeadLetter {
         time_unix_nano: now.0,
@@ -44,8 +48,14 @@ pub fn letter(taken: &Taken, rejection: &Rejection, now: Time) -> DeadLetter {
 }
 
 /// Puts a message on the topic of dead letters, until Kafka has it or the program ends (then it is taken again).
-pub async fn send(producer: &FutureProducer, taken: &Taken, letter: &DeadLetter, shutdown: &CancellationToken) {
-    let (partition, offset, bytes) = (letter.partition.to_string(), letter.offset.to_string(), letter.bytes.to_string());
+pub async fn send(
+    producer: &FutureProducer,
+    taken: &Taken,
+    letter: &DeadLetter,
+    shutdown: &CancellationToken,
+) {
+    let (partition, offset, bytes) =
+        (letter.partition.to_string(), letter.offset.to_string(), letter.bytes.to_string());
     while !shutdown.is_cancelled() {
         let headers = [
             (header::DEAD_REASON, letter.reason.as_str()),
@@ -56,12 +66,16 @@ pub async fn send(producer: &FutureProducer, taken: &Taken, letter: &DeadLetter,
             (header::DEAD_BYTES, bytes.as_str()),
         ]
         .into_iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+        .fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        });
         let value = &taken.value[..taken.value.len().min(KEPT_BYTES_MAX)];
         let record = FutureRecord::to(topic::DEAD).key(&taken.key).payload(value).headers(headers);
         match producer.send(record, Timeout::Never).await {
             Ok(_) => return,
-            Err((error, _)) => tracing::warn!(%error, "a dead letter was not delivered; it is sent again"),
+            Err((error, _)) => {
+                tracing::warn!(%error, "a dead letter was not delivered; it is sent again");
+            }
         }
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }

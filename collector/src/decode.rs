@@ -1,11 +1,6 @@
 //! From a Kafka message to a record, or the reason why not.
 
-use vonggac_wire::{
-    Batch, Time,
-    batch::BatchError,
-    proto::Origin,
-    topic,
-};
+use vonggac_wire::{Batch, Time, batch::BatchError, proto::Origin, topic};
 
 use crate::{record::Record, registry::Registry};
 
@@ -62,7 +57,8 @@ impl Rejection {
 /// # Errors
 /// The reason why it goes to the dead letters.
 pub fn decode(taken: &Taken, registry: &Registry) -> Result<Record, Rejection> {
-    let lane = topic::lane_of(&taken.origin.topic).ok_or_else(|| Rejection::Topic(taken.origin.topic.clone()))?;
+    let lane = topic::lane_of(&taken.origin.topic)
+        .ok_or_else(|| Rejection::Topic(taken.origin.topic.clone()))?;
     let (batch, hash) = Batch::open(&taken.value, lane)?;
     if taken.key != batch.agency.as_str().as_bytes() {
         let key = String::from_utf8_lossy(&taken.key).chars().take(64).collect();

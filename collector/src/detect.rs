@@ -74,7 +74,14 @@ impl Detector {
     }
 
     /// Remembers agents that were heard before this collector started, so that their silence is seen.
-    pub fn know_agent(&mut self, agency: &str, agent: &str, host: &str, simulated: bool, heard: Time) {
+    pub fn know_agent(
+        &mut self,
+        agency: &str,
+        agent: &str,
+        host: &str,
+        simulated: bool,
+        heard: Time,
+    ) {
         self.silence.know(agency, agent, host, simulated, heard);
     }
 
@@ -92,16 +99,22 @@ impl Detector {
                 }
                 Body::Check(check) => {
                     let findings = self.uptime.check(&self.registry, record, event, check, now);
-                    signals.extend(findings.into_iter().map(|f| self.signal(f, record, Some(index), now)));
+                    signals.extend(
+                        findings.into_iter().map(|f| self.signal(f, record, Some(index), now)),
+                    );
                     self.usage.checked(agency, event.system(), check, event.time());
                 }
                 Body::HostFigures(figures) => {
                     let findings = self.uptime.host(record, figures);
-                    signals.extend(findings.into_iter().map(|f| self.signal(f, record, Some(index), now)));
+                    signals.extend(
+                        findings.into_iter().map(|f| self.signal(f, record, Some(index), now)),
+                    );
                 }
                 Body::Heartbeat(beat) => {
                     let findings = self.silence.heard(record, beat, now);
-                    signals.extend(findings.into_iter().map(|f| self.signal(f, record, Some(index), now)));
+                    signals.extend(
+                        findings.into_iter().map(|f| self.signal(f, record, Some(index), now)),
+                    );
                 }
                 Body::Dossier(dossier) => {
                     let finding = self.usage.dossier(record, event, dossier);
@@ -114,7 +127,9 @@ impl Detector {
         // Several findings of one rule and entity in a record: the last says how it stands.
         let mut kept: Vec<Signal> = Vec::with_capacity(signals.len());
         for signal in signals {
-            match kept.iter_mut().find(|k| k.rule == signal.rule && k.entity == signal.entity && k.kind == signal.kind) {
+            match kept.iter_mut().find(|k| {
+                k.rule == signal.rule && k.entity == signal.entity && k.kind == signal.kind
+            }) {
                 Some(known) => *known = signal,
                 None => kept.push(signal),
             }
@@ -142,16 +157,37 @@ impl Detector {
     }
 
     fn signal(&self, finding: Finding, record: &Record, index: Option<usize>, now: Time) -> Signal {
-        let time = index.and_then(|index| record.batch.events.get(index)).map_or(record.appended, vonggac_wire::Event::time);
+        let time = index
+            .and_then(|index| record.batch.events.get(index))
+            .map_or(record.appended, vonggac_wire::Event::time);
         let agency = record.batch.agency.as_str();
-        let mut signal = self.signal_at(finding, agency, record.origin.clone(), time, record.batch.simulated, now);
+        let mut signal = self.signal_at(
+            finding,
+            agency,
+            record.origin.clone(),
+            time,
+            record.batch.simulated,
+            now,
+        );
         signal.evidence.extend(index.map(|index| reference(record, index)));
         signal
     }
 
-    fn signal_at(&self, finding: Finding, agency: &str, origin: Origin, time: Time, simulated: bool, now: Time) -> Signal {
+    fn signal_at(
+        &self,
+        finding: Finding,
+        agency: &str,
+        origin: Origin,
+        time: Time,
+        simulated: bool,
+        now: Time,
+    ) -> Signal {
         let meta = self.rules.meta(finding.rule);
-        let severity = if finding.severity > 0 { finding.severity } else { meta.map_or(3, |meta| meta.severity) };
+        let severity = if finding.severity > 0 {
+            finding.severity
+        } else {
+            meta.map_or(3, |meta| meta.severity)
+        };
         let mut values = finding.values;
         let (short_vi, short_en) = self.registry.short_name(agency);
         values.insert("agency_vi".into(), short_vi);

@@ -81,7 +81,8 @@ impl Figures {
             Ok::<_, prometheus::Error>(made)
         };
         let counters = |name: &str, help: &str, label: &str| {
-            let made = IntCounterVec::new(Opts::new(format!("vonggac_collector_{name}"), help), &[label])?;
+            let made =
+                IntCounterVec::new(Opts::new(format!("vonggac_collector_{name}"), help), &[label])?;
             registry.register(Box::new(made.clone()))?;
             Ok::<_, prometheus::Error>(made)
         };
@@ -91,7 +92,8 @@ impl Figures {
             Ok::<_, prometheus::Error>(made)
         };
         let histogram = |name: &str, help: &str, buckets: &[f64]| {
-            let options = HistogramOpts::new(format!("vonggac_collector_{name}"), help).buckets(buckets.to_vec());
+            let options = HistogramOpts::new(format!("vonggac_collector_{name}"), help)
+                .buckets(buckets.to_vec());
             let made = Histogram::with_opts(options)?;
             registry.register(Box::new(made.clone()))?;
             Ok::<_, prometheus::Error>(made)
@@ -100,10 +102,16 @@ impl Figures {
         Ok(Self {
             records: counters("records_total", "Kafka records taken", "topic")?,
             rows: counter("rows_stored_total", "Events stored")?,
-            duplicates: counter("duplicates_total", "Events that came a second time and were left out")?,
+            duplicates: counter(
+                "duplicates_total",
+                "Events that came a second time and were left out",
+            )?,
             dead: counters("dead_letters_total", "Records that could not be taken", "reason")?,
             signals: counter("signals_total", "Signals that detection gave")?,
-            store_failures: counter("store_failures_total", "Times that the engine did not take something")?,
+            store_failures: counter(
+                "store_failures_total",
+                "Times that the engine did not take something",
+            )?,
             delay: histogram("event_to_row_seconds", "From reading an event to its row", &seconds)?,
             insert: histogram("insert_seconds", "Of one block", &seconds)?,
             lag: gauge("consumer_lag_records", "Kafka records that are not stored")?,
@@ -212,7 +220,10 @@ impl Recent {
     /// Brings the rates up to this second.
     pub fn roll(&mut self, now: Time) {
         let second = now.seconds();
-        if self.rates.is_empty() || second - self.rate_second > RATES_MAX as i64 || second < self.rate_second {
+        if self.rates.is_empty()
+            || second - self.rate_second > RATES_MAX as i64
+            || second < self.rate_second
+        {
             self.rates.clear();
             self.rates.push_back(0);
         } else {
@@ -249,7 +260,12 @@ fn keep(samples: &mut VecDeque<f64>, sample: f64) {
 pub fn percentile(samples: &VecDeque<f64>, share: f64) -> Option<f64> {
     let mut sorted: Vec<f64> = samples.iter().copied().collect();
     sorted.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
     let at = ((sorted.len() as f64 * share).ceil() as usize).saturating_sub(1);
     sorted.get(at).copied()
 }

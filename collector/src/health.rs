@@ -17,8 +17,8 @@ use vonggac_wire::{
     Time,
     event::{Body, Check, CheckOutcome},
     proto::{
-        Agency as AgencyRow, Agent as AgentRow, Cell, CheckRow, Estimate, HealthState as H, Incident, System as SystemRow,
-        WatchReply,
+        Agency as AgencyRow, Agent as AgentRow, Cell, CheckRow, Estimate, HealthState as H,
+        Incident, System as SystemRow, WatchReply,
     },
 };
 
@@ -111,7 +111,12 @@ impl Nation {
 
     fn agent(&mut self, agency: &str, agent: &str, host: &str) -> &mut AgentState {
         self.agents.entry(agent.to_owned()).or_insert_with(|| AgentState {
-            row: AgentRow { agent: agent.into(), agency: agency.into(), host: host.into(), ..AgentRow::default() },
+            row: AgentRow {
+                agent: agent.into(),
+                agency: agency.into(),
+                host: host.into(),
+                ..AgentRow::default()
+            },
             interval: INTERVAL,
             numbered_from: [None; 3],
             next_seq: [0; 3],
@@ -135,8 +140,10 @@ impl Nation {
         if state.day != today {
             (state.day, state.held, state.numbered_from) = (today, 0, [None; 3]);
         }
-        state.numbered_from[batch.lane.index()].get_or_insert(batch.first_seq + record.known_events as u64);
-        state.next_seq[batch.lane.index()] = state.next_seq[batch.lane.index()].max(batch.last_seq() + 1);
+        state.numbered_from[batch.lane.index()]
+            .get_or_insert(batch.first_seq + record.known_events as u64);
+        state.next_seq[batch.lane.index()] =
+            state.next_seq[batch.lane.index()].max(batch.last_seq() + 1);
         state.held += (batch.events.len() - record.known_events) as u64;
         state.row.simulated = batch.simulated;
         for (_, event) in record.fresh() {
@@ -145,11 +152,14 @@ impl Nation {
                 Body::HostFigures(figures) => {
                     let state = self.agent(agency, agent, &batch.host);
                     state.row.cpu_utilization = Some(figures.cpu_utilization);
-                    state.row.memory_utilization = share(figures.memory_used_bytes, figures.memory_limit_bytes);
+                    state.row.memory_utilization =
+                        share(figures.memory_used_bytes, figures.memory_limit_bytes);
                     let fullest = figures
                         .filesystems
                         .iter()
-                        .filter_map(|disk| Some((share(disk.used_bytes, disk.limit_bytes)?, &disk.mountpoint)))
+                        .filter_map(|disk| {
+                            Some((share(disk.used_bytes, disk.limit_bytes)?, &disk.mountpoint))
+                        })
                         .max_by(|a, b| a.0.total_cmp(&b.0));
                     if let Some((share, mountpoint)) = fullest {
                         state.row.disk_utilization = Some(share);
@@ -157,13 +167,19 @@ impl Nation {
                     }
                 }
                 Body::Check(check) => self.check(record, event.system(), check, event.time(), now),
-                Body::Dossier(dossier) if matches!(dossier.step.as_str(), "received" | "started") => {
+                Body::Dossier(dossier)
+                    if matches!(dossier.step.as_str(), "received" | "started") =>
+                {
                     self.used(agency, event.system(), event.time(), now);
                 }
                 Body::Activity(activity) if activity.http.is_some() => {
                     self.used(agency, event.system(), event.time(), now);
                 }
-                Body::Session(_) | Body::Document(_) | Body::Payment(_) | Body::Rating(_) | Body::Exchange(_) => {
+                Body::Session(_)
+                | Body::Document(_)
+                | Body::Payment(_)
+                | Body::Rating(_)
+                | Body::Exchange(_) => {
                     self.used(agency, event.system(), event.time(), now);
                 }
                 _ => {}
@@ -178,11 +194,13 @@ impl Nation {
             .unwrap_or(INTERVAL)
             .clamp(Duration::from_secs(1), Duration::from_secs(3600));
         state.row.host.clone_from(&batch.host);
-        state.row.last_heard_unix_nano = Some(state.row.last_heard_unix_nano.unwrap_or(0).max(record.appended.0));
+        state.row.last_heard_unix_nano =
+            Some(state.row.last_heard_unix_nano.unwrap_or(0).max(record.appended.0));
         state.row.version.clone_from(&beat.agent_version);
         let skew = batch.sealed.seconds_since(record.appended);
         // Sealed a moment before it was appended: less than two seconds is the way, not the clock.
-        state.row.clock_skew_seconds = Some(beat.clock_skew_seconds.unwrap_or(if skew.abs() < 2.0 { 0.0 } else { skew }));
+        state.row.clock_skew_seconds =
+            Some(beat.clock_skew_seconds.unwrap_or(if skew.abs() < 2.0 { 0.0 } else { skew }));
         state.row.agent_rss_bytes = beat.agent_rss_bytes;
         let mut backlog = 0;
         state.row.spool_bytes = 0;
@@ -190,7 +208,8 @@ impl Nation {
         for lane in &beat.lanes {
             backlog += lane.next_seq.saturating_sub(lane.acknowledged_seq + 1);
             state.row.spool_bytes += lane.spooled_bytes;
-            state.row.oldest_age_seconds = state.row.oldest_age_seconds.max(lane.oldest_age_seconds);
+            state.row.oldest_age_seconds =
+                state.row.oldest_age_seconds.max(lane.oldest_age_seconds);
             let Ok(which) = vonggac_wire::Lane::try_from(lane.lane) else { continue };
             state.next_seq[which.index()] = state.next_seq[which.index()].max(lane.next_seq);
             match which {
@@ -246,10 +265,13 @@ impl Nation {
             row.recent.remove(0);
         }
         row.recent_all = u32::try_from(row.recent.len()).unwrap_or(0);
-        row.recent_up = u32::try_from(row.recent.iter().filter(|cell| cell.value.is_some()).count()).unwrap_or(0);
+        row.recent_up =
+            u32::try_from(row.recent.iter().filter(|cell| cell.value.is_some()).count())
+                .unwrap_or(0);
         let today = day(now);
         if state.day != today {
-            (state.day, state.up_minutes, state.all_minutes) = (today, HashSet::new(), HashSet::new());
+            (state.day, state.up_minutes, state.all_minutes) =
+                (today, HashSet::new(), HashSet::new());
         }
         let minute = time.seconds() / 60;
         state.all_minutes.insert(minute);
@@ -284,8 +306,15 @@ impl Nation {
     fn agent_state(state: &AgentState, now: Time) -> H {
         match state.row.last_heard_unix_nano {
             None => H::NotConnected,
-            Some(heard) if now.since(Time(heard)) >= state.interval * 3 + state.interval / 2 => H::Silent,
-            Some(_) if state.row.dropped_security > 0 || state.row.disk_utilization.is_some_and(|share| share >= 0.95) => H::Degraded,
+            Some(heard) if now.since(Time(heard)) >= state.interval * 3 + state.interval / 2 => {
+                H::Silent
+            }
+            Some(_)
+                if state.row.dropped_security > 0
+                    || state.row.disk_utilization.is_some_and(|share| share >= 0.95) =>
+            {
+                H::Degraded
+            }
             Some(_) => H::Fine,
         }
     }
@@ -304,7 +333,9 @@ impl Nation {
             .values()
             .map(|state| {
                 let mut row = state.row.clone();
-                let age = row.last_time_unix_nano.map_or(f64::INFINITY, |time| now.seconds_since(Time(time)));
+                let age = row
+                    .last_time_unix_nano
+                    .map_or(f64::INFINITY, |time| now.seconds_since(Time(time)));
                 // A run that is overdue says nothing about now.
                 if age > row.interval_seconds * 3.0 + 15.0 {
                     row.set_state(H::Unknown);
@@ -312,7 +343,12 @@ impl Nation {
                 row
             })
             .collect();
-        let agencies = self.registry.agencies().iter().map(|a| self.agency(a, &agents, &checks, now)).collect();
+        let agencies = self
+            .registry
+            .agencies()
+            .iter()
+            .map(|a| self.agency(a, &agents, &checks, now))
+            .collect();
         let systems = self.systems(&agents, &checks, now);
         WatchReply {
             snapshot: true,
@@ -329,10 +365,17 @@ impl Nation {
         }
     }
 
-    fn agency(&self, agency: &crate::registry::Agency, agents: &[AgentRow], checks: &[CheckRow], now: Time) -> AgencyRow {
+    fn agency(
+        &self,
+        agency: &crate::registry::Agency,
+        agents: &[AgentRow],
+        checks: &[CheckRow],
+        now: Time,
+    ) -> AgencyRow {
         let code = agency.code.as_str();
         let mine: Vec<&AgentRow> = agents.iter().filter(|row| row.agency == code).collect();
-        let heard = mine.iter().filter(|row| !matches!(row.state(), H::Silent | H::NotConnected)).count();
+        let heard =
+            mine.iter().filter(|row| !matches!(row.state(), H::Silent | H::NotConnected)).count();
         let open: Vec<&Arc<Incident>> = self
             .incidents
             .values()
@@ -373,26 +416,43 @@ impl Nation {
             row.usage_cells = minutes.cells(now);
             row.unserved = self.unserved(code, &open, minutes, now);
         }
-        for state in self.agents.values().filter(|state| state.row.agency == code && state.day == day(now)) {
+        for state in
+            self.agents.values().filter(|state| state.row.agency == code && state.day == day(now))
+        {
             row.events_held += state.held;
-            let numbered: u64 = (0..3).filter_map(|lane| state.numbered_from[lane].map(|from| state.next_seq[lane].saturating_sub(from))).sum();
+            let numbered: u64 = (0..3)
+                .filter_map(|lane| {
+                    state.numbered_from[lane].map(|from| state.next_seq[lane].saturating_sub(from))
+                })
+                .sum();
             row.events_numbered += numbered.max(state.held);
         }
         row
     }
 
-    fn lamps(&self, code: &str, open: &[&Arc<Incident>], agents: &[&AgentRow], checks: &[CheckRow]) -> (H, H, H) {
+    fn lamps(
+        &self,
+        code: &str,
+        open: &[&Arc<Incident>],
+        agents: &[&AgentRow],
+        checks: &[CheckRow],
+    ) -> (H, H, H) {
         let mut service = H::Fine;
         for check in checks.iter().filter(|row| row.agency == code) {
-            let national = self.registry.system(&check.system).is_some_and(crate::registry::System::is_national);
+            let national = self
+                .registry
+                .system(&check.system)
+                .is_some_and(crate::registry::System::is_national);
             // A fallen platform is not this agency's: it makes its services worse, not down.
-            let state = if national && check.state() == H::Down { H::Degraded } else { check.state() };
+            let state =
+                if national && check.state() == H::Down { H::Degraded } else { check.state() };
             service = service.worse(state);
         }
         if agents.iter().any(|row| row.state() == H::Silent) {
             service = service.worse(H::Degraded);
         }
-        let (mut security, mut usage) = (H::Fine, if self.usage_seen.contains(code) { H::Fine } else { H::Unknown });
+        let (mut security, mut usage) =
+            (H::Fine, if self.usage_seen.contains(code) { H::Fine } else { H::Unknown });
         for incident in open.iter().filter(|i| i.severity < 4) {
             let attack = self.rules.meta(&incident.rule).is_some_and(|meta| meta.attack);
             match incident.rule.as_str() {
@@ -406,23 +466,46 @@ impl Nation {
     }
 
     /// Dossiers a minute that do not come, where something stops them: the median of before less what comes now.
-    fn unserved(&self, code: &str, open: &[&Arc<Incident>], minutes: &Minutes, now: Time) -> Option<Estimate> {
-        let stops = open.iter().any(|i| matches!(i.rule.as_str(), "portal-without-use" | "service-down" | "platform-down"));
+    fn unserved(
+        &self,
+        code: &str,
+        open: &[&Arc<Incident>],
+        minutes: &Minutes,
+        now: Time,
+    ) -> Option<Estimate> {
+        let stops = open.iter().any(|i| {
+            matches!(i.rule.as_str(), "portal-without-use" | "service-down" | "platform-down")
+        });
         let begun = open.iter().map(|i| i.first_time_unix_nano).min().map(Time);
-        let portal = self.usage.get(&(code.to_owned(), "agency-one-stop".to_owned())).unwrap_or(minutes);
+        let portal =
+            self.usage.get(&(code.to_owned(), "agency-one-stop".to_owned())).unwrap_or(minutes);
         if stops { portal.missing(begun?, now) } else { Some(Estimate::default()) }
     }
 
     fn systems(&self, agents: &[AgentRow], checks: &[CheckRow], now: Time) -> Vec<SystemRow> {
         let mut keys: HashSet<(&str, &str)> = HashSet::new();
-        keys.extend(agents.iter().filter(|row| !row.system.is_empty()).map(|row| (row.agency.as_str(), row.system.as_str())));
-        keys.extend(checks.iter().filter(|row| !row.system.is_empty()).map(|row| (row.agency.as_str(), row.system.as_str())));
+        keys.extend(
+            agents
+                .iter()
+                .filter(|row| !row.system.is_empty())
+                .map(|row| (row.agency.as_str(), row.system.as_str())),
+        );
+        keys.extend(
+            checks
+                .iter()
+                .filter(|row| !row.system.is_empty())
+                .map(|row| (row.agency.as_str(), row.system.as_str())),
+        );
         let mut rows: Vec<SystemRow> = keys
             .into_iter()
             .map(|(agency, id)| {
                 let known = self.registry.system(id);
-                let hosts: Vec<&AgentRow> = agents.iter().filter(|row| row.agency == agency && row.system == id).collect();
-                let heard = hosts.iter().filter(|row| !matches!(row.state(), H::Silent | H::NotConnected)).count();
+                let hosts: Vec<&AgentRow> =
+                    agents.iter().filter(|row| row.agency == agency && row.system == id).collect();
+                let heard = hosts
+                    .iter()
+                    .filter(|row| !matches!(row.state(), H::Silent | H::NotConnected))
+                    .count();
                 let mut row = SystemRow {
                     id: id.into(),
                     agency: agency.into(),
@@ -440,14 +523,28 @@ impl Nation {
                 } else {
                     H::Fine
                 };
-                for check in self.checks.values().filter(|c| c.row.agency == agency && c.row.system == id) {
-                    let shown = checks.iter().find(|r| r.agent == check.row.agent && r.name == check.row.name);
+                for check in
+                    self.checks.values().filter(|c| c.row.agency == agency && c.row.system == id)
+                {
+                    let shown = checks
+                        .iter()
+                        .find(|r| r.agent == check.row.agent && r.name == check.row.name);
                     state = state.worse(shown.map_or(H::Unknown, CheckRow::state));
-                    row.minutes_up = Some(row.minutes_up.unwrap_or(0).max(u32::try_from(check.up_minutes.len()).unwrap_or(0)));
-                    row.minutes_open = Some(row.minutes_open.unwrap_or(0).max(u32::try_from(check.all_minutes.len()).unwrap_or(0)));
+                    row.minutes_up = Some(
+                        row.minutes_up
+                            .unwrap_or(0)
+                            .max(u32::try_from(check.up_minutes.len()).unwrap_or(0)),
+                    );
+                    row.minutes_open = Some(
+                        row.minutes_open
+                            .unwrap_or(0)
+                            .max(u32::try_from(check.all_minutes.len()).unwrap_or(0)),
+                    );
                 }
                 for incident in self.incidents.values().filter(|i| i.current_state().is_open()) {
-                    if incident.systems.iter().any(|s| s == id) && incident.agencies.iter().any(|a| a == agency) {
+                    if incident.systems.iter().any(|s| s == id)
+                        && incident.agencies.iter().any(|a| a == agency)
+                    {
                         row.open_incidents += 1;
                         if incident.rule == "portal-without-use" {
                             state = state.worse(H::Down);
@@ -544,9 +641,17 @@ pub fn spawn(
 
 /// What is new in `fresh`.
 fn delta(old: &WatchReply, fresh: &WatchReply) -> WatchReply {
-    fn changed<T: PartialEq + Clone, K: std::hash::Hash + Eq>(old: &[T], fresh: &[T], key: impl Fn(&T) -> K) -> Vec<T> {
+    fn changed<T: PartialEq + Clone, K: std::hash::Hash + Eq>(
+        old: &[T],
+        fresh: &[T],
+        key: impl Fn(&T) -> K,
+    ) -> Vec<T> {
         let known: HashMap<K, &T> = old.iter().map(|row| (key(row), row)).collect();
-        fresh.iter().filter(|row| known.get(&key(row)).is_none_or(|old| *old != *row)).cloned().collect()
+        fresh
+            .iter()
+            .filter(|row| known.get(&key(row)).is_none_or(|old| *old != *row))
+            .cloned()
+            .collect()
     }
     WatchReply {
         snapshot: false,
@@ -558,7 +663,9 @@ fn delta(old: &WatchReply, fresh: &WatchReply) -> WatchReply {
         agents: changed(&old.agents, &fresh.agents, |row| row.agent.clone()),
         checks: changed(&old.checks, &fresh.checks, |row| (row.agent.clone(), row.name.clone())),
         incidents: changed(&old.incidents, &fresh.incidents, |row| row.id),
-        indicators: changed(&old.indicators, &fresh.indicators, |row| (row.id.clone(), row.agency.clone())),
+        indicators: changed(&old.indicators, &fresh.indicators, |row| {
+            (row.id.clone(), row.agency.clone())
+        }),
         flow: fresh.flow.clone(),
     }
 }

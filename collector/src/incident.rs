@@ -13,10 +13,13 @@ use std::{
 use vonggac_wire::{
     Time,
     incident::{Refusal, Severity},
-    proto::{Command, Incident, IncidentState, Origin, Signal, SignalKind, Transition},
+    proto::{Command, Incident, IncidentState, Signal, SignalKind, Transition},
 };
 
-use crate::{registry::Registry, rule::{Meta, RuleSet}};
+use crate::{
+    registry::Registry,
+    rule::{Meta, RuleSet},
+};
 
 mod command;
 mod grouping;
@@ -126,7 +129,9 @@ impl IncidentBook {
         }
         self.origins.insert(key, offset);
         if signal.kind() == SignalKind::Cleared {
-            self.pending.retain(|(_, waiting)| !(waiting.rule == signal.rule && waiting.entity == signal.entity));
+            self.pending.retain(|(_, waiting)| {
+                !(waiting.rule == signal.rule && waiting.entity == signal.entity)
+            });
             return self.cleared(signal, now);
         }
         if let Some(steps) = self.pulled_along(signal, now) {
@@ -188,7 +193,9 @@ impl IncidentBook {
             .filter(|incident| {
                 let limit = self.rules.meta(&incident.rule).and_then(|meta| meta.quiet_seconds);
                 // By the clock of storing, so that late events do not end what has just been found.
-                limit.is_some_and(|seconds| now.since(Time(incident.updated_unix_nano)) >= Duration::from_secs(seconds))
+                limit.is_some_and(|seconds| {
+                    now.since(Time(incident.updated_unix_nano)) >= Duration::from_secs(seconds)
+                })
             })
             .map(|incident| incident.id)
             .collect();
@@ -213,7 +220,10 @@ impl IncidentBook {
             tracing::warn!(rule = signal.rule, "a signal of an unknown rule was left out");
             return Vec::new();
         };
-        let known = self.by_group.get(&(signal.rule.clone(), signal.group.clone())).and_then(|id| self.incidents.get(id));
+        let known = self
+            .by_group
+            .get(&(signal.rule.clone(), signal.group.clone()))
+            .and_then(|id| self.incidents.get(id));
         let step = match known {
             Some(incident) if incident.current_state().is_open() => {
                 let mut after = incident.clone();
@@ -254,12 +264,21 @@ impl IncidentBook {
         let platform: Option<u64> = self
             .incidents
             .values()
-            .find(|incident| incident.current_state().is_open() && grouping::is_pulled(incident, signal))
+            .find(|incident| {
+                incident.current_state().is_open() && grouping::is_pulled(incident, signal)
+            })
             .map(|incident| incident.id);
         if let Some(incident) = platform.and_then(|id| self.incidents.get(&id)) {
             let mut after = incident.clone();
             grouping::release(&mut after, signal);
-            steps.push(self.step(after, SYSTEM, "released", signal.agency.clone(), Some(signal), now));
+            steps.push(self.step(
+                after,
+                SYSTEM,
+                "released",
+                signal.agency.clone(),
+                Some(signal),
+                now,
+            ));
         }
         let Some(incident) = self.open_of(signal) else { return steps };
         let mut after = incident.clone();
@@ -270,7 +289,8 @@ impl IncidentBook {
         after.last_time_unix_nano = after.last_time_unix_nano.max(signal.last_time_unix_nano);
         if over {
             after.state = IncidentState::Resolved.into();
-            after.resolved_unix_nano = Some(signal.last_time_unix_nano.max(after.first_time_unix_nano));
+            after.resolved_unix_nano =
+                Some(signal.last_time_unix_nano.max(after.first_time_unix_nano));
         }
         let action = if over { "resolved" } else { "cleared" };
         steps.push(self.step(after, SYSTEM, action, String::new(), Some(signal), now));
@@ -300,7 +320,9 @@ impl IncidentBook {
     }
 
     fn depends(&self, signal: &Signal) -> bool {
-        self.registry.system(&signal.system).is_some_and(|system| system.dependencies().next().is_some())
+        self.registry
+            .system(&signal.system)
+            .is_some_and(|system| system.dependencies().next().is_some())
     }
 
     /// A platform has fallen: who waited for it is pulled along.
@@ -316,7 +338,11 @@ impl IncidentBook {
     }
 
     fn responsible(&self, signal: &Signal) -> String {
-        let owner = self.registry.system(&signal.system).filter(|system| system.is_national()).map(|s| s.owner.clone());
+        let owner = self
+            .registry
+            .system(&signal.system)
+            .filter(|system| system.is_national())
+            .map(|s| s.owner.clone());
         owner.filter(|owner| !owner.is_empty()).unwrap_or_else(|| signal.agency.clone())
     }
 
@@ -330,8 +356,19 @@ impl IncidentBook {
         }
     }
 
-    fn step(&mut self, mut after: Incident, actor: &str, action: &str, text: String, signal: Option<&Signal>, now: Time) -> Step {
-        let before = self.incidents.get(&after.id).map_or(IncidentState::Unspecified, Incident::current_state);
+    fn step(
+        &mut self,
+        mut after: Incident,
+        actor: &str,
+        action: &str,
+        text: String,
+        signal: Option<&Signal>,
+        now: Time,
+    ) -> Step {
+        let before = self
+            .incidents
+            .get(&after.id)
+            .map_or(IncidentState::Unspecified, Incident::current_state);
         after.version += 1;
         after.updated_unix_nano = now.0;
         let transition = Transition {
@@ -357,7 +394,8 @@ impl IncidentBook {
         *newest = incident.id.max(*newest);
         self.incidents.insert(incident.id, incident);
         if self.incidents.len() > INCIDENTS_MAX {
-            let oldest = self.incidents.values().find(|i| !i.current_state().is_open()).map(|i| i.id);
+            let oldest =
+                self.incidents.values().find(|i| !i.current_state().is_open()).map(|i| i.id);
             if let Some(gone) = oldest.and_then(|id| self.incidents.remove(&id)) {
                 self.by_group.remove(&(gone.rule, gone.group));
             }
@@ -375,7 +413,7 @@ fn reopens(incident: &Incident, now: Time) -> bool {
 
 /// What makes a signal's origin one of its kind: rule, kind, entity, agency, topic and partition; offsets grow within it.
 fn origin(signal: &Signal) -> (String, i64) {
-    let place = signal.origin.clone().unwrap_or_else(Origin::default);
+    let place = signal.origin.clone().unwrap_or_default();
     let entity = signal.entity.clone().unwrap_or_default();
     let key = format!(
         "{}|{}|{}|{}|{}|{}",

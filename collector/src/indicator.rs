@@ -20,7 +20,10 @@ pub const SUMS: &[(&str, &str)] = &[
     ("ratings", "countIf(class = 'rating')"),
     ("ratings_satisfied", "countIf(class = 'rating' AND score >= 3)"),
     ("logins_started", "countIf(class = 'session' AND step = 'login-started')"),
-    ("logins_completed", "countIf(class = 'session' AND step = 'login-completed' AND status = 'success')"),
+    (
+        "logins_completed",
+        "countIf(class = 'session' AND step = 'login-completed' AND status = 'success')",
+    ),
     ("exchanges", "countIf(class = 'exchange')"),
     ("exchanges_succeeded", "countIf(class = 'exchange' AND status = 'success')"),
     ("requests", "countIf(class = 'http_activity')"),
@@ -29,23 +32,119 @@ pub const SUMS: &[(&str, &str)] = &[
 ];
 
 /// Id, kind, names, sum of the numerator, sum of the denominator ("": a count), unit.
-type Definition = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+type Definition = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
 
 /// The indicators of NATIONAL's section B that events can give.
 const INDICATORS: &[Definition] = &[
     ("dossiers-received", "usage", "Hồ sơ tiếp nhận", "Dossiers received", "received", "", "count"),
-    ("online-filing-rate", "usage", "Tỷ lệ hồ sơ nộp trực tuyến", "Dossiers filed online", "received_online", "received", "%"),
-    ("full-process-dossier-rate", "usage", "Tỷ lệ hồ sơ trực tuyến toàn trình", "Full-process dossiers", "received_full", "received", "%"),
-    ("completion-rate", "usage", "Tỷ lệ hoàn tất", "Submissions completed", "received_online", "started", "%"),
-    ("e-document-rate", "usage", "Tỷ lệ văn bản trao đổi điện tử", "Documents exchanged electronically", "documents_electronic", "documents", "%"),
-    ("online-payment-rate", "usage", "Tỷ lệ thanh toán trực tuyến", "Payments made online", "payments_online", "payments", "%"),
+    (
+        "online-filing-rate",
+        "usage",
+        "Tỷ lệ hồ sơ nộp trực tuyến",
+        "Dossiers filed online",
+        "received_online",
+        "received",
+        "%",
+    ),
+    (
+        "full-process-dossier-rate",
+        "usage",
+        "Tỷ lệ hồ sơ trực tuyến toàn trình",
+        "Full-process dossiers",
+        "received_full",
+        "received",
+        "%",
+    ),
+    (
+        "completion-rate",
+        "usage",
+        "Tỷ lệ hoàn tất",
+        "Submissions completed",
+        "received_online",
+        "started",
+        "%",
+    ),
+    (
+        "e-document-rate",
+        "usage",
+        "Tỷ lệ văn bản trao đổi điện tử",
+        "Documents exchanged electronically",
+        "documents_electronic",
+        "documents",
+        "%",
+    ),
+    (
+        "online-payment-rate",
+        "usage",
+        "Tỷ lệ thanh toán trực tuyến",
+        "Payments made online",
+        "payments_online",
+        "payments",
+        "%",
+    ),
     ("requests", "usage", "Lượt truy cập", "Requests", "requests", "", "count"),
-    ("on-time-rate", "quality", "Tỷ lệ giải quyết đúng hạn", "Dossiers closed on time", "closed_on_time", "closed", "%"),
-    ("digitisation-rate", "quality", "Tỷ lệ số hóa hồ sơ", "Dossiers digitised", "received_digitised", "received", "%"),
-    ("satisfaction-score", "quality", "Mức độ hài lòng", "Satisfied ratings", "ratings_satisfied", "ratings", "%"),
-    ("login-success-rate", "quality", "Tỷ lệ đăng nhập thành công", "Log-ins completed", "logins_completed", "logins_started", "%"),
-    ("exchange-success-rate", "quality", "Tỷ lệ giao dịch thành công", "Exchange calls succeeded", "exchanges_succeeded", "exchanges", "%"),
-    ("service-availability", "quality", "Mức sẵn sàng của dịch vụ", "Checks answered", "checks_up", "checks", "%"),
+    (
+        "on-time-rate",
+        "quality",
+        "Tỷ lệ giải quyết đúng hạn",
+        "Dossiers closed on time",
+        "closed_on_time",
+        "closed",
+        "%",
+    ),
+    (
+        "digitisation-rate",
+        "quality",
+        "Tỷ lệ số hóa hồ sơ",
+        "Dossiers digitised",
+        "received_digitised",
+        "received",
+        "%",
+    ),
+    (
+        "satisfaction-score",
+        "quality",
+        "Mức độ hài lòng",
+        "Satisfied ratings",
+        "ratings_satisfied",
+        "ratings",
+        "%",
+    ),
+    (
+        "login-success-rate",
+        "quality",
+        "Tỷ lệ đăng nhập thành công",
+        "Log-ins completed",
+        "logins_completed",
+        "logins_started",
+        "%",
+    ),
+    (
+        "exchange-success-rate",
+        "quality",
+        "Tỷ lệ giao dịch thành công",
+        "Exchange calls succeeded",
+        "exchanges_succeeded",
+        "exchanges",
+        "%",
+    ),
+    (
+        "service-availability",
+        "quality",
+        "Mức sẵn sàng của dịch vụ",
+        "Checks answered",
+        "checks_up",
+        "checks",
+        "%",
+    ),
 ];
 
 fn sum(sums: &[UsageSums], name: &str) -> u64 {
@@ -57,7 +156,14 @@ fn sum(sums: &[UsageSums], name: &str) -> u64 {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn indicator(definition: &Definition, sums: &[UsageSums], agency: &str) -> Indicator {
     let (id, kind, name_vi, name_en, numerator, denominator, unit) = *definition;
-    let counted = sums.iter().filter(|agency| sum(std::slice::from_ref(agency), numerator) + sum(std::slice::from_ref(agency), denominator) > 0).count();
+    let counted = sums
+        .iter()
+        .filter(|agency| {
+            sum(std::slice::from_ref(agency), numerator)
+                + sum(std::slice::from_ref(agency), denominator)
+                > 0
+        })
+        .count();
     let (above, below) = (sum(sums, numerator), sum(sums, denominator));
     let measured = counted > 0;
     let (doubt, verdict) = verdict(above, below, denominator.is_empty(), measured);
@@ -72,7 +178,12 @@ fn indicator(definition: &Definition, sums: &[UsageSums], agency: &str) -> Indic
         unit: unit.into(),
         doubt: doubt.into(),
         verdict: verdict.into(),
-        newest_unix_nano: sums.iter().filter_map(|agency| agency.newest).max().map(|time| time.0).filter(|_| measured),
+        newest_unix_nano: sums
+            .iter()
+            .filter_map(|agency| agency.newest)
+            .max()
+            .map(|time| time.0)
+            .filter(|_| measured),
         cells: Vec::new(),
         agencies_missing: 0,
         agencies_counted: u32::try_from(counted).unwrap_or(u32::MAX),
@@ -80,7 +191,12 @@ fn indicator(definition: &Definition, sums: &[UsageSums], agency: &str) -> Indic
 }
 
 /// Mark and verdict of a figure, in the words of the KPI court. Nothing is repaired.
-const fn verdict(above: u64, below: u64, count: bool, measured: bool) -> (&'static str, &'static str) {
+const fn verdict(
+    above: u64,
+    below: u64,
+    count: bool,
+    measured: bool,
+) -> (&'static str, &'static str) {
     if !measured {
         return ("", "not-measured");
     }
@@ -118,7 +234,10 @@ mod tests {
     use super::*;
 
     fn sums(pairs: &[(&str, u64)]) -> Vec<UsageSums> {
-        let sums = SUMS.iter().map(|(name, _)| pairs.iter().find(|(n, _)| n == name).map_or(0, |(_, v)| *v)).collect();
+        let sums = SUMS
+            .iter()
+            .map(|(name, _)| pairs.iter().find(|(n, _)| n == name).map_or(0, |(_, v)| *v))
+            .collect();
         vec![UsageSums { agency: "local".into(), sums, newest: None }]
     }
 
@@ -139,14 +258,23 @@ mod tests {
     fn a_rate_keeps_both_numbers_and_what_was_not_measured_is_no_zero() {
         let all = national(&sums(&[("received", 10_779), ("received_online", 6_615)]));
         let online = find(&all, "online-filing-rate");
-        assert_eq!((online.numerator, online.denominator, online.verdict.as_str()), (Some(6_615.0), Some(10_779.0), "consistent"));
+        assert_eq!(
+            (online.numerator, online.denominator, online.verdict.as_str()),
+            (Some(6_615.0), Some(10_779.0), "consistent")
+        );
         let rating = find(&all, "satisfaction-score");
         assert_eq!((rating.numerator, rating.verdict.as_str()), (None, "not-measured"));
     }
 
     #[test]
     fn a_numerator_above_its_denominator_is_disputed_and_not_repaired() {
-        let full = find(&national(&sums(&[("received_online", 5_506), ("started", 5_367)])), "completion-rate");
-        assert_eq!((full.doubt.as_str(), full.verdict.as_str(), full.numerator), ("disputed", "numerator-exceeds-denominator", Some(5_506.0)));
+        let full = find(
+            &national(&sums(&[("received_online", 5_506), ("started", 5_367)])),
+            "completion-rate",
+        );
+        assert_eq!(
+            (full.doubt.as_str(), full.verdict.as_str(), full.numerator),
+            ("disputed", "numerator-exceeds-denominator", Some(5_506.0))
+        );
     }
 }

@@ -62,7 +62,11 @@ impl PartitionState {
     /// Whether the record at this offset was done before.
     #[must_use]
     pub fn place(&self, offset: i64) -> Place {
-        if self.progress.next_offset.is_some_and(|next| offset < next) { Place::Replayed } else { Place::New }
+        if self.progress.next_offset.is_some_and(|next| offset < next) {
+            Place::Replayed
+        } else {
+            Place::New
+        }
     }
 
     /// Judges a batch and moves the agent's mark.
@@ -76,10 +80,15 @@ impl PartitionState {
         let judged = match mark {
             // The first batch of an agent on this partition may begin anywhere: its spool may be older than this store.
             None => Judged::default(),
-            Some(mark) if batch.first_seq > mark + 1 => Judged { known: 0, hole: Some((mark + 1, batch.first_seq - 1)) },
+            Some(mark) if batch.first_seq > mark + 1 => {
+                Judged { known: 0, hole: Some((mark + 1, batch.first_seq - 1)) }
+            }
             Some(mark) => {
                 let known = (mark + 1).saturating_sub(batch.first_seq);
-                Judged { known: usize::try_from(known).unwrap_or(usize::MAX).min(batch.events.len()), hole: None }
+                Judged {
+                    known: usize::try_from(known).unwrap_or(usize::MAX).min(batch.events.len()),
+                    hole: None,
+                }
             }
         };
         if mark.is_none_or(|mark| last > mark) {
@@ -119,7 +128,11 @@ mod tests {
 
     fn batch(first_seq: u64, count: u64) -> Batch {
         let time = Time::from_seconds(1);
-        let event = Event::new(time, time, Body::Activity(Activity::of(Class::Process, 1, Status::Success)));
+        let event = Event::new(
+            time,
+            time,
+            Body::Activity(Activity::of(Class::Process, 1, Status::Success)),
+        );
         Batch {
             agent: AgentId::new("a").unwrap(),
             agency: AgencyId::new("H49").unwrap(),
@@ -186,7 +199,7 @@ mod tests {
                         store.places.insert(place);
                     }
                     if !done { break; }
-                    if crash.is_none_or(|(every, _)| every == 0 || (offset as usize) % every == 0) {
+                    if crash.is_none_or(|(every, _)| every == 0 || (offset as usize).is_multiple_of(every)) {
                         store.progress.next_offset = Some(offset + 1);
                         store.progress.marks.insert("a".into(), state.mark("a").unwrap());
                         state.done(offset + 1);

@@ -117,7 +117,13 @@ impl Pipeline {
     /// If the consumer cannot be made.
     pub fn new(parts: Parts) -> Result<Self, PipelineError> {
         let consumer = Consumer::new(&parts.config)?;
-        Ok(Self { parts, consumer, partitions: HashMap::new(), detectors: BTreeMap::new(), block: Block::default() })
+        Ok(Self {
+            parts,
+            consumer,
+            partitions: HashMap::new(),
+            detectors: BTreeMap::new(),
+            block: Block::default(),
+        })
     }
 
     /// Runs until `shutdown`; what is gathered then is finished.
@@ -144,7 +150,9 @@ impl Pipeline {
     /// Takes messages until the block is full or its time is over.
     async fn gather(&mut self, shutdown: &CancellationToken) -> Result<(), PipelineError> {
         let end = tokio::time::Instant::now() + self.parts.config.block_interval;
-        while self.block.rows.len() < self.parts.config.block_rows_max && self.block.bytes < self.parts.config.block_bytes_max {
+        while self.block.rows.len() < self.parts.config.block_rows_max
+            && self.block.bytes < self.parts.config.block_bytes_max
+        {
             let taken = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 () = tokio::time::sleep_until(end) => return Ok(()),
@@ -163,19 +171,34 @@ impl Pipeline {
     async fn take_over(&mut self, first: &Taken) -> Result<bool, PipelineError> {
         let (topic, partition) = (first.origin.topic.as_str(), first.origin.partition);
         let store = self.parts.store.clone();
-        let progress = keep_trying(&self.parts.figures, "progress", || store.progress(topic, partition)).await?;
+        let progress =
+            keep_trying(&self.parts.figures, "progress", || store.progress(topic, partition))
+                .await?;
         let start = match progress.next_offset {
             Some(next) => {
-                let back = self.consumer.offset_at(topic, partition, Time::now().minus(self.parts.config.replay)).await;
+                let back = self
+                    .consumer
+                    .offset_at(topic, partition, Time::now().minus(self.parts.config.replay))
+                    .await;
                 back.map_or(next, |back| back.min(next))
             }
             None => 0,
         };
         let from = progress.next_offset.unwrap_or(0);
-        let held = keep_trying(&self.parts.figures, "held rows", || store.held(topic, partition, from)).await?;
-        tracing::info!(topic, partition, next = from, replay_from = start, held = held.len(), "a partition was taken over");
+        let held =
+            keep_trying(&self.parts.figures, "held rows", || store.held(topic, partition, from))
+                .await?;
+        tracing::info!(
+            topic,
+            partition,
+            next = from,
+            replay_from = start,
+            held = held.len(),
+            "a partition was taken over"
+        );
         self.ensure_detector(partition).await?;
-        self.partitions.insert((topic.to_owned(), partition), PartitionState::new(progress, held, start));
+        self.partitions
+            .insert((topic.to_owned(), partition), PartitionState::new(progress, held, start));
         if start == first.origin.offset {
             return Ok(true);
         }
@@ -189,11 +212,21 @@ impl Pipeline {
             return Ok(());
         }
         let parts = &self.parts;
-        let mut detector = Detector::new(Arc::clone(&parts.rules), Arc::clone(&parts.registry), Arc::clone(&parts.matcher));
+        let mut detector = Detector::new(
+            Arc::clone(&parts.rules),
+            Arc::clone(&parts.registry),
+            Arc::clone(&parts.matcher),
+        );
         for agent in keep_trying(&parts.figures, "agents", || parts.store.agents()).await? {
             if agent.partition == partition {
                 let heard = Time(agent.heard.saturating_mul(1000));
-                detector.know_agent(&agent.agency, &agent.agent, &agent.host, agent.simulated, heard);
+                detector.know_agent(
+                    &agent.agency,
+                    &agent.agent,
+                    &agent.host,
+                    agent.simulated,
+                    heard,
+                );
             }
         }
         self.detectors.insert(partition, detector);
@@ -267,7 +300,11 @@ impl Pipeline {
             keys += detector.keys() as u64;
         }
         self.parts.figures.detected(self.block.signals.len() as u64, keys);
-        let lag = self.partitions.iter().map(|((topic, partition), state)| self.consumer.lag(topic, *partition, state.position)).sum();
+        let lag = self
+            .partitions
+            .iter()
+            .map(|((topic, partition), state)| self.consumer.lag(topic, *partition, state.position))
+            .sum();
         self.parts.figures.position(lag, u32::try_from(self.partitions.len()).unwrap_or(u32::MAX));
     }
 
@@ -281,11 +318,16 @@ impl Pipeline {
         if !block.rows.is_empty() {
             let begun = Instant::now();
             let token = token(&block);
-            keep_trying(&figures, "a block of events", || store.insert_events(&block.rows, &token)).await?;
+            keep_trying(&figures, "a block of events", || store.insert_events(&block.rows, &token))
+                .await?;
             let now = Time::now();
             let step = (block.rows.len() / DELAY_SAMPLES).max(1);
-            let delays: Vec<f64> =
-                block.rows.iter().step_by(step).map(|row| now.seconds_since(Time(row.observed.saturating_mul(1000)))).collect();
+            let delays: Vec<f64> = block
+                .rows
+                .iter()
+                .step_by(step)
+                .map(|row| now.seconds_since(Time(row.observed.saturating_mul(1000))))
+                .collect();
             figures.stored(block.rows.len() as u64, begun.elapsed(), &delays, now);
         }
         for (taken, letter) in &block.dead {
@@ -293,7 +335,8 @@ impl Pipeline {
             figures.dead(letter.clone());
         }
         if !block.dead.is_empty() {
-            let letters: Vec<DeadLetter> = block.dead.iter().map(|(_, letter)| letter.clone()).collect();
+            let letters: Vec<DeadLetter> =
+                block.dead.iter().map(|(_, letter)| letter.clone()).collect();
             keep_trying(&figures, "dead letters", || store.insert_dead(&letters)).await?;
         }
         if !block.gaps.is_empty() {
@@ -312,7 +355,12 @@ impl Pipeline {
         let parts: Vec<ProgressPart> = block
             .ends
             .into_iter()
-            .map(|((topic, partition), (next_offset, marks))| ProgressPart { topic, partition, next_offset, marks: marks.into_iter().collect() })
+            .map(|((topic, partition), (next_offset, marks))| ProgressPart {
+                topic,
+                partition,
+                next_offset,
+                marks: marks.into_iter().collect(),
+            })
             .collect();
         keep_trying(&figures, "progress", || store.save_progress(&parts)).await?;
         for part in &parts {
@@ -329,7 +377,13 @@ impl Pipeline {
 fn token(block: &Block) -> String {
     let mut hash = blake3::Hasher::new();
     for row in [block.rows.first(), block.rows.last()].into_iter().flatten() {
-        hash.update(format!("{}/{}/{}/{};", row.kafka_topic, row.kafka_partition, row.kafka_offset, row.kafka_index).as_bytes());
+        hash.update(
+            format!(
+                "{}/{}/{}/{};",
+                row.kafka_topic, row.kafka_partition, row.kafka_offset, row.kafka_index
+            )
+            .as_bytes(),
+        );
     }
     for ((topic, partition), (next, _)) in &block.ends {
         hash.update(format!("{topic}/{partition}/{next};").as_bytes());
@@ -338,7 +392,11 @@ fn token(block: &Block) -> String {
 }
 
 /// Tries until the engine does it; only what can never work ends it.
-async fn keep_trying<T, F>(figures: &Figures, what: &str, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+async fn keep_trying<T, F>(
+    figures: &Figures,
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -362,7 +420,9 @@ async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
             let record = FutureRecord::to(topic::SIGNALS).key(&signal.group).payload(&value);
             match producer.send(record, Timeout::Never).await {
                 Ok(_) => return,
-                Err((error, _)) => tracing::warn!(%error, "a signal was not delivered; it is sent again"),
+                Err((error, _)) => {
+                    tracing::warn!(%error, "a signal was not delivered; it is sent again");
+                }
             }
             tokio::time::sleep(RETRY.0).await;
         }

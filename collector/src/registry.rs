@@ -132,7 +132,10 @@ pub struct Registry {
     clocks: Vec<Clock>,
 }
 
-fn rows<T: for<'a> Deserialize<'a>>(file: &'static str, text: &str) -> Result<Vec<T>, RegistryError> {
+fn rows<T: for<'a> Deserialize<'a>>(
+    file: &'static str,
+    text: &str,
+) -> Result<Vec<T>, RegistryError> {
     csv::Reader::from_reader(text.as_bytes())
         .deserialize()
         .collect::<Result<_, _>>()
@@ -153,7 +156,8 @@ impl Registry {
         let systems: HashMap<String, System> =
             systems.into_iter().map(|system| (system.id.clone(), system)).collect();
         for system in systems.values() {
-            let orphan = |name: &str| RegistryError::Orphan { file: "systems.csv", name: name.to_owned() };
+            let orphan =
+                |name: &str| RegistryError::Orphan { file: "systems.csv", name: name.to_owned() };
             if let Some(name) = system.dependencies().find(|id| !systems.contains_key(*id)) {
                 return Err(orphan(name));
             }
@@ -205,7 +209,8 @@ mod tests {
     #[test]
     fn the_board_has_thirty_four_territories_and_seventeen_ministries() {
         let registry = Registry::builtin().unwrap();
-        let count = |group: &str| registry.agencies().iter().filter(|a| a.board_group == group).count();
+        let count =
+            |group: &str| registry.agencies().iter().filter(|a| a.board_group == group).count();
         assert_eq!((count("province"), count("ministry"), count("local")), (34, 17, 1));
         assert!(registry.agencies().iter().all(|a| vonggac_wire::AgencyId::new(&a.code).is_ok()));
         assert!(registry.agencies().iter().all(|a| a.short_vi.chars().count() <= 11));

@@ -3,7 +3,11 @@
 //! A rule whose `vonggac.machine` is set has no `detection`: a small machine of [`crate::detect`] looks for it, with the numbers of
 //! the file. A broken file is refused alone, with its name.
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rsigma_parser::SigmaRule;
 use serde::Deserialize;
@@ -167,7 +171,8 @@ impl Rule {
             return Ok(Self { meta, sigma: None });
         }
         let refused = |reason: String| RuleError::Sigma { name: name.to_owned(), reason };
-        let mut collection = rsigma_parser::parse_sigma_yaml(text).map_err(|error| refused(error.to_string()))?;
+        let mut collection =
+            rsigma_parser::parse_sigma_yaml(text).map_err(|error| refused(error.to_string()))?;
         if let Some(error) = collection.errors.first() {
             return Err(refused(error.to_string()));
         }
@@ -214,7 +219,8 @@ impl RuleSet {
     /// # Errors
     /// If a file of it is wrong, which a test would show.
     pub fn builtin() -> Result<Self, RuleError> {
-        let rules = PACK.iter().map(|(name, text)| Rule::parse(name, text)).collect::<Result<_, _>>()?;
+        let rules =
+            PACK.iter().map(|(name, text)| Rule::parse(name, text)).collect::<Result<_, _>>()?;
         Ok(Self { rules })
     }
 
@@ -261,6 +267,9 @@ impl RuleSet {
     /// The rule of a machine.
     #[must_use]
     pub fn machine(&self, machine: &str) -> Option<&Meta> {
-        self.rules.iter().map(|rule| &rule.meta).find(|meta| meta.machine.as_deref() == Some(machine))
+        self.rules
+            .iter()
+            .map(|rule| &rule.meta)
+            .find(|meta| meta.machine.as_deref() == Some(machine))
     }
 }

@@ -11,8 +11,9 @@ use vonggac_wire::{
     Time,
     limits::{EVIDENCE_EVENTS_MAX, GRPC_MESSAGE_BYTES_MAX},
     proto::{
-        ActReply, Command, DeadLettersReply, DeadLettersRequest, IncidentDetail, IncidentRequest, LegalClock, SearchReply,
-        SearchRequest, SpreadReply, SpreadRequest, SqlReply, SqlRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
+        ActReply, Command, DeadLettersReply, DeadLettersRequest, IncidentDetail, IncidentRequest,
+        LegalClock, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply, SqlRequest,
+        UsageReply, UsageRequest, WatchReply, WatchRequest,
         console_server::{Console, ConsoleServer},
     },
 };
@@ -56,7 +57,11 @@ pub struct Parts {
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub async fn spawn(address: SocketAddr, parts: Parts, stop: CancellationToken) -> std::io::Result<SocketAddr> {
+pub async fn spawn(
+    address: SocketAddr,
+    parts: Parts,
+    stop: CancellationToken,
+) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
     let service = ConsoleServer::new(Service { parts })
@@ -97,26 +102,37 @@ impl Console for Service {
     type SearchEventsStream = Answers<SearchReply>;
     type SqlStream = Answers<SqlReply>;
 
-    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         let wanted = request.into_inner().agencies;
         let (first, deltas) = self.parts.nation.follow();
         let watching = Watching::new(self.parts.figures.clone());
         let begun = limited(&first, &wanted);
-        let following = futures::stream::unfold((deltas, wanted, watching), |(mut deltas, wanted, watching)| async move {
-            match deltas.recv().await {
-                Ok(delta) => Some((Ok(limited(&delta, &wanted)), (deltas, wanted, watching))),
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    let slow = Status::resource_exhausted(format!("{missed} deltas were missed; watch anew"));
-                    Some((Err(slow), (deltas, wanted, watching)))
+        let following = futures::stream::unfold(
+            (deltas, wanted, watching),
+            |(mut deltas, wanted, watching)| async move {
+                match deltas.recv().await {
+                    Ok(delta) => Some((Ok(limited(&delta, &wanted)), (deltas, wanted, watching))),
+                    Err(broadcast::error::RecvError::Lagged(missed)) => {
+                        let slow = Status::resource_exhausted(format!(
+                            "{missed} deltas were missed; watch anew"
+                        ));
+                        Some((Err(slow), (deltas, wanted, watching)))
+                    }
+                    Err(broadcast::error::RecvError::Closed) => None,
                 }
-                Err(broadcast::error::RecvError::Closed) => None,
-            }
-        });
+            },
+        );
         let first = futures::stream::once(async move { Ok(begun) });
         Ok(Response::new(Box::pin(futures::StreamExt::chain(first, following))))
     }
 
-    async fn search_events(&self, request: Request<SearchRequest>) -> Result<Response<Self::SearchEventsStream>, Status> {
+    async fn search_events(
+        &self,
+        request: Request<SearchRequest>,
+    ) -> Result<Response<Self::SearchEventsStream>, Status> {
         let request = request.into_inner();
         let mut reply = self.parts.store.search(&request, Time::now()).await.map_err(status)?;
         let picture = self.parts.nation.now();
@@ -127,7 +143,10 @@ impl Console for Service {
         Ok(Response::new(Box::pin(tokio_stream::iter(split(reply)))))
     }
 
-    async fn get_incident(&self, request: Request<IncidentRequest>) -> Result<Response<IncidentDetail>, Status> {
+    async fn get_incident(
+        &self,
+        request: Request<IncidentRequest>,
+    ) -> Result<Response<IncidentDetail>, Status> {
         let id = request.into_inner().id;
         let picture = self.parts.nation.now();
         let incident = picture.incidents.iter().find(|incident| incident.id == id).cloned();
@@ -146,12 +165,19 @@ impl Console for Service {
                 id: clock.id.clone(),
                 name_vi: clock.name_vi.clone(),
                 name_en: clock.name_en.clone(),
-                due_unix_nano: days(&clock.limit).map(|days| Time(incident.opened_unix_nano).plus(days).0),
+                due_unix_nano: days(&clock.limit)
+                    .map(|days| Time(incident.opened_unix_nano).plus(days).0),
                 citation: format!("{}, art. {}", clock.citation, clock.article),
                 confidence: clock.confidence.clone(),
             })
             .collect();
-        let recipients = self.parts.registry.clocks().iter().flat_map(|clock| clock.recipient_roles.split(';')).filter(|role| !role.is_empty());
+        let recipients = self
+            .parts
+            .registry
+            .clocks()
+            .iter()
+            .flat_map(|clock| clock.recipient_roles.split(';'))
+            .filter(|role| !role.is_empty());
         let mut recipients: Vec<String> = recipients.map(str::to_owned).collect();
         recipients.sort();
         recipients.dedup();
@@ -173,19 +199,37 @@ impl Console for Service {
             command.id = uuid::Uuid::new_v4().to_string();
         }
         match self.parts.book.act(command).await {
-            Some(Ok(incident)) => Ok(Response::new(ActReply { refused: String::new(), incident: Some(incident) })),
-            Some(Err(refusal)) => Ok(Response::new(ActReply { refused: refusal.to_string(), incident: None })),
-            None => Err(Status::unavailable("the incident book did not take the command; try again")),
+            Some(Ok(incident)) => {
+                Ok(Response::new(ActReply { refused: String::new(), incident: Some(incident) }))
+            }
+            Some(Err(refusal)) => {
+                Ok(Response::new(ActReply { refused: refusal.to_string(), incident: None }))
+            }
+            None => {
+                Err(Status::unavailable("the incident book did not take the command; try again"))
+            }
         }
     }
 
     async fn usage(&self, request: Request<UsageRequest>) -> Result<Response<UsageReply>, Status> {
         let request = request.into_inner();
         let now = Time::now();
-        let since = if request.since_unix_nano == 0 { now.minus(Duration::from_secs(86_400)) } else { Time(request.since_unix_nano) };
-        let until = if request.until_unix_nano == 0 { now.plus(Duration::from_secs(600)) } else { Time(request.until_unix_nano) };
+        let since = if request.since_unix_nano == 0 {
+            now.minus(Duration::from_secs(86_400))
+        } else {
+            Time(request.since_unix_nano)
+        };
+        let until = if request.until_unix_nano == 0 {
+            now.plus(Duration::from_secs(600))
+        } else {
+            Time(request.until_unix_nano)
+        };
         let sums = self.parts.store.usage(since, until, &request.agency).await.map_err(status)?;
-        let mut indicators = if request.by_agency || !request.agency.is_empty() { indicator::by_agency(&sums) } else { indicator::national(&sums) };
+        let mut indicators = if request.by_agency || !request.agency.is_empty() {
+            indicator::by_agency(&sums)
+        } else {
+            indicator::national(&sums)
+        };
         let picture = self.parts.nation.now();
         let connected = picture.agencies.iter().filter(|agency| agency.hosts_enrolled > 0).count();
         for indicator in &mut indicators {
@@ -197,32 +241,59 @@ impl Console for Service {
 
     async fn sql(&self, request: Request<SqlRequest>) -> Result<Response<Self::SqlStream>, Status> {
         let request = request.into_inner();
-        let rows_max = if request.rows_max == 0 { 1_000 } else { request.rows_max.min(SQL_ROWS_MAX) };
+        let rows_max =
+            if request.rows_max == 0 { 1_000 } else { request.rows_max.min(SQL_ROWS_MAX) };
         let seconds = if request.seconds_max > 0.0 { request.seconds_max } else { 10.0 };
-        let (columns, rows) = self.parts.store.sql(&request.query, rows_max, seconds).await.map_err(|error| match error {
-            StoreError::Engine(error) => Status::invalid_argument(error.to_string()),
-            other => status(other),
-        })?;
+        let (columns, rows) =
+            self.parts.store.sql(&request.query, rows_max, seconds).await.map_err(|error| {
+                match error {
+                    StoreError::Engine(error) => Status::invalid_argument(error.to_string()),
+                    other => status(other),
+                }
+            })?;
         let cut = rows.len() >= rows_max as usize;
         let mut replies: Vec<Result<SqlReply, Status>> = rows
             .chunks(ROWS_EACH)
-            .map(|rows| Ok(SqlReply { columns: columns.clone(), rows_json: rows.to_vec(), done: false, cut: false }))
+            .map(|rows| {
+                Ok(SqlReply {
+                    columns: columns.clone(),
+                    rows_json: rows.to_vec(),
+                    done: false,
+                    cut: false,
+                })
+            })
             .collect();
         replies.push(Ok(SqlReply { columns, rows_json: Vec::new(), done: true, cut }));
         Ok(Response::new(Box::pin(tokio_stream::iter(replies))))
     }
 
-    async fn dead_letters(&self, request: Request<DeadLettersRequest>) -> Result<Response<DeadLettersReply>, Status> {
-        let letters = self.parts.store.dead_letters(request.into_inner().limit).await.map_err(status)?;
+    async fn dead_letters(
+        &self,
+        request: Request<DeadLettersRequest>,
+    ) -> Result<Response<DeadLettersReply>, Status> {
+        let letters =
+            self.parts.store.dead_letters(request.into_inner().limit).await.map_err(status)?;
         Ok(Response::new(DeadLettersReply { letters }))
     }
 
-    async fn spread(&self, request: Request<SpreadRequest>) -> Result<Response<SpreadReply>, Status> {
+    async fn spread(
+        &self,
+        request: Request<SpreadRequest>,
+    ) -> Result<Response<SpreadReply>, Status> {
         let request = request.into_inner();
         let now = Time::now();
-        let since = if request.since_unix_nano == 0 { now.minus(Duration::from_secs(86_400)) } else { Time(request.since_unix_nano) };
+        let since = if request.since_unix_nano == 0 {
+            now.minus(Duration::from_secs(86_400))
+        } else {
+            Time(request.since_unix_nano)
+        };
         let until = if request.until_unix_nano == 0 { now } else { Time(request.until_unix_nano) };
-        let rows = self.parts.store.spread(&request.field, &request.value, since, until).await.map_err(status)?;
+        let rows = self
+            .parts
+            .store
+            .spread(&request.field, &request.value, since, until)
+            .await
+            .map_err(status)?;
         Ok(Response::new(SpreadReply { rows }))
     }
 }
@@ -259,8 +330,10 @@ fn limited(reply: &WatchReply, wanted: &[String]) -> WatchReply {
 /// A long answer in messages of a bearable size; the last one is done and carries the figures.
 fn split(mut reply: SearchReply) -> Vec<Result<SearchReply, Status>> {
     let rows = std::mem::take(&mut reply.rows);
-    let mut replies: Vec<Result<SearchReply, Status>> =
-        rows.chunks(ROWS_EACH).map(|rows| Ok(SearchReply { rows: rows.to_vec(), ..SearchReply::default() })).collect();
+    let mut replies: Vec<Result<SearchReply, Status>> = rows
+        .chunks(ROWS_EACH)
+        .map(|rows| Ok(SearchReply { rows: rows.to_vec(), ..SearchReply::default() }))
+        .collect();
     replies.push(Ok(reply));
     replies
 }

@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use clickhouse::{Client, Compression, Row};
 use serde::{Deserialize, Serialize};
-use vonggac_wire::{Time, proto::{DeadLetter, Incident, Transition}};
+use vonggac_wire::{
+    Time,
+    proto::{DeadLetter, Incident, Transition},
+};
 
 use crate::{config::Config, offsets::Progress};
 
@@ -22,7 +25,9 @@ pub enum StoreError {
     #[error("ask the engine: {0}")]
     Engine(#[from] clickhouse::error::Error),
     /// The store was written by a newer program.
-    #[error("use this store: its schema is version {found}, this program knows up to {known}; update the collector")]
+    #[error(
+        "use this store: its schema is version {found}, this program knows up to {known}; update the collector"
+    )]
     Newer {
         /// Found.
         found: u32,
@@ -155,9 +160,8 @@ impl Store {
     /// A store at the configured address; nothing is asked yet.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mut client = Client::default()
-            .with_url(&config.engine_url)
-            .with_compression(Compression::None);
+        let mut client =
+            Client::default().with_url(&config.engine_url).with_compression(Compression::None);
         if let Some((user, password)) = &config.engine_user {
             client = client.with_user(user).with_password(password.reveal());
         }
@@ -243,7 +247,12 @@ impl Store {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn held(&self, topic: &str, partition: i32, from: i64) -> Result<HashSet<(i64, u32)>, StoreError> {
+    pub async fn held(
+        &self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+    ) -> Result<HashSet<(i64, u32)>, StoreError> {
         let rows: Vec<(i64, u32)> = self
             .client()
             .query("SELECT kafka_offset, kafka_index FROM events WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset >= ?")
@@ -295,7 +304,8 @@ impl Store {
     /// If the engine does not take them.
     pub async fn insert_transitions(&self, steps: &[StoredTransition]) -> Result<(), StoreError> {
         let Some(last) = steps.last() else { return Ok(()) };
-        let token = format!("t/{}/{}/{}", steps.len(), last.transition.incident, last.transition.version);
+        let token =
+            format!("t/{}/{}/{}", steps.len(), last.transition.incident, last.transition.version);
         let mut insert = self
             .client()
             .insert::<TransitionRow>("transitions")

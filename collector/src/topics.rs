@@ -23,7 +23,9 @@ pub enum TopicsError {
     #[error("make the topic {0}: {1}")]
     Refused(String, RDKafkaErrorCode),
     /// It has another number of partitions: agencies would change their place.
-    #[error("use the topic {topic}: it has {found} partitions, the configuration says {wanted}; set kafka.partitions to {found}")]
+    #[error(
+        "use the topic {topic}: it has {found} partitions, the configuration says {wanted}; set kafka.partitions to {found}"
+    )]
     Partitions {
         /// The topic.
         topic: String,
@@ -48,15 +50,21 @@ pub async fn ensure(config: &Config) -> Result<(), TopicsError> {
     let bytes = RECORD_BYTES_MAX.to_string();
     let mut topics: Vec<NewTopic<'_>> = topic::EVENTS
         .into_iter()
-        .map(|name| NewTopic::new(name, config.partitions, TopicReplication::Fixed(config.replication)))
+        .map(|name| {
+            NewTopic::new(name, config.partitions, TopicReplication::Fixed(config.replication))
+        })
         .collect();
     for name in [topic::SIGNALS, topic::COMMANDS, topic::INCIDENTS, topic::DEAD] {
         let policy = if name == topic::INCIDENTS { "compact" } else { "delete" };
-        let made = NewTopic::new(name, 1, TopicReplication::Fixed(config.replication)).set("cleanup.policy", policy);
+        let made = NewTopic::new(name, 1, TopicReplication::Fixed(config.replication))
+            .set("cleanup.policy", policy);
         topics.push(made);
     }
-    let topics: Vec<_> = topics.into_iter().map(|topic| topic.set("max.message.bytes", &bytes)).collect();
-    let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN)).operation_timeout(Some(ANSWER_WITHIN));
+    let topics: Vec<_> =
+        topics.into_iter().map(|topic| topic.set("max.message.bytes", &bytes)).collect();
+    let options = AdminOptions::new()
+        .request_timeout(Some(ANSWER_WITHIN))
+        .operation_timeout(Some(ANSWER_WITHIN));
     for made in admin.create_topics(&topics, &options).await? {
         if let Err((name, code)) = made {
             if code != RDKafkaErrorCode::TopicAlreadyExists {
@@ -69,7 +77,11 @@ pub async fn ensure(config: &Config) -> Result<(), TopicsError> {
         let metadata = consumer.fetch_metadata(Some(name), ANSWER_WITHIN)?;
         let found = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
         if found != 0 && i32::try_from(found) != Ok(config.partitions) {
-            return Err(TopicsError::Partitions { topic: name.into(), found, wanted: config.partitions });
+            return Err(TopicsError::Partitions {
+                topic: name.into(),
+                found,
+                wanted: config.partitions,
+            });
         }
     }
     Ok(())

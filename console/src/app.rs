@@ -8,7 +8,10 @@ use tokio::sync::mpsc;
 use unicode_normalization::UnicodeNormalization;
 use vonggac_wire::{
     Time,
-    proto::{Acknowledge, Assign, Close, Command, Hold, Note, Reopen, Resolve, SpreadRequest, Verdict, command::Action as Wire},
+    proto::{
+        Acknowledge, Assign, Close, Command, Hold, Note, Reopen, Resolve, SpreadRequest, Verdict,
+        command::Action as Wire,
+    },
 };
 
 use crate::{
@@ -216,8 +219,12 @@ impl App {
                 let number = id.to_string();
                 self.message = match &reply.incident {
                     Some(incident) if reply.refused.is_empty() => {
-                        let state = self.words.get(&format!("istate-{}", incident.current_state().name()));
-                        self.words.with("told-done", &[("id", &number), ("state", &state), ("owner", &incident.owner)])
+                        let state =
+                            self.words.get(&format!("istate-{}", incident.current_state().name()));
+                        self.words.with(
+                            "told-done",
+                            &[("id", &number), ("state", &state), ("owner", &incident.owner)],
+                        )
                     }
                     _ => crate::cli::refusal(&self.words, &number, &reply.refused),
                 };
@@ -229,7 +236,9 @@ impl App {
 
     /// All keys of one read, in order.
     pub fn key(&mut self, key: KeyEvent, now: Time) -> Vec<Effect> {
-        if self.options.wall && !(key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL)) {
+        if self.options.wall
+            && !(key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL))
+        {
             return Vec::new();
         }
         if self.input.is_some() {
@@ -238,7 +247,8 @@ impl App {
         let Some(action) = self.keymap.action(key) else {
             if let KeyCode::Char(character) = key.code {
                 let accented = !character.is_ascii() && character.is_alphabetic();
-                self.message = self.words.get(if accented { "told-accent" } else { "told-nothing" });
+                self.message =
+                    self.words.get(if accented { "told-accent" } else { "told-nothing" });
             }
             return Vec::new();
         };
@@ -284,9 +294,12 @@ impl App {
             Action::Filter => {
                 let events = place.screen == Screen::Events;
                 let text = place.filter.clone();
-                self.input = Some(Input { field: if events { Field::Search } else { Field::Filter }, text });
+                self.input =
+                    Some(Input { field: if events { Field::Search } else { Field::Filter }, text });
             }
-            Action::Command => self.input = Some(Input { field: Field::Command, text: String::new() }),
+            Action::Command => {
+                self.input = Some(Input { field: Field::Command, text: String::new() });
+            }
             Action::Elsewhere => return self.elsewhere(now),
             Action::Acknowledge
             | Action::Assign
@@ -312,7 +325,9 @@ impl App {
     fn go(&mut self, screen: Screen, now: Time) -> Vec<Effect> {
         let filter = match (&screen, &self.place().screen) {
             (Screen::Events, Screen::Agency(code)) => format!("agency:{code} -24h"),
-            (Screen::Events, Screen::System(agency, system)) => format!("agency:{agency} system:{system} -24h"),
+            (Screen::Events, Screen::System(agency, system)) => {
+                format!("agency:{agency} system:{system} -24h")
+            }
             _ => String::new(),
         };
         self.places.truncate(1);
@@ -347,7 +362,13 @@ impl App {
             _ => Vec::new(),
         };
         if let Screen::Incident(id) = &target {
-            if self.model.detail.as_ref().and_then(|detail| detail.incident.as_ref()).is_none_or(|incident| incident.id != *id) {
+            if self
+                .model
+                .detail
+                .as_ref()
+                .and_then(|detail| detail.incident.as_ref())
+                .is_none_or(|incident| incident.id != *id)
+            {
                 self.model.detail = None;
             }
         }
@@ -364,10 +385,16 @@ impl App {
             self.message = self.words.get("told-nothing");
             return Vec::new();
         };
-        self.places.push(Place { filter: format!("{field}={value}"), ..Place::new(Screen::Spread) });
+        self.places
+            .push(Place { filter: format!("{field}={value}"), ..Place::new(Screen::Spread) });
         self.model.spread.clear();
         let since_unix_nano = now.minus(Duration::from_secs(86_400)).0;
-        vec![Effect::Ask(Ask::Spread(SpreadRequest { field, value, since_unix_nano, until_unix_nano: 0 }))]
+        vec![Effect::Ask(Ask::Spread(SpreadRequest {
+            field,
+            value,
+            since_unix_nano,
+            until_unix_nano: 0,
+        }))]
     }
 
     /// `a` acts at once; the others open a field that names what is required.
@@ -404,8 +431,12 @@ impl App {
         let Some(input) = &mut self.input else { return Vec::new() };
         match key.code {
             KeyCode::Esc => self.input = None,
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => self.input = None,
-            KeyCode::Char('u') if key.modifiers.contains(KeyModifiers::CONTROL) => input.text.clear(),
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                self.input = None;
+            }
+            KeyCode::Char('u') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                input.text.clear();
+            }
             // 0x7f and 0x08 each delete one letter.
             KeyCode::Backspace => {
                 input.text.pop();
@@ -418,7 +449,9 @@ impl App {
                     return self.submit(input, now);
                 }
             }
-            KeyCode::Char(character) if !character.is_control() && input.text.chars().count() < FIELD_CHARACTERS_MAX => {
+            KeyCode::Char(character)
+                if !character.is_control() && input.text.chars().count() < FIELD_CHARACTERS_MAX =>
+            {
                 input.text.push(character);
                 input.text = input.text.nfc().collect();
             }
@@ -482,12 +515,14 @@ impl App {
                 return self.search(&rest, now);
             }
             "coquan" | "agency" => {
-                let found = self
-                    .model
-                    .agencies
-                    .iter()
-                    .find(|a| !rest.is_empty() && (a.code.eq_ignore_ascii_case(&rest) || wording::folded(&format!("{} {}", a.name_vi, a.name_en)).contains(&rest)));
-                let target = found.map_or(Screen::Agencies, |agency| Screen::Agency(agency.code.clone()));
+                let found = self.model.agencies.iter().find(|a| {
+                    !rest.is_empty()
+                        && (a.code.eq_ignore_ascii_case(&rest)
+                            || wording::folded(&format!("{} {}", a.name_vi, a.name_en))
+                                .contains(&rest))
+                });
+                let target =
+                    found.map_or(Screen::Agencies, |agency| Screen::Agency(agency.code.clone()));
                 self.places.truncate(1);
                 self.places.push(Place::new(target));
             }
@@ -522,7 +557,9 @@ static BOARD: Place = Place { screen: Screen::Board, cursor: 0, filter: String::
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let config = std::env::var_os("XDG_CONFIG_HOME")
         .map(std::path::PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| std::path::PathBuf::from(home).join(".config")))
+        .or_else(|| {
+            std::env::var_os("HOME").map(|home| std::path::PathBuf::from(home).join(".config"))
+        })
         .map(|folder| folder.join("vonggac/keymap.toml"));
     let theme = Theme::from_environment(options.ascii);
     let (asks, asked) = mpsc::channel(MESSAGES_MAX);

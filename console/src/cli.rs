@@ -124,16 +124,20 @@ pub fn run(arguments: Arguments) -> Exit {
             None => complain(&format!("schema: {}", schema::NAMES.join(", ")), Exit::Usage),
         };
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return complain(&error.to_string(), Exit::Failure),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return complain(&error.to_string(), Exit::Failure),
+        };
     runtime.block_on(answer(arguments, words))
 }
 
 /// As asked, else as the environment says, else Vietnamese.
 fn language(asked: Option<&str>) -> Lang {
-    asked.and_then(Lang::from_code).or_else(|| Lang::from_code(&std::env::var("LANG").ok()?)).unwrap_or_default()
+    asked
+        .and_then(Lang::from_code)
+        .or_else(|| Lang::from_code(&std::env::var("LANG").ok()?))
+        .unwrap_or_default()
 }
 
 async fn answer(arguments: Arguments, words: Words) -> Exit {
@@ -153,7 +157,11 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
     let filter = &common.filter;
     let rows = match command {
         Command::Incidents { action: Some(action) } => {
-            let operator = common.operator.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".into());
+            let operator = common
+                .operator
+                .clone()
+                .or_else(|| std::env::var("USER").ok())
+                .unwrap_or_else(|| "operator".into());
             return act::run(&mut client, &words, &common.format, action, &operator).await;
         }
         Command::Events => {
@@ -172,7 +180,9 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         Command::Agents => show::picture(&mut client, &words, filter, "agents").await,
         Command::Checks => show::picture(&mut client, &words, filter, "checks").await,
         Command::Flow => show::picture(&mut client, &words, filter, "flow").await,
-        Command::Incidents { action: None } => show::picture(&mut client, &words, filter, "incidents").await,
+        Command::Incidents { action: None } => {
+            show::picture(&mut client, &words, filter, "incidents").await
+        }
         Command::Console | Command::Schema { .. } => Ok(Vec::new()),
     };
     match rows {
@@ -191,7 +201,11 @@ async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
     let options = crate::app::Options {
         address: address.to_owned(),
         lang: words.lang(),
-        operator: common.operator.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".into()),
+        operator: common
+            .operator
+            .clone()
+            .or_else(|| std::env::var("USER").ok())
+            .unwrap_or_else(|| "operator".into()),
         ascii: common.ascii,
         slow: common.slow,
         wall: common.wall,
@@ -204,7 +218,9 @@ async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
 
 fn told(words: &Words, error: &ClientError) -> String {
     match error {
-        ClientError::NoAddress { path } => words.with("no-address", &[("path", &path.display().to_string())]),
+        ClientError::NoAddress { path } => {
+            words.with("no-address", &[("path", &path.display().to_string())])
+        }
         ClientError::Unreachable { address, source } => {
             let mut cause: &dyn std::error::Error = source;
             while let Some(deeper) = cause.source() {

@@ -34,7 +34,8 @@ pub enum ClientError {
 /// The data folder if none is named: `$VONGGAC_HOME`, else the XDG data folder.
 #[must_use]
 pub fn default_data() -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable =
+        |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("VONGGAC_HOME")
         .or_else(|| variable("XDG_DATA_HOME").map(|data| data.join("vonggac")))
         .or_else(|| variable("HOME").map(|home| home.join(".local/share/vonggac")))
@@ -51,9 +52,16 @@ pub fn address(collector: Option<&str>, data: Option<&Path>) -> Result<String, C
     }
     let folder = data.map_or_else(default_data, Path::to_owned);
     let path = folder.join("run/addresses.toml");
-    let text = fs::read_to_string(&path).map_err(|_| ClientError::NoAddress { path: path.clone() })?;
+    let text =
+        fs::read_to_string(&path).map_err(|_| ClientError::NoAddress { path: path.clone() })?;
     text.lines()
-        .find_map(|line| line.strip_prefix("collector = ")?.trim().trim_matches('"').parse::<std::net::SocketAddr>().ok())
+        .find_map(|line| {
+            line.strip_prefix("collector = ")?
+                .trim()
+                .trim_matches('"')
+                .parse::<std::net::SocketAddr>()
+                .ok()
+        })
         .map(|address| address.to_string())
         .ok_or(ClientError::NoAddress { path })
 }

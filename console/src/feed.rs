@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use vonggac_wire::proto::{
-    ActReply, Command, IncidentDetail, IncidentRequest, SearchReply, SearchRequest, SpreadReply, SpreadRequest, WatchReply,
-    WatchRequest, console_client::ConsoleClient,
+    ActReply, Command, IncidentDetail, IncidentRequest, SearchReply, SearchRequest, SpreadReply,
+    SpreadRequest, WatchReply, WatchRequest, console_client::ConsoleClient,
 };
 
 use crate::client;
@@ -119,9 +119,16 @@ async fn watch(
 async fn answer(mut client: ConsoleClient<Channel>, ask: Ask, tell: mpsc::Sender<Told>) {
     let told = match ask {
         Ask::Retry => return,
-        Ask::Detail(id) => client.get_incident(IncidentRequest { id }).await.map(|reply| Told::Detail(Box::new(reply.into_inner()))),
-        Ask::Search(request) => search(&mut client, *request).await.map(|reply| Told::Search(Box::new(reply))),
-        Ask::Spread(request) => client.spread(request).await.map(|reply| Told::Spread(reply.into_inner())),
+        Ask::Detail(id) => client
+            .get_incident(IncidentRequest { id })
+            .await
+            .map(|reply| Told::Detail(Box::new(reply.into_inner()))),
+        Ask::Search(request) => {
+            search(&mut client, *request).await.map(|reply| Told::Search(Box::new(reply)))
+        }
+        Ask::Spread(request) => {
+            client.spread(request).await.map(|reply| Told::Spread(reply.into_inner()))
+        }
         Ask::Act(command) => {
             let id = command.incident;
             client.act(*command).await.map(|reply| Told::Acted(id, Box::new(reply.into_inner())))
@@ -132,7 +139,10 @@ async fn answer(mut client: ConsoleClient<Channel>, ask: Ask, tell: mpsc::Sender
 }
 
 /// All messages of a search as one.
-async fn search(client: &mut ConsoleClient<Channel>, request: SearchRequest) -> Result<SearchReply, tonic::Status> {
+async fn search(
+    client: &mut ConsoleClient<Channel>,
+    request: SearchRequest,
+) -> Result<SearchReply, tonic::Status> {
     let mut stream = client.search_events(request).await?.into_inner();
     let mut rows = Vec::new();
     while let Some(mut reply) = stream.message().await? {

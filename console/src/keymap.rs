@@ -113,7 +113,10 @@ impl Keymap {
                 }
             }
         }
-        let keys = lines.iter().flat_map(|(action, keys)| keys.iter().map(|key| (key.clone(), *action))).collect();
+        let keys = lines
+            .iter()
+            .flat_map(|(action, keys)| keys.iter().map(|key| (key.clone(), *action)))
+            .collect();
         Self { keys, shown: lines }
     }
 
@@ -135,7 +138,9 @@ fn parse(text: &str) -> Vec<(Action, Vec<String>)> {
     let ValueInner::Table(table) = root.take() else { return Vec::new() };
     let mut lines = Vec::new();
     for (key, mut value) in table {
-        let Some((action, _)) = Action::ALL.iter().find(|(_, name)| *name == key.name) else { continue };
+        let Some((action, _)) = Action::ALL.iter().find(|(_, name)| *name == key.name) else {
+            continue;
+        };
         if let ValueInner::Array(items) = value.take() {
             let keys = items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
             lines.push((*action, keys));

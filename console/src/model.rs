@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use vonggac_wire::{
     Time,
-    proto::{Agency, Agent, CheckRow, Flow, HealthState as H, Incident, IncidentDetail, Indicator, SearchReply, SpreadRow, System, WatchReply},
+    proto::{
+        Agency, Agent, CheckRow, Flow, HealthState as H, Incident, IncidentDetail, Indicator,
+        SearchReply, SpreadRow, System, WatchReply,
+    },
 };
 
 /// The picture as the collector tells it.
@@ -52,12 +55,22 @@ impl Model {
                 None => self.agencies.push(agency),
             }
         }
-        self.systems.extend(reply.systems.into_iter().map(|row| ((row.agency.clone(), row.id.clone()), row)));
-        self.agents.extend(reply.agents.into_iter().map(|row| ((row.agency.clone(), row.agent.clone()), row)));
-        self.checks.extend(reply.checks.into_iter().map(|row| ((row.agent.clone(), row.name.clone()), row)));
+        self.systems.extend(
+            reply.systems.into_iter().map(|row| ((row.agency.clone(), row.id.clone()), row)),
+        );
+        self.agents.extend(
+            reply.agents.into_iter().map(|row| ((row.agency.clone(), row.agent.clone()), row)),
+        );
+        self.checks.extend(
+            reply.checks.into_iter().map(|row| ((row.agent.clone(), row.name.clone()), row)),
+        );
         self.incidents.extend(reply.incidents.into_iter().map(|row| (row.id, row)));
         for indicator in reply.indicators {
-            match self.indicators.iter_mut().find(|known| known.id == indicator.id && known.agency == indicator.agency) {
+            match self
+                .indicators
+                .iter_mut()
+                .find(|known| known.id == indicator.id && known.agency == indicator.agency)
+            {
                 Some(known) => *known = indicator,
                 None => self.indicators.push(indicator),
             }
@@ -76,10 +89,16 @@ impl Model {
             .filter(|incident| !open_only || incident.current_state().is_open())
             .filter(|incident| {
                 text.is_empty()
-                    || crate::wording::folded(&format!("{} {} {}", incident.title_vi, incident.title_en, incident.owner)).contains(text)
+                    || crate::wording::folded(&format!(
+                        "{} {} {}",
+                        incident.title_vi, incident.title_en, incident.owner
+                    ))
+                    .contains(text)
             })
             .collect();
-        all.sort_by_key(|i| (!i.current_state().is_open(), i.severity, std::cmp::Reverse(i.opened_unix_nano), i.id));
+        all.sort_by_key(|i| {
+            (!i.current_state().is_open(), i.severity, std::cmp::Reverse(i.opened_unix_nano), i.id)
+        });
         all
     }
 
@@ -97,7 +116,10 @@ impl Model {
     /// How many agencies are in a state, of those on the board.
     #[must_use]
     pub fn count(&self, state: H) -> usize {
-        self.agencies.iter().filter(|agency| agency.kind != "other" && agency.state() == state).count()
+        self.agencies
+            .iter()
+            .filter(|agency| agency.kind != "other" && agency.state() == state)
+            .count()
     }
 
     /// Somebody has sent data.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use vonggac_daemon::settings::parse_duration;
-use vonggac_wire::{Time, proto::{SearchRequest, Term}};
+use vonggac_wire::{
+    Time,
+    proto::{SearchRequest, Term},
+};
 
 /// Hours that a search without a time looks back.
 const WINDOW: Duration = Duration::from_secs(3600);
@@ -20,14 +23,24 @@ pub fn parse(line: &str, now: Time) -> SearchRequest {
         ..SearchRequest::default()
     };
     for word in words(line) {
-        let term = |field: &str, value: &str, negated| Term { field: field.into(), value: value.into(), negated };
+        let term = |field: &str, value: &str, negated| Term {
+            field: field.into(),
+            value: value.into(),
+            negated,
+        };
         if let Some(back) = word.strip_prefix('-').and_then(parse_duration) {
             request.since_unix_nano = now.minus(back).0;
-        } else if let Some((since, until)) = word.split_once("..").and_then(|(a, b)| Some((clock(a, now)?, clock(b, now)?))) {
+        } else if let Some((since, until)) =
+            word.split_once("..").and_then(|(a, b)| Some((clock(a, now)?, clock(b, now)?)))
+        {
             (request.since_unix_nano, request.until_unix_nano) = (since.0, until.0);
-        } else if let Some(pattern) = word.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|p| !p.is_empty()) {
+        } else if let Some(pattern) =
+            word.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|p| !p.is_empty())
+        {
             request.terms.push(term("regex", pattern, false));
-        } else if let Some((field, value)) = word.split_once(':').filter(|(field, _)| field.trim_start_matches('-').bytes().all(|b| b.is_ascii_lowercase() || b == b'_')) {
+        } else if let Some((field, value)) = word.split_once(':').filter(|(field, _)| {
+            field.trim_start_matches('-').bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        }) {
             let negated = field.starts_with('-');
             request.terms.push(term(field.trim_start_matches('-'), value, negated));
         } else {
@@ -67,7 +80,9 @@ fn clock(text: &str, now: Time) -> Option<Time> {
         return None;
     }
     let local = now.seconds() + 7 * 3600;
-    Some(Time::from_seconds(local - local.rem_euclid(86_400) + hour * 3600 + minute * 60 - 7 * 3600))
+    Some(Time::from_seconds(
+        local - local.rem_euclid(86_400) + hour * 3600 + minute * 60 - 7 * 3600,
+    ))
 }
 
 #[cfg(test)]
@@ -77,8 +92,10 @@ mod tests {
     #[test]
     fn a_line_becomes_terms_and_a_window() {
         let now: Time = "2026-11-24T02:41:00Z".parse().unwrap();
-        let request = parse("class:authentication -status:success \"wrong password\" /ro+t/ -2h web", now);
-        let terms: Vec<(&str, &str, bool)> = request.terms.iter().map(|t| (t.field.as_str(), t.value.as_str(), t.negated)).collect();
+        let request =
+            parse("class:authentication -status:success \"wrong password\" /ro+t/ -2h web", now);
+        let terms: Vec<(&str, &str, bool)> =
+            request.terms.iter().map(|t| (t.field.as_str(), t.value.as_str(), t.negated)).collect();
         assert_eq!(
             terms,
             [

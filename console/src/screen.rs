@@ -72,7 +72,12 @@ pub(crate) type Parts = Vec<(String, Style)>;
 
 /// One line from parts, harmless.
 pub(crate) fn line(parts: Parts) -> Line<'static> {
-    Line::from(parts.into_iter().map(|(text, style)| Span::styled(sanitise(&text).into_owned(), style)).collect::<Vec<_>>())
+    Line::from(
+        parts
+            .into_iter()
+            .map(|(text, style)| Span::styled(sanitise(&text).into_owned(), style))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// A plain line, harmless.
@@ -95,8 +100,13 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, now: Time) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     if area.width < LEAST.0 || area.height < LEAST.1 {
         let size = [("width", area.width.to_string()), ("height", area.height.to_string())];
-        let values: Vec<(&str, &str)> = size.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let mut lines = vec![plain(&app.words.get("app-name")), counts(app), plain(&app.words.with("small", &values))];
+        let values: Vec<(&str, &str)> =
+            size.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut lines = vec![
+            plain(&app.words.get("app-name")),
+            counts(app),
+            plain(&app.words.with("small", &values)),
+        ];
         if let Some(first) = app.model.urgent(true, "").first() {
             let title = app.words.pick(&first.title_vi, &first.title_en);
             lines.insert(2, plain(&fit(&format!("#{} {title}", first.id), width)));
@@ -133,7 +143,12 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, now: Time) {
     frame.render_widget(Paragraph::new(lines), area);
     if app.help {
         let (wide, high) = (76.min(area.width), 20.min(area.height));
-        let place = Rect { x: (area.width - wide) / 2, y: (area.height - high) / 2, width: wide, height: high };
+        let place = Rect {
+            x: (area.width - wide) / 2,
+            y: (area.height - high) / 2,
+            width: wide,
+            height: high,
+        };
         frame.render_widget(Clear, place);
         frame.render_widget(help::widget(app), place);
     }
@@ -148,7 +163,11 @@ fn title(app: &App, width: usize, now: Time) -> Line<'static> {
         Screen::Incident(id) => format!("{} #{id}", words.get("screen-incident")),
         Screen::Agencies => words.get("screen-agencies"),
         Screen::Agency(code) => {
-            let name = app.model.agency(code).map_or(code.as_str(), |a| words.pick(&a.short_vi, &a.short_en)).to_owned();
+            let name = app
+                .model
+                .agency(code)
+                .map_or(code.as_str(), |a| words.pick(&a.short_vi, &a.short_en))
+                .to_owned();
             format!("{} {name}", words.get("screen-agency"))
         }
         Screen::Systems => words.get("screen-systems"),
@@ -161,16 +180,27 @@ fn title(app: &App, width: usize, now: Time) -> Line<'static> {
     };
     let age = app.model.time.map(|time| now.since(time));
     let (mark, cross) = if app.theme.ascii { ("+", "x") } else { ("●", "✗") };
-    let shown = age.map_or_else(|| words.get("no-data"), |age| wording::duration(words.lang(), age));
+    let shown =
+        age.map_or_else(|| words.get("no-data"), |age| wording::duration(words.lang(), age));
     let (link, style) = match (&app.link, age) {
-        (Link::Lost { .. }, _) => (format!("{cross} {} {shown}", words.get("link-lost")), app.theme.loud()),
-        (_, Some(age)) if age >= STALE => (format!("{mark}{} {shown}", words.get("link-stale")), app.theme.loud()),
-        (_, Some(age)) if age >= LATE => (format!("{mark}{} {shown}", words.get("link-late")), app.theme.state_style(H::Degraded)),
+        (Link::Lost { .. }, _) => {
+            (format!("{cross} {} {shown}", words.get("link-lost")), app.theme.loud())
+        }
+        (_, Some(age)) if age >= STALE => {
+            (format!("{mark}{} {shown}", words.get("link-stale")), app.theme.loud())
+        }
+        (_, Some(age)) if age >= LATE => (
+            format!("{mark}{} {shown}", words.get("link-late")),
+            app.theme.state_style(H::Degraded),
+        ),
         _ => (format!("{mark}{} {shown}", words.get("link-up")), Style::new()),
     };
     let mut right: Parts = Vec::new();
     if let Some(frozen) = app.frozen {
-        right.push((format!("{} {}", words.get("frozen"), wording::clock(frozen)), app.theme.loud()));
+        right.push((
+            format!("{} {}", words.get("frozen"), wording::clock(frozen)),
+            app.theme.loud(),
+        ));
         right.push(("  ".into(), Style::new()));
     }
     if app.model.simulated {
@@ -191,19 +221,38 @@ fn lost(app: &App) -> Vec<Line<'static>> {
     let Link::Lost { error, wait, attempt } = &app.link else { return Vec::new() };
     let time = app.model.time.map_or_else(|| app.words.get("no-data"), wording::clock);
     vec![
-        plain(&app.words.with("lost-1", &[("address", &app.options.address), ("error", error), ("time", &time)])),
-        plain(&app.words.with("lost-2", &[("wait", &wait.to_string()), ("attempt", &attempt.to_string())])),
+        plain(&app.words.with(
+            "lost-1",
+            &[("address", &app.options.address), ("error", error), ("time", &time)],
+        )),
+        plain(
+            &app.words
+                .with("lost-2", &[("wait", &wait.to_string()), ("attempt", &attempt.to_string())]),
+        ),
     ]
 }
 
 /// How many agencies are in each state.
 pub(crate) fn counts(app: &App) -> Line<'static> {
-    let states = [H::Down, H::UnderAttack, H::Silent, H::Degraded, H::Unknown, H::Maintenance, H::NotConnected, H::Excluded, H::Fine];
+    let states = [
+        H::Down,
+        H::UnderAttack,
+        H::Silent,
+        H::Degraded,
+        H::Unknown,
+        H::Maintenance,
+        H::NotConnected,
+        H::Excluded,
+        H::Fine,
+    ];
     let mut parts: Parts = Vec::new();
     for state in states {
         let count = app.model.count(state);
         if count > 0 {
-            parts.push((format!("{} {count} ", app.theme.state(state)), app.theme.state_style(state)));
+            parts.push((
+                format!("{} {count} ", app.theme.state(state)),
+                app.theme.state_style(state),
+            ));
         }
     }
     line(parts)
@@ -275,14 +324,22 @@ pub(crate) fn target(app: &App) -> Option<Screen> {
     let place = app.place();
     match &place.screen {
         Screen::Board => board::target(app),
-        Screen::Incidents | Screen::Shift => incidents::shown(app).get(place.cursor).map(|incident| Screen::Incident(incident.id)),
+        Screen::Incidents | Screen::Shift => {
+            incidents::shown(app).get(place.cursor).map(|incident| Screen::Incident(incident.id))
+        }
         Screen::Incident(_) => Some(Screen::Event(place.cursor)).filter(|_| rows(app) > 0),
-        Screen::Agencies => agencies::shown(app).get(place.cursor).map(|agency| Screen::Agency(agency.code.clone())),
+        Screen::Agencies => {
+            agencies::shown(app).get(place.cursor).map(|agency| Screen::Agency(agency.code.clone()))
+        }
         Screen::Agency(code) => agencies::places(app, code).into_iter().nth(place.cursor),
-        Screen::Systems => systems::shown(app).get(place.cursor).map(|s| Screen::System(s.agency.clone(), s.id.clone())),
+        Screen::Systems => systems::shown(app)
+            .get(place.cursor)
+            .map(|s| Screen::System(s.agency.clone(), s.id.clone())),
         Screen::System(..) => Some(Screen::Events),
         Screen::Events => Some(Screen::Event(place.cursor)).filter(|_| rows(app) > 0),
-        Screen::Spread => app.model.spread.get(place.cursor).map(|row| Screen::Agency(row.agency.clone())),
+        Screen::Spread => {
+            app.model.spread.get(place.cursor).map(|row| Screen::Agency(row.agency.clone()))
+        }
         Screen::Event(_) | Screen::Usage | Screen::Flow => None,
     }
 }
@@ -306,7 +363,8 @@ pub(crate) fn value(app: &App) -> Option<(String, String)> {
         return (entity.kind == "src_ip").then(|| ("src_ip".to_owned(), entity.value.clone()));
     }
     let row = events::current(app)?;
-    let (field, value) = if row.src_ip.is_empty() { ("user", &row.user) } else { ("src_ip", &row.src_ip) };
+    let (field, value) =
+        if row.src_ip.is_empty() { ("user", &row.user) } else { ("src_ip", &row.src_ip) };
     (!value.is_empty()).then(|| (field.to_owned(), value.clone()))
 }
 

@@ -1,7 +1,10 @@
 //! Symbols, letters and colours. Symbol and letter suffice; colour only repeats them.
 
 use ratatui::style::{Color, Modifier, Style};
-use vonggac_wire::{incident::Severity, proto::{Cell, HealthState as H, IncidentState}};
+use vonggac_wire::{
+    incident::Severity,
+    proto::{Cell, HealthState as H, IncidentState},
+};
 
 /// How this terminal is drawn on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,9 +166,18 @@ impl Theme {
             .map(|value| match value {
                 None => '–',
                 Some(value) => {
-                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
-                    let height = if most > 0.0 { ((value / most) * 7.0).round() as usize } else { 0 };
-                    if self.ascii { char::from(b'1' + u8::try_from(height.min(7)).unwrap_or(0)) } else { BARS[height.min(7)] }
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "0 to 7"
+                    )]
+                    let height =
+                        if most > 0.0 { ((value / most) * 7.0).round() as usize } else { 0 };
+                    if self.ascii {
+                        char::from(b'1' + u8::try_from(height.min(7)).unwrap_or(0))
+                    } else {
+                        BARS[height.min(7)]
+                    }
                 }
             })
             .collect()
@@ -186,10 +198,21 @@ mod tests {
     #[test]
     fn letters_of_states_are_unique_and_one_column_wide() {
         use unicode_width::UnicodeWidthStr;
-        let states = [H::Down, H::UnderAttack, H::Silent, H::Degraded, H::Unknown, H::Maintenance, H::NotConnected, H::Excluded, H::Fine];
+        let states = [
+            H::Down,
+            H::UnderAttack,
+            H::Silent,
+            H::Degraded,
+            H::Unknown,
+            H::Maintenance,
+            H::NotConnected,
+            H::Excluded,
+            H::Fine,
+        ];
         for ascii in [false, true] {
             let theme = Theme { ascii, mono: true, rich: false };
-            let texts: std::collections::BTreeSet<&str> = states.iter().map(|state| theme.state(*state)).collect();
+            let texts: std::collections::BTreeSet<&str> =
+                states.iter().map(|state| theme.state(*state)).collect();
             assert_eq!(texts.len(), 9);
             assert!(texts.iter().all(|text| text.width() == 2));
         }

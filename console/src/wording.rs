@@ -47,7 +47,11 @@ pub fn duration(lang: Lang, duration: Duration) -> String {
         60..3600 => format!("{} {minute}", seconds / 60),
         3600..86_400 => {
             let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
-            if minutes == 0 { format!("{hours} {hour}") } else { format!("{hours}{hour}{minutes:02}") }
+            if minutes == 0 {
+                format!("{hours} {hour}")
+            } else {
+                format!("{hours}{hour}{minutes:02}")
+            }
         }
         _ => format!("{} {day}", seconds / 86_400),
     }
@@ -60,7 +64,7 @@ pub fn number(lang: Lang, number: u64) -> String {
     let mark = if lang == Lang::Vi { '.' } else { ',' };
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(mark);
         }
         text.push(digit);
@@ -141,7 +145,11 @@ pub fn fit(text: &str, columns: usize) -> String {
 #[must_use]
 pub fn right(text: &str, columns: usize) -> String {
     let width = text.width();
-    if width >= columns { fit(text, columns) } else { format!("{}{text}", " ".repeat(columns - width)) }
+    if width >= columns {
+        fit(text, columns)
+    } else {
+        format!("{}{text}", " ".repeat(columns - width))
+    }
 }
 
 #[cfg(test)]
@@ -150,8 +158,14 @@ mod tests {
 
     #[test]
     fn each_language_writes_numbers_its_own_way() {
-        assert_eq!((number(Lang::Vi, 1_234_567).as_str(), number(Lang::En, 1_234_567).as_str()), ("1.234.567", "1,234,567"));
-        assert_eq!((percent(Lang::Vi, 0.125).as_str(), percent(Lang::En, 0.125).as_str()), ("12,5 %", "12.5%"));
+        assert_eq!(
+            (number(Lang::Vi, 1_234_567).as_str(), number(Lang::En, 1_234_567).as_str()),
+            ("1.234.567", "1,234,567")
+        );
+        assert_eq!(
+            (percent(Lang::Vi, 0.125).as_str(), percent(Lang::En, 0.125).as_str()),
+            ("12,5 %", "12.5%")
+        );
         assert_eq!(duration(Lang::Vi, Duration::from_secs(8_100)), "2g15");
         assert_eq!(duration(Lang::En, Duration::from_secs(180)), "3 min");
     }
@@ -159,12 +173,18 @@ mod tests {
     #[test]
     fn the_clock_is_the_nations() {
         let time: Time = "2026-11-24T02:41:07Z".parse().unwrap();
-        assert_eq!((date_time(time).as_str(), since(time, time).as_str()), ("24/11 09:41:07", "09:41"));
+        assert_eq!(
+            (date_time(time).as_str(), since(time, time).as_str()),
+            ("24/11 09:41:07", "09:41")
+        );
     }
 
     #[test]
     fn da_nang_finds_its_accents_and_cells_are_exact() {
         assert_eq!(folded("Đà Nẵng"), "da nang");
-        assert_eq!((fit("Quảng Ninh", 6).as_str(), fit("Huế", 5).as_str(), right("7", 3).as_str()), ("Quảng…", "Huế  ", "  7"));
+        assert_eq!(
+            (fit("Quảng Ninh", 6).as_str(), fit("Huế", 5).as_str(), right("7", 3).as_str()),
+            ("Quảng…", "Huế  ", "  7")
+        );
     }
 }

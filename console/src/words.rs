@@ -56,7 +56,8 @@ impl Words {
         for (_, screen, cli) in FILES.iter().filter(|(of, ..)| *of == lang) {
             for text in [screen, cli] {
                 // A file with a mistake still gives its good messages; a test refuses mistakes.
-                let resource = FluentResource::try_new((*text).to_owned()).unwrap_or_else(|(resource, _)| resource);
+                let resource = FluentResource::try_new((*text).to_owned())
+                    .unwrap_or_else(|(resource, _)| resource);
                 bundle.add_resource_overriding(resource);
             }
         }
@@ -106,7 +107,9 @@ mod tests {
     use super::*;
 
     fn keys(text: &str) -> BTreeSet<String> {
-        FluentResource::try_new(text.to_owned()).map_err(|(_, errors)| errors).expect("a message file without mistakes");
+        FluentResource::try_new(text.to_owned())
+            .map_err(|(_, errors)| errors)
+            .expect("a message file without mistakes");
         text.lines()
             .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
             .filter_map(|line| Some(line.split_once(" =")?.0.to_owned()))

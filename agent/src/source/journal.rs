@@ -69,7 +69,7 @@ async fn follow(context: SourceContext) -> Result<(), SourceError> {
                 ));
             }
             Ok(bytes) if bytes > ENTRY_BYTES_MAX => {
-                tracing::warn!(bytes, "an overlong journal entry was skipped")
+                tracing::warn!(bytes, "an overlong journal entry was skipped");
             }
             Ok(_) => {
                 if let Some(entry) = entry(&line) {

@@ -7,7 +7,10 @@ use std::borrow::Cow;
 
 use rsigma_eval::{Engine, EventValue};
 use serde_json::Value;
-use vonggac_wire::{Event, event::{Activity, Class}};
+use vonggac_wire::{
+    Event,
+    event::{Activity, Class},
+};
 
 use crate::rule::RuleSet;
 
@@ -33,17 +36,23 @@ impl Matcher {
     /// # Errors
     /// The first rule that rsigma does not take.
     pub fn new(rules: &RuleSet) -> Result<Self, CompileError> {
-        let mut matcher = Self { web: (Engine::new(), Vec::new()), host: (Engine::new(), Vec::new()) };
+        let mut matcher =
+            Self { web: (Engine::new(), Vec::new()), host: (Engine::new(), Vec::new()) };
         for (index, rule) in rules.rules().iter().enumerate() {
             let Some(sigma) = &rule.sigma else { continue };
-            let web = sigma.logsource.category.as_deref().is_some_and(|c| matches!(c, "webserver" | "proxy"));
+            let web = sigma
+                .logsource
+                .category
+                .as_deref()
+                .is_some_and(|c| matches!(c, "webserver" | "proxy"));
             let (engine, indices) = if web { &mut matcher.web } else { &mut matcher.host };
             // The engine answers with titles; the index stands in for ours.
             let mut named = sigma.clone();
             named.title = indices.len().to_string();
-            engine
-                .add_rule(&named)
-                .map_err(|error| CompileError { rule: rule.meta.rule.to_string(), reason: error.to_string() })?;
+            engine.add_rule(&named).map_err(|error| CompileError {
+                rule: rule.meta.rule.to_string(),
+                reason: error.to_string(),
+            })?;
             indices.push(index);
         }
         Ok(matcher)
@@ -52,7 +61,8 @@ impl Matcher {
     /// Indices of the rules that match.
     #[must_use]
     pub fn matches(&self, event: &Event, activity: &Activity) -> Vec<usize> {
-        let (engine, indices) = if activity.class() == Class::Http { &self.web } else { &self.host };
+        let (engine, indices) =
+            if activity.class() == Class::Http { &self.web } else { &self.host };
         if indices.is_empty() || activity.class() == Class::Base {
             return Vec::new();
         }
@@ -60,7 +70,9 @@ impl Matcher {
         engine
             .evaluate(&view)
             .into_iter()
-            .filter_map(|result| indices.get(result.header.rule_title.parse::<usize>().ok()?).copied())
+            .filter_map(|result| {
+                indices.get(result.header.rule_title.parse::<usize>().ok()?).copied()
+            })
             .collect()
     }
 }
@@ -121,7 +133,9 @@ impl rsigma_eval::Event for View<'_> {
     }
 
     fn any_string_value(&self, predicate: &dyn Fn(&str) -> bool) -> bool {
-        std::str::from_utf8(self.event.raw()).is_ok_and(predicate) || predicate(&self.url) || predicate(&self.activity.message)
+        std::str::from_utf8(self.event.raw()).is_ok_and(predicate)
+            || predicate(&self.url)
+            || predicate(&self.activity.message)
     }
 
     fn all_string_values(&self) -> Vec<Cow<'_, str>> {
@@ -144,7 +158,8 @@ fn decoded(url: &str) -> String {
     }
     let once = percent(url);
     let twice = percent(&once);
-    let plain: String = twice.chars().map(|c| if c == '+' || c.is_control() { ' ' } else { c }).collect();
+    let plain: String =
+        twice.chars().map(|c| if c == '+' || c.is_control() { ' ' } else { c }).collect();
     plain
 }
 

@@ -49,7 +49,8 @@ pub(super) type Told = (Finding, String, Origin, Time, bool);
 
 impl Silence {
     pub(super) fn new(rules: &RuleSet) -> Self {
-        let heartbeats = rules.machine("agent-silent").map_or(3.0, |meta| meta.number("heartbeats", 3.0));
+        let heartbeats =
+            rules.machine("agent-silent").map_or(3.0, |meta| meta.number("heartbeats", 3.0));
         Self { agents: HashMap::new(), agencies: HashMap::new(), heartbeats, judged_from: None }
     }
 
@@ -58,7 +59,14 @@ impl Silence {
     }
 
     /// From the store: heard before this start.
-    pub(super) fn know(&mut self, agency: &str, agent: &str, host: &str, simulated: bool, heard: Time) {
+    pub(super) fn know(
+        &mut self,
+        agency: &str,
+        agent: &str,
+        host: &str,
+        simulated: bool,
+        heard: Time,
+    ) {
         if self.agents.len() < AGENTS_MAX {
             self.agents.entry(agent.to_owned()).or_insert_with(|| Agent {
                 agency: agency.to_owned(),
@@ -74,7 +82,9 @@ impl Silence {
 
     /// Whether all that is known of an agency is silent, or nothing is known.
     pub(super) fn is_agency_heard(&self, agency: &str, now: Time) -> bool {
-        self.agents.values().any(|agent| agent.agency == agency && now.since(agent.heard) < self.limit(agent))
+        self.agents
+            .values()
+            .any(|agent| agent.agency == agency && now.since(agent.heard) < self.limit(agent))
     }
 
     fn limit(&self, agent: &Agent) -> Duration {
@@ -88,7 +98,9 @@ impl Silence {
         if self.agents.len() >= AGENTS_MAX && !self.agents.contains_key(name) {
             return Vec::new();
         }
-        let interval = Duration::try_from_secs_f64(beat.interval_seconds).unwrap_or(INTERVAL).clamp(Duration::from_secs(1), Duration::from_secs(3600));
+        let interval = Duration::try_from_secs_f64(beat.interval_seconds)
+            .unwrap_or(INTERVAL)
+            .clamp(Duration::from_secs(1), Duration::from_secs(3600));
         let agent = self.agents.entry(name.to_owned()).or_insert_with(|| Agent {
             agency: record.batch.agency.to_string(),
             host: record.batch.host.clone(),
@@ -118,7 +130,8 @@ impl Silence {
 
     /// Looks who has not been heard.
     pub(super) fn tick(&mut self, now: Time) -> Vec<Told> {
-        let from = *self.judged_from.get_or_insert_with(|| now.plus(INTERVAL.mul_f64(self.heartbeats)));
+        let from =
+            *self.judged_from.get_or_insert_with(|| now.plus(INTERVAL.mul_f64(self.heartbeats)));
         if now < from {
             return Vec::new();
         }
@@ -145,7 +158,13 @@ impl Silence {
             let whole = silent == all && *all > 1;
             if whole && !self.agencies.get(agency).copied().unwrap_or(false) {
                 self.agencies.insert(agency.clone(), true);
-                told.push((of_agency(SignalKind::Raised, agency, *all), agency.clone(), origin.clone(), *heard, *simulated));
+                told.push((
+                    of_agency(SignalKind::Raised, agency, *all),
+                    agency.clone(),
+                    origin.clone(),
+                    *heard,
+                    *simulated,
+                ));
             }
         }
         late.sort();
@@ -164,7 +183,13 @@ impl Silence {
             }
             agent.silent = true;
             let finding = of_agent(SignalKind::Raised, &agent.agency, &name, &agent.host);
-            told.push((finding, agent.agency.clone(), agent.origin.clone(), agent.heard, agent.simulated));
+            told.push((
+                finding,
+                agent.agency.clone(),
+                agent.origin.clone(),
+                agent.heard,
+                agent.simulated,
+            ));
         }
         told
     }

@@ -16,8 +16,10 @@ fn detector() -> Detector {
 }
 
 fn record(agency: &str, agent: &str, offset: i64, at: Time, bodies: Vec<(Body, &str)>) -> Record {
-    let events: Vec<Event> =
-        bodies.into_iter().map(|(body, system)| Event::new(at, at, body).with_system(system)).collect();
+    let events: Vec<Event> = bodies
+        .into_iter()
+        .map(|(body, system)| Event::new(at, at, body).with_system(system))
+        .collect();
     Record {
         origin: Origin { topic: "t".into(), partition: 0, offset },
         appended: at,
@@ -45,10 +47,13 @@ fn every_rule_fires_on_its_examples_and_is_quiet_on_the_others() {
     let mut seen = 0;
     for rule in rules.rules() {
         let name = rule.meta.rule.as_str();
-        for (examples, wanted) in [(&rule.meta.examples.fire, true), (&rule.meta.examples.quiet, false)] {
+        for (examples, wanted) in
+            [(&rule.meta.examples.fire, true), (&rule.meta.examples.quiet, false)]
+        {
             for example in examples {
                 let activity: Activity = serde_json::from_value(example.activity.clone()).unwrap();
-                let bodies = (0..example.times).map(|_| (Body::Activity(activity.clone()), "")).collect();
+                let bodies =
+                    (0..example.times).map(|_| (Body::Activity(activity.clone()), "")).collect();
                 let signals = detector().apply(&record("H49", "web-1", 1, NOW, bodies), NOW);
                 let fired = signals.iter().any(|signal| signal.rule == name);
                 assert_eq!(fired, wanted, "{name}: {:?}", example.activity);
@@ -81,32 +86,56 @@ fn the_record_that_crosses_the_threshold_counts_the_whole_window_and_each_later_
 #[test]
 fn a_log_in_after_the_brute_force_is_a_signal_of_its_own() {
     let mut detector = detector();
-    detector.apply(&record("H49", "web-1", 1, NOW, (0..9).map(|_| failed("203.0.113.77")).collect()), NOW);
+    detector.apply(
+        &record("H49", "web-1", 1, NOW, (0..9).map(|_| failed("203.0.113.77")).collect()),
+        NOW,
+    );
     let mut success = Activity::of(Class::Authentication, 1, Status::Success);
     success.service_name = "sshd".into();
     success.set_source_address("203.0.113.77".parse().unwrap());
-    let signals = detector.apply(&record("H49", "web-1", 2, NOW, vec![(Body::Activity(success), "")]), NOW);
+    let signals =
+        detector.apply(&record("H49", "web-1", 2, NOW, vec![(Body::Activity(success), "")]), NOW);
     assert_eq!(signals[0].rule, "ssh-success-after-brute-force");
     assert_eq!(signals[0].severity, 1);
 }
 
 fn check(outcome: CheckOutcome) -> Body {
-    Body::Check(Check { name: "portal".into(), target: "http://a/".into(), outcome: outcome.into(), ..Check::default() })
+    Body::Check(Check {
+        name: "portal".into(),
+        target: "http://a/".into(),
+        outcome: outcome.into(),
+        ..Check::default()
+    })
 }
 
 #[test]
 fn two_failures_are_down_and_one_answer_is_back() {
     let mut detector = detector();
     let mut rules = Vec::new();
-    for (offset, outcome) in [CheckOutcome::Up, CheckOutcome::Down, CheckOutcome::Down, CheckOutcome::Down, CheckOutcome::Up].into_iter().enumerate() {
+    for (offset, outcome) in [
+        CheckOutcome::Up,
+        CheckOutcome::Down,
+        CheckOutcome::Down,
+        CheckOutcome::Down,
+        CheckOutcome::Up,
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let offset = i64::try_from(offset).unwrap();
-        for signal in detector.apply(&record("local", "me", offset, NOW, vec![(check(outcome), "local-machine")]), NOW) {
+        for signal in detector.apply(
+            &record("local", "me", offset, NOW, vec![(check(outcome), "local-machine")]),
+            NOW,
+        ) {
             rules.push((offset, signal.rule.clone(), signal.kind()));
         }
     }
     assert_eq!(
         rules,
-        [(2, "service-down".into(), SignalKind::Raised), (4, "service-down".into(), SignalKind::Cleared)]
+        [
+            (2, "service-down".into(), SignalKind::Raised),
+            (4, "service-down".into(), SignalKind::Cleared)
+        ]
     );
 }
 
@@ -121,7 +150,10 @@ fn silence_is_seen_after_three_heartbeats_and_an_agency_is_one_incident() {
     for seconds in (0..60).step_by(10) {
         let at = NOW.plus(Duration::from_secs(seconds));
         for agent in ["a", "b", "c"] {
-            detector.apply(&record("tk-12", agent, i64::try_from(seconds).unwrap(), at, vec![(beat(), "")]), at);
+            detector.apply(
+                &record("tk-12", agent, i64::try_from(seconds).unwrap(), at, vec![(beat(), "")]),
+                at,
+            );
         }
         assert!(detector.tick(at).is_empty());
     }
@@ -134,15 +166,21 @@ fn silence_is_seen_after_three_heartbeats_and_an_agency_is_one_incident() {
     assert_eq!(told, [(85, "agency-silent".into(), "tk-12".into())]);
     let at = NOW.plus(Duration::from_secs(120));
     let back = detector.apply(&record("tk-12", "a", 500, at, vec![(beat(), "")]), at);
-    assert!(back.iter().any(|signal| signal.rule == "agency-silent" && signal.kind() == SignalKind::Cleared));
+    assert!(
+        back.iter()
+            .any(|signal| signal.rule == "agency-silent" && signal.kind() == SignalKind::Cleared)
+    );
 }
 
 #[test]
 fn a_portal_that_answers_while_nobody_files_is_found_and_a_dead_one_is_not() {
     for (up, wanted) in [(true, 1), (false, 0)] {
         let mut detector = detector();
-        let dossier = || Body::Dossier(Dossier { step: "received".into(), online: true, ..Dossier::default() });
-        let outcome = |seconds| if up || seconds < 120 { CheckOutcome::Up } else { CheckOutcome::Down };
+        let dossier = || {
+            Body::Dossier(Dossier { step: "received".into(), online: true, ..Dossier::default() })
+        };
+        let outcome =
+            |seconds| if up || seconds < 120 { CheckOutcome::Up } else { CheckOutcome::Down };
         let mut found = 0;
         for seconds in 0_u32..200 {
             let at = NOW.plus(Duration::from_secs(seconds.into()));
@@ -155,15 +193,21 @@ fn a_portal_that_answers_while_nobody_files_is_found_and_a_dead_one_is_not() {
                 bodies.push((check(outcome(seconds)), "agency-one-stop"));
             }
             detector.apply(&record("tk-48", "web-1", seconds.into(), at, bodies), at);
-            found += detector.tick(at).iter().filter(|signal| signal.rule == "portal-without-use").count();
+            found += detector
+                .tick(at)
+                .iter()
+                .filter(|signal| signal.rule == "portal-without-use")
+                .count();
         }
         assert_eq!(found, wanted, "up: {up}");
     }
 }
 
 fn material(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("VONGGAC_MATERIAL")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/material"), PathBuf::from);
+    let root = std::env::var_os("VONGGAC_MATERIAL").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/material"),
+        PathBuf::from,
+    );
     let path = root.join(path);
     if path.exists() {
         return Some(path);
@@ -178,10 +222,14 @@ fn attacks(url: &str, agent: &str) -> bool {
         static MATCHER: Matcher = Matcher::new(&RuleSet::builtin().unwrap()).unwrap();
     }
     let mut activity = Activity::of(Class::Http, 3, Status::Success);
-    activity.http = Some(HttpRequest { url: url.into(), user_agent: agent.into(), ..HttpRequest::default() });
+    activity.http =
+        Some(HttpRequest { url: url.into(), user_agent: agent.into(), ..HttpRequest::default() });
     let event = Event::new(NOW, NOW, Body::Activity(activity.clone()));
     MATCHER.with(|matcher| {
-        matcher.matches(&event, &activity).iter().any(|index| rules.rules()[*index].meta.rule.as_str() == "web-attack")
+        matcher
+            .matches(&event, &activity)
+            .iter()
+            .any(|index| rules.rules()[*index].meta.rule.as_str() == "web-attack")
     })
 }
 
@@ -189,7 +237,8 @@ fn attacks(url: &str, agent: &str) -> bool {
 fn ten_thousand_ordinary_requests_stay_nearly_silent() {
     let Some(path) = material("elastic-examples/apache_logs/apache_logs") else { return };
     let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
-    let pattern = regex::Regex::new("\"[A-Z]+ (\\S+)[^\"]*\" \\d+ \\S+ \"[^\"]*\" \"([^\"]*)\"").unwrap();
+    let pattern =
+        regex::Regex::new("\"[A-Z]+ (\\S+)[^\"]*\" \\d+ \\S+ \"[^\"]*\" \"([^\"]*)\"").unwrap();
     let found: Vec<String> = text
         .lines()
         .filter_map(|line| {
@@ -210,7 +259,10 @@ fn most_injection_strings_of_another_project_are_seen() {
         if path.is_dir() {
             stack.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         } else if path.extension().is_some_and(|extension| extension == "txt") {
-            for line in String::from_utf8_lossy(&fs::read(&path).unwrap()).lines().filter(|line| line.len() > 3) {
+            for line in String::from_utf8_lossy(&fs::read(&path).unwrap())
+                .lines()
+                .filter(|line| line.len() > 3)
+            {
                 all += 1;
                 seen += u32::from(attacks(&format!("/?q={line}"), ""));
             }

@@ -36,13 +36,20 @@ impl Uptime {
         let number = |machine: &str, name: &str, otherwise: f64| {
             rules.machine(machine).map_or(otherwise, |meta| meta.number(name, otherwise))
         };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count from a rule")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small count from a rule"
+        )]
         let failures_max = number("service-down", "failures", 2.0).clamp(1.0, 100.0) as u32;
         Self {
             checks: HashMap::new(),
             disks: HashMap::new(),
             failures_max,
-            days: (number("certificate-ends", "days", 14.0), number("certificate-ends", "days_urgent", 3.0)),
+            days: (
+                number("certificate-ends", "days", 14.0),
+                number("certificate-ends", "days_urgent", 3.0),
+            ),
             full: (
                 number("disk-full", "full", 0.90),
                 number("disk-full", "urgent", 0.95),
@@ -56,7 +63,14 @@ impl Uptime {
     }
 
     /// One run of a check.
-    pub(super) fn check(&mut self, registry: &Registry, record: &Record, event: &Event, check: &Check, now: Time) -> Vec<Finding> {
+    pub(super) fn check(
+        &mut self,
+        registry: &Registry,
+        record: &Record,
+        event: &Event,
+        check: &Check,
+        now: Time,
+    ) -> Vec<Finding> {
         let (agency, agent) = (record.batch.agency.as_str(), record.batch.agent.as_str());
         let key = (agent.to_owned(), check.name.clone());
         if self.checks.len() >= KEYS_MAX && !self.checks.contains_key(&key) {
@@ -85,8 +99,14 @@ impl Uptime {
             ]);
             // A national platform is one thing for all who probe it; an agency's service is its own.
             let (rule, entity, group) = match national {
-                Some(system) => ("platform-down", format!("{agency}/{agent}/{}", check.name), system.id.clone()),
-                None => ("service-down", format!("{agency}/{agent}/{}", check.name), format!("{agency}/{}", check.name)),
+                Some(system) => {
+                    ("platform-down", format!("{agency}/{agent}/{}", check.name), system.id.clone())
+                }
+                None => (
+                    "service-down",
+                    format!("{agency}/{agent}/{}", check.name),
+                    format!("{agency}/{}", check.name),
+                ),
             };
             findings.push(Finding {
                 rule,
@@ -103,7 +123,13 @@ impl Uptime {
         findings
     }
 
-    fn certificate(&mut self, record: &Record, event: &Event, check: &Check, now: Time) -> Option<Finding> {
+    fn certificate(
+        &mut self,
+        record: &Record,
+        event: &Event,
+        check: &Check,
+        now: Time,
+    ) -> Option<Finding> {
         let end = Time(check.certificate_not_after_unix_nano?);
         let (agency, agent) = (record.batch.agency.as_str(), record.batch.agent.as_str());
         let state = self.checks.get_mut(&(agent.to_owned(), check.name.clone()))?;

@@ -11,7 +11,10 @@ use vonggac_wire::{
     proto::{Origin, SignalKind},
 };
 
-use super::{Finding, silence::{Silence, Told}};
+use super::{
+    Finding,
+    silence::{Silence, Told},
+};
 use crate::{record::Record, rule::RuleSet};
 
 /// The system whose use is watched.
@@ -50,7 +53,9 @@ pub(super) struct Usage {
 impl Usage {
     pub(super) fn new(rules: &RuleSet) -> Self {
         let number = |name: &str, otherwise: f64| {
-            rules.machine("portal-without-use").map_or(otherwise, |meta| meta.number(name, otherwise))
+            rules
+                .machine("portal-without-use")
+                .map_or(otherwise, |meta| meta.number(name, otherwise))
         };
         Self {
             portals: HashMap::new(),
@@ -71,12 +76,18 @@ impl Usage {
         if let Some(portal) = self.portals.get_mut(agency) {
             let up = matches!(check.outcome(), CheckOutcome::Up | CheckOutcome::Degraded);
             // One failing check of several speaks against the portal until its next run.
-            let bad_before = portal.checked.is_some_and(|(at, up)| !up && time.seconds_since(at) < 20.0);
+            let bad_before =
+                portal.checked.is_some_and(|(at, up)| !up && time.seconds_since(at) < 20.0);
             portal.checked = Some((time, up && !bad_before));
         }
     }
 
-    pub(super) fn dossier(&mut self, record: &Record, event: &Event, dossier: &Dossier) -> Option<Finding> {
+    pub(super) fn dossier(
+        &mut self,
+        record: &Record,
+        event: &Event,
+        dossier: &Dossier,
+    ) -> Option<Finding> {
         if !matches!(dossier.step.as_str(), "received" | "started") || !dossier.online {
             return None;
         }
@@ -107,18 +118,28 @@ impl Usage {
                 continue;
             }
             let Some(last) = portal.times.back().copied() else { continue };
-            let first = portal.times.iter().find(|time| last.seconds_since(**time) <= BASE_SECONDS).copied().unwrap_or(last);
+            let first = portal
+                .times
+                .iter()
+                .find(|time| last.seconds_since(**time) <= BASE_SECONDS)
+                .copied()
+                .unwrap_or(last);
             #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
             let count = portal.times.iter().filter(|time| **time >= first).count() as f64;
             let span = last.seconds_since(first);
             let pause = now.seconds_since(last);
-            if count < self.events_least || span <= 0.0 || pause < self.seconds_least || pause > 2.0 * BASE_SECONDS {
+            if count < self.events_least
+                || span <= 0.0
+                || pause < self.seconds_least
+                || pause > 2.0 * BASE_SECONDS
+            {
                 continue;
             }
             let rate = count / span;
-            let answers = portal
-                .checked
-                .is_some_and(|(at, up)| up && now.seconds_since(at) <= CHECK_SECONDS_MAX && at.seconds_since(last) > self.seconds_least / 2.0);
+            let answers = portal.checked.is_some_and(|(at, up)| {
+                up && now.seconds_since(at) <= CHECK_SECONDS_MAX
+                    && at.seconds_since(last) > self.seconds_least / 2.0
+            });
             if rate * pause >= self.doubt && answers && silence.is_agency_heard(agency, now) {
                 portal.raised = true;
                 let finding = finding(SignalKind::Raised, agency, &portal.host, rate * 60.0, pause);

@@ -76,7 +76,8 @@ impl Windows {
         activity: &Activity,
     ) {
         let Some(meta) = rules.rules().get(rule).map(|rule| &rule.meta) else { return };
-        let host = if event.device().is_empty() { record.batch.host.as_str() } else { event.device() };
+        let host =
+            if event.device().is_empty() { record.batch.host.as_str() } else { event.device() };
         let Some(entity) = entity(meta, host, activity) else { return };
         if let Some(after) = &meta.after {
             if !self.is_full(rules, after.as_str(), &entity, event.time()) {
@@ -84,8 +85,10 @@ impl Windows {
             }
         }
         // "message repeated 3 times" counts three.
-        let weight = activity.unmapped.get("repeat_count").and_then(|count| count.parse().ok()).unwrap_or(1);
-        let (time, window) = (event.time(), self.windows.entry((rule, entity.clone())).or_default());
+        let weight =
+            activity.unmapped.get("repeat_count").and_then(|count| count.parse().ok()).unwrap_or(1);
+        let (time, window) =
+            (event.time(), self.windows.entry((rule, entity.clone())).or_default());
         let span = meta.window();
         if time.since(window.last) > span {
             *window = Window::default();
@@ -95,7 +98,9 @@ impl Windows {
         let count = if window.fired {
             weight
         } else {
-            while window.times.front().is_some_and(|(old, _)| time.since(*old) > span) || window.times.len() >= TIMES_MAX {
+            while window.times.front().is_some_and(|(old, _)| time.since(*old) > span)
+                || window.times.len() >= TIMES_MAX
+            {
                 if let Some((_, gone)) = window.times.pop_front() {
                     window.sum -= gone;
                 }
@@ -109,7 +114,11 @@ impl Windows {
             window.fired = true;
             window.sum
         };
-        let first = if count > weight { window.times.front().map_or(time, |(first, _)| *first) } else { time };
+        let first = if count > weight {
+            window.times.front().map_or(time, |(first, _)| *first)
+        } else {
+            time
+        };
         let early = std::mem::take(&mut window.early);
         window.times.clear();
         let pending = self.pending.iter_mut().position(|p| p.rule == rule && p.entity == entity);
@@ -138,7 +147,9 @@ impl Windows {
 
     /// Whether another rule has fired on this entity within its window.
     fn is_full(&self, rules: &RuleSet, rule: &str, entity: &str, time: Time) -> bool {
-        let Some((index, other)) = rules.rules().iter().enumerate().find(|(_, r)| r.meta.rule.as_str() == rule) else {
+        let Some((index, other)) =
+            rules.rules().iter().enumerate().find(|(_, r)| r.meta.rule.as_str() == rule)
+        else {
             return false;
         };
         self.windows
@@ -150,7 +161,9 @@ impl Windows {
     pub(super) fn signals(&mut self, rules: &RuleSet, record: &Record, now: Time) -> Vec<Signal> {
         let mut signals = Vec::new();
         for pending in self.pending.drain(..) {
-            let Some(meta) = rules.rules().get(pending.rule).map(|rule| &rule.meta) else { continue };
+            let Some(meta) = rules.rules().get(pending.rule).map(|rule| &rule.meta) else {
+                continue;
+            };
             let kind = match meta.group_by {
                 Some(GroupBy::SrcIp) => "src_ip",
                 Some(GroupBy::ActorOnHost) => "user",
@@ -188,7 +201,11 @@ fn entity(meta: &Meta, host: &str, activity: &Activity) -> Option<String> {
     match meta.group_by? {
         GroupBy::SrcIp => activity.source_address().map(|address| address.to_string()),
         GroupBy::ActorOnHost => {
-            let actor = if activity.actor_user_name.is_empty() { &activity.user_name } else { &activity.actor_user_name };
+            let actor = if activity.actor_user_name.is_empty() {
+                &activity.user_name
+            } else {
+                &activity.actor_user_name
+            };
             (!actor.is_empty()).then(|| format!("{actor}@{host}"))
         }
         GroupBy::Host => Some(host.to_owned()),

@@ -62,8 +62,13 @@ impl Slow {
 pub(super) fn flow(picture: &WatchReply, figures: &Figures, slow: &Slow, now: Time) -> Flow {
     let mut recent = figures.recent();
     recent.roll(now);
-    let open = picture.incidents.iter().filter(|incident| incident.current_state().is_open()).count();
-    let new = picture.incidents.iter().filter(|incident| now.since(Time(incident.opened_unix_nano)) < Duration::from_secs(600)).count();
+    let open =
+        picture.incidents.iter().filter(|incident| incident.current_state().is_open()).count();
+    let new = picture
+        .incidents
+        .iter()
+        .filter(|incident| now.since(Time(incident.opened_unix_nano)) < Duration::from_secs(600))
+        .count();
     let held: u64 = picture.agencies.iter().map(|agency| agency.events_held).sum();
     let numbered: u64 = picture.agencies.iter().map(|agency| agency.events_numbered).sum();
     let engine_down = recent.store_down_since.is_some();
@@ -90,10 +95,20 @@ pub(super) fn flow(picture: &WatchReply, figures: &Figures, slow: &Slow, now: Ti
         store_bytes: slow.store_bytes,
         rules: 0,
         detection_keys: recent.detection_keys,
-        agents_heard: small(picture.agents.iter().filter(|agent| !matches!(agent.state(), H::Silent | H::NotConnected)).count()),
+        agents_heard: small(
+            picture
+                .agents
+                .iter()
+                .filter(|agent| !matches!(agent.state(), H::Silent | H::NotConnected))
+                .count(),
+        ),
         agents_enrolled: small(picture.agents.len()),
         spool_bytes: picture.agents.iter().map(|agent| agent.spool_bytes).sum(),
-        oldest_age_seconds: picture.agents.iter().map(|agent| agent.oldest_age_seconds).fold(0.0, f64::max),
+        oldest_age_seconds: picture
+            .agents
+            .iter()
+            .map(|agent| agent.oldest_age_seconds)
+            .fold(0.0, f64::max),
         dropped_security: picture.agents.iter().map(|agent| agent.dropped_security).sum(),
         dropped_uptime: picture.agents.iter().map(|agent| agent.dropped_uptime).sum(),
         dropped_usage: picture.agents.iter().map(|agent| agent.dropped_usage).sum(),

@@ -55,14 +55,25 @@ impl Minutes {
     pub(super) fn missing(&self, begun: Time, now: Time) -> Option<Estimate> {
         let (start, present) = (begun.seconds() / 60, now.seconds() / 60);
         #[expect(clippy::cast_precision_loss, reason = "dossiers in a minute")]
-        let mut base: Vec<f64> = self.counts.iter().skip(1).filter(|(minute, _)| *minute < start).map(|(_, count)| *count as f64).collect();
+        let mut base: Vec<f64> = self
+            .counts
+            .iter()
+            .skip(1)
+            .filter(|(minute, _)| *minute < start)
+            .map(|(_, count)| *count as f64)
+            .collect();
         if base.len() < BASE_LEAST {
             return None;
         }
         base.sort_by(f64::total_cmp);
         let median = base[base.len() / 2];
         #[expect(clippy::cast_precision_loss, reason = "dossiers in a minute")]
-        let actual = self.counts.iter().rev().find(|(minute, _)| *minute == present - 1).map_or(0.0, |(_, count)| *count as f64);
+        let actual = self
+            .counts
+            .iter()
+            .rev()
+            .find(|(minute, _)| *minute == present - 1)
+            .map_or(0.0, |(_, count)| *count as f64);
         let value = (median - actual).max(0.0);
         let spread = 2.0 * median.sqrt();
         Some(Estimate { value, low: (value - spread).max(0.0), high: value + spread })
@@ -80,7 +91,10 @@ mod tests {
         minutes.add(Time::from_seconds(60 * 998), now);
         let cells = minutes.cells(now);
         assert_eq!(cells.len(), 60);
-        assert_eq!((cells[0].value, cells[57].value, cells[59].value), (None, Some(1.0), Some(0.0)));
+        assert_eq!(
+            (cells[0].value, cells[57].value, cells[59].value),
+            (None, Some(1.0), Some(0.0))
+        );
     }
 
     #[test]
@@ -93,7 +107,9 @@ mod tests {
             }
         }
         let estimate = minutes.missing(Time::from_seconds(60 * 995), now).unwrap();
-        assert!((estimate.value - 18.0).abs() < 1e-9 && estimate.low < 18.0 && estimate.high > 18.0);
+        assert!(
+            (estimate.value - 18.0).abs() < 1e-9 && estimate.low < 18.0 && estimate.high > 18.0
+        );
         assert!(minutes.missing(Time::from_seconds(60 * 991), now).is_none());
     }
 }

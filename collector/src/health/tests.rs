@@ -13,7 +13,10 @@ fn nation() -> Nation {
 }
 
 fn record(agency: &str, agent: &str, at: Time, bodies: Vec<(Body, &str)>) -> Record {
-    let events: Vec<Event> = bodies.into_iter().map(|(body, system)| Event::new(at, at, body).with_system(system)).collect();
+    let events: Vec<Event> = bodies
+        .into_iter()
+        .map(|(body, system)| Event::new(at, at, body).with_system(system))
+        .collect();
     Record {
         origin: Origin::default(),
         appended: at,
@@ -36,7 +39,12 @@ fn record(agency: &str, agent: &str, at: Time, bodies: Vec<(Body, &str)>) -> Rec
 }
 
 fn beat() -> Body {
-    let lanes = vec![LaneFigures { lane: Lane::Uptime.into(), next_seq: 3, acknowledged_seq: 1, ..LaneFigures::default() }];
+    let lanes = vec![LaneFigures {
+        lane: Lane::Uptime.into(),
+        next_seq: 3,
+        acknowledged_seq: 1,
+        ..LaneFigures::default()
+    }];
     Body::Heartbeat(Heartbeat { interval_seconds: 10.0, lanes, ..Heartbeat::default() })
 }
 
@@ -63,7 +71,14 @@ fn who_is_heard_is_fine_and_who_is_not_heard_any_more_is_silent() {
 #[test]
 fn a_service_that_fails_twice_is_down_and_unused_portals_are_told_by_their_own_lamp() {
     let mut nation = nation();
-    let check = || Body::Check(Check { name: "portal".into(), outcome: CheckOutcome::Down.into(), interval_seconds: 10.0, ..Check::default() });
+    let check = || {
+        Body::Check(Check {
+            name: "portal".into(),
+            outcome: CheckOutcome::Down.into(),
+            interval_seconds: 10.0,
+            ..Check::default()
+        })
+    };
     nation.apply(&record("local", "me", NOW, vec![(beat(), ""), (check(), "local-machine")]), NOW);
     assert_eq!(state(&nation, "local", NOW), H::Degraded);
     nation.apply(&record("local", "me", NOW, vec![(check(), "local-machine")]), NOW);

@@ -8,9 +8,16 @@ use vonggac_wire::{
 };
 
 /// The incident after the command, the step's word and its text.
-pub(super) fn apply(incident: &Incident, command: &Command, now: Time) -> Result<(Incident, &'static str, String), Refusal> {
+pub(super) fn apply(
+    incident: &Incident,
+    command: &Command,
+    now: Time,
+) -> Result<(Incident, &'static str, String), Refusal> {
     let Some(action) = &command.action else { return Err(Refusal::Malformed) };
-    if command.actor.is_empty() || command.actor.chars().count() > NAME_CHARACTERS_MAX || command.id.is_empty() {
+    if command.actor.is_empty()
+        || command.actor.chars().count() > NAME_CHARACTERS_MAX
+        || command.id.is_empty()
+    {
         return Err(Refusal::Malformed);
     }
     if command.expected_version != 0 && command.expected_version != incident.version {
@@ -88,7 +95,11 @@ fn verdict(number: i32) -> Option<Verdict> {
 }
 
 fn limited(text: &str) -> Result<String, Refusal> {
-    if text.chars().count() > NOTE_CHARACTERS_MAX { Err(Refusal::TextTooLong) } else { Ok(text.to_owned()) }
+    if text.chars().count() > NOTE_CHARACTERS_MAX {
+        Err(Refusal::TextTooLong)
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 fn required(text: &str) -> Result<String, Refusal> {

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
-use vonggac_wire::proto::{Acknowledge, Close, Entity, Note, Resolve, Verdict, command::Action};
+use vonggac_wire::proto::{
+    Acknowledge, Close, Entity, Note, Origin, Resolve, Verdict, command::Action,
+};
 
 use super::*;
 
@@ -50,7 +52,8 @@ fn brute(address: &str, agency: &str, offset: i64, count: u64) -> Signal {
 }
 
 fn down(agency: &str, system: &str, rule: &str, kind: SignalKind, offset: i64) -> Signal {
-    let group = if rule == "platform-down" { system.to_owned() } else { format!("{agency}/portal") };
+    let group =
+        if rule == "platform-down" { system.to_owned() } else { format!("{agency}/portal") };
     Signal {
         rule: rule.into(),
         kind: kind.into(),
@@ -64,14 +67,23 @@ fn down(agency: &str, system: &str, rule: &str, kind: SignalKind, offset: i64) -
 }
 
 fn command(id: &str, incident: u64, action: Action) -> Command {
-    Command { id: id.into(), incident, actor: "Lan".into(), action: Some(action), ..Command::default() }
+    Command {
+        id: id.into(),
+        incident,
+        actor: "Lan".into(),
+        action: Some(action),
+        ..Command::default()
+    }
 }
 
 #[test]
 fn ten_thousand_failures_are_one_incident_with_their_count() {
     let mut book = book();
     for offset in 0..10 {
-        book.apply_signal(&brute("203.0.113.77", if offset % 2 == 0 { "tk-38" } else { "tk-40" }, offset, 1_000), NOW);
+        book.apply_signal(
+            &brute("203.0.113.77", if offset % 2 == 0 { "tk-38" } else { "tk-40" }, offset, 1_000),
+            NOW,
+        );
     }
     let all: Vec<_> = book.incidents().collect();
     assert_eq!(all.len(), 1);
@@ -102,24 +114,40 @@ fn a_service_that_is_back_resolves_its_incident_with_its_duration() {
     assert_eq!(incident.current_state(), IncidentState::Resolved);
     assert_eq!(incident.duration(later), Duration::from_secs(90));
     // Down again within ten minutes: the same incident.
-    book.apply_signal(&down("local", "local-machine", "service-down", SignalKind::Raised, 3), later);
+    book.apply_signal(
+        &down("local", "local-machine", "service-down", SignalKind::Raised, 3),
+        later,
+    );
     assert_eq!((book.incidents().count(), book.incident(1).unwrap().reopened), (1, 1));
 }
 
 #[test]
 fn a_fallen_platform_pulls_its_dependents_along_before_and_after() {
     let mut book = book();
-    assert!(book.apply_signal(&down("tk-38", "agency-one-stop", "service-down", SignalKind::Raised, 1), NOW).is_empty());
-    let fallen = book.apply_signal(&down("tk-01", "ndxp", "platform-down", SignalKind::Raised, 2), NOW);
+    assert!(
+        book.apply_signal(
+            &down("tk-38", "agency-one-stop", "service-down", SignalKind::Raised, 1),
+            NOW
+        )
+        .is_empty()
+    );
+    let fallen =
+        book.apply_signal(&down("tk-01", "ndxp", "platform-down", SignalKind::Raised, 2), NOW);
     assert_eq!(fallen.len(), 2);
-    book.apply_signal(&down("tk-40", "agency-one-stop", "service-down", SignalKind::Raised, 3), NOW);
+    book.apply_signal(
+        &down("tk-40", "agency-one-stop", "service-down", SignalKind::Raised, 3),
+        NOW,
+    );
     assert_eq!(book.incidents().count(), 1);
     let platform = book.incident(1).unwrap();
     assert_eq!(platform.agencies, ["tk-01", "tk-38", "tk-40"]);
     assert_eq!(platform.responsible_agency, "G06");
     // Without a platform the service opens its own after a while.
     let mut alone = self::book();
-    alone.apply_signal(&down("tk-38", "agency-one-stop", "service-down", SignalKind::Raised, 1), NOW);
+    alone.apply_signal(
+        &down("tk-38", "agency-one-stop", "service-down", SignalKind::Raised, 1),
+        NOW,
+    );
     assert_eq!(alone.tick(NOW.plus(SETTLE)).len(), 1);
 }
 
@@ -127,16 +155,30 @@ fn a_fallen_platform_pulls_its_dependents_along_before_and_after() {
 fn a_case_goes_through_its_states_and_closes_only_with_result_and_verdict() {
     let mut book = book();
     book.apply_signal(&brute("203.0.113.77", "tk-38", 1, 9), NOW);
-    let act = |book: &mut IncidentBook, id: &str, action| book.apply_command(&command(id, 1, action), NOW);
+    let act = |book: &mut IncidentBook, id: &str, action| {
+        book.apply_command(&command(id, 1, action), NOW)
+    };
     act(&mut book, "1", Action::Acknowledge(Acknowledge {})).unwrap();
     assert_eq!(book.incident(1).unwrap().owner, "Lan");
     assert_eq!(act(&mut book, "2", Action::Close(Close::default())), Err(Refusal::ResultMissing));
     act(&mut book, "3", Action::Resolve(Resolve { result: "đã chặn".into() })).unwrap();
     assert_eq!(act(&mut book, "4", Action::Close(Close::default())), Err(Refusal::VerdictMissing));
-    act(&mut book, "5", Action::Close(Close { verdict: Verdict::TruePositive.into(), ..Close::default() })).unwrap();
+    act(
+        &mut book,
+        "5",
+        Action::Close(Close { verdict: Verdict::TruePositive.into(), ..Close::default() }),
+    )
+    .unwrap();
     assert_eq!(book.incident(1).unwrap().current_state(), IncidentState::Closed);
-    assert_eq!(act(&mut book, "6", Action::Note(Note { text: " ".into() })), Err(Refusal::TextMissing));
-    assert_eq!(act(&mut book, "5", Action::Acknowledge(Acknowledge {})), Ok(Vec::new()), "a repeated command does nothing");
+    assert_eq!(
+        act(&mut book, "6", Action::Note(Note { text: " ".into() })),
+        Err(Refusal::TextMissing)
+    );
+    assert_eq!(
+        act(&mut book, "5", Action::Acknowledge(Acknowledge {})),
+        Ok(Vec::new()),
+        "a repeated command does nothing"
+    );
 }
 
 proptest! {

@@ -33,8 +33,11 @@ pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
     }
     let mut taken = Vec::new();
     for (version, name, text) in MIGRATIONS.iter().filter(|(version, ..)| *version > found) {
-        let statement: String =
-            text.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
+        let statement: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("--"))
+            .collect::<Vec<_>>()
+            .join("\n");
         client.query(statement.trim()).execute().await?;
         client
             .query("INSERT INTO schema_migrations (version, name) VALUES (?, ?)")

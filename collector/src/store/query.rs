@@ -8,7 +8,9 @@ use vonggac_wire::{
     Time,
     event::Class,
     limits::SEARCH_ROWS_MAX,
-    proto::{self, EventRef, HistogramColumn, SearchReply, SearchRequest, SpreadRow, Term, Transition},
+    proto::{
+        self, EventRef, HistogramColumn, SearchReply, SearchRequest, SpreadRow, Term, Transition,
+    },
 };
 
 use super::{Store, StoreError, row::EventRow};
@@ -50,7 +52,10 @@ fn bind(mut query: Query, values: &[Value]) -> Query {
 
 /// Where `since`, `until` and all terms hold.
 fn conditions(request: &SearchRequest, since: Time, until: Time) -> Result<Condition, StoreError> {
-    let mut parts = vec!["time >= fromUnixTimestamp64Micro(?, 'UTC')".to_owned(), "time <= fromUnixTimestamp64Micro(?, 'UTC')".to_owned()];
+    let mut parts = vec![
+        "time >= fromUnixTimestamp64Micro(?, 'UTC')".to_owned(),
+        "time <= fromUnixTimestamp64Micro(?, 'UTC')".to_owned(),
+    ];
     let mut values = vec![Value::Signed(since.micros()), Value::Signed(until.micros())];
     for term in &request.terms {
         let condition = condition(term)?;
@@ -95,10 +100,22 @@ impl Store {
     ///
     /// # Errors
     /// If a term is unknown, or the engine does not answer.
-    pub async fn search(&self, request: &SearchRequest, now: Time) -> Result<SearchReply, StoreError> {
+    pub async fn search(
+        &self,
+        request: &SearchRequest,
+        now: Time,
+    ) -> Result<SearchReply, StoreError> {
         let begun = Instant::now();
-        let until = if request.until_unix_nano == 0 { now.plus(Duration::from_secs(600)) } else { Time(request.until_unix_nano) };
-        let since = if request.since_unix_nano == 0 { now.minus(Duration::from_secs(3600)) } else { Time(request.since_unix_nano) };
+        let until = if request.until_unix_nano == 0 {
+            now.plus(Duration::from_secs(600))
+        } else {
+            Time(request.until_unix_nano)
+        };
+        let since = if request.since_unix_nano == 0 {
+            now.minus(Duration::from_secs(3600))
+        } else {
+            Time(request.since_unix_nano)
+        };
         let limit = if request.limit == 0 { PAGE_ROWS } else { request.limit.min(SEARCH_ROWS_MAX) };
         let all = conditions(request, since, until)?;
         let mut page = conditions(request, since, until)?;
@@ -108,17 +125,30 @@ impl Store {
                 "{} AND (time, agent, lane, seq) {compare} (fromUnixTimestamp64Micro(?, 'UTC'), ?, ?, ?)",
                 page.text
             );
-            page.values.extend([Value::Signed(time), Value::Text(agent), Value::Text(lane), Value::Number(seq)]);
+            page.values.extend([
+                Value::Signed(time),
+                Value::Text(agent),
+                Value::Text(lane),
+                Value::Number(seq),
+            ]);
         }
-        let seconds = if request.seconds_max > 0.0 { request.seconds_max.min(SECONDS_MAX) } else { SECONDS_MAX };
-        let limits = |query: Query| query.with_setting("max_execution_time", format!("{seconds:.0}"));
+        let seconds = if request.seconds_max > 0.0 {
+            request.seconds_max.min(SECONDS_MAX)
+        } else {
+            SECONDS_MAX
+        };
+        let limits =
+            |query: Query| query.with_setting("max_execution_time", format!("{seconds:.0}"));
         let text = format!(
             "SELECT {COLUMNS} FROM events WHERE {} ORDER BY time {order}, agent {order}, lane {order}, seq {order} LIMIT {limit}",
             page.text
         );
-        let rows: Vec<EventRow> = limits(bind(self.client().query(&text), &page.values)).fetch_all().await?;
+        let rows: Vec<EventRow> =
+            limits(bind(self.client().query(&text), &page.values)).fetch_all().await?;
         let next_cursor = match rows.last() {
-            Some(last) if rows.len() >= limit as usize => format!("{}|{}|{}|{}", last.time, last.agent, last.lane, last.seq),
+            Some(last) if rows.len() >= limit as usize => {
+                format!("{}|{}|{}|{}", last.time, last.agent, last.lane, last.seq)
+            }
             _ => String::new(),
         };
         let mut reply = SearchReply {
@@ -128,7 +158,9 @@ impl Store {
             ..SearchReply::default()
         };
         if request.histogram_columns > 0 {
-            reply.histogram = self.histogram(&all, since, until, request.histogram_columns.min(HISTOGRAM_COLUMNS_MAX)).await?;
+            reply.histogram = self
+                .histogram(&all, since, until, request.histogram_columns.min(HISTOGRAM_COLUMNS_MAX))
+                .await?;
             reply.total = Some(reply.histogram.iter().map(|column| column.count).sum());
         }
         reply.rows_read = reply.total.unwrap_or(reply.rows.len() as u64);
@@ -136,17 +168,27 @@ impl Store {
         Ok(reply)
     }
 
-    async fn histogram(&self, all: &Condition, since: Time, until: Time, columns: u32) -> Result<Vec<HistogramColumn>, StoreError> {
+    async fn histogram(
+        &self,
+        all: &Condition,
+        since: Time,
+        until: Time,
+        columns: u32,
+    ) -> Result<Vec<HistogramColumn>, StoreError> {
         let width = ((until.micros() - since.micros()) / i64::from(columns)).max(1);
         let text = format!(
             "SELECT intDiv(toUnixTimestamp64Micro(time) - {}, {width}) AS place, count() FROM events WHERE {} GROUP BY place ORDER BY place",
             since.micros(),
             all.text
         );
-        let counts: Vec<(i64, u64)> = bind(self.client().query(&text), &all.values).fetch_all().await?;
+        let counts: Vec<(i64, u64)> =
+            bind(self.client().query(&text), &all.values).fetch_all().await?;
         Ok(counts
             .into_iter()
-            .map(|(place, count)| HistogramColumn { time_unix_nano: (since.micros() + place * width) * 1000, count })
+            .map(|(place, count)| HistogramColumn {
+                time_unix_nano: (since.micros() + place * width) * 1000,
+                count,
+            })
             .collect())
     }
 
@@ -154,10 +196,14 @@ impl Store {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn evidence(&self, references: &[EventRef]) -> Result<Vec<proto::EventRow>, StoreError> {
+    pub async fn evidence(
+        &self,
+        references: &[EventRef],
+    ) -> Result<Vec<proto::EventRow>, StoreError> {
         let mut rows = Vec::new();
         for reference in references {
-            let lane = vonggac_wire::Lane::try_from(reference.lane).map_or("", vonggac_wire::Lane::name);
+            let lane =
+                vonggac_wire::Lane::try_from(reference.lane).map_or("", vonggac_wire::Lane::name);
             let found: Option<EventRow> = self
                 .client()
                 .query(&format!("SELECT {COLUMNS} FROM events WHERE agent = ? AND lane = ? AND seq = ? AND time = fromUnixTimestamp64Micro(?, 'UTC') LIMIT 1"))
@@ -200,7 +246,9 @@ impl Store {
                 time_unix_nano: step.time.saturating_mul(1000),
                 actor: step.actor,
                 action: step.action,
-                to_state: proto::IncidentState::from_name(&step.to_state).unwrap_or(proto::IncidentState::Unspecified).into(),
+                to_state: proto::IncidentState::from_name(&step.to_state)
+                    .unwrap_or(proto::IncidentState::Unspecified)
+                    .into(),
                 text: step.text,
                 ..Transition::default()
             })
@@ -211,7 +259,13 @@ impl Store {
     ///
     /// # Errors
     /// If the field is unknown, or the engine does not answer.
-    pub async fn spread(&self, field: &str, value: &str, since: Time, until: Time) -> Result<Vec<SpreadRow>, StoreError> {
+    pub async fn spread(
+        &self,
+        field: &str,
+        value: &str,
+        since: Time,
+        until: Time,
+    ) -> Result<Vec<SpreadRow>, StoreError> {
         let term = Term { field: field.into(), value: value.into(), negated: false };
         let condition = condition(&term)?;
         let text = format!(
@@ -221,7 +275,8 @@ impl Store {
             condition.text
         );
         let query = self.client().query(&text).bind(since.micros()).bind(until.micros());
-        let rows: Vec<(String, u64, u64, u64, i64, i64)> = bind(query, &condition.values).fetch_all().await?;
+        let rows: Vec<(String, u64, u64, u64, i64, i64)> =
+            bind(query, &condition.values).fetch_all().await?;
         Ok(rows
             .into_iter()
             .map(|(agency, count, hosts, successes, first, last)| SpreadRow {
@@ -239,7 +294,12 @@ impl Store {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn usage(&self, since: Time, until: Time, agency: &str) -> Result<Vec<UsageSums>, StoreError> {
+    pub async fn usage(
+        &self,
+        since: Time,
+        until: Time,
+        agency: &str,
+    ) -> Result<Vec<UsageSums>, StoreError> {
         let sums = crate::indicator::SUMS
             .iter()
             .map(|(name, expression)| format!("{expression} AS {name}"))
@@ -269,7 +329,11 @@ impl Store {
             .await?;
         Ok(rows
             .into_iter()
-            .map(|row| UsageSums { agency: row.agency, sums: row.sums, newest: Some(Time(row.newest.saturating_mul(1000))) })
+            .map(|row| UsageSums {
+                agency: row.agency,
+                sums: row.sums,
+                newest: Some(Time(row.newest.saturating_mul(1000))),
+            })
             .collect())
     }
 
@@ -294,14 +358,23 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn bytes(&self) -> Result<u64, StoreError> {
-        Ok(self.client().query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active").fetch_one().await?)
+        Ok(self
+            .client()
+            .query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active")
+            .fetch_one()
+            .await?)
     }
 
     /// Runs a checked query; each row comes as a JSON array.
     ///
     /// # Errors
     /// If it is forbidden, or the engine refuses.
-    pub async fn sql(&self, query: &str, rows_max: u32, seconds_max: f64) -> Result<(Vec<String>, Vec<String>), StoreError> {
+    pub async fn sql(
+        &self,
+        query: &str,
+        rows_max: u32,
+        seconds_max: f64,
+    ) -> Result<(Vec<String>, Vec<String>), StoreError> {
         let checked = super::sql::read_only(query)?;
         // A question mark of the operator's is no place for a value.
         let text = checked.replace('?', "??");
@@ -309,14 +382,18 @@ impl Store {
             .client()
             .query(&text)
             .with_setting("readonly", "1")
-            .with_setting("max_execution_time", format!("{:.0}", seconds_max.clamp(1.0, SECONDS_MAX)))
+            .with_setting(
+                "max_execution_time",
+                format!("{:.0}", seconds_max.clamp(1.0, SECONDS_MAX)),
+            )
             .with_setting("max_result_rows", rows_max.to_string())
             .with_setting("result_overflow_mode", "break")
             .fetch_bytes("JSONCompactEachRowWithNames")?;
         let bytes = cursor.collect().await?;
         let text = String::from_utf8_lossy(&bytes);
         let mut lines = text.lines();
-        let columns = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let columns =
+            lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
         Ok((columns, lines.take(rows_max as usize).map(str::to_owned).collect()))
     }
 }
@@ -353,7 +430,12 @@ pub struct KnownAgent {
 
 fn cursor(text: &str) -> Option<(i64, String, String, u64)> {
     let mut parts = text.split('|');
-    Some((parts.next()?.parse().ok()?, parts.next()?.to_owned(), parts.next()?.to_owned(), parts.next()?.parse().ok()?))
+    Some((
+        parts.next()?.parse().ok()?,
+        parts.next()?.to_owned(),
+        parts.next()?.to_owned(),
+        parts.next()?.parse().ok()?,
+    ))
 }
 
 fn event_row(row: EventRow) -> proto::EventRow {
@@ -372,7 +454,12 @@ fn event_row(row: EventRow) -> proto::EventRow {
         ("service", row.usage_service),
         ("step", row.step),
     ];
-    fields.extend(texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.into(), text)));
+    fields.extend(
+        texts
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(name, text)| (name.into(), text)),
+    );
     let numbers = [
         ("process.pid", u64::from(row.pid)),
         ("http_response.code", u64::from(row.http_status)),
@@ -381,7 +468,12 @@ fn event_row(row: EventRow) -> proto::EventRow {
         ("activity_id", u64::from(row.activity_id)),
         ("severity_id", u64::from(row.severity_id)),
     ];
-    fields.extend(numbers.into_iter().filter(|(_, number)| *number > 0).map(|(name, number)| (name.into(), number.to_string())));
+    fields.extend(
+        numbers
+            .into_iter()
+            .filter(|(_, number)| *number > 0)
+            .map(|(name, number)| (name.into(), number.to_string())),
+    );
     let flags = [
         ("online", row.online),
         ("full_process", row.full_process),
@@ -389,7 +481,9 @@ fn event_row(row: EventRow) -> proto::EventRow {
         ("on_time", row.on_time),
         ("electronic", row.electronic),
     ];
-    fields.extend(flags.into_iter().filter(|(_, flag)| *flag).map(|(name, _)| (name.into(), "true".into())));
+    fields.extend(
+        flags.into_iter().filter(|(_, flag)| *flag).map(|(name, _)| (name.into(), "true".into())),
+    );
     if row.total_seconds > 0.0 {
         fields.insert("total.seconds".into(), row.total_seconds.to_string());
     }
@@ -429,7 +523,11 @@ impl Store {
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn gaps_since(&self, since: Time, limit: usize) -> Result<(Vec<proto::GapRow>, u64), StoreError> {
+    pub async fn gaps_since(
+        &self,
+        since: Time,
+        limit: usize,
+    ) -> Result<(Vec<proto::GapRow>, u64), StoreError> {
         let rows: Vec<super::GapRow> = self
             .client()
             .query("SELECT ?fields FROM gaps FINAL WHERE time >= fromUnixTimestamp64Micro(?, 'UTC') ORDER BY time DESC LIMIT 1000")

@@ -11,7 +11,11 @@ use crate::record::Record;
 
 /// A row of the table `events`; see migration 1. Times are microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]
-#[expect(missing_docs, clippy::struct_excessive_bools, reason = "the columns are those of migration 1, in its words")]
+#[expect(
+    missing_docs,
+    clippy::struct_excessive_bools,
+    reason = "the columns are those of migration 1, in its words"
+)]
 pub struct EventRow {
     pub agency: String,
     pub class: String,
@@ -124,7 +128,8 @@ impl EventRow {
                 self.field("agent.cpu_seconds", beat.agent_cpu_seconds);
                 self.field("os", &beat.os);
                 for lane in &beat.lanes {
-                    let name = vonggac_wire::Lane::try_from(lane.lane).map_or("unknown", vonggac_wire::Lane::name);
+                    let name = vonggac_wire::Lane::try_from(lane.lane)
+                        .map_or("unknown", vonggac_wire::Lane::name);
                     self.field(&format!("lane.{name}.next_seq"), lane.next_seq);
                     self.field(&format!("lane.{name}.dropped"), lane.dropped);
                 }
@@ -135,8 +140,14 @@ impl EventRow {
                 self.field("system.memory.limit", figures.memory_limit_bytes);
                 self.field("system.load_average.1m", figures.load_1m);
                 for disk in &figures.filesystems {
-                    self.field(&format!("system.filesystem.usage:{}", disk.mountpoint), disk.used_bytes);
-                    self.field(&format!("system.filesystem.limit:{}", disk.mountpoint), disk.limit_bytes);
+                    self.field(
+                        &format!("system.filesystem.usage:{}", disk.mountpoint),
+                        disk.used_bytes,
+                    );
+                    self.field(
+                        &format!("system.filesystem.limit:{}", disk.mountpoint),
+                        disk.limit_bytes,
+                    );
                 }
             }
             Body::Gap(gap) => {
@@ -174,7 +185,10 @@ impl EventRow {
             self.field("http_request.hostname", &http.hostname);
         }
         self.field("auth_protocol", &activity.auth_protocol);
-        self.field("dst_endpoint.ip", activity.destination_address().map(|a| a.to_string()).unwrap_or_default());
+        self.field(
+            "dst_endpoint.ip",
+            activity.destination_address().map(|a| a.to_string()).unwrap_or_default(),
+        );
         self.field("file.path", &activity.file_path);
         self.field("session.terminal", &activity.session_terminal);
         self.field("group.name", &activity.group_name);
@@ -195,7 +209,8 @@ impl EventRow {
         self.check_target.clone_from(&check.target);
         self.total_seconds = check.total_seconds;
         self.message.clone_from(&check.detail);
-        self.http_status = check.http_status_code.and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
+        self.http_status =
+            check.http_status_code.and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
         self.field("check.kind", check_kind(check.kind()));
         for (name, seconds) in [
             ("dns.seconds", check.dns_seconds),

@@ -14,7 +14,8 @@ use super::StoreError;
 const TABLE_FUNCTIONS: [&str; 3] = ["numbers", "zeros", "values"];
 
 /// Functions that reach files, other servers or secrets.
-const FUNCTIONS_REFUSED: [&str; 6] = ["file", "getsetting", "getserversetting", "catboostevaluate", "filesystemavailable", "sleep"];
+const FUNCTIONS_REFUSED: [&str; 6] =
+    ["file", "getsetting", "getserversetting", "catboostevaluate", "filesystemavailable", "sleep"];
 
 /// Checks a query and gives it back as the parser understood it.
 ///
@@ -22,15 +23,24 @@ const FUNCTIONS_REFUSED: [&str; 6] = ["file", "getsetting", "getserversetting", 
 /// Why it may not be run.
 pub fn read_only(query: &str) -> Result<String, StoreError> {
     let forbidden = |text: String| StoreError::Forbidden(text);
-    let statements = Parser::parse_sql(&ClickHouseDialect {}, query).map_err(|error| forbidden(error.to_string()))?;
+    let statements = Parser::parse_sql(&ClickHouseDialect {}, query)
+        .map_err(|error| forbidden(error.to_string()))?;
     let [statement] = statements.as_slice() else {
-        return Err(forbidden(format!("{} statements were given, one is allowed", statements.len())));
+        return Err(forbidden(format!(
+            "{} statements were given, one is allowed",
+            statements.len()
+        )));
     };
     if !matches!(
         statement,
-        Statement::Query(_) | Statement::ShowTables { .. } | Statement::ExplainTable { .. } | Statement::Explain { .. }
+        Statement::Query(_)
+            | Statement::ShowTables { .. }
+            | Statement::ExplainTable { .. }
+            | Statement::Explain { .. }
     ) {
-        return Err(forbidden("only SELECT, WITH, SHOW TABLES, DESCRIBE and EXPLAIN may be asked".into()));
+        return Err(forbidden(
+            "only SELECT, WITH, SHOW TABLES, DESCRIBE and EXPLAIN may be asked".into(),
+        ));
     }
     let mut guard = Guard;
     match statement.visit(&mut guard) {
@@ -46,11 +56,14 @@ impl Visitor for Guard {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<String> {
         let name = match factor {
-            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => name.to_string(),
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+                name.to_string()
+            }
             TableFactor::TableFunction { expr, .. } => expr.to_string(),
             _ => return ControlFlow::Continue(()),
         };
-        let plain = name.split('(').next().unwrap_or("").trim_matches(['`', '"']).to_ascii_lowercase();
+        let plain =
+            name.split('(').next().unwrap_or("").trim_matches(['`', '"']).to_ascii_lowercase();
         if TABLE_FUNCTIONS.contains(&plain.as_str()) {
             ControlFlow::Continue(())
         } else {

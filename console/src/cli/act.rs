@@ -7,12 +7,16 @@ use vonggac_daemon::exit::Exit;
 use vonggac_wire::{
     IncidentId, Time,
     proto::{
-        Acknowledge, Assign, Close, Command, Hold, IncidentRequest, Judge, Note, Reopen, Resolve, Verdict, command::Action as Wire,
-        console_client::ConsoleClient,
+        Acknowledge, Assign, Close, Command, Hold, IncidentRequest, Judge, Note, Reopen, Resolve,
+        Verdict, command::Action as Wire, console_client::ConsoleClient,
     },
 };
 
-use super::{complain, filter, format::{self, Format}, print, row};
+use super::{
+    complain, filter,
+    format::{self, Format},
+    print, row,
+};
 use crate::words::Words;
 
 /// An action.
@@ -116,7 +120,9 @@ impl Action {
                 owner,
                 responsible_agency: unit.unwrap_or_default(),
                 task: task.unwrap_or_default(),
-                deadline_unix_nano: deadline.and_then(|text| filter::time(&text, now)).map(|time| time.0),
+                deadline_unix_nano: deadline
+                    .and_then(|text| filter::time(&text, now))
+                    .map(|time| time.0),
             }),
             Self::Note { text, .. } => Wire::Note(Note { text }),
             Self::Hold { reason, .. } => Wire::Hold(Hold { reason }),
@@ -130,7 +136,13 @@ impl Action {
     }
 }
 
-pub(super) async fn run(client: &mut ConsoleClient<Channel>, words: &Words, form: &Format, action: Action, operator: &str) -> Exit {
+pub(super) async fn run(
+    client: &mut ConsoleClient<Channel>,
+    words: &Words,
+    form: &Format,
+    action: Action,
+    operator: &str,
+) -> Exit {
     let Ok(IncidentId(id)) = action.id().parse() else {
         return complain(&words.with("bad-id", &[("text", action.id())]), Exit::Usage);
     };
@@ -153,7 +165,13 @@ pub(super) async fn run(client: &mut ConsoleClient<Channel>, words: &Words, form
     let incident = reply.incident.unwrap_or_default();
     if *form == Format::Table {
         let state = incident.current_state().name();
-        print(&format!("{}\n", words.with("done-action", &[("id", &number), ("state", state), ("owner", &incident.owner)])));
+        print(&format!(
+            "{}\n",
+            words.with(
+                "done-action",
+                &[("id", &number), ("state", state), ("owner", &incident.owner)]
+            )
+        ));
     } else {
         print(&format::write(form, &[row::incident(&incident, words, Time::now())]));
     }
@@ -169,7 +187,12 @@ pub(crate) fn refusal(words: &Words, id: &str, refused: &str) -> String {
 async fn show(client: &mut ConsoleClient<Channel>, words: &Words, form: &Format, id: u64) -> Exit {
     let detail = match client.get_incident(IncidentRequest { id }).await {
         Ok(detail) => detail.into_inner(),
-        Err(_) => return complain(&words.with("refused-not-found", &[("id", &id.to_string())]), Exit::Failure),
+        Err(_) => {
+            return complain(
+                &words.with("refused-not-found", &[("id", &id.to_string())]),
+                Exit::Failure,
+            );
+        }
     };
     let mut row = row::incident(&detail.incident.unwrap_or_default(), words, Time::now());
     let timeline: Vec<Value> = detail
@@ -185,8 +208,16 @@ async fn show(client: &mut ConsoleClient<Channel>, words: &Words, form: &Format,
             text.push_str(&format!("{name:<20} {}\n", crate::sanitise::sanitise(&value)));
         }
         for step in &timeline {
-            let field = |name: &str| crate::sanitise::sanitise(step[name].as_str().unwrap_or("")).into_owned();
-            text.push_str(&format!("{}  {:<10} {:<12} {}\n", field("time"), field("actor"), field("action"), field("text")));
+            let field = |name: &str| {
+                crate::sanitise::sanitise(step[name].as_str().unwrap_or("")).into_owned()
+            };
+            text.push_str(&format!(
+                "{}  {:<10} {:<12} {}\n",
+                field("time"),
+                field("actor"),
+                field("action"),
+                field("text")
+            ));
         }
         for event in &detail.evidence {
             text.push_str(&format!("  {}\n", crate::sanitise::sanitise(&event.raw)));
@@ -195,7 +226,8 @@ async fn show(client: &mut ConsoleClient<Channel>, words: &Words, form: &Format,
         return Exit::Success;
     }
     row.insert("timeline".into(), Value::Array(timeline));
-    let evidence: Vec<Value> = detail.evidence.iter().map(|event| Value::Object(row::event(event))).collect();
+    let evidence: Vec<Value> =
+        detail.evidence.iter().map(|event| Value::Object(row::event(event))).collect();
     row.insert("evidence".into(), Value::Array(evidence));
     print(&format::write(form, &[row]));
     Exit::Success

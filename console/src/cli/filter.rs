@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::{civil, tz::TimeZone};
 use vonggac_daemon::settings::parse_duration;
-use vonggac_wire::{Time, proto::{SearchRequest, Term}};
+use vonggac_wire::{
+    Time,
+    proto::{SearchRequest, Term},
+};
 
 /// Filters.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -79,9 +82,16 @@ impl Filter {
         ];
         let terms = fields
             .into_iter()
-            .filter_map(|(field, value)| Some(Term { field: field.into(), value: value.clone()?, negated: false }))
+            .filter_map(|(field, value)| {
+                Some(Term { field: field.into(), value: value.clone()?, negated: false })
+            })
             .collect();
-        Ok(SearchRequest { since_unix_nano: since.0, until_unix_nano: until.0, terms, ..SearchRequest::default() })
+        Ok(SearchRequest {
+            since_unix_nano: since.0,
+            until_unix_nano: until.0,
+            terms,
+            ..SearchRequest::default()
+        })
     }
 
     /// A value passes a filter that is not given.
@@ -116,7 +126,10 @@ mod tests {
         assert_eq!(time("1h", now), Some("2026-11-24T02:00:00Z".parse().unwrap()));
         assert_eq!(time("-15m", now), Some("2026-11-24T02:45:00Z".parse().unwrap()));
         assert_eq!(time("08:00", now), Some("2026-11-24T01:00:00Z".parse().unwrap()));
-        assert_eq!(time("2026-11-24T08:00:00+07:00", now), Some("2026-11-24T01:00:00Z".parse().unwrap()));
+        assert_eq!(
+            time("2026-11-24T08:00:00+07:00", now),
+            Some("2026-11-24T01:00:00Z".parse().unwrap())
+        );
         assert_eq!(time("gestern", now), None);
     }
 }

@@ -33,7 +33,9 @@ pub(super) fn write(format: &Format, rows: &[Row]) -> String {
             let all: Vec<Value> = rows.iter().cloned().map(Value::Object).collect();
             format!("{}\n", Value::Array(all))
         }
-        Format::Jsonl => rows.iter().map(|row| format!("{}\n", Value::Object(row.clone()))).collect(),
+        Format::Jsonl => {
+            rows.iter().map(|row| format!("{}\n", Value::Object(row.clone()))).collect()
+        }
         Format::Csv => csv(rows),
         Format::Md => markdown(rows),
         Format::Table => table(rows),
@@ -48,7 +50,9 @@ fn plain(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items.iter().map(|item| plain(Some(item))).collect::<Vec<_>>().join(" "),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| plain(Some(item))).collect::<Vec<_>>().join(" ")
+        }
         Some(other) => other.to_string(),
     }
 }
@@ -57,10 +61,17 @@ fn plain(value: Option<&Value>) -> String {
 fn csv(rows: &[Row]) -> String {
     let columns = columns(rows);
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-    let guarded = |text: String| if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err() { format!("'{text}") } else { text };
+    let guarded = |text: String| {
+        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err() {
+            format!("'{text}")
+        } else {
+            text
+        }
+    };
     let mut written = writer.write_record(&columns);
     for row in rows {
-        let record = columns.iter().map(|name| guarded(sanitise(&plain(row.get(*name))).into_owned()));
+        let record =
+            columns.iter().map(|name| guarded(sanitise(&plain(row.get(*name))).into_owned()));
         written = written.and_then(|()| writer.write_record(record));
     }
     match (written, writer.into_inner()) {
@@ -71,10 +82,16 @@ fn csv(rows: &[Row]) -> String {
 
 fn markdown(rows: &[Row]) -> String {
     let columns = columns(rows);
-    let escape = |text: &str| sanitise(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;");
-    let mut text = format!("| {} |\n|{}\n", columns.iter().map(|name| escape(name)).collect::<Vec<_>>().join(" | "), "---|".repeat(columns.len()));
+    let escape =
+        |text: &str| sanitise(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;");
+    let mut text = format!(
+        "| {} |\n|{}\n",
+        columns.iter().map(|name| escape(name)).collect::<Vec<_>>().join(" | "),
+        "---|".repeat(columns.len())
+    );
     for row in rows {
-        let cells: Vec<String> = columns.iter().map(|name| escape(&plain(row.get(*name)))).collect();
+        let cells: Vec<String> =
+            columns.iter().map(|name| escape(&plain(row.get(*name)))).collect();
         text.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
     text
@@ -90,13 +107,17 @@ fn table(rows: &[Row]) -> String {
     let cell = |row: &Row, name: &str| shorten(&sanitise(&plain(row.get(name))));
     let widths: Vec<usize> = columns
         .iter()
-        .map(|name| rows.iter().map(|row| cell(row, name).width()).max().unwrap_or(0).max(name.width()))
+        .map(|name| {
+            rows.iter().map(|row| cell(row, name).width()).max().unwrap_or(0).max(name.width())
+        })
         .collect();
     let line = |cells: Vec<String>| {
         let padded: Vec<String> = cells
             .iter()
             .zip(&widths)
-            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width()))))
+            .map(|(cell, width)| {
+                format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
+            })
             .collect();
         format!("{}\n", padded.join("  ").trim_end())
     };
@@ -131,7 +152,8 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<Row> {
-        let Value::Object(row) = json!({ "agency": "local", "title": "=cmd|' /C'\u{1b}[2J", "count": -3, "list": ["a", "b"] }) else {
+        let Value::Object(row) = json!({ "agency": "local", "title": "=cmd|' /C'\u{1b}[2J", "count": -3, "list": ["a", "b"] })
+        else {
             panic!("an object")
         };
         vec![row]

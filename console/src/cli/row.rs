@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use vonggac_wire::{
     Time,
-    proto::{Agency, Agent, CheckRow, DeadLetter, EventRow, Flow, Incident, Indicator, SpreadRow, System},
+    proto::{
+        Agency, Agent, CheckRow, DeadLetter, EventRow, Flow, Incident, Indicator, SpreadRow, System,
+    },
 };
 
 use super::format::Row;
@@ -164,7 +166,9 @@ pub(super) fn incident(incident: &Incident, words: &Words, now: Time) -> Row {
 
 pub(super) fn indicator(indicator: &Indicator, words: &Words, now: Time) -> Row {
     let percent = match (indicator.numerator, indicator.denominator) {
-        (Some(above), Some(below)) if below > 0.0 => json!((above / below * 10_000.0).round() / 100.0),
+        (Some(above), Some(below)) if below > 0.0 => {
+            json!((above / below * 10_000.0).round() / 100.0)
+        }
         _ => Value::Null,
     };
     let agency = if indicator.agency.is_empty() { "*" } else { &indicator.agency };

@@ -5,13 +5,24 @@ use serde_json::{Value, json};
 use super::format::Row;
 
 /// Screens that have a schema.
-pub(super) const NAMES: [&str; 10] =
-    ["agencies", "systems", "agents", "checks", "events", "incidents", "usage", "flow", "dead", "spread"];
+pub(super) const NAMES: [&str; 10] = [
+    "agencies",
+    "systems",
+    "agents",
+    "checks",
+    "events",
+    "incidents",
+    "usage",
+    "flow",
+    "dead",
+    "spread",
+];
 
 /// Name, type, meaning.
 type Field = (&'static str, &'static str, &'static str);
 
-const AGENCY: Field = ("agency", "text", "code of Decision 20/2020, tk-NN, or local; * is the nation");
+const AGENCY: Field =
+    ("agency", "text", "code of Decision 20/2020, tk-NN, or local; * is the nation");
 const SIMULATED: Field = ("simulated", "boolean", "made by a scenario player");
 
 const AGENTS: &[Field] = &[
@@ -31,7 +42,11 @@ const EVENTS: &[Field] = &[
     ("time", "RFC 3339", "when it happened, by the source"),
     AGENCY,
     ("host", "text", "the host that it speaks of"),
-    ("class", "text", "OCSF class in snake case, or heartbeat, host_figures, check, gap, dossier, ..."),
+    (
+        "class",
+        "text",
+        "OCSF class in snake case, or heartbeat, host_figures, check, gap, dossier, ...",
+    ),
     ("class_uid", "number", "OCSF"),
     ("user", "text", "OCSF user.name"),
     ("src_ip", "text", "OCSF src_endpoint.ip"),
@@ -61,7 +76,11 @@ const INCIDENTS: &[Field] = &[
     ("opened_at", "RFC 3339", "when the centre opened it"),
     ("updated_at", "RFC 3339", "its last step"),
     ("duration_seconds", "number", "from the first event to its end, or to now"),
-    ("verdict", "text", "false_positive, true_positive, benign, test, insufficient_data, duplicate"),
+    (
+        "verdict",
+        "text",
+        "false_positive, true_positive, benign, test, insufficient_data, duplicate",
+    ),
     SIMULATED,
 ];
 const USAGE: &[Field] = &[
@@ -77,7 +96,11 @@ const USAGE: &[Field] = &[
 ];
 const AGENCIES: &[Field] = &[
     AGENCY,
-    ("state", "text", "down, under_attack, silent, degraded, unknown, maintenance, not_connected, excluded, ok"),
+    (
+        "state",
+        "text",
+        "down, under_attack, silent, degraded, unknown, maintenance, not_connected, excluded, ok",
+    ),
     ("service", "text", "lamp D"),
     ("security", "text", "lamp A"),
     ("usage", "text", "lamp S"),
@@ -107,8 +130,17 @@ const FLOW: &[Field] = &[
     ("kafka_lag", "number", "records not stored"),
     ("events_lost", "number", "numbered and known to be gone, last 24 h"),
 ];
-const DEAD: &[Field] = &[AGENCY, ("reason", "text", "undecodable, identity, wrong-topic, too-large, ..."), ("offset", "number", "of the record")];
-const SPREAD: &[Field] = &[AGENCY, ("count", "number", "events"), ("hosts", "number", "hosts"), ("successes", "number", "events with success")];
+const DEAD: &[Field] = &[
+    AGENCY,
+    ("reason", "text", "undecodable, identity, wrong-topic, too-large, ..."),
+    ("offset", "number", "of the record"),
+];
+const SPREAD: &[Field] = &[
+    AGENCY,
+    ("count", "number", "events"),
+    ("hosts", "number", "hosts"),
+    ("successes", "number", "events with success"),
+];
 
 pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
     let fields = match screen {
@@ -124,9 +156,11 @@ pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
         "spread" => SPREAD,
         _ => return None,
     };
-    let rows = fields.iter().filter_map(|(name, kind, meaning)| match json!({ "name": name, "type": kind, "meaning": meaning }) {
-        Value::Object(row) => Some(row),
-        _ => None,
+    let rows = fields.iter().filter_map(|(name, kind, meaning)| {
+        match json!({ "name": name, "type": kind, "meaning": meaning }) {
+            Value::Object(row) => Some(row),
+            _ => None,
+        }
     });
     Some(rows.collect())
 }

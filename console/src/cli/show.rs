@@ -4,8 +4,8 @@ use tonic::transport::Channel;
 use vonggac_wire::{
     Time,
     proto::{
-        DeadLettersRequest, SearchRequest, SpreadRequest, SqlRequest, UsageRequest, WatchReply, WatchRequest,
-        console_client::ConsoleClient,
+        DeadLettersRequest, SearchRequest, SpreadRequest, SqlRequest, UsageRequest, WatchReply,
+        WatchRequest, console_client::ConsoleClient,
     },
 };
 
@@ -35,7 +35,12 @@ pub(super) async fn whole(client: &mut Client) -> Result<WatchReply, String> {
     stream.message().await.map_err(said)?.ok_or_else(|| "the collector sent nothing".to_owned())
 }
 
-pub(super) async fn picture(client: &mut Client, words: &Words, filter: &Filter, screen: &str) -> Rows {
+pub(super) async fn picture(
+    client: &mut Client,
+    words: &Words,
+    filter: &Filter,
+    screen: &str,
+) -> Rows {
     let picture = whole(client).await?;
     let now = Time(picture.time_unix_nano);
     let agency = |code: &str| Filter::passes(filter.agency.as_ref(), code);
@@ -77,7 +82,9 @@ pub(super) async fn picture(client: &mut Client, words: &Words, filter: &Filter,
 
 fn incidents(picture: &WatchReply, words: &Words, filter: &Filter, now: Time) -> Rows {
     let since = match &filter.since {
-        Some(_) => Some(filter.window(now).map_err(|text| words.with("bad-time", &[("text", &text)]))?.0),
+        Some(_) => {
+            Some(filter.window(now).map_err(|text| words.with("bad-time", &[("text", &text)]))?.0)
+        }
         None => None,
     };
     let mut shown: Vec<_> = picture
@@ -86,16 +93,29 @@ fn incidents(picture: &WatchReply, words: &Words, filter: &Filter, now: Time) ->
         .filter(|i| filter.agency.as_ref().is_none_or(|agency| i.agencies.contains(agency)))
         .filter(|i| Filter::passes(filter.rule.as_ref(), &i.rule))
         .filter(|i| Filter::passes(filter.status.as_ref(), i.current_state().name()))
-        .filter(|i| filter.src_ip.as_ref().is_none_or(|address| i.entity.as_ref().is_some_and(|e| e.value == *address)))
+        .filter(|i| {
+            filter
+                .src_ip
+                .as_ref()
+                .is_none_or(|address| i.entity.as_ref().is_some_and(|e| e.value == *address))
+        })
         .filter(|i| since.is_none_or(|since| i.updated_unix_nano >= since.0))
         .collect();
-    shown.sort_by_key(|i| (!i.current_state().is_open(), i.severity, std::cmp::Reverse(i.updated_unix_nano)));
+    shown.sort_by_key(|i| {
+        (!i.current_state().is_open(), i.severity, std::cmp::Reverse(i.updated_unix_nano))
+    });
     Ok(shown.into_iter().map(|incident| row::incident(incident, words, now)).collect())
 }
 
 /// Events page by page, so that a long answer takes little memory.
-pub(super) async fn events(client: &mut Client, words: &Words, filter: &Filter, form: &Format) -> Result<(), String> {
-    let mut request = filter.search(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
+pub(super) async fn events(
+    client: &mut Client,
+    words: &Words,
+    filter: &Filter,
+    form: &Format,
+) -> Result<(), String> {
+    let mut request =
+        filter.search(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
     let mut left = match filter.limit {
         Some(0) => u64::MAX,
         Some(limit) => limit.into(),
@@ -135,9 +155,15 @@ async fn page(client: &mut Client, request: &SearchRequest) -> Result<(Vec<Row>,
     Ok((rows, next))
 }
 
-pub(super) async fn usage(client: &mut Client, words: &Words, filter: &Filter, by_agency: bool) -> Rows {
+pub(super) async fn usage(
+    client: &mut Client,
+    words: &Words,
+    filter: &Filter,
+    by_agency: bool,
+) -> Rows {
     let now = Time::now();
-    let (since, until) = filter.window(now).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
+    let (since, until) =
+        filter.window(now).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
     let request = UsageRequest {
         since_unix_nano: since.0,
         until_unix_nano: until.0,
@@ -154,22 +180,37 @@ pub(super) async fn dead(client: &mut Client, filter: &Filter) -> Rows {
     Ok(reply.letters.iter().map(row::dead).collect())
 }
 
-pub(super) async fn spread(client: &mut Client, words: &Words, filter: &Filter, what: &str) -> Rows {
-    let (since, until) = filter.window(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
+pub(super) async fn spread(
+    client: &mut Client,
+    words: &Words,
+    filter: &Filter,
+    what: &str,
+) -> Rows {
+    let (since, until) =
+        filter.window(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
     let (field, value) = what.split_once('=').unwrap_or(("src_ip", what));
-    let request =
-        SpreadRequest { field: field.into(), value: value.into(), since_unix_nano: since.0, until_unix_nano: until.0 };
+    let request = SpreadRequest {
+        field: field.into(),
+        value: value.into(),
+        since_unix_nano: since.0,
+        until_unix_nano: until.0,
+    };
     let reply = client.spread(request).await.map_err(said)?.into_inner();
     Ok(reply.rows.iter().map(row::spread).collect())
 }
 
 pub(super) async fn sql(client: &mut Client, query: &str, filter: &Filter) -> Rows {
-    let request = SqlRequest { query: query.into(), rows_max: filter.limit.unwrap_or(1_000), seconds_max: 10.0 };
+    let request = SqlRequest {
+        query: query.into(),
+        rows_max: filter.limit.unwrap_or(1_000),
+        seconds_max: 10.0,
+    };
     let mut stream = client.sql(request).await.map_err(said)?.into_inner();
     let mut rows = Vec::new();
     while let Some(reply) = stream.message().await.map_err(said)? {
         for text in &reply.rows_json {
-            let values: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            let values: Vec<serde_json::Value> =
+                serde_json::from_str(text).map_err(|error| error.to_string())?;
             rows.push(reply.columns.iter().cloned().zip(values).collect());
         }
     }

@@ -14,8 +14,17 @@ use crate::{
 
 pub(super) fn shown(app: &App) -> Vec<&Agency> {
     let text = folded(&app.place().filter);
-    let matches = |agency: &Agency| text.is_empty() || folded(&format!("{} {} {}", agency.code, agency.name_vi, agency.name_en)).contains(&text);
-    let mut all: Vec<&Agency> = app.model.agencies.iter().filter(|agency| (agency.kind != "other" || agency.hosts_enrolled > 0) && matches(agency)).collect();
+    let matches = |agency: &Agency| {
+        text.is_empty()
+            || folded(&format!("{} {} {}", agency.code, agency.name_vi, agency.name_en))
+                .contains(&text)
+    };
+    let mut all: Vec<&Agency> = app
+        .model
+        .agencies
+        .iter()
+        .filter(|agency| (agency.kind != "other" || agency.hosts_enrolled > 0) && matches(agency))
+        .collect();
     if app.all_incidents {
         all.sort_by_key(|agency| agency.state() as i32);
     }
@@ -23,11 +32,15 @@ pub(super) fn shown(app: &App) -> Vec<&Agency> {
 }
 
 fn lamps(app: &App, agency: &Agency) -> String {
-    [agency.service(), agency.security(), agency.usage()].map(|state| app.theme.lamp(state)).concat()
+    [agency.service(), agency.security(), agency.usage()]
+        .map(|state| app.theme.lamp(state))
+        .concat()
 }
 
 fn silent(app: &App, agency: &Agency, now: Time) -> String {
-    agency.silent_since_unix_nano.map_or_else(String::new, |since| wording::duration(app.words.lang(), now.since(Time(since))))
+    agency.silent_since_unix_nano.map_or_else(String::new, |since| {
+        wording::duration(app.words.lang(), now.since(Time(since)))
+    })
 }
 
 pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
@@ -50,7 +63,11 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
             Some(estimate) if agency.hosts_enrolled > 0 => format!("≈{:.0}", estimate.value),
             _ => words.get("no-data"),
         };
-        let count = if agency.open_incidents > 0 { agency.open_incidents.to_string() } else { String::new() };
+        let count = if agency.open_incidents > 0 {
+            agency.open_incidents.to_string()
+        } else {
+            String::new()
+        };
         let text = format!(
             " {} {} {} {} {} {}  {}",
             fit(words.pick(&agency.name_vi, &agency.name_en), name),
@@ -64,7 +81,10 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
         let style = if at == cursor { app.theme.selected() } else { Style::new() };
         let mark = if at == cursor { app.theme.cursor() } else { " " };
         let first = if at == cursor { style } else { app.theme.state_style(agency.state()) };
-        lines.push(line(vec![(format!("{mark}{}", app.theme.state(agency.state())), first), (text, style)]));
+        lines.push(line(vec![
+            (format!("{mark}{}", app.theme.state(agency.state())), first),
+            (text, style),
+        ]));
     }
     lines
 }
@@ -72,8 +92,16 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
 /// What the cursor walks over in one agency: its incidents, its systems, its hosts' events.
 pub(super) fn places(app: &App, code: &str) -> Vec<Screen> {
     let open = app.model.urgent(true, "");
-    let open = open.iter().filter(|i| i.agencies.iter().any(|a| a == code)).map(|i| Screen::Incident(i.id));
-    let systems = app.model.systems.values().filter(|s| s.agency == code).map(|s| Screen::System(s.agency.clone(), s.id.clone()));
+    let open = open
+        .iter()
+        .filter(|i| i.agencies.iter().any(|a| a == code))
+        .map(|i| Screen::Incident(i.id));
+    let systems = app
+        .model
+        .systems
+        .values()
+        .filter(|s| s.agency == code)
+        .map(|s| Screen::System(s.agency.clone(), s.id.clone()));
     systems.chain(open).collect()
 }
 
@@ -96,7 +124,14 @@ pub(super) fn one(app: &App, code: &str, area: Area) -> Vec<Line<'static>> {
     let mut lines = vec![
         line(vec![
             (app.theme.state(agency.state()).to_owned(), app.theme.state_style(agency.state())),
-            (format!("  {}  {}    {lamps}", words.pick(&agency.name_vi, &agency.name_en), agency.code), Style::new()),
+            (
+                format!(
+                    "  {}  {}    {lamps}",
+                    words.pick(&agency.name_vi, &agency.name_en),
+                    agency.code
+                ),
+                Style::new(),
+            ),
         ]),
         plain(&match agency.state() {
             H::Excluded => words.with("agency-excluded", &[("reason", &agency.excluded_reason)]),
@@ -115,24 +150,44 @@ pub(super) fn one(app: &App, code: &str, area: Area) -> Vec<Line<'static>> {
     let cursor = app.place().cursor;
     let mut at = 0;
     let mine: Vec<_> = app.model.systems.values().filter(|system| system.agency == code).collect();
-    lines.push(rule(app, &format!("{} {}", words.get("agency-systems"), mine.len()), "", area.width));
+    lines.push(rule(
+        app,
+        &format!("{} {}", words.get("agency-systems"), mine.len()),
+        "",
+        area.width,
+    ));
     for system in mine {
         lines.push(systems::row(app, system, at == cursor, area));
         at += 1;
     }
-    let open: Vec<_> = app.model.urgent(true, "").into_iter().filter(|i| i.agencies.iter().any(|a| a == code)).collect();
+    let open: Vec<_> = app
+        .model
+        .urgent(true, "")
+        .into_iter()
+        .filter(|i| i.agencies.iter().any(|a| a == code))
+        .collect();
     lines.push(rule(app, &format!("{} {}", words.get("agency-open"), open.len()), "", area.width));
     for incident in open {
         let style = if at == cursor { app.theme.selected() } else { Style::new() };
         lines.push(incidents::short(app, incident, style, area));
         at += 1;
     }
-    lines.push(rule(app, &format!("{} {}", words.get("agency-hosts"), agents(app, code).count()), "", area.width));
+    lines.push(rule(
+        app,
+        &format!("{} {}", words.get("agency-hosts"), agents(app, code).count()),
+        "",
+        area.width,
+    ));
     for agent in agents(app, code) {
         lines.push(systems::host(app, agent, false, area));
     }
     let checks: Vec<_> = app.model.checks.values().filter(|check| check.agency == code).collect();
-    lines.push(rule(app, &format!("{} {}", words.get("agency-checks"), checks.len()), "ms", area.width));
+    lines.push(rule(
+        app,
+        &format!("{} {}", words.get("agency-checks"), checks.len()),
+        "ms",
+        area.width,
+    ));
     for check in checks {
         lines.push(systems::check(app, check, area));
     }

@@ -16,7 +16,8 @@ use crate::{
 const TILES: usize = 5;
 
 /// Groups of the board in their order.
-const GROUPS: [(&str, &str); 3] = [("province", "board-provinces"), ("ministry", "board-ministries"), ("local", "board-local")];
+const GROUPS: [(&str, &str); 3] =
+    [("province", "board-provinces"), ("ministry", "board-ministries"), ("local", "board-local")];
 
 fn tiles(app: &App) -> Vec<&Agency> {
     GROUPS.iter().flat_map(|(group, _)| shown_group(app, group)).collect()
@@ -34,7 +35,11 @@ pub(super) fn rows(app: &App) -> usize {
 pub(super) fn target(app: &App) -> Option<Screen> {
     let place = app.place();
     if place.pane == 0 {
-        return app.model.urgent(true, "").get(place.cursor).map(|incident| Screen::Incident(incident.id));
+        return app
+            .model
+            .urgent(true, "")
+            .get(place.cursor)
+            .map(|incident| Screen::Incident(incident.id));
     }
     worst_first(app).get(place.cursor).map(|agency| Screen::Agency(agency.code.clone()))
 }
@@ -58,7 +63,9 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
         return lines;
     }
     let place = app.place();
-    let selected = (place.pane == 1).then(|| worst_first(app).get(place.cursor).map(|agency| agency.code.clone())).flatten();
+    let selected = (place.pane == 1)
+        .then(|| worst_first(app).get(place.cursor).map(|agency| agency.code.clone()))
+        .flatten();
     for (group, title) in GROUPS {
         let agencies = shown_group(app, group);
         if agencies.is_empty() {
@@ -76,7 +83,10 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
         }
     }
     let focus = worst_first(app);
-    let agency = selected.as_ref().and_then(|code| app.model.agency(code)).or_else(|| focus.first().copied());
+    let agency = selected
+        .as_ref()
+        .and_then(|code| app.model.agency(code))
+        .or_else(|| focus.first().copied());
     if let Some(agency) = agency {
         lines.push(detail(app, agency, area));
     }
@@ -106,17 +116,29 @@ fn served(app: &App, area: Area) -> Line<'static> {
     }
     let left = if value > 0.0 {
         let numbers = [value, low, high].map(|number| wording::decimal(words.lang(), number, 0));
-        words.with("board-unserved", &[("value", &numbers[0]), ("low", &numbers[1]), ("high", &numbers[2])])
+        words.with(
+            "board-unserved",
+            &[("value", &numbers[0]), ("low", &numbers[1]), ("high", &numbers[2])],
+        )
     } else if stopped || unknown {
         words.get("board-unserved-unknown")
     } else {
         words.get("board-served")
     };
-    let next = app.model.urgent(true, "").into_iter().filter_map(|i| Some((i.deadline_unix_nano?, i.id))).min();
+    let next = app
+        .model
+        .urgent(true, "")
+        .into_iter()
+        .filter_map(|i| Some((i.deadline_unix_nano?, i.id)))
+        .min();
     let deadline = match next {
         Some((at, id)) => {
             let left = Time(at).since(area.now);
-            let left = if left.is_zero() { format!("−{}", wording::duration(words.lang(), area.now.since(Time(at)))) } else { wording::duration(words.lang(), left) };
+            let left = if left.is_zero() {
+                format!("−{}", wording::duration(words.lang(), area.now.since(Time(at))))
+            } else {
+                wording::duration(words.lang(), left)
+            };
             words.with("board-deadline", &[("id", &id.to_string()), ("left", &left)])
         }
         None => words.get("board-no-deadline"),
@@ -130,7 +152,11 @@ fn figures(app: &App) -> Line<'static> {
     let words = &app.words;
     let mut text = String::new();
     for id in ["online-filing-rate", "full-process-dossier-rate", "on-time-rate"] {
-        let Some(indicator) = app.model.indicators.iter().find(|i| i.id == id && i.agency.is_empty()) else { continue };
+        let Some(indicator) =
+            app.model.indicators.iter().find(|i| i.id == id && i.agency.is_empty())
+        else {
+            continue;
+        };
         let name = words.pick(&indicator.name_vi, &indicator.name_en);
         let name = name.replace("Tỷ lệ ", "");
         text.push_str(&format!("{name} {}   ", super::usage::ratio(app, indicator)));
@@ -139,19 +165,33 @@ fn figures(app: &App) -> Line<'static> {
 }
 
 fn connected(app: &App, _group: &str) -> String {
-    let board: Vec<&Agency> = app.model.agencies.iter().filter(|a| matches!(a.kind.as_str(), "province" | "ministry")).collect();
+    let board: Vec<&Agency> = app
+        .model
+        .agencies
+        .iter()
+        .filter(|a| matches!(a.kind.as_str(), "province" | "ministry"))
+        .collect();
     let excluded = board.iter().filter(|a| a.state() == H::Excluded).count();
     let heard = board.iter().filter(|a| a.hosts_heard > 0).count();
     let all = board.len() - excluded;
-    app.words.with("board-connected", &[("heard", &heard.to_string()), ("all", &all.to_string()), ("excluded", &excluded.to_string())])
+    app.words.with(
+        "board-connected",
+        &[
+            ("heard", &heard.to_string()),
+            ("all", &all.to_string()),
+            ("excluded", &excluded.to_string()),
+        ],
+    )
 }
 
 fn counted_rule(app: &App, title: &str, width: usize) -> Line<'static> {
     let counted = counts(app);
     let used: usize = counted.width();
     let left = format!("{} {title} ", app.theme.rule());
-    let fill = width.saturating_sub(unicode_width::UnicodeWidthStr::width(left.as_str()) + used + 2);
-    let mut spans = vec![ratatui::text::Span::raw(format!("{left}{} ", app.theme.rule().repeat(fill)))];
+    let fill =
+        width.saturating_sub(unicode_width::UnicodeWidthStr::width(left.as_str()) + used + 2);
+    let mut spans =
+        vec![ratatui::text::Span::raw(format!("{left}{} ", app.theme.rule().repeat(fill)))];
     spans.extend(counted.spans);
     spans.push(ratatui::text::Span::raw(app.theme.rule().to_owned()));
     Line::from(spans)
@@ -163,13 +203,26 @@ fn tile_row(app: &App, row: &[&Agency], selected: Option<&str>, width: usize) ->
     for agency in row {
         let state = agency.state();
         let name = app.words.pick(&agency.short_vi, &agency.short_en);
-        let count = if agency.open_incidents > 0 { agency.open_incidents.to_string() } else { String::new() };
+        let count = if agency.open_incidents > 0 {
+            agency.open_incidents.to_string()
+        } else {
+            String::new()
+        };
         let mut text = format!("{} {}{}", app.theme.state(state), fit(name, 11), right(&count, 1));
         if each >= 24 {
-            let unserved = agency.unserved.as_ref().filter(|e| e.value > 0.0).map(|e| format!("≈{:.0}", e.value)).unwrap_or_default();
+            let unserved = agency
+                .unserved
+                .as_ref()
+                .filter(|e| e.value > 0.0)
+                .map(|e| format!("≈{:.0}", e.value))
+                .unwrap_or_default();
             text = format!("{text} {}", right(&unserved, 6));
         }
-        let style = if selected == Some(agency.code.as_str()) { app.theme.selected() } else { app.theme.state_style(state) };
+        let style = if selected == Some(agency.code.as_str()) {
+            app.theme.selected()
+        } else {
+            app.theme.state_style(state)
+        };
         parts.push((fit(&text, each), style));
     }
     line(parts)
@@ -178,22 +231,43 @@ fn tile_row(app: &App, row: &[&Agency], selected: Option<&str>, width: usize) ->
 /// One agency in a line: lamps, use, hosts.
 fn detail(app: &App, agency: &Agency, area: Area) -> Line<'static> {
     let words = &app.words;
-    let age = agency.last_heard_unix_nano.map_or_else(|| words.get("no-data"), |at| wording::duration(words.lang(), area.now.since(Time(at))));
+    let age = agency.last_heard_unix_nano.map_or_else(
+        || words.get("no-data"),
+        |at| wording::duration(words.lang(), area.now.since(Time(at))),
+    );
     let hosts = words.with(
         "board-hosts",
-        &[("heard", &agency.hosts_heard.to_string()), ("all", &agency.hosts_enrolled.to_string()), ("age", &age)],
+        &[
+            ("heard", &agency.hosts_heard.to_string()),
+            ("all", &agency.hosts_enrolled.to_string()),
+            ("age", &age),
+        ],
     );
-    let lamps = format!("D{} A{} S{}", app.theme.state(agency.service()), app.theme.state(agency.security()), app.theme.state(agency.usage()));
+    let lamps = format!(
+        "D{} A{} S{}",
+        app.theme.state(agency.service()),
+        app.theme.state(agency.security()),
+        app.theme.state(agency.usage())
+    );
     let spark = app.theme.sparkline(&agency.usage_cells, 12);
     let name = words.pick(&agency.name_vi, &agency.name_en);
-    plain(&fit(&format!("{}{name} {}  {lamps}  {spark} 60 {}  {hosts}", app.theme.cursor(), agency.code, if words.lang() == crate::words::Lang::Vi { "ph" } else { "min" }), area.width))
+    plain(&fit(
+        &format!(
+            "{}{name} {}  {lamps}  {spark} 60 {}  {hosts}",
+            app.theme.cursor(),
+            agency.code,
+            if words.lang() == crate::words::Lang::Vi { "ph" } else { "min" }
+        ),
+        area.width,
+    ))
 }
 
 fn urgent(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
     let all = app.model.urgent(true, "");
     let new = all.iter().filter(|i| i.acknowledged_unix_nano.is_none()).count();
-    let title = words.with("board-incidents", &[("open", &all.len().to_string()), ("new", &new.to_string())]);
+    let title = words
+        .with("board-incidents", &[("open", &all.len().to_string()), ("new", &new.to_string())]);
     let remark = format!("{}  {}", words.get("col-owner"), words.get("col-deadline"));
     let mut lines = vec![rule(app, &title, &remark, area.width)];
     if all.is_empty() {
@@ -203,7 +277,11 @@ fn urgent(app: &App, area: Area) -> Vec<Line<'static>> {
     let cursor = (place.pane == 0).then_some(place.cursor.min(all.len().saturating_sub(1)));
     let height = area.height.saturating_sub(1).max(1);
     for at in super::window(cursor.unwrap_or(0), all.len(), height) {
-        let style = if cursor == Some(at) && !app.options.wall { app.theme.selected() } else { Style::new() };
+        let style = if cursor == Some(at) && !app.options.wall {
+            app.theme.selected()
+        } else {
+            Style::new()
+        };
         lines.push(incidents::short(app, all[at], style, area));
     }
     lines
@@ -213,7 +291,9 @@ fn flow(app: &App, area: Area) -> Line<'static> {
     let words = &app.words;
     let Some(flow) = &app.model.flow else { return Line::default() };
     let lang = words.lang();
-    let delay = flow.delay_p99_seconds.map_or_else(|| words.get("no-data"), |delay| wording::seconds(lang, delay));
+    let delay = flow
+        .delay_p99_seconds
+        .map_or_else(|| words.get("no-data"), |delay| wording::seconds(lang, delay));
     let text = words.with(
         "board-flow",
         &[

@@ -1,7 +1,10 @@
 //! Event search, one event whole, and one value against agencies.
 
 use ratatui::{style::Style, text::Line};
-use vonggac_wire::{Time, proto::{Cell, EventRow}};
+use vonggac_wire::{
+    Time,
+    proto::{Cell, EventRow},
+};
 
 use super::{Area, Screen, line, plain, rule, window};
 use crate::{
@@ -37,7 +40,10 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
     }
     let Some(reply) = &app.model.search else { return lines };
     let lang = words.lang();
-    let total = reply.total.map_or_else(|| wording::number(lang, reply.rows.len() as u64), |total| wording::number(lang, total));
+    let total = reply.total.map_or_else(
+        || wording::number(lang, reply.rows.len() as u64),
+        |total| wording::number(lang, total),
+    );
     lines.push(plain(&words.with(
         "events-line",
         &[
@@ -80,7 +86,11 @@ fn columns(app: &App) -> String {
 
 fn row(event: &EventRow) -> String {
     let text = if event.message.is_empty() { &event.raw } else { &event.message };
-    let from = if event.src_ip.is_empty() { event.fields.get("check.target").map_or("", String::as_str) } else { &event.src_ip };
+    let from = if event.src_ip.is_empty() {
+        event.fields.get("check.target").map_or("", String::as_str)
+    } else {
+        &event.src_ip
+    };
     format!(
         " {} {} {} {} {} {} {} {text}",
         fit(&wording::date_time(Time(event.time_unix_nano)), 14),
@@ -95,7 +105,8 @@ fn row(event: &EventRow) -> String {
 
 fn histogram(app: &App, reply: &vonggac_wire::proto::SearchReply, width: usize) -> Line<'static> {
     #[expect(clippy::cast_precision_loss, reason = "bars")]
-    let cells: Vec<Cell> = reply.histogram.iter().map(|column| Cell { value: Some(column.count as f64) }).collect();
+    let cells: Vec<Cell> =
+        reply.histogram.iter().map(|column| Cell { value: Some(column.count as f64) }).collect();
     let most = reply.histogram.iter().map(|column| column.count).max().unwrap_or(0);
     let bars = app.theme.sparkline(&cells, width.saturating_sub(12));
     plain(&format!("{}┤{bars}", right(&wording::number(app.words.lang(), most), 8)))
@@ -124,8 +135,17 @@ fn whole(app: &App, event: &EventRow, area: Area) -> Vec<Line<'static>> {
         event.lane,
         event.seq
     ));
-    put(format!("user  {}   src {}:{}   format {}   time_doubt {}", event.user, event.src_ip, event.src_port, event.format, event.time_doubt));
-    put(words.with("events-source", &[("source", &event.source), ("offset", &wording::number(words.lang(), event.source_offset))]));
+    put(format!(
+        "user  {}   src {}:{}   format {}   time_doubt {}",
+        event.user, event.src_ip, event.src_port, event.format, event.time_doubt
+    ));
+    put(words.with(
+        "events-source",
+        &[
+            ("source", &event.source),
+            ("offset", &wording::number(words.lang(), event.source_offset)),
+        ],
+    ));
     for (name, value) in &event.fields {
         put(format!("{name}  {value}"));
     }
@@ -133,17 +153,26 @@ fn whole(app: &App, event: &EventRow, area: Area) -> Vec<Line<'static>> {
 }
 
 pub(super) fn one(app: &App, at: usize, area: Area) -> Vec<Line<'static>> {
-    opened(app, at).map_or_else(|| vec![plain(&app.words.get("no-evidence"))], |event| whole(app, event, area))
+    opened(app, at)
+        .map_or_else(|| vec![plain(&app.words.get("no-evidence"))], |event| whole(app, event, area))
 }
 
 pub(super) fn spread(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
     let place = app.place();
-    let Some((field, value)) = place.filter.split_once('=') else { return vec![plain(&words.get("spread-hint"))] };
-    let mut lines = vec![plain(&words.with("spread-line", &[("field", field), ("value", value)])), rule(app, "", "", area.width)];
+    let Some((field, value)) = place.filter.split_once('=') else {
+        return vec![plain(&words.get("spread-hint"))];
+    };
+    let mut lines = vec![
+        plain(&words.with("spread-line", &[("field", field), ("value", value)])),
+        rule(app, "", "", area.width),
+    ];
     for at in window(place.cursor, app.model.spread.len(), area.height.saturating_sub(2)) {
         let row = &app.model.spread[at];
-        let name = app.model.agency(&row.agency).map_or(row.agency.as_str(), |a| words.pick(&a.name_vi, &a.name_en));
+        let name = app
+            .model
+            .agency(&row.agency)
+            .map_or(row.agency.as_str(), |a| words.pick(&a.name_vi, &a.name_en));
         let style = if at == place.cursor { app.theme.selected() } else { Style::new() };
         let text = format!(
             " {} {} {} {} {} – {}",

@@ -13,11 +13,21 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
     let Some(flow) = &app.model.flow else { return vec![plain(&words.get("events-searching"))] };
     let lang = words.lang();
-    let seconds = |value: Option<f64>| value.map_or_else(|| words.get("no-data"), |value| wording::seconds(lang, value));
-    let mut lines = vec![rule(app, &words.get("flow-path"), &app.theme.sparkline(&flow.rate_cells, 20), area.width)];
+    let seconds = |value: Option<f64>| {
+        value.map_or_else(|| words.get("no-data"), |value| wording::seconds(lang, value))
+    };
+    let mut lines = vec![rule(
+        app,
+        &words.get("flow-path"),
+        &app.theme.sparkline(&flow.rate_cells, 20),
+        area.width,
+    )];
     let mut row = |name: String, state: Option<H>, text: String| {
         let mut parts = vec![(format!(" {} ", fit(&name, 11)), Style::new())];
-        parts.push(state.map_or_else(|| ("   ".to_owned(), Style::new()), |state| (format!("{} ", app.theme.state(state)), app.theme.state_style(state))));
+        parts.push(state.map_or_else(
+            || ("   ".to_owned(), Style::new()),
+            |state| (format!("{} ", app.theme.state(state)), app.theme.state_style(state)),
+        ));
         parts.push((fit(&text, area.width.saturating_sub(16)), Style::new()));
         lines.push(line(parts));
     };
@@ -65,17 +75,35 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     row(
         words.get("flow-detection"),
         Some(flow.detection()),
-        words.with("flow-detection-line", &[("keys", &number(lang, flow.detection_keys)), ("signals", &number(lang, flow.signals_grouped))]),
+        words.with(
+            "flow-detection-line",
+            &[
+                ("keys", &number(lang, flow.detection_keys)),
+                ("signals", &number(lang, flow.signals_grouped)),
+            ],
+        ),
     );
     row(
         "ClickHouse".into(),
         Some(flow.engine()),
-        words.with("flow-engine-line", &[("insert", &seconds(flow.insert_p99_seconds)), ("store", &wording::bytes(lang, flow.store_bytes))]),
+        words.with(
+            "flow-engine-line",
+            &[
+                ("insert", &seconds(flow.insert_p99_seconds)),
+                ("store", &wording::bytes(lang, flow.store_bytes)),
+            ],
+        ),
     );
     row(
         words.get("flow-book"),
         Some(flow.book()),
-        words.with("flow-book-line", &[("open", &flow.incidents_open.to_string()), ("rate", &flow.incidents_new_10m.to_string())]),
+        words.with(
+            "flow-book-line",
+            &[
+                ("open", &flow.incidents_open.to_string()),
+                ("rate", &flow.incidents_new_10m.to_string()),
+            ],
+        ),
     );
     lines.extend(silent(app, area));
     lines.extend(missing(app, flow, area));
@@ -84,15 +112,23 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
 
 fn silent(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
-    let all: Vec<_> = app.model.agents.values().filter(|agent| agent.state() == H::Silent).collect();
+    let all: Vec<_> =
+        app.model.agents.values().filter(|agent| agent.state() == H::Silent).collect();
     let mut lines = vec![rule(app, &words.get("flow-silent"), &all.len().to_string(), area.width)];
     if all.is_empty() {
         lines.push(plain(&words.get("flow-nobody-silent")));
     }
     for agent in all.iter().take(area.height / 3) {
-        let since = agent.last_heard_unix_nano.map_or_else(|| words.get("no-data"), |at| {
-            format!("{} ({})", wording::date_time(Time(at)), wording::duration(words.lang(), area.now.since(Time(at))))
-        });
+        let since = agent.last_heard_unix_nano.map_or_else(
+            || words.get("no-data"),
+            |at| {
+                format!(
+                    "{} ({})",
+                    wording::date_time(Time(at)),
+                    wording::duration(words.lang(), area.now.since(Time(at)))
+                )
+            },
+        );
         lines.push(line(vec![
             (format!(" {}", app.theme.state(H::Silent)), app.theme.state_style(H::Silent)),
             (format!(" {} {} {since}", fit(&agent.agency, 8), fit(&agent.host, 16)), Style::new()),
@@ -117,9 +153,20 @@ fn missing(app: &App, flow: &vonggac_wire::proto::Flow, area: Area) -> Vec<Line<
         )),
     ];
     for gap in flow.gaps.iter().take(5) {
-        lines.push(plain(&fit(&format!(" {} {} {} {}–{} {}", gap.agency, gap.host, gap.lane, gap.first_seq, gap.last_seq, gap.reason), area.width)));
+        lines.push(plain(&fit(
+            &format!(
+                " {} {} {} {}–{} {}",
+                gap.agency, gap.host, gap.lane, gap.first_seq, gap.last_seq, gap.reason
+            ),
+            area.width,
+        )));
     }
-    lines.push(rule(app, &words.get("flow-dead"), &flow.dead_letters_today.to_string(), area.width));
+    lines.push(rule(
+        app,
+        &words.get("flow-dead"),
+        &flow.dead_letters_today.to_string(),
+        area.width,
+    ));
     if flow.dead_letters.is_empty() {
         lines.push(plain(&words.get("flow-no-dead")));
     }

@@ -17,14 +17,18 @@ pub(super) fn widget(app: &App) -> Paragraph<'static> {
         .shown()
         .iter()
         .map(|(action, keys)| {
-            let name = Action::ALL.iter().find(|(known, _)| known == action).map_or("", |(_, name)| *name);
+            let name =
+                Action::ALL.iter().find(|(known, _)| known == action).map_or("", |(_, name)| *name);
             format!("{} {}", fit(&keys.join(" "), 11), fit(name, 12))
         })
         .collect();
     let third = shown.len().div_ceil(3);
     let mut lines: Vec<Line<'static>> = (0..third)
         .map(|row| {
-            let cells: Vec<&str> = (0..3).filter_map(|column| shown.get(row + column * third)).map(String::as_str).collect();
+            let cells: Vec<&str> = (0..3)
+                .filter_map(|column| shown.get(row + column * third))
+                .map(String::as_str)
+                .collect();
             plain(&cells.join(""))
         })
         .collect();
@@ -41,7 +45,10 @@ pub(super) fn widget(app: &App) -> Paragraph<'static> {
         (H::Fine, "state-fine"),
     ];
     for row in states.chunks(4) {
-        let cells: Vec<String> = row.iter().map(|(state, id)| fit(&format!("{} {}", app.theme.state(*state), words.get(id)), 18)).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .map(|(state, id)| fit(&format!("{} {}", app.theme.state(*state), words.get(id)), 18))
+            .collect();
         lines.push(plain(&cells.concat()));
     }
     Paragraph::new(lines).block(Block::bordered().title(words.get("screen-help")))

@@ -38,16 +38,26 @@ fn deadline(app: &App, incident: &Incident, now: Time) -> String {
     }
     let Some(at) = incident.deadline_unix_nano.map(Time) else { return app.words.get("no-data") };
     let left = at.since(now);
-    if left.is_zero() { format!("−{}", wording::duration(app.words.lang(), now.since(at))) } else { wording::duration(app.words.lang(), left) }
+    if left.is_zero() {
+        format!("−{}", wording::duration(app.words.lang(), now.since(at)))
+    } else {
+        wording::duration(app.words.lang(), left)
+    }
 }
 
 /// On the board: severity, number, what, owner, deadline.
 pub(super) fn short(app: &App, incident: &Incident, style: Style, area: Area) -> Line<'static> {
     let title = app.words.pick(&incident.title_vi, &incident.title_en);
-    let head = format!("{} {:<6}", app.theme.severity(incident.level()), format!("#{}", incident.id));
-    let tail = format!(" {} {}", fit(&owner(app, incident), 8), right(&deadline(app, incident, area.now), 7));
+    let head =
+        format!("{} {:<6}", app.theme.severity(incident.level()), format!("#{}", incident.id));
+    let tail = format!(
+        " {} {}",
+        fit(&owner(app, incident), 8),
+        right(&deadline(app, incident, area.now), 7)
+    );
     let middle = area.width.saturating_sub(head.width() + tail.width() + 3);
-    let first = if style == Style::new() { app.theme.severity_style(incident.level()) } else { style };
+    let first =
+        if style == Style::new() { app.theme.severity_style(incident.level()) } else { style };
     line(vec![(format!(" {head}"), first), (format!(" {} {tail}", fit(title, middle)), style)])
 }
 
@@ -61,9 +71,15 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
         (.., true) => words.get("filter-all"),
         _ => words.get("filter-open"),
     };
-    let values = [("filter", filter), ("shown", all.len().to_string()), ("all", app.model.incidents.len().to_string())];
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let mut lines = vec![plain(&words.with("incidents-line", &values)), rule(app, "", "", area.width)];
+    let values = [
+        ("filter", filter),
+        ("shown", all.len().to_string()),
+        ("all", app.model.incidents.len().to_string()),
+    ];
+    let values: Vec<(&str, &str)> =
+        values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut lines =
+        vec![plain(&words.with("incidents-line", &values)), rule(app, "", "", area.width)];
     let what = area.width.saturating_sub(53);
     lines.push(plain(&format!(
         " {:<4}{:<7}{} {} {} {} {} {}",
@@ -83,18 +99,29 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
         let incident = all[at];
         let state = incident.current_state();
         let style = if at == place.cursor { app.theme.selected() } else { Style::new() };
-        let first = if at == place.cursor { style } else { app.theme.severity_style(incident.level()) };
+        let first =
+            if at == place.cursor { style } else { app.theme.severity_style(incident.level()) };
         let text = format!(
             " {:<6} {} {} {} {} {} {}",
             format!("#{}", incident.id),
-            fit(&format!("{}{}", app.theme.incident(state), words.get(&format!("istate-{}", state.name()))), 8),
+            fit(
+                &format!(
+                    "{}{}",
+                    app.theme.incident(state),
+                    words.get(&format!("istate-{}", state.name()))
+                ),
+                8
+            ),
             fit(words.pick(&incident.title_vi, &incident.title_en), what),
             right(&wording::number(words.lang(), incident.count), 7),
             fit(&owner(app, incident), 8),
             fit(&wording::since(Time(incident.first_time_unix_nano), area.now), 5),
             right(&deadline(app, incident, area.now), 7),
         );
-        lines.push(line(vec![(format!(" {}", app.theme.severity(incident.level())), first), (text, style)]));
+        lines.push(line(vec![
+            (format!(" {}", app.theme.severity(incident.level())), first),
+            (text, style),
+        ]));
     }
     lines
 }
@@ -106,7 +133,10 @@ pub(super) fn one(app: &App, id: u64, area: Area) -> Vec<Line<'static>> {
     };
     let state = incident.current_state();
     let head: Parts = vec![
-        (app.theme.severity(incident.level()).to_owned(), app.theme.severity_style(incident.level())),
+        (
+            app.theme.severity(incident.level()).to_owned(),
+            app.theme.severity_style(incident.level()),
+        ),
         (
             format!(
                 " {}{}  {}",
@@ -118,17 +148,35 @@ pub(super) fn one(app: &App, id: u64, area: Area) -> Vec<Line<'static>> {
         ),
     ];
     let mut lines = vec![line(head)];
-    let mut row = |name: &str, text: String| lines.push(plain(&fit(&format!("{} {text}", fit(&words.get(name), 11)), area.width)));
+    let mut row = |name: &str, text: String| {
+        lines.push(plain(&fit(&format!("{} {text}", fit(&words.get(name), 11)), area.width)));
+    };
     let names: Vec<String> = incident
         .agencies
         .iter()
-        .map(|code| app.model.agency(code).map_or_else(|| code.clone(), |a| words.pick(&a.short_vi, &a.short_en).to_owned()))
+        .map(|code| {
+            app.model
+                .agency(code)
+                .map_or_else(|| code.clone(), |a| words.pick(&a.short_vi, &a.short_en).to_owned())
+        })
         .collect();
     row("incident-where", format!("{}; {}", names.join(", "), incident.hosts.join(" ")));
     let lasted = wording::duration(words.lang(), incident.duration(area.now));
-    row("incident-since", format!("{} ({lasted}); {} {}", wording::date_time(Time(incident.first_time_unix_nano)), words.get("action-opened"), wording::clock(Time(incident.opened_unix_nano))));
-    row("incident-count", format!("{}  {}", wording::number(words.lang(), incident.count), incident.rule));
-    let owner = if incident.owner.is_empty() { words.get("nobody") } else { incident.owner.clone() };
+    row(
+        "incident-since",
+        format!(
+            "{} ({lasted}); {} {}",
+            wording::date_time(Time(incident.first_time_unix_nano)),
+            words.get("action-opened"),
+            wording::clock(Time(incident.opened_unix_nano))
+        ),
+    );
+    row(
+        "incident-count",
+        format!("{}  {}", wording::number(words.lang(), incident.count), incident.rule),
+    );
+    let owner =
+        if incident.owner.is_empty() { words.get("nobody") } else { incident.owner.clone() };
     let dash = |text: &str| if text.is_empty() { words.get("no-data") } else { text.to_owned() };
     row(
         "incident-owner",
@@ -143,30 +191,58 @@ pub(super) fn one(app: &App, id: u64, area: Area) -> Vec<Line<'static>> {
         ),
     );
     row("incident-deadline", deadline(app, incident, area.now));
-    let detail = app.model.detail.as_ref().filter(|detail| detail.incident.as_ref().is_some_and(|known| known.id == id));
+    let detail = app
+        .model
+        .detail
+        .as_ref()
+        .filter(|detail| detail.incident.as_ref().is_some_and(|known| known.id == id));
     let Some(detail) = detail else {
         lines.push(plain(&words.get("events-searching")));
         return lines;
     };
     if let Some(clock) = detail.clocks.first() {
-        let due = clock.due_unix_nano.map_or_else(|| words.get("no-data"), |at| wording::date_time(Time(at)));
-        let confidence = if clock.confidence.starts_with("not-verified") { words.get("incident-unverified") } else { clock.confidence.clone() };
-        let law = words.with("incident-law", &[("due", &due), ("citation", &clock.citation), ("confidence", &confidence)]);
+        let due = clock
+            .due_unix_nano
+            .map_or_else(|| words.get("no-data"), |at| wording::date_time(Time(at)));
+        let confidence = if clock.confidence.starts_with("not-verified") {
+            words.get("incident-unverified")
+        } else {
+            clock.confidence.clone()
+        };
+        let law = words.with(
+            "incident-law",
+            &[("due", &due), ("citation", &clock.citation), ("confidence", &confidence)],
+        );
         lines.push(plain(&fit(&format!("{}{law}", " ".repeat(12)), area.width)));
     }
-    lines.extend(rest(app, detail, Area { height: area.height.saturating_sub(lines.len()), ..area }));
+    lines.extend(rest(
+        app,
+        detail,
+        Area { height: area.height.saturating_sub(lines.len()), ..area },
+    ));
     lines
 }
 
 /// Timeline, evidence, first steps: each its share of the height.
 fn rest(app: &App, detail: &vonggac_wire::proto::IncidentDetail, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
-    let steps: Vec<_> = detail.timeline.iter().rev().filter(|step| step.action != "counted").collect();
-    let runbook = if words.lang() == crate::words::Lang::Vi { &detail.runbook_vi } else { &detail.runbook_en };
+    let steps: Vec<_> =
+        detail.timeline.iter().rev().filter(|step| step.action != "counted").collect();
+    let runbook = if words.lang() == crate::words::Lang::Vi {
+        &detail.runbook_vi
+    } else {
+        &detail.runbook_en
+    };
     let share = area.height.saturating_sub(3) / 3;
-    let mut lines = vec![rule(app, &format!("{} {}", words.get("incident-timeline"), detail.timeline.len()), "", area.width)];
+    let mut lines = vec![rule(
+        app,
+        &format!("{} {}", words.get("incident-timeline"), detail.timeline.len()),
+        "",
+        area.width,
+    )];
     for step in steps.iter().take(share) {
-        let actor = if step.actor == "system" { words.get("system-actor") } else { step.actor.clone() };
+        let actor =
+            if step.actor == "system" { words.get("system-actor") } else { step.actor.clone() };
         let text = format!(
             " {} {} {} {}",
             wording::since(Time(step.time_unix_nano), area.now),
@@ -176,7 +252,12 @@ fn rest(app: &App, detail: &vonggac_wire::proto::IncidentDetail, area: Area) -> 
         );
         lines.push(plain(&fit(&text, area.width)));
     }
-    lines.push(rule(app, &format!("{} {}", words.get("incident-evidence"), detail.evidence.len()), "", area.width));
+    lines.push(rule(
+        app,
+        &format!("{} {}", words.get("incident-evidence"), detail.evidence.len()),
+        "",
+        area.width,
+    ));
     if detail.evidence.is_empty() {
         lines.push(plain(&words.get("no-evidence")));
     }
@@ -184,7 +265,13 @@ fn rest(app: &App, detail: &vonggac_wire::proto::IncidentDetail, area: Area) -> 
     for at in window(cursor, detail.evidence.len(), share) {
         let event = &detail.evidence[at];
         let style = if at == cursor { app.theme.selected() } else { Style::new() };
-        let text = format!(" {} {} {} {}", wording::clock(Time(event.time_unix_nano)), fit(&event.agency, 6), fit(&event.host, 10), event.raw);
+        let text = format!(
+            " {} {} {} {}",
+            wording::clock(Time(event.time_unix_nano)),
+            fit(&event.agency, 6),
+            fit(&event.host, 10),
+            event.raw
+        );
         lines.push(line(vec![(fit(&text, area.width), style)]));
     }
     lines.push(rule(app, &words.get("incident-steps"), "", area.width));

@@ -18,9 +18,15 @@ pub(super) fn shown(app: &App) -> Vec<&System> {
         .model
         .systems
         .values()
-        .filter(|s| text.is_empty() || folded(&format!("{} {} {} {}", s.agency, s.id, s.name_vi, s.name_en)).contains(&text))
+        .filter(|s| {
+            text.is_empty()
+                || folded(&format!("{} {} {} {}", s.agency, s.id, s.name_vi, s.name_en))
+                    .contains(&text)
+        })
         .collect();
-    all.sort_by_key(|system| (system.state() as i32, system.grade, system.agency.clone(), system.id.clone()));
+    all.sort_by_key(|system| {
+        (system.state() as i32, system.grade, system.agency.clone(), system.id.clone())
+    });
     all
 }
 
@@ -54,7 +60,10 @@ pub(super) fn row(app: &App, system: &System, selected: bool, area: Area) -> Lin
     };
     let text = format!(
         " {} {} {} {} {}  {}",
-        fit(words.pick(&system.name_vi, &system.name_en), area.width.saturating_sub(58).clamp(16, 40)),
+        fit(
+            words.pick(&system.name_vi, &system.name_en),
+            area.width.saturating_sub(58).clamp(16, 40)
+        ),
         fit(&system.agency, 8),
         right(&system.grade.to_string(), 5),
         right(&format!("{}/{}", system.hosts_heard, system.hosts_enrolled), 9),
@@ -64,16 +73,29 @@ pub(super) fn row(app: &App, system: &System, selected: bool, area: Area) -> Lin
     let style = if selected { app.theme.selected() } else { Style::new() };
     let first = if selected { style } else { app.theme.state_style(system.state()) };
     let mark = if selected { app.theme.cursor() } else { " " };
-    line(vec![(format!("{mark}{}", app.theme.state(system.state())), first), (fit(&text, area.width.saturating_sub(3)), style)])
+    line(vec![
+        (format!("{mark}{}", app.theme.state(system.state())), first),
+        (fit(&text, area.width.saturating_sub(3)), style),
+    ])
 }
 
 fn milliseconds(app: &App, seconds: Option<f64>) -> String {
-    seconds.map_or_else(|| app.words.get("no-data"), |seconds| wording::decimal(app.words.lang(), seconds * 1000.0, 0))
+    seconds.map_or_else(
+        || app.words.get("no-data"),
+        |seconds| wording::decimal(app.words.lang(), seconds * 1000.0, 0),
+    )
 }
 
 pub(super) fn check(app: &App, check: &CheckRow, area: Area) -> Line<'static> {
-    let phases = [check.dns_seconds, check.connect_seconds, check.tls_seconds, check.first_byte_seconds, check.total_seconds];
-    let phases: String = phases.iter().map(|seconds| right(&milliseconds(app, *seconds), 7)).collect();
+    let phases = [
+        check.dns_seconds,
+        check.connect_seconds,
+        check.tls_seconds,
+        check.first_byte_seconds,
+        check.total_seconds,
+    ];
+    let phases: String =
+        phases.iter().map(|seconds| right(&milliseconds(app, *seconds), 7)).collect();
     let text = format!(
         "  {} {} {phases} {} {}/{} {}",
         fit(&check.name, area.width.saturating_sub(72).clamp(16, 40)),
@@ -92,15 +114,25 @@ pub(super) fn check(app: &App, check: &CheckRow, area: Area) -> Line<'static> {
 pub(super) fn host(app: &App, agent: &Agent, selected: bool, area: Area) -> Line<'static> {
     let words = &app.words;
     let lang = words.lang();
-    let share = |value: Option<f64>| value.map_or_else(|| words.get("no-data"), |value| wording::percent(lang, value));
-    let age = agent.last_heard_unix_nano.map_or_else(|| words.get("no-data"), |at| wording::duration(lang, area.now.since(Time(at))));
+    let share = |value: Option<f64>| {
+        value.map_or_else(|| words.get("no-data"), |value| wording::percent(lang, value))
+    };
+    let age = agent.last_heard_unix_nano.map_or_else(
+        || words.get("no-data"),
+        |at| wording::duration(lang, area.now.since(Time(at))),
+    );
     let text = words.with(
         "host-line",
         &[
             ("cpu", &share(agent.cpu_utilization)),
             ("memory", &share(agent.memory_utilization)),
             ("disk", &share(agent.disk_utilization)),
-            ("skew", &agent.clock_skew_seconds.map_or_else(|| words.get("no-data"), |skew| wording::seconds(lang, skew))),
+            (
+                "skew",
+                &agent
+                    .clock_skew_seconds
+                    .map_or_else(|| words.get("no-data"), |skew| wording::seconds(lang, skew)),
+            ),
             ("backlog", &wording::number(lang, agent.backlog_events)),
             ("age", &age),
         ],
@@ -110,13 +142,21 @@ pub(super) fn host(app: &App, agent: &Agent, selected: bool, area: Area) -> Line
     let mark = if selected { app.theme.cursor() } else { " " };
     line(vec![
         (format!("{mark}{}", app.theme.state(agent.state())), first),
-        (fit(&format!(" {} {text}  {}", fit(&agent.host, 12), agent.version), area.width.saturating_sub(3)), style),
+        (
+            fit(
+                &format!(" {} {text}  {}", fit(&agent.host, 12), agent.version),
+                area.width.saturating_sub(3),
+            ),
+            style,
+        ),
     ])
 }
 
 pub(super) fn one(app: &App, agency: &str, id: &str, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
-    let Some(system) = app.model.systems.get(&(agency.to_owned(), id.to_owned())) else { return vec![plain(id)] };
+    let Some(system) = app.model.systems.get(&(agency.to_owned(), id.to_owned())) else {
+        return vec![plain(id)];
+    };
     let mut lines = vec![row(app, system, false, area)];
     lines.push(rule(app, &words.get("agency-checks"), "DNS TCP TLS 1B Σ ms", area.width));
     for row in app.model.checks.values().filter(|row| row.agency == agency && row.system == id) {
@@ -126,7 +166,12 @@ pub(super) fn one(app: &App, agency: &str, id: &str, area: Area) -> Vec<Line<'st
         }
     }
     let hosts = hosts(app, agency, id);
-    lines.push(rule(app, &format!("{} {}", words.get("agency-hosts"), hosts.len()), "", area.width));
+    lines.push(rule(
+        app,
+        &format!("{} {}", words.get("agency-hosts"), hosts.len()),
+        "",
+        area.width,
+    ));
     let cursor = app.place().cursor;
     for at in window(cursor, hosts.len(), area.height.saturating_sub(lines.len())) {
         lines.push(host(app, hosts[at], at == cursor, area));

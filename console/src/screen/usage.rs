@@ -22,7 +22,12 @@ pub(super) fn ratio(app: &App, indicator: &Indicator) -> String {
     };
     match (indicator.numerator, indicator.denominator) {
         (Some(above), Some(below)) if below > 0.0 => {
-            format!("{}{mark} {}/{}", wording::percent(lang, above / below), number(above), number(below))
+            format!(
+                "{}{mark} {}/{}",
+                wording::percent(lang, above / below),
+                number(above),
+                number(below)
+            )
         }
         (Some(above), Some(below)) => format!("{}/{}{mark}", number(above), number(below)),
         (Some(above), None) => format!("{}{mark}", number(above)),
@@ -32,17 +37,34 @@ pub(super) fn ratio(app: &App, indicator: &Indicator) -> String {
 
 pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
-    let counted = app.model.indicators.iter().map(|indicator| indicator.agencies_counted).max().unwrap_or(0);
+    let counted =
+        app.model.indicators.iter().map(|indicator| indicator.agencies_counted).max().unwrap_or(0);
     let mut lines = vec![plain(&words.with("usage-line", &[("counted", &counted.to_string())]))];
     let cursor = app.place().cursor;
     let mut at = 0;
     for (kind, title) in [("usage", "usage-usage"), ("quality", "usage-quality")] {
-        lines.push(rule(app, &words.get(title), &format!("{}   {}", words.get("col-ratio"), words.get("col-verdict")), area.width));
-        for indicator in app.model.indicators.iter().filter(|indicator| indicator.kind == kind && indicator.agency.is_empty()) {
-            let age = indicator.newest_unix_nano.map_or_else(|| words.get("no-data"), |newest| wording::duration(words.lang(), area.now.since(Time(newest))));
+        lines.push(rule(
+            app,
+            &words.get(title),
+            &format!("{}   {}", words.get("col-ratio"), words.get("col-verdict")),
+            area.width,
+        ));
+        for indicator in app
+            .model
+            .indicators
+            .iter()
+            .filter(|indicator| indicator.kind == kind && indicator.agency.is_empty())
+        {
+            let age = indicator.newest_unix_nano.map_or_else(
+                || words.get("no-data"),
+                |newest| wording::duration(words.lang(), area.now.since(Time(newest))),
+            );
             let text = format!(
                 "  {} {}  {} {}",
-                fit(words.pick(&indicator.name_vi, &indicator.name_en), area.width.saturating_sub(60).clamp(20, 50)),
+                fit(
+                    words.pick(&indicator.name_vi, &indicator.name_en),
+                    area.width.saturating_sub(60).clamp(20, 50)
+                ),
                 right(&ratio(app, indicator), 28),
                 fit(&words.get(&format!("verdict-{}", indicator.verdict)), 18),
                 age

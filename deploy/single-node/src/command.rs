@@ -139,7 +139,11 @@ fn attached(root: &std::path::Path, options: &Options) -> Exit {
 
 fn supervise(root: &std::path::Path, options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let (layout, options) = Layout::open(root, options)?;
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(layout.path("run/lock"))?;
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(layout.path("run/lock"))?;
     lock.try_lock().map_err(|_| "start: another supervisor has just begun on this folder")?;
     layout.check(options.nation)?;
     if !kafka::has_java() {
@@ -147,13 +151,17 @@ fn supervise(root: &std::path::Path, options: &Options) -> Result<(), Box<dyn st
     }
     log::start();
     kafka::prepare(&layout).map_err(|error| format!("prepare Kafka: {error}"))?;
-    let plan = parts::plan(&layout, &options).map_err(|error| format!("plan the parts: {error}"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let plan =
+        parts::plan(&layout, &options).map_err(|error| format!("plan the parts: {error}"))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let stop = shutdown::on_signal()?;
         let registry = Registry::new();
         metrics::serve(layout.address(6), registry.clone(), stop.clone()).await?;
-        let ran = tokio::task::spawn_blocking(move || supervise::run(&layout, plan, &stop, &registry)).await;
+        let ran =
+            tokio::task::spawn_blocking(move || supervise::run(&layout, plan, &stop, &registry))
+                .await;
         ran.map_err(io::Error::other)?
     })?;
     Ok(())
@@ -171,16 +179,20 @@ fn detached(root: &std::path::Path, options: &Options) -> Exit {
             return complain(&format!("failed to {error}"), Exit::Failure);
         }
         let _old = std::fs::remove_file(layout.path("run/state.json"));
-        let begun = OpenOptions::new().create(true).append(true).open(layout.path("log/single.log")).and_then(|log| {
-            Process::new(std::env::current_exe()?)
-                .args(["run", "--data"])
-                .arg(&layout.root)
-                .stdin(Stdio::null())
-                .stdout(log.try_clone()?)
-                .stderr(log)
-                .process_group(0)
-                .spawn()
-        });
+        let begun = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(layout.path("log/single.log"))
+            .and_then(|log| {
+                Process::new(std::env::current_exe()?)
+                    .args(["run", "--data"])
+                    .arg(&layout.root)
+                    .stdin(Stdio::null())
+                    .stdout(log.try_clone()?)
+                    .stderr(log)
+                    .process_group(0)
+                    .spawn()
+            });
         if let Err(error) = begun {
             return complain(&format!("failed to start the supervisor: {error}"), Exit::Failure);
         }
@@ -194,7 +206,10 @@ fn wait_ready(root: &std::path::Path) -> Exit {
     while begun.elapsed() < READY_WITHIN {
         if let Some(state) = State::read(root) {
             if state.is_ready() {
-                complain(&format!("ready after {:.1} s", begun.elapsed().as_secs_f64()), Exit::Success);
+                complain(
+                    &format!("ready after {:.1} s", begun.elapsed().as_secs_f64()),
+                    Exit::Success,
+                );
                 return Exit::Success;
             }
             let waits: Vec<String> = state
@@ -205,22 +220,40 @@ fn wait_ready(root: &std::path::Path) -> Exit {
                 .collect();
             let text = waits.join(", ");
             if text != told {
-                complain(&format!("[{:>5.1} s] waiting: {text}", begun.elapsed().as_secs_f64()), Exit::Success);
+                complain(
+                    &format!("[{:>5.1} s] waiting: {text}", begun.elapsed().as_secs_f64()),
+                    Exit::Success,
+                );
                 told = text;
             }
         }
         if begun.elapsed() > Duration::from_secs(3) && running(root).is_none() {
-            return complain(&format!("failed to start; see {}", root.join("log/single.log").display()), Exit::Failure);
+            return complain(
+                &format!("failed to start; see {}", root.join("log/single.log").display()),
+                Exit::Failure,
+            );
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    complain(&format!("failed to be ready within {READY_WITHIN:?}: {told}; see {}", root.join("log").display()), Exit::Failure)
+    complain(
+        &format!(
+            "failed to be ready within {READY_WITHIN:?}: {told}; see {}",
+            root.join("log").display()
+        ),
+        Exit::Failure,
+    )
 }
 
 fn status(root: &std::path::Path, format: &str) -> Exit {
     let live = running(root).is_some();
     let Some(state) = State::read(root) else {
-        return complain(&format!("failed to find anything running on {}; start it with deploy/up", root.display()), Exit::Failure);
+        return complain(
+            &format!(
+                "failed to find anything running on {}; start it with deploy/up",
+                root.display()
+            ),
+            Exit::Failure,
+        );
     };
     let mut rows = Vec::new();
     for (name, part) in &state.parts {
@@ -241,11 +274,17 @@ fn status(root: &std::path::Path, format: &str) -> Exit {
     if format == "json" {
         say(&serde_json::Value::Array(rows).to_string());
     } else {
-        say(&format!("{:<10} {:<9} {:>8} {:<20} {:>9} {:>8} {:<21} {:>8}", "part", "state", "pid", "since", "RSS", "CPU", "address", "restarts"));
+        say(&format!(
+            "{:<10} {:<9} {:>8} {:<20} {:>9} {:>8} {:<21} {:>8}",
+            "part", "state", "pid", "since", "RSS", "CPU", "address", "restarts"
+        ));
         for row in rows {
             let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
-            let megabytes = row["rss_bytes"].as_f64().map_or_else(|| "-".into(), |bytes| format!("{:.0} MB", bytes / 1e6));
-            let seconds = row["cpu_seconds"].as_f64().map_or_else(|| "-".into(), |cpu| format!("{cpu:.1} s"));
+            let megabytes = row["rss_bytes"]
+                .as_f64()
+                .map_or_else(|| "-".into(), |bytes| format!("{:.0} MB", bytes / 1e6));
+            let seconds =
+                row["cpu_seconds"].as_f64().map_or_else(|| "-".into(), |cpu| format!("{cpu:.1} s"));
             say(&format!(
                 "{:<10} {:<9} {:>8} {:<20} {:>9} {:>8} {:<21} {:>8}",
                 text("part"),
@@ -267,7 +306,8 @@ fn down(root: &std::path::Path) -> Exit {
         say("nothing is running on this folder");
         return Exit::Success;
     };
-    let Some(pid) = i32::try_from(state.supervisor).ok().and_then(rustix::process::Pid::from_raw) else {
+    let Some(pid) = i32::try_from(state.supervisor).ok().and_then(rustix::process::Pid::from_raw)
+    else {
         return complain("failed to find the supervisor's process", Exit::Failure);
     };
     if let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
@@ -289,7 +329,8 @@ fn engine(store: PathBuf, listen: SocketAddr) -> Exit {
     let serve = || -> Result<(), Box<dyn std::error::Error>> {
         std::fs::create_dir_all(&store)?;
         let pool = Pool::open(&layout::library(), store)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {
             let stop = shutdown::on_signal()?;
             http::serve(listen, pool, stop).await

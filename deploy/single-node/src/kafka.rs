@@ -54,13 +54,25 @@ pub fn prepare(layout: &Layout) -> io::Result<()> {
     }
     let cluster: [u8; 16] = rand::rng().random();
     let output = Command::new("java")
-        .args(["-Xmx128m", "-cp", &class_path(), "kafka.tools.StorageTool", "format", "-t", &base64(&cluster), "-c"])
+        .args([
+            "-Xmx128m",
+            "-cp",
+            &class_path(),
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            &base64(&cluster),
+            "-c",
+        ])
         .arg(&file)
         .output()?;
     if output.status.success() {
         return Ok(());
     }
-    Err(io::Error::other(format!("Kafka's storage cannot be formatted: {}", String::from_utf8_lossy(&output.stderr).trim())))
+    Err(io::Error::other(format!(
+        "Kafka's storage cannot be formatted: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    )))
 }
 
 /// The command that runs it.
@@ -96,7 +108,8 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let three = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
+        let three =
+            [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
         let number = u32::from_be_bytes([0, three[0], three[1], three[2]]);
         for place in 0..=chunk.len() {
             let digit = (number >> (18 - 6 * place)) & 63;

@@ -107,10 +107,14 @@ impl Layout {
                     return Err(LayoutError::Newer { path: root, found });
                 }
             }
-            Err(_) => fs::write(&version_path, format!("{LAYOUT_VERSION}\n")).map_err(io(&version_path))?,
+            Err(_) => fs::write(&version_path, format!("{LAYOUT_VERSION}\n"))
+                .map_err(io(&version_path))?,
         }
         let kept_path = root.join("etc/single.json");
-        let kept: Options = fs::read(&kept_path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let kept: Options = fs::read(&kept_path)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
         let mut options = kept;
         for file in &given.watch {
             if !options.watch.contains(file) {
@@ -148,7 +152,9 @@ impl Layout {
                 return Err(LayoutError::Port { address });
             }
         }
-        for (what, path) in [("Kafka's jars", cache().join("kafka/lib")), ("the ClickHouse engine", library())] {
+        for (what, path) in
+            [("Kafka's jars", cache().join("kafka/lib")), ("the ClickHouse engine", library())]
+        {
             if !path.exists() {
                 return Err(LayoutError::Missing { what, path });
             }
@@ -172,7 +178,8 @@ impl Layout {
 /// Where downloads are kept: `$VONGGAC_CACHE`, else the XDG cache folder.
 #[must_use]
 pub fn cache() -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable =
+        |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("VONGGAC_CACHE")
         .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("vonggac")))
         .or_else(|| variable("HOME").map(|home| home.join(".cache/vonggac")))
@@ -188,7 +195,8 @@ pub fn library() -> PathBuf {
 /// The data folder if none is named: `$VONGGAC_HOME`, else the XDG data folder.
 #[must_use]
 pub fn default_data() -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable =
+        |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("VONGGAC_HOME")
         .or_else(|| variable("XDG_DATA_HOME").map(|data| data.join("vonggac")))
         .or_else(|| variable("HOME").map(|home| home.join(".local/share/vonggac")))
@@ -202,7 +210,8 @@ mod tests {
     #[test]
     fn options_are_remembered_and_added_to() {
         let folder = tempfile::tempdir().unwrap();
-        let given = Options { watch: vec!["/a".into()], port_base: Some(20_000), ..Options::default() };
+        let given =
+            Options { watch: vec!["/a".into()], port_base: Some(20_000), ..Options::default() };
         Layout::open(folder.path(), &given).unwrap();
         let more = Options { watch: vec!["/b".into()], ..Options::default() };
         let (layout, options) = Layout::open(folder.path(), &more).unwrap();
@@ -222,7 +231,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = taken.local_addr().unwrap().port() - 3;
-        let (layout, _) = Layout::open(folder.path(), &Options { port_base: Some(base), ..Options::default() }).unwrap();
+        let (layout, _) =
+            Layout::open(folder.path(), &Options { port_base: Some(base), ..Options::default() })
+                .unwrap();
         let error = layout.check(false).unwrap_err().to_string();
         assert!(error.contains("another program has this port"), "{error}");
     }

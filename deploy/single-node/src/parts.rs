@@ -1,8 +1,16 @@
 //! What is run: commands, configuration files, and how one knows that a part is ready.
 
-use std::{fs, io, net::{SocketAddr, TcpStream}, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    time::Duration,
+};
 
-use crate::{kafka, layout::{Layout, Options}};
+use crate::{
+    kafka,
+    layout::{Layout, Options},
+};
 
 /// A part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +40,10 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
         if path.exists() {
             return Ok(path.display().to_string());
         }
-        Err(io::Error::other(format!("{} is not there; build it, or start without --no-build", path.display())))
+        Err(io::Error::other(format!(
+            "{} is not there; build it, or start without --no-build",
+            path.display()
+        )))
     };
     write_collector(layout)?;
     write_agent(layout, options)?;
@@ -66,7 +77,12 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
         Part {
             name: "collector",
             after: &["kafka", "engine"],
-            command: words(&[&program("vonggac-collector")?, "serve", "--config", &layout.path("etc/collector.toml").display().to_string()]),
+            command: words(&[
+                &program("vonggac-collector")?,
+                "serve",
+                "--config",
+                &layout.path("etc/collector.toml").display().to_string(),
+            ]),
             ready: layout.address(3),
             address: layout.address(3),
             grace: 15 * second,
@@ -74,7 +90,12 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
         Part {
             name: "agent",
             after: &["collector"],
-            command: words(&[&program("vonggac-agent")?, "run", "--config", &layout.path("etc/agent.toml").display().to_string()]),
+            command: words(&[
+                &program("vonggac-agent")?,
+                "run",
+                "--config",
+                &layout.path("etc/agent.toml").display().to_string(),
+            ]),
             ready: layout.address(5),
             address: layout.address(5),
             grace: 15 * second,
@@ -107,7 +128,8 @@ pub fn answers(address: SocketAddr) -> bool {
     TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
 }
 
-const MADE: &str = "# Written at each start by vonggac-single; give options to deploy/up instead of editing.\n";
+const MADE: &str =
+    "# Written at each start by vonggac-single; give options to deploy/up instead of editing.\n";
 
 fn write_collector(layout: &Layout) -> io::Result<()> {
     let text = format!(
@@ -129,7 +151,8 @@ fn write_agent(layout: &Layout, options: &Options) -> io::Result<()> {
         layout.address(5),
         quote(&layout.path("run/usage.sock").display().to_string()),
     );
-    let journal = PathBuf::from("/var/log/journal").is_dir() && PathBuf::from("/run/systemd/system").is_dir();
+    let journal =
+        PathBuf::from("/var/log/journal").is_dir() && PathBuf::from("/run/systemd/system").is_dir();
     text.push_str(&format!("\n[journal]\nenabled = {journal}\n"));
     for log in ["/var/log/auth.log", "/var/log/nginx/access.log", "/var/log/apache2/access.log"] {
         if fs::File::open(log).is_ok() {
@@ -139,7 +162,11 @@ fn write_agent(layout: &Layout, options: &Options) -> io::Result<()> {
     for watch in &options.watch {
         let (path, format) = split_format(watch);
         let path = std::path::absolute(path)?;
-        text.push_str(&format!("\n[[tail]]\npath = {}\nformat = {}\nfrom = \"start\"\n", quote(&path.display().to_string()), quote(format)));
+        text.push_str(&format!(
+            "\n[[tail]]\npath = {}\nformat = {}\nfrom = \"start\"\n",
+            quote(&path.display().to_string()),
+            quote(format)
+        ));
     }
     for url in &options.probe {
         text.push_str(&format!("\n[[probe]]\nname = {0}\nkind = \"http\"\ntarget = {0}\ninterval = \"5s\"\ntimeout = \"3s\"\n", quote(url)));
@@ -150,7 +177,11 @@ fn write_agent(layout: &Layout, options: &Options) -> io::Result<()> {
 /// `FILE:FORMAT`, where FORMAT is a word; a path may hold colons itself.
 fn split_format(watch: &str) -> (&str, &str) {
     match watch.rsplit_once(':') {
-        Some((path, format)) if !path.is_empty() && !format.is_empty() && format.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+        Some((path, format))
+            if !path.is_empty()
+                && !format.is_empty()
+                && format.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
+        {
             (path, format)
         }
         _ => (watch, "auto"),
@@ -158,8 +189,15 @@ fn split_format(watch: &str) -> (&str, &str) {
 }
 
 fn write_addresses(layout: &Layout, nation: bool) -> io::Result<()> {
-    let mut text = format!("{MADE}");
-    let mut rows = vec![("kafka", 0), ("engine", 2), ("collector", 3), ("collector_metrics", 4), ("agent_metrics", 5), ("single_metrics", 6)];
+    let mut text = MADE.to_string();
+    let mut rows = vec![
+        ("kafka", 0),
+        ("engine", 2),
+        ("collector", 3),
+        ("collector_metrics", 4),
+        ("agent_metrics", 5),
+        ("single_metrics", 6),
+    ];
     if nation {
         rows.push(("nation_metrics", 7));
     }

@@ -121,20 +121,23 @@ impl Core {
         }
         item.failures += 1;
         item.killed = false;
-        let wait = BACK_OFF.0.saturating_mul(2_u32.saturating_pow(item.failures - 1)).min(BACK_OFF.1);
+        let wait =
+            BACK_OFF.0.saturating_mul(2_u32.saturating_pow(item.failures - 1)).min(BACK_OFF.1);
         item.start_at = now.plus(wait);
         item.condition = if stopping { Condition::Stopped } else { Condition::Broken };
         item.since = now;
     }
 
     fn start(&mut self, now: Moment) -> Vec<Effect> {
-        let ready: Vec<bool> = self.items.iter().map(|item| item.condition == Condition::Ready).collect();
+        let ready: Vec<bool> =
+            self.items.iter().map(|item| item.condition == Condition::Ready).collect();
         let mut effects = Vec::new();
         for (part, item) in self.items.iter_mut().enumerate() {
             match item.condition {
                 // Once a part ran, it need not wait for others: it waits for them by itself.
                 Condition::Waiting | Condition::Broken
-                    if now >= item.start_at && (item.failures > 0 || item.after.iter().all(|other| ready[*other])) =>
+                    if now >= item.start_at
+                        && (item.failures > 0 || item.after.iter().all(|other| ready[*other])) =>
                 {
                     (item.condition, item.since) = (Condition::Starting, now);
                     effects.push(Effect::Start(part));
@@ -154,7 +157,9 @@ impl Core {
         for (part, item) in self.items.iter_mut().enumerate().rev() {
             match item.condition {
                 Condition::Stopped => {}
-                Condition::Waiting | Condition::Broken => (item.condition, item.since) = (Condition::Stopped, now),
+                Condition::Waiting | Condition::Broken => {
+                    (item.condition, item.since) = (Condition::Stopped, now);
+                }
                 Condition::Starting | Condition::Ready => {
                     (item.condition, item.since) = (Condition::Stopping, now);
                     return vec![Effect::Terminate(part)];

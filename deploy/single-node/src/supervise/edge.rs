@@ -40,7 +40,12 @@ struct Running {
 ///
 /// # Errors
 /// If the state or a log cannot be written.
-pub fn run(layout: &Layout, plan: Vec<Part>, stop: &CancellationToken, registry: &Registry) -> io::Result<()> {
+pub fn run(
+    layout: &Layout,
+    plan: Vec<Part>,
+    stop: &CancellationToken,
+    registry: &Registry,
+) -> io::Result<()> {
     let ready = gauges(registry, "part_ready", "1 when the part is ready")?;
     let restarts = gauges(registry, "part_restarts", "Times that the part was started again")?;
     let memory = gauges(registry, "part_resident_memory_bytes", "Memory of the part")?;
@@ -49,14 +54,25 @@ pub fn run(layout: &Layout, plan: Vec<Part>, stop: &CancellationToken, registry:
     let needs: Vec<(Vec<usize>, Duration)> = plan
         .iter()
         .map(|part| {
-            let after = part.after.iter().filter_map(|name| plan.iter().position(|other| other.name == *name)).collect();
+            let after = part
+                .after
+                .iter()
+                .filter_map(|name| plan.iter().position(|other| other.name == *name))
+                .collect();
             (after, part.grace)
         })
         .collect();
     let mut core = Core::new(&needs, now());
     let mut all: Vec<Running> = plan
         .into_iter()
-        .map(|part| Running { part, child: None, restarts: 0, last_error: String::new(), told: None, since: Timestamp::now() })
+        .map(|part| Running {
+            part,
+            child: None,
+            restarts: 0,
+            last_error: String::new(),
+            told: None,
+            since: Timestamp::now(),
+        })
         .collect();
     let (tell, told) = mpsc::channel();
     let probing = CancellationToken::new();
@@ -91,9 +107,15 @@ pub fn run(layout: &Layout, plan: Vec<Part>, stop: &CancellationToken, registry:
         write_state(layout, &core, &mut all)?;
         for (index, running) in all.iter().enumerate() {
             let name = running.part.name;
-            ready.with_label_values(&[name]).set(i64::from(core.condition(index) == Condition::Ready));
+            ready
+                .with_label_values(&[name])
+                .set(i64::from(core.condition(index) == Condition::Ready));
             restarts.with_label_values(&[name]).set(running.restarts.into());
-            let rss = running.child.as_ref().and_then(|child| usage(child.id())).map_or(0, |(rss, _)| rss);
+            let rss = running
+                .child
+                .as_ref()
+                .and_then(|child| usage(child.id()))
+                .map_or(0, |(rss, _)| rss);
             memory.with_label_values(&[name]).set(i64::try_from(rss).unwrap_or(0));
         }
         thread::sleep(LOOK);
@@ -101,7 +123,8 @@ pub fn run(layout: &Layout, plan: Vec<Part>, stop: &CancellationToken, registry:
 }
 
 fn gauges(registry: &Registry, name: &str, help: &str) -> io::Result<IntGaugeVec> {
-    let gauges = IntGaugeVec::new(Opts::new(format!("vonggac_single_{name}"), help), &["part"]).map_err(io::Error::other)?;
+    let gauges = IntGaugeVec::new(Opts::new(format!("vonggac_single_{name}"), help), &["part"])
+        .map_err(io::Error::other)?;
     registry.register(Box::new(gauges.clone())).map_err(io::Error::other)?;
     Ok(gauges)
 }
@@ -195,7 +218,8 @@ fn write_state(layout: &Layout, core: &Core, all: &mut [Running]) -> io::Result<
     if !changed {
         return Ok(());
     }
-    let mut state = State { supervisor: std::process::id(), port_base: layout.port_base, ..State::default() };
+    let mut state =
+        State { supervisor: std::process::id(), port_base: layout.port_base, ..State::default() };
     for (index, running) in all.iter().enumerate() {
         state.parts.insert(
             running.part.name.to_owned(),
