@@ -18,6 +18,19 @@ const RATES_MAX: usize = 60;
 /// Dead letters that are shown at once.
 const DEAD_MAX: usize = 50;
 
+/// Words of [`crate::decode::Rejection::reason`].
+const DEAD_REASONS: [&str; 9] = [
+    "too-large",
+    "undecodable",
+    "version",
+    "wrong-topic",
+    "identity",
+    "sequence",
+    "chain",
+    "event",
+    "unknown-agency",
+];
+
 /// Recent figures.
 #[derive(Debug, Default)]
 pub struct Recent {
@@ -98,6 +111,11 @@ impl Figures {
             registry.register(Box::new(made.clone()))?;
             Ok::<_, prometheus::Error>(made)
         };
+        let dead = counters("dead_letters_total", "Records that could not be taken", "reason")?;
+        // A reason that has not been met is a measured zero.
+        for reason in DEAD_REASONS {
+            dead.with_label_values(&[reason]);
+        }
         let seconds = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0, 3600.0];
         Ok(Self {
             records: counters("records_total", "Kafka records taken", "topic")?,
@@ -106,7 +124,7 @@ impl Figures {
                 "duplicates_total",
                 "Events that came a second time and were left out",
             )?,
-            dead: counters("dead_letters_total", "Records that could not be taken", "reason")?,
+            dead,
             signals: counter("signals_total", "Signals that detection gave")?,
             store_failures: counter(
                 "store_failures_total",

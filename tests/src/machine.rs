@@ -57,7 +57,10 @@ impl Machine {
     /// If it does not get ready.
     pub fn up(probes: &[String], nation: bool) -> anyhow::Result<Option<Self>> {
         if !program("vonggac-single").exists() {
-            eprintln!("SKIPPED: no {}; build the programs first", program("vonggac-single").display());
+            eprintln!(
+                "SKIPPED: no {}; build the programs first",
+                program("vonggac-single").display()
+            );
             return Ok(None);
         }
         let folder = tempfile::tempdir()?;
@@ -65,7 +68,12 @@ impl Machine {
         fs::write(&log, "")?;
         let machine = Self { folder, log };
         let base = free_ports()?;
-        let mut options = vec!["--port-base".to_owned(), base.to_string(), "--watch".into(), machine.log.display().to_string()];
+        let mut options = vec![
+            "--port-base".to_owned(),
+            base.to_string(),
+            "--watch".into(),
+            machine.log.display().to_string(),
+        ];
         for probe in probes {
             options.extend(["--probe".to_owned(), probe.clone()]);
         }
@@ -101,8 +109,15 @@ impl Machine {
     /// # Errors
     /// If something is left.
     pub fn stop(&self) -> anyhow::Result<()> {
-        let output = Command::new(program("vonggac-single")).args(["down", "--data"]).arg(self.data()).output()?;
-        ensure!(output.status.success(), "not stopped: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(program("vonggac-single"))
+            .args(["down", "--data"])
+            .arg(self.data())
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "not stopped: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let left = self.processes();
         ensure!(left.is_empty(), "processes are left: {left:?}");
         Ok(())
@@ -116,7 +131,10 @@ impl Machine {
         entries
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
             .filter(|pid| *pid != std::process::id())
-            .filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&needle)))
+            .filter(|pid| {
+                fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&needle))
+            })
             .collect()
     }
 
@@ -133,7 +151,12 @@ impl Machine {
     /// # Errors
     /// If the command cannot be run.
     pub fn ask(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        Ok(Command::new(program("vonggac")).args(arguments).arg("--data").arg(self.data()).args(["--lang", "en"]).output()?)
+        Ok(Command::new(program("vonggac"))
+            .args(arguments)
+            .arg("--data")
+            .arg(self.data())
+            .args(["--lang", "en"])
+            .output()?)
     }
 
     /// Rows of an answer in JSON.
@@ -142,7 +165,11 @@ impl Machine {
     /// If the command fails, or its answer is no JSON.
     pub fn rows(&self, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
         let output = self.ask(&[arguments, &["--format", "json"]].concat())?;
-        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).context("the answer is no JSON")
     }
 
@@ -152,8 +179,14 @@ impl Machine {
     /// If the query fails.
     pub fn count(&self, query: &str) -> anyhow::Result<u64> {
         let rows = self.rows(&["sql", query])?;
-        let value = rows.first().and_then(|row| row.as_object()?.values().next().cloned()).unwrap_or_default();
-        value.as_u64().or_else(|| value.as_str()?.parse().ok()).with_context(|| format!("{query}: {value} is no number"))
+        let value = rows
+            .first()
+            .and_then(|row| row.as_object()?.values().next().cloned())
+            .unwrap_or_default();
+        value
+            .as_u64()
+            .or_else(|| value.as_str()?.parse().ok())
+            .with_context(|| format!("{query}: {value} is no number"))
     }
 
     /// Asks until the answer pleases.
@@ -172,7 +205,9 @@ impl Machine {
             let answer = ask(self);
             match &answer {
                 Ok(found) if pleases(found) => return answer,
-                _ if begun.elapsed() >= within => bail!("{what}: not within {within:?}; last: {answer:?}"),
+                _ if begun.elapsed() >= within => {
+                    bail!("{what}: not within {within:?}; last: {answer:?}")
+                }
                 _ => thread::sleep(Duration::from_millis(300)),
             }
         }
@@ -196,7 +231,8 @@ impl Machine {
             "CONT" => Signal::CONT,
             _ => Signal::KILL,
         };
-        let pid = i32::try_from(self.pid(part)?).ok().and_then(Pid::from_raw).context("no process")?;
+        let pid =
+            i32::try_from(self.pid(part)?).ok().and_then(Pid::from_raw).context("no process")?;
         Ok(kill_process(pid, signal)?)
     }
 

@@ -17,7 +17,10 @@ fn dependencies(metadata: &serde_json::Value, name: &str) -> HashSet<String> {
     let packages = metadata["packages"].as_array().expect("packages");
     let package = packages.iter().find(|package| package["name"] == name).expect("the package");
     let all = package["dependencies"].as_array().expect("dependencies");
-    all.iter().filter(|d| d["kind"].is_null()).filter_map(|d| Some(d["name"].as_str()?.to_owned())).collect()
+    all.iter()
+        .filter(|d| d["kind"].is_null())
+        .filter_map(|d| Some(d["name"].as_str()?.to_owned()))
+        .collect()
 }
 
 #[test]

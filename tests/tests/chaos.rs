@@ -1,5 +1,4 @@
 //! Parts are killed at random moments; each line is stored once, and the incidents are those of an undisturbed run.
-#![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
 
 use std::{thread, time::Duration};
 
@@ -11,7 +10,11 @@ use system_tests::{
 
 /// Lines and rounds: small in the ordinary run, the whole with `VONGGAC_CHAOS=full`.
 fn size() -> (usize, usize) {
-    if std::env::var_os("VONGGAC_CHAOS").is_some_and(|value| value == "full") { (100_000, 10) } else { (10_000, 4) }
+    if std::env::var_os("VONGGAC_CHAOS").is_some_and(|value| value == "full") {
+        (100_000, 10)
+    } else {
+        (10_000, 4)
+    }
 }
 
 #[test]
@@ -19,7 +22,8 @@ fn whoever_is_killed_each_line_is_stored_once() {
     let Some(machine) = Machine::up(&[], false).expect("the machine starts") else { return };
     let (all, rounds) = size();
     let addresses = 5;
-    let seed = std::env::var("VONGGAC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
+    let seed =
+        std::env::var("VONGGAC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
     let mut chance = StdRng::seed_from_u64(seed);
     for round in 0..rounds {
         let each = all / rounds;
@@ -28,7 +32,9 @@ fn whoever_is_killed_each_line_is_stored_once() {
         let also = Part::ALL[chance.random_range(0..Part::ALL.len())];
         for (at, number) in (begin..end).enumerate() {
             if at % 200 == 0 {
-                let text: String = (number..(number + 200).min(end)).map(|n| lines::refused(n, &format!("203.0.113.{}", n % addresses))).collect();
+                let text: String = (number..(number + 200).min(end))
+                    .map(|n| lines::refused(n, &format!("203.0.113.{}", n % addresses)))
+                    .collect();
                 machine.append(&text).expect("appended");
                 thread::sleep(Duration::from_millis(chance.random_range(1..30)));
             }
@@ -41,19 +47,31 @@ fn whoever_is_killed_each_line_is_stored_once() {
     }
     let wanted = u64::try_from(all).expect("a count");
     let query = "SELECT count() FROM events WHERE class = 'authentication'";
-    machine.until("all lines", Duration::from_secs(240), |m| m.count(query), |count| *count >= wanted).expect("stored");
+    machine
+        .until("all lines", Duration::from_secs(240), |m| m.count(query), |count| *count >= wanted)
+        .expect("stored");
     thread::sleep(Duration::from_secs(5));
     assert_eq!(machine.count(query).expect("counted"), wanted, "rows");
-    let distinct = machine.count("SELECT uniqExact(raw) FROM events WHERE class = 'authentication'").expect("counted");
-    let places = machine.count("SELECT uniqExact(source_offset) FROM events WHERE class = 'authentication'").expect("counted");
+    let distinct = machine
+        .count("SELECT uniqExact(raw) FROM events WHERE class = 'authentication'")
+        .expect("counted");
+    let places = machine
+        .count("SELECT uniqExact(source_offset) FROM events WHERE class = 'authentication'")
+        .expect("counted");
     assert_eq!(places, wanted, "distinct places in the file ({distinct} distinct texts)");
     let incidents = machine
         .until(
             "the incidents of an undisturbed run",
             Duration::from_secs(60),
             |m| m.rows(&["incidents", "--rule", "ssh-brute-force"]),
-            |rows| rows.len() == addresses && rows.iter().filter_map(|row| row["count"].as_u64()).sum::<u64>() == wanted,
+            |rows| {
+                rows.len() == addresses
+                    && rows.iter().filter_map(|row| row["count"].as_u64()).sum::<u64>() == wanted
+            },
         )
         .expect("incidents");
-    assert!(incidents.iter().all(|row| row["count"].as_u64() == Some(wanted / addresses as u64)), "{incidents:#?}");
+    assert!(
+        incidents.iter().all(|row| row["count"].as_u64() == Some(wanted / addresses as u64)),
+        "{incidents:#?}"
+    );
 }

@@ -1,5 +1,5 @@
 //! The front against the real engine and the ordinary `clickhouse` client.
-#![expect(clippy::expect_used, reason = "a test stops where its ground is missing")]
+#![expect(clippy::print_stderr, reason = "a test tells loudly that it is skipped")]
 
 use std::{path::PathBuf, time::Duration};
 
