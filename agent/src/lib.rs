@@ -1,6 +1,6 @@
 //! The agent of Vọng Gác: sources -> spool -> Kafka. Small, bounded, never harms its host.
 //!
-//! * [`source`]: what is read (files, journal, host, probes, socket), with [`format`] making events of lines;
+//! * [`source`]: what is read (files, journal, host, probes, socket), with [`mod@format`] making events of lines;
 //! * [`intake`]: the one bounded queue into the spool;
 //! * [`spool`]: what was read is on the disk before anything else happens to it;
 //! * [`ship`]: batches to Kafka, acknowledged on delivery reports alone;

@@ -39,7 +39,7 @@
 //!
 //! Opening scans every record that is left. A torn tail (a header whose payload ends behind the file) was never told to be appended
 //! and is cut off. Any other damage costs the damaged records alone: the scan goes on at the next magic whose checksum holds. Missing
-//! numbers become a [`Gap`](vonggac_wire::event::Gap) with the reason "damage". If the damage is at a segment's end, as many numbers
+//! numbers become a [`Gap`] with the reason "damage". If the damage is at a segment's end, as many numbers
 //! are skipped as records could have stood there, so that none is used twice.
 //!
 //! # When it is full
