@@ -105,11 +105,12 @@ fn served(app: &App, area: Area) -> Line<'static> {
     let mut stopped = false;
     for agency in app.model.agencies.iter().filter(|agency| agency.hosts_enrolled > 0) {
         match &agency.unserved {
-            Some(estimate) => {
+            Some(estimate) if estimate.value > 0.0 => {
                 value += estimate.value;
                 low += estimate.low;
                 high += estimate.high;
             }
+            Some(_) => {}
             None => unknown |= matches!(agency.state(), H::Down | H::Silent),
         }
         stopped |= matches!(agency.service(), H::Down | H::Silent) || agency.usage() == H::Down;
@@ -294,10 +295,16 @@ fn flow(app: &App, area: Area) -> Line<'static> {
     let delay = flow
         .delay_p99_seconds
         .map_or_else(|| words.get("no-data"), |delay| wording::seconds(lang, delay));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate, never negative"
+    )]
+    let rate = wording::number(lang, flow.events_per_second.round() as u64);
     let text = words.with(
         "board-flow",
         &[
-            ("rate", &wording::decimal(lang, flow.events_per_second, 0)),
+            ("rate", &rate),
             ("delay", &delay),
             ("lag", &wording::number(lang, flow.kafka_lag)),
             ("held", &wording::number(lang, flow.events_held)),

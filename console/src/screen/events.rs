@@ -49,7 +49,7 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
         &[
             ("total", &total),
             ("read", &wording::number(lang, reply.rows_read)),
-            ("seconds", &wording::decimal(lang, reply.elapsed_seconds, 2)),
+            ("seconds", &format!("{} s", wording::decimal(lang, reply.elapsed_seconds, 2))),
         ],
     )));
     if reply.rows.is_empty() {
@@ -73,9 +73,10 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
 
 fn columns(app: &App) -> String {
     let words = &app.words;
+    // Two columns of the rule stand before it, and one blank before each row.
     format!(
         "{} {} {} {} {} {}",
-        fit(&words.get("col-time"), 12),
+        fit(&words.get("col-time"), 13),
         fit(&words.get("col-agency"), 7),
         fit(&words.get("col-host"), 9),
         fit(&words.get("col-user"), 9),

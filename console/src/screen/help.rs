@@ -9,7 +9,7 @@ use vonggac_wire::proto::HealthState as H;
 use super::plain;
 use crate::{app::App, keymap::Action, wording::fit};
 
-/// Three columns of keys with the names that the keymap file uses, and the symbols of states.
+/// Three columns of keys with what they do, and the symbols of states.
 pub(super) fn widget(app: &App) -> Paragraph<'static> {
     let words = &app.words;
     let shown: Vec<String> = app
@@ -19,7 +19,11 @@ pub(super) fn widget(app: &App) -> Paragraph<'static> {
         .map(|(action, keys)| {
             let name =
                 Action::ALL.iter().find(|(known, _)| known == action).map_or("", |(_, name)| *name);
-            format!("{} {}", fit(&keys.join(" "), 11), fit(name, 12))
+            format!(
+                "{} {}",
+                fit(&keys.join(" "), 11),
+                fit(&words.get(&format!("do-{}", name.replace('_', "-"))), 12)
+            )
         })
         .collect();
     let third = shown.len().div_ceil(3);

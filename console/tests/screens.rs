@@ -1,0 +1,469 @@
+//! Every screen at 80x24 and 200x60 in both languages, from one simulated morning with a fixed clock.
+#![expect(clippy::expect_used, reason = "a test stops where its ground is missing")]
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use proptest::prelude::*;
+use ratatui::{Terminal, backend::TestBackend};
+use unicode_width::UnicodeWidthStr;
+use vonggac_console::{
+    app::{App, Link, Options},
+    feed::Told,
+    keymap::Keymap,
+    screen,
+    theme::Theme,
+    words::Lang,
+};
+use vonggac_wire::{
+    Time,
+    proto::{
+        Agency, Agent, Cell, CheckRow, Entity, Estimate, EventRow, Flow, HealthState as H,
+        HistogramColumn, Incident, IncidentDetail, IncidentState, Indicator, SearchReply,
+        SpreadReply, SpreadRow, System, Transition, WatchReply,
+    },
+};
+
+fn now() -> Time {
+    "2026-11-24T02:41:07Z".parse().expect("a time")
+}
+
+fn cells(values: &[f64]) -> Vec<Cell> {
+    values.iter().map(|value| Cell { value: Some(*value) }).collect()
+}
+
+fn agency(code: &str, vi: &str, en: &str, kind: &str, state: H) -> Agency {
+    let enrolled = !matches!(state, H::NotConnected | H::Excluded);
+    let mut agency = Agency {
+        code: code.into(),
+        name_vi: vi.into(),
+        name_en: en.into(),
+        short_vi: vi.chars().take(11).collect(),
+        short_en: en.chars().take(11).collect(),
+        kind: kind.into(),
+        hosts_heard: if enrolled && state != H::Silent { 11 } else { 0 },
+        hosts_enrolled: if enrolled { 11 } else { 0 },
+        open_incidents: u32::from(matches!(state, H::Down | H::UnderAttack | H::Silent)),
+        last_heard_unix_nano: enrolled.then(|| now().minus(std::time::Duration::from_secs(2)).0),
+        silent_since_unix_nano: (state == H::Silent)
+            .then(|| now().minus(std::time::Duration::from_secs(5_940)).0),
+        unserved: enrolled.then(|| Estimate {
+            value: if state == H::Down { 18.0 } else { 0.0 },
+            low: 14.0,
+            high: 22.0,
+        }),
+        usage_cells: cells(&[5.0, 6.0, 5.0, 6.0, 0.0, 0.0]),
+        excluded_reason: if state == H::Excluded {
+            "Circular 31/2017".into()
+        } else {
+            String::new()
+        },
+        events_held: 1_204_331,
+        events_numbered: 1_204_331,
+        ..Agency::default()
+    };
+    agency.set_state(state);
+    agency.set_service(state);
+    agency.set_security(if state == H::UnderAttack { state } else { H::Fine });
+    agency.set_usage(if enrolled { H::Fine } else { state });
+    agency
+}
+
+fn incident(
+    id: u64,
+    severity: u32,
+    state: IncidentState,
+    vi: &str,
+    en: &str,
+    owner: &str,
+) -> Incident {
+    let begun = now().minus(std::time::Duration::from_secs(1_380));
+    Incident {
+        id,
+        version: 3,
+        state: state.into(),
+        severity,
+        rule: "ssh-brute-force".into(),
+        title_vi: vi.into(),
+        title_en: en.into(),
+        entity: Some(Entity { kind: "src_ip".into(), value: "203.0.113.77".into() }),
+        agency: "tk-48".into(),
+        agencies: vec!["tk-48".into(), "tk-01".into()],
+        hosts: vec!["web-1".into()],
+        owner: owner.into(),
+        responsible_agency: "tk-48".into(),
+        count: 48_112,
+        first_time_unix_nano: begun.0,
+        last_time_unix_nano: now().0,
+        opened_unix_nano: begun.0,
+        updated_unix_nano: now().0,
+        acknowledged_unix_nano: (!owner.is_empty()).then_some(now().0),
+        deadline_unix_nano: Some(now().plus(std::time::Duration::from_secs(420)).0),
+        simulated: true,
+        ..Incident::default()
+    }
+}
+
+fn picture() -> WatchReply {
+    let states = [
+        H::Degraded,
+        H::Fine,
+        H::Fine,
+        H::Silent,
+        H::UnderAttack,
+        H::Down,
+        H::Unknown,
+        H::Maintenance,
+    ];
+    let names = [
+        "Hà Nội",
+        "Cao Bằng",
+        "Tuyên Quang",
+        "Lai Châu",
+        "Thanh Hóa",
+        "Đà Nẵng",
+        "Đồng Tháp",
+        "Cà Mau",
+    ];
+    let mut agencies: Vec<Agency> = names
+        .iter()
+        .zip(states)
+        .enumerate()
+        .map(|(at, (name, state))| {
+            agency(
+                if at == 5 {
+                    "tk-48"
+                } else {
+                    ["tk-01", "tk-04", "tk-08", "tk-12", "tk-38", "", "tk-82", "tk-96"][at]
+                },
+                name,
+                name,
+                "province",
+                state,
+            )
+        })
+        .collect();
+    agencies.push(agency("G01", "Công an", "Security", "ministry", H::Excluded));
+    agencies.push(agency("G21", "DT&TG", "Ethnic Aff", "ministry", H::NotConnected));
+    agencies.push(agency("G22", "VPCP", "Gov Office", "ministry", H::Fine));
+    let mut system = System {
+        id: "agency-one-stop".into(),
+        agency: "tk-48".into(),
+        name_vi: "Cổng dịch vụ công, một cửa điện tử".into(),
+        name_en: "Service portal and one-stop system".into(),
+        grade: 2,
+        hosts_heard: 9,
+        hosts_enrolled: 9,
+        minutes_up: Some(565),
+        minutes_open: Some(581),
+        usage_cells: cells(&[7.0, 6.0, 0.0]),
+        ..System::default()
+    };
+    system.set_state(H::Down);
+    let mut agent = Agent {
+        agent: "web-2-1f".into(),
+        agency: "tk-48".into(),
+        host: "web-2".into(),
+        system: "agency-one-stop".into(),
+        last_heard_unix_nano: Some(now().0),
+        version: "0.1.0".into(),
+        clock_skew_seconds: Some(0.1),
+        cpu_utilization: Some(0.14),
+        memory_utilization: Some(0.63),
+        disk_utilization: Some(0.51),
+        ..Agent::default()
+    };
+    agent.set_state(H::Fine);
+    let mut check = CheckRow {
+        agency: "tk-48".into(),
+        system: "agency-one-stop".into(),
+        host: "web-2".into(),
+        agent: "web-2-1f".into(),
+        name: "portal".into(),
+        kind: "http".into(),
+        target: "https://dvc.example.vn/".into(),
+        detail: "status 503, wanted 200".into(),
+        dns_seconds: Some(0.004),
+        connect_seconds: Some(0.019),
+        total_seconds: Some(0.161),
+        recent: vec![Cell { value: Some(0.1) }, Cell { value: None }],
+        recent_up: 1,
+        recent_all: 2,
+        ..CheckRow::default()
+    };
+    check.set_state(H::Down);
+    let mut flow = Flow {
+        events_per_second: 4_812.0,
+        delay_p50_seconds: Some(0.4),
+        delay_p99_seconds: Some(1.8),
+        partitions_held: 12,
+        events_held: 167_120_441,
+        events_numbered: 167_127_918,
+        events_lost: 7,
+        dead_letters_today: 3,
+        agents_heard: 487,
+        agents_enrolled: 502,
+        rate_cells: cells(&[4.0, 5.0, 6.0]),
+        ..Flow::default()
+    };
+    flow.set_kafka(H::Fine);
+    flow.set_engine(H::Fine);
+    flow.set_detection(H::Fine);
+    flow.set_book(H::Fine);
+    WatchReply {
+        snapshot: true,
+        time_unix_nano: now().minus(std::time::Duration::from_secs(2)).0,
+        simulated: true,
+        agencies,
+        systems: vec![system],
+        agents: vec![agent],
+        checks: vec![check],
+        incidents: vec![
+            incident(
+                3_107,
+                1,
+                IncidentState::InProgress,
+                "NDXP không trả lời, kéo theo các cơ quan",
+                "NDXP does not answer",
+                "Lan",
+            ),
+            incident(
+                3_109,
+                1,
+                IncidentState::New,
+                "Đà Nẵng: cổng trả lời, không ai nộp hồ sơ",
+                "Đà Nẵng: nobody files",
+                "",
+            ),
+            incident(
+                3_102,
+                2,
+                IncidentState::OnHold,
+                "Dò mật khẩu SSH từ 203.0.113.77",
+                "SSH passwords tried",
+                "Minh",
+            ),
+            incident(3_090, 3, IncidentState::Resolved, "LGSP: đĩa đầy", "LGSP: disk full", "Minh"),
+        ],
+        indicators: vec![
+            Indicator {
+                id: "online-filing-rate".into(),
+                kind: "usage".into(),
+                name_vi: "Tỷ lệ hồ sơ nộp trực tuyến".into(),
+                name_en: "Dossiers filed online".into(),
+                numerator: Some(41_208.0),
+                denominator: Some(66_913.0),
+                verdict: "consistent".into(),
+                newest_unix_nano: Some(now().0),
+                agencies_counted: 47,
+                ..Indicator::default()
+            },
+            Indicator {
+                id: "satisfaction-score".into(),
+                kind: "quality".into(),
+                name_vi: "Mức độ hài lòng".into(),
+                name_en: "Satisfied ratings".into(),
+                verdict: "not-measured".into(),
+                ..Indicator::default()
+            },
+        ],
+        flow: Some(flow),
+        ..WatchReply::default()
+    }
+}
+
+fn event(raw: &str) -> EventRow {
+    EventRow {
+        time_unix_nano: now().0,
+        agency: "tk-38".into(),
+        host: "web-1".into(),
+        class: "authentication".into(),
+        class_uid: 3002,
+        user: "root".into(),
+        src_ip: "203.0.113.77".into(),
+        src_port: 51_022,
+        status: "failure".into(),
+        raw: raw.into(),
+        source: "/var/log/auth.log".into(),
+        source_offset: 5_120_331,
+        format: "sshd".into(),
+        lane: "security".into(),
+        agent: "web-1-0a".into(),
+        seq: 41_207,
+        time_doubt: "year".into(),
+        ..EventRow::default()
+    }
+}
+
+fn app(lang: Lang, ascii: bool) -> App {
+    let options = Options {
+        address: "127.0.0.1:7443".into(),
+        lang,
+        operator: "Lan".into(),
+        ascii,
+        slow: false,
+        wall: false,
+    };
+    let mut app = App::new(options, Theme { ascii, mono: true, rich: false }, Keymap::load(None));
+    app.told(Told::Picture(Box::new(picture())));
+    app
+}
+
+fn press(app: &mut App, keys: &str) {
+    for character in keys.chars() {
+        let code = match character {
+            '\n' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            '\u{1b}' => KeyCode::Esc,
+            other => KeyCode::Char(other),
+        };
+        app.key(KeyEvent::new(code, KeyModifiers::NONE), now());
+    }
+}
+
+fn draw(app: &App, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
+    terminal.draw(|frame| screen::draw(app, frame, now())).expect("drawn");
+    let buffer = terminal.backend().buffer().clone();
+    let mut text = String::new();
+    for row in 0..height {
+        let mut line = String::new();
+        for column in 0..width {
+            line.push_str(buffer[(column, row)].symbol());
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A screen by the keys that lead to it.
+const SCREENS: [(&str, &str); 14] = [
+    ("board", ""),
+    ("incidents", "2"),
+    ("incident", "\n"),
+    ("agencies", "3"),
+    ("agency", "\t\n"),
+    ("systems", "4"),
+    ("system", "4\n"),
+    ("events", "5"),
+    ("event", "5\n"),
+    ("usage", "6"),
+    ("spread", "2x"),
+    ("flow", "8"),
+    ("shift", "9"),
+    ("help", "?"),
+];
+
+fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
+    let mut app = app(lang, ascii);
+    let found = SearchReply {
+        rows: vec![
+            event("Nov 24 09:08:44 web-1 sshd[2211]: Failed password for root"),
+            event("hostile \u{1b}[2J \u{202e}line"),
+        ],
+        histogram: (0..40)
+            .map(|n| HistogramColumn { time_unix_nano: n, count: 10 + n.unsigned_abs() % 7 })
+            .collect(),
+        total: Some(48_112),
+        rows_read: 2_100_000,
+        elapsed_seconds: 0.41,
+        done: true,
+        ..SearchReply::default()
+    };
+    press(&mut app, &keys.chars().take(1).collect::<String>());
+    app.told(Told::Search(Box::new(found)));
+    press(&mut app, &keys.chars().skip(1).collect::<String>());
+    let detail = IncidentDetail {
+        incident: app.model.incidents.get(&3_109).cloned(),
+        timeline: vec![Transition {
+            incident: 3_109,
+            version: 1,
+            time_unix_nano: now().0,
+            actor: "system".into(),
+            action: "opened".into(),
+            ..Transition::default()
+        }],
+        evidence: vec![event(
+            "Nov 24 09:08:44 web-1 sshd[2211]: Failed password for root from 203.0.113.77",
+        )],
+        runbook_vi: vec!["Thử nộp một hồ sơ mẫu.".into()],
+        runbook_en: vec!["Try to file a test dossier.".into()],
+        ..IncidentDetail::default()
+    };
+    app.told(Told::Detail(Box::new(detail)));
+    let row = SpreadRow {
+        agency: "tk-38".into(),
+        count: 48_112,
+        hosts: 4,
+        successes: 0,
+        first_unix_nano: now().0,
+        last_unix_nano: now().0,
+    };
+    app.told(Told::Spread(SpreadReply { rows: vec![row] }));
+    app
+}
+
+#[test]
+fn every_screen_looks_as_it_did() {
+    for (name, keys) in SCREENS {
+        for lang in [Lang::Vi, Lang::En] {
+            for (width, height) in [(80, 24), (200, 60)] {
+                let text = draw(&arrived(lang, false, keys), width, height);
+                insta::assert_snapshot!(format!("{name}_{}_{width}x{height}", lang.code()), text);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_board_says_how_sure_it_is() {
+    let mut lost = app(Lang::Vi, false);
+    lost.link = Link::Lost { error: "hết giờ".into(), wait: 8, attempt: 6 };
+    insta::assert_snapshot!("board_lost", draw(&lost, 80, 24));
+    let mut stale = app(Lang::Vi, false);
+    stale.model.time = Some(now().minus(std::time::Duration::from_secs(61)));
+    assert!(draw(&stale, 80, 24).contains("CŨ"));
+    stale.model.time = Some(now().minus(std::time::Duration::from_secs(11)));
+    assert!(draw(&stale, 80, 24).contains("chậm"));
+    let mut frozen = app(Lang::En, false);
+    press(&mut frozen, "f");
+    assert!(draw(&frozen, 80, 24).contains("FROZEN 09:41:07"));
+    let loading = App::new(
+        app(Lang::Vi, false).options,
+        Theme { ascii: false, mono: true, rich: false },
+        Keymap::load(None),
+    );
+    assert!(draw(&loading, 80, 24).contains("Đang nối tới trung tâm"));
+    assert!(draw(&app(Lang::Vi, false), 40, 10).contains("Cần 80×24, đang 40×10."));
+    insta::assert_snapshot!("board_ascii", draw(&app(Lang::Vi, true), 80, 24));
+}
+
+#[test]
+fn a_search_line_is_typed_in_vietnamese_and_erased_letter_by_letter() {
+    let mut app = app(Lang::Vi, false);
+    press(&mut app, "5/a\u{323}\u{302}b");
+    app.key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE), now());
+    assert_eq!(app.input.as_ref().map(|input| input.text.as_str()), Some("ậ"));
+}
+
+#[test]
+fn actions_are_refused_while_the_link_is_lost() {
+    let mut app = app(Lang::Vi, false);
+    app.link = Link::Lost { error: String::new(), wait: 1, attempt: 1 };
+    press(&mut app, "a");
+    assert_eq!(app.message, "Chưa gửi: mất nối.");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn no_line_is_wider_than_the_screen_and_no_control_character_reaches_it(
+        which in 0_usize..14, width in 80_u16..210, height in 24_u16..70, ascii in any::<bool>(), more in "[jkGgs\t]{0,8}"
+    ) {
+        let mut app = arrived(if ascii { Lang::En } else { Lang::Vi }, ascii, SCREENS[which].1);
+        press(&mut app, &more);
+        for line in draw(&app, width, height).lines() {
+            prop_assert!(line.width() <= usize::from(width), "{line}");
+            prop_assert!(!line.chars().any(char::is_control), "{line:?}");
+        }
+    }
+}
