@@ -102,6 +102,7 @@ fn incident(
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one morning")]
 fn picture() -> WatchReply {
     let states = [
         H::Degraded,

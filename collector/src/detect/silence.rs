@@ -171,9 +171,9 @@ impl Silence {
         for name in late {
             let limit = self.agents.get(&name).map(|agent| self.limit(agent)).unwrap_or_default();
             let Some(agent) = self.agents.get_mut(&name) else { continue };
-            let (silent, all, ..) = quiet.get(&agent.agency).cloned().unwrap_or_default();
-            // Where a whole agency falls silent, its agents follow within seconds: they are one incident.
-            let falling = all > 1 && silent * 2 >= all && now.since(agent.heard) < limit + TOGETHER;
+            let all = quiet.get(&agent.agency).map_or(0, |(_, all, ..)| *all);
+            // Where a whole agency falls silent, its agents follow one another within an interval: they are one incident.
+            let falling = all > 1 && now.since(agent.heard) < limit + TOGETHER;
             if self.agencies.get(&agent.agency).copied().unwrap_or(false) {
                 agent.silent = true;
                 continue;
