@@ -157,8 +157,7 @@ impl Follower {
             let Some(mut files) = self.files.remove(&path) else { continue };
             // The oldest first: a rotated file is read to its end before its successor.
             while let Some(first) = files.first_mut() {
-                let (lines, seen) =
-                    first.read(CHUNK_ENTRIES_MAX, CHUNK_BYTES_MAX, files_len_hint());
+                let (lines, seen) = first.read(CHUNK_ENTRIES_MAX, CHUNK_BYTES_MAX);
                 let full = !lines.is_empty();
                 self.send(&path, lines)?;
                 match seen {
@@ -231,11 +230,6 @@ impl Follower {
             Err(SourceError::Missing("the spool does not take lines any more".into()))
         }
     }
-}
-
-/// Bytes that are read from a file before the next file has its turn.
-const fn files_len_hint() -> usize {
-    CHUNK_BYTES_MAX
 }
 
 /// The folder of a pattern, for notifications.

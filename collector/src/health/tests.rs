@@ -4,7 +4,7 @@ use vonggac_wire::{
     proto::{IncidentState, Origin},
 };
 
-use super::*;
+use super::{picture::delta, *};
 
 const NOW: Time = Time::from_seconds(1_764_000_000);
 

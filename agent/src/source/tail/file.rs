@@ -191,12 +191,7 @@ impl Follow {
     }
 
     /// Reads lines up to the limits.
-    pub(super) fn read(
-        &mut self,
-        lines_max: usize,
-        bytes_max: usize,
-        _turn: usize,
-    ) -> (Vec<Line>, Seen) {
+    pub(super) fn read(&mut self, lines_max: usize, bytes_max: usize) -> (Vec<Line>, Seen) {
         let mut lines = Vec::new();
         let seen = self.try_read(&mut lines, lines_max, bytes_max).unwrap_or_else(|error| {
             tracing::warn!(path = %self.path.display(), %error, "reading failed; the file is opened again");

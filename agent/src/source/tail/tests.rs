@@ -30,7 +30,7 @@ fn append(path: &std::path::Path, text: &str) {
 fn read(follow: &mut Follow) -> Vec<String> {
     let mut all = Vec::new();
     loop {
-        let (lines, seen) = follow.read(3, 1 << 20, 0);
+        let (lines, seen) = follow.read(3, 1 << 20);
         all.extend(lines.iter().map(|line| String::from_utf8_lossy(&line.bytes).into_owned()));
         if seen != Seen::More {
             return all;
@@ -73,7 +73,7 @@ fn a_line_of_ten_megabytes_is_cut_and_the_next_one_is_whole() {
     let mut follow = open(&path, &Known(vec![])).remove(0);
     let mut lines: Vec<Line> = Vec::new();
     while lines.len() < 2 {
-        lines.extend(follow.read(10, 1 << 20, 0).0);
+        lines.extend(follow.read(10, 1 << 20).0);
     }
     assert_eq!(lines[0].bytes.len() as u64 + lines[0].cut, 10_000_000);
     assert_eq!(lines[1].bytes, b"next");
@@ -85,7 +85,7 @@ fn a_rotation_while_the_agent_was_away_loses_nothing() {
     let path = dir.path().join("a.log");
     append(&path, "one\ntwo\n");
     let mut follow = open(&path, &Known(vec![])).remove(0);
-    let (lines, _) = follow.read(1, 1 << 20, 0);
+    let (lines, _) = follow.read(1, 1 << 20);
     let known = Known(vec![(lines[0].stream.to_string(), lines[0].end)]);
     drop(follow);
     append(&path, "three\n");
@@ -93,12 +93,12 @@ fn a_rotation_while_the_agent_was_away_loses_nothing() {
     append(&path, "four\n");
     let mut files = open(&path, &known);
     assert_eq!(files.len(), 2);
-    let (lines, _) = files[0].read(10, 1 << 20, 0);
+    let (lines, _) = files[0].read(10, 1 << 20);
     assert_eq!(
         lines.iter().map(|l| l.bytes.as_slice()).collect::<Vec<_>>(),
         [&b"two"[..], b"three"]
     );
-    assert_eq!(files[0].read(10, 1 << 20, 0).1, Seen::Gone);
+    assert_eq!(files[0].read(10, 1 << 20).1, Seen::Gone);
     assert_eq!(read(&mut files[1]), ["four"]);
 }
 
@@ -107,7 +107,7 @@ fn a_restart_goes_on_behind_the_last_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.log");
     append(&path, "one\ntwo\nthree\n");
-    let (lines, _) = open(&path, &Known(vec![])).remove(0).read(2, 1 << 20, 0);
+    let (lines, _) = open(&path, &Known(vec![])).remove(0).read(2, 1 << 20);
     let known = Known(vec![(lines[1].stream.to_string(), lines[1].end)]);
     assert_eq!(read(&mut open(&path, &known)[0]), ["three"]);
 }

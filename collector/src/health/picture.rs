@@ -1,0 +1,109 @@
+//! The task that owns the picture: takes records and incidents, tells every console the same deltas once a second.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use vonggac_wire::{
+    Time,
+    proto::{Incident, WatchReply},
+};
+
+use super::{Nation, flow};
+use crate::{figures::Figures, record::Record, store::Store};
+
+/// The picture as consoles follow it.
+#[derive(Clone)]
+pub struct Picture {
+    whole: watch::Receiver<Arc<WatchReply>>,
+    deltas: broadcast::Sender<Arc<WatchReply>>,
+}
+
+impl Picture {
+    /// The newest whole picture, and the deltas after it.
+    #[must_use]
+    pub fn follow(&self) -> (Arc<WatchReply>, broadcast::Receiver<Arc<WatchReply>>) {
+        let deltas = self.deltas.subscribe();
+        (Arc::clone(&self.whole.borrow()), deltas)
+    }
+
+    /// The newest whole picture.
+    #[must_use]
+    pub fn now(&self) -> Arc<WatchReply> {
+        Arc::clone(&self.whole.borrow())
+    }
+}
+
+/// Deltas that a slow console may be behind before it has to begin anew.
+const DELTAS_MAX: usize = 32;
+
+/// Owns the picture: takes records and incidents, tells once a second.
+#[must_use]
+pub fn spawn(
+    mut nation: Nation,
+    mut records: mpsc::Receiver<Arc<Record>>,
+    mut changes: broadcast::Receiver<Arc<Incident>>,
+    figures: Figures,
+    store: Store,
+    stop: CancellationToken,
+) -> Picture {
+    let first = Arc::new(nation.whole(Time::now()));
+    let (tell, whole) = watch::channel(first);
+    let (deltas, _) = broadcast::channel(DELTAS_MAX);
+    let picture = Picture { whole, deltas: deltas.clone() };
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut slow = flow::Slow::default();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(record) = records.recv() => nation.apply(&record, Time::now()),
+                Ok(incident) = changes.recv() => nation.apply_incident(&incident),
+                _ = ticks.tick() => {
+                    let now = Time::now();
+                    slow.refresh(&store, now).await;
+                    let mut fresh = nation.whole(now);
+                    fresh.indicators.clone_from(&slow.indicators);
+                    fresh.flow = Some(flow::flow(&fresh, &figures, &slow, now));
+                    let fresh = Arc::new(fresh);
+                    let delta = delta(&tell.borrow(), &fresh);
+                    tell.send_replace(fresh);
+                    let _nobody_watches = deltas.send(Arc::new(delta));
+                }
+            }
+        }
+    });
+    picture
+}
+
+/// What is new in `fresh`.
+pub(super) fn delta(old: &WatchReply, fresh: &WatchReply) -> WatchReply {
+    fn changed<T: PartialEq + Clone, K: std::hash::Hash + Eq>(
+        old: &[T],
+        fresh: &[T],
+        key: impl Fn(&T) -> K,
+    ) -> Vec<T> {
+        let known: HashMap<K, &T> = old.iter().map(|row| (key(row), row)).collect();
+        fresh
+            .iter()
+            .filter(|row| known.get(&key(row)).is_none_or(|old| *old != *row))
+            .cloned()
+            .collect()
+    }
+    WatchReply {
+        snapshot: false,
+        time_unix_nano: fresh.time_unix_nano,
+        newest_event_unix_nano: fresh.newest_event_unix_nano,
+        simulated: fresh.simulated,
+        agencies: changed(&old.agencies, &fresh.agencies, |row| row.code.clone()),
+        systems: changed(&old.systems, &fresh.systems, |row| (row.agency.clone(), row.id.clone())),
+        agents: changed(&old.agents, &fresh.agents, |row| row.agent.clone()),
+        checks: changed(&old.checks, &fresh.checks, |row| (row.agent.clone(), row.name.clone())),
+        incidents: changed(&old.incidents, &fresh.incidents, |row| row.id),
+        indicators: changed(&old.indicators, &fresh.indicators, |row| {
+            (row.id.clone(), row.agency.clone())
+        }),
+        flow: fresh.flow.clone(),
+    }
+}
