@@ -100,7 +100,7 @@ mod tests {
     fn reading_is_allowed() {
         for query in [
             "SELECT count() FROM events",
-            "WITH 1 AS a SELECT a, agency FROM events WHERE time > now() - INTERVAL 1 HOUR GROUP BY agency LIMIT 5",
+            "WITH a AS (SELECT agency, time FROM events) SELECT agency FROM a WHERE time > now() - INTERVAL 1 HOUR GROUP BY agency LIMIT 5",
             "SELECT number FROM numbers(5)",
             "SELECT * FROM vonggac.events ORDER BY time DESC LIMIT 1",
         ] {
