@@ -142,6 +142,8 @@ pub struct App {
     pub link: Link,
     /// Frozen since.
     pub frozen: Option<Time>,
+    /// The board has its other form: tables for tiles, or tiles for tables.
+    pub other_form: bool,
     /// Closed incidents are listed too.
     pub all_incidents: bool,
     /// Help is open.
@@ -169,6 +171,7 @@ impl App {
             message: String::new(),
             link: Link::Connecting,
             frozen: None,
+            other_form: false,
             all_incidents: false,
             help: false,
             searching: false,
@@ -289,6 +292,9 @@ impl App {
             Action::Redraw => return vec![Effect::Redraw],
             Action::Retry => return vec![Effect::Ask(Ask::Retry)],
             Action::Freeze => self.freeze(now),
+            Action::OtherForm if place.screen == Screen::Board => {
+                self.other_form = !self.other_form;
+            }
             Action::Sort | Action::OtherForm => self.all_incidents = !self.all_incidents,
             Action::Filter => {
                 let events = place.screen == Screen::Events;

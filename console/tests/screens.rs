@@ -1,4 +1,4 @@
-//! Every screen at 80x24 and 200x60 in both languages, from one simulated morning with a fixed clock.
+//! Every screen at four sizes in both languages, from one simulated morning with a fixed clock.
 #![expect(clippy::expect_used, reason = "a test stops where its ground is missing")]
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -142,6 +142,40 @@ fn picture() -> WatchReply {
             )
         })
         .collect();
+    // The others fill the board as on a quiet day.
+    const QUIET: [&str; 26] = [
+        "Điện Biên",
+        "Sơn La",
+        "Lào Cai",
+        "Thái Nguyên",
+        "Lạng Sơn",
+        "Quảng Ninh",
+        "Bắc Ninh",
+        "Phú Thọ",
+        "Hải Phòng",
+        "Hưng Yên",
+        "Ninh Bình",
+        "Nghệ An",
+        "Hà Tĩnh",
+        "Quảng Trị",
+        "Huế",
+        "Quảng Ngãi",
+        "Gia Lai",
+        "Khánh Hòa",
+        "Đắk Lắk",
+        "Lâm Đồng",
+        "Đồng Nai",
+        "TP.HCM",
+        "Tây Ninh",
+        "Vĩnh Long",
+        "An Giang",
+        "Cần Thơ",
+    ];
+    agencies.extend(
+        (1..)
+            .zip(QUIET)
+            .map(|(n, name)| agency(&format!("tq-{n}"), name, name, "province", H::Fine)),
+    );
     agencies.push(agency("G01", "Công an", "Security", "ministry", H::Excluded));
     agencies.push(agency("G21", "DT&TG", "Ethnic Aff", "ministry", H::NotConnected));
     agencies.push(agency("G22", "VPCP", "Gov Office", "ministry", H::Fine));
@@ -407,12 +441,23 @@ fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
 fn every_screen_looks_as_it_did() {
     for (name, keys) in SCREENS {
         for lang in [Lang::Vi, Lang::En] {
-            for (width, height) in [(80, 24), (200, 60)] {
+            for (width, height) in [(80, 24), (120, 36), (150, 45), (200, 60)] {
                 let text = draw(&arrived(lang, false, keys), width, height);
                 insta::assert_snapshot!(format!("{name}_{}_{width}x{height}", lang.code()), text);
             }
         }
     }
+}
+
+#[test]
+fn the_board_swaps_tiles_for_tables_and_back() {
+    let mut narrow = app(Lang::Vi, false);
+    press(&mut narrow, "v");
+    insta::assert_snapshot!("board_table_80x24", draw(&narrow, 80, 24));
+    let mut wide = app(Lang::Vi, true);
+    insta::assert_snapshot!("board_ascii_150x45", draw(&wide, 150, 45));
+    press(&mut wide, "v");
+    assert!(draw(&wide, 150, 45).contains("#3107"));
 }
 
 #[test]

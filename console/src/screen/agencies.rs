@@ -31,22 +31,30 @@ pub(super) fn shown(app: &App) -> Vec<&Agency> {
     all
 }
 
-fn lamps(app: &App, agency: &Agency) -> String {
+pub(super) fn lamps(app: &App, agency: &Agency) -> String {
     [agency.service(), agency.security(), agency.usage()]
         .map(|state| app.theme.lamp(state))
         .concat()
 }
 
-fn silent(app: &App, agency: &Agency, now: Time) -> String {
+pub(super) fn silent(app: &App, agency: &Agency, now: Time) -> String {
     agency.silent_since_unix_nano.map_or_else(String::new, |since| {
         wording::duration(app.words.lang(), now.since(Time(since)))
     })
 }
 
 pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
+    table(app, &shown(app), Some(app.place().cursor), area)
+}
+
+/// Rows of agencies, with the cursor on one of them where there is a cursor.
+pub(super) fn table(
+    app: &App,
+    all: &[&Agency],
+    cursor: Option<usize>,
+    area: Area,
+) -> Vec<Line<'static>> {
     let words = &app.words;
-    let cursor = app.place().cursor;
-    let all = shown(app);
     let name = area.width.saturating_sub(62).clamp(12, 40);
     let mut lines = vec![plain(&format!(
         "     {} {} {} {} {} {}  60",
@@ -57,7 +65,7 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
         right(&words.get("col-unserved"), 8),
         right(&words.get("col-hosts"), 9),
     ))];
-    for at in window(cursor, all.len(), area.height.saturating_sub(1)) {
+    for at in window(cursor.unwrap_or(0), all.len(), area.height.saturating_sub(1)) {
         let agency = all[at];
         let unserved = match &agency.unserved {
             Some(estimate) if agency.hosts_enrolled > 0 => format!("≈{:.0}", estimate.value),
@@ -78,9 +86,10 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
             right(&format!("{}/{}", agency.hosts_heard, agency.hosts_enrolled), 9),
             app.theme.sparkline(&agency.usage_cells, 15),
         );
-        let style = if at == cursor { app.theme.selected() } else { Style::new() };
-        let mark = if at == cursor { app.theme.cursor() } else { " " };
-        let first = if at == cursor { style } else { app.theme.state_style(agency.state()) };
+        let chosen = cursor == Some(at);
+        let style = if chosen { app.theme.selected() } else { Style::new() };
+        let mark = if chosen { app.theme.cursor() } else { " " };
+        let first = if chosen { style } else { app.theme.state_style(agency.state()) };
         lines.push(line(vec![
             (format!("{mark}{}", app.theme.state(agency.state())), first),
             (text, style),

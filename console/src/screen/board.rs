@@ -3,14 +3,16 @@
 use ratatui::{style::Style, text::Line};
 use vonggac_wire::{
     Time,
-    proto::{Agency, HealthState as H},
+    proto::{Agency, Flow, HealthState as H, Indicator},
 };
 
-use super::{Area, Parts, Screen, counts, incidents, line, plain, rule};
+use super::{Area, Parts, Screen, agencies, counts, incidents, line, plain, rule};
 use crate::{
     app::App,
     wording::{self, fit, right},
 };
+
+mod wide;
 
 /// Tiles beside each other.
 const TILES: usize = 5;
@@ -66,6 +68,29 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     let selected = (place.pane == 1)
         .then(|| worst_first(app).get(place.cursor).map(|agency| agency.code.clone()))
         .flatten();
+    let selected = selected.as_deref();
+    let large = area.width >= wide::LEAST.0 && area.height >= wide::LEAST.1;
+    if large != app.other_form {
+        lines.push(counts(app));
+        let height = area.height.saturating_sub(lines.len() + 1);
+        let rest = Area { height, ..area };
+        lines.extend(if large { wide::lines(app, rest, selected) } else { table(app, rest) });
+    } else {
+        lines.extend(tiled(app, area, selected));
+        let height = area.height.saturating_sub(lines.len() + 2);
+        lines.extend(urgent(app, Area { height, ..area }));
+    }
+    let last = area.height.saturating_sub(1);
+    lines.truncate(last);
+    lines.resize(last, Line::default());
+    lines.push(flow(app, area));
+    lines
+}
+
+/// Tiles of all groups, and the agency in focus.
+fn tiled(app: &App, area: Area, selected: Option<&str>) -> Vec<Line<'static>> {
+    let words = &app.words;
+    let mut lines = Vec::new();
     for (group, title) in GROUPS {
         let agencies = shown_group(app, group);
         if agencies.is_empty() {
@@ -79,22 +104,25 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
             lines.push(rule(app, &title, if group == "local" { "" } else { &remark }, area.width));
         }
         for row in agencies.chunks(TILES) {
-            lines.push(tile_row(app, row, selected.as_deref(), area.width));
+            lines.push(tile_row(app, row, selected, area.width));
         }
     }
     let focus = worst_first(app);
-    let agency = selected
-        .as_ref()
-        .and_then(|code| app.model.agency(code))
-        .or_else(|| focus.first().copied());
+    let agency =
+        selected.and_then(|code| app.model.agency(code)).or_else(|| focus.first().copied());
     if let Some(agency) = agency {
-        lines.push(detail(app, agency, area));
+        lines.push(agency_detail(app, agency, area));
     }
-    lines.extend(urgent(app, Area { height: area.height.saturating_sub(lines.len() + 2), ..area }));
-    let last = area.height.saturating_sub(1);
-    lines.truncate(last);
-    lines.resize(last, Line::default());
-    lines.push(flow(app, area));
+    lines
+}
+
+/// The worst agencies as rows, where there is no room for two tables.
+fn table(app: &App, area: Area) -> Vec<Line<'static>> {
+    let half = area.height / 2;
+    let all = worst_first(app);
+    let cursor = (app.place().pane == 1).then_some(app.place().cursor);
+    let mut lines = agencies::table(app, &all, cursor, Area { height: half, ..area });
+    lines.extend(urgent(app, Area { height: area.height.saturating_sub(lines.len() + 1), ..area }));
     lines
 }
 
@@ -148,16 +176,24 @@ fn served(app: &App, area: Area) -> Line<'static> {
     plain(&format!("{} {deadline}", fit(&left, area.width.saturating_sub(columns + 1))))
 }
 
+/// Figures that the top line has room for.
+const FIGURES_IN_A_LINE: usize = 3;
+
+/// The nation's figures: the three of the top line, then all others in the collector's order.
+fn figures_shown(app: &App) -> Vec<&Indicator> {
+    const FIRST: [&str; FIGURES_IN_A_LINE] =
+        ["online-filing-rate", "full-process-dossier-rate", "on-time-rate"];
+    let mut all: Vec<&Indicator> =
+        app.model.indicators.iter().filter(|indicator| indicator.agency.is_empty()).collect();
+    all.sort_by_key(|i| FIRST.iter().position(|id| *id == i.id).unwrap_or(FIRST.len()));
+    all
+}
+
 /// Usage in one line: numerator and denominator beside each rate.
 fn figures(app: &App) -> Line<'static> {
     let words = &app.words;
     let mut text = String::new();
-    for id in ["online-filing-rate", "full-process-dossier-rate", "on-time-rate"] {
-        let Some(indicator) =
-            app.model.indicators.iter().find(|i| i.id == id && i.agency.is_empty())
-        else {
-            continue;
-        };
+    for indicator in figures_shown(app).into_iter().take(FIGURES_IN_A_LINE) {
         let name = words.pick(&indicator.name_vi, &indicator.name_en);
         let name = name.replace("Tỷ lệ ", "");
         text.push_str(&format!("{name} {}   ", super::usage::ratio(app, indicator)));
@@ -230,7 +266,7 @@ fn tile_row(app: &App, row: &[&Agency], selected: Option<&str>, width: usize) ->
 }
 
 /// One agency in a line: lamps, use, hosts.
-fn detail(app: &App, agency: &Agency, area: Area) -> Line<'static> {
+fn agency_detail(app: &App, agency: &Agency, area: Area) -> Line<'static> {
     let words = &app.words;
     let age = agency.last_heard_unix_nano.map_or_else(
         || words.get("no-data"),
@@ -289,8 +325,13 @@ fn urgent(app: &App, area: Area) -> Vec<Line<'static>> {
 }
 
 fn flow(app: &App, area: Area) -> Line<'static> {
-    let words = &app.words;
     let Some(flow) = &app.model.flow else { return Line::default() };
+    plain(&fit(&flow_text(app, flow), area.width))
+}
+
+/// The data's own way in one line; its parts are two spaces apart.
+fn flow_text(app: &App, flow: &Flow) -> String {
+    let words = &app.words;
     let lang = words.lang();
     let delay = flow
         .delay_p99_seconds
@@ -301,7 +342,7 @@ fn flow(app: &App, area: Area) -> Line<'static> {
         reason = "a rate, never negative"
     )]
     let rate = wording::number(lang, flow.events_per_second.round() as u64);
-    let text = words.with(
+    words.with(
         "board-flow",
         &[
             ("rate", &rate),
@@ -311,6 +352,5 @@ fn flow(app: &App, area: Area) -> Line<'static> {
             ("numbered", &wording::number(lang, flow.events_numbered)),
             ("dead", &wording::number(lang, flow.dead_letters_today)),
         ],
-    );
-    plain(&fit(&text, area.width))
+    )
 }

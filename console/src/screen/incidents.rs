@@ -45,13 +45,27 @@ fn deadline(app: &App, incident: &Incident, now: Time) -> String {
     }
 }
 
+/// From this width on a short row has its state and begin too.
+const WIDE: usize = 90;
+
 /// On the board: severity, number, what, owner, deadline.
 pub(super) fn short(app: &App, incident: &Incident, style: Style, area: Area) -> Line<'static> {
     let title = app.words.pick(&incident.title_vi, &incident.title_en);
     let head =
         format!("{} {:<6}", app.theme.severity(incident.level()), format!("#{}", incident.id));
+    let state = incident.current_state();
+    let wide = if area.width >= WIDE {
+        let name = app.words.get(&format!("istate-{}", state.name()));
+        format!(
+            " {} {}",
+            fit(&format!("{}{name}", app.theme.incident(state)), 9),
+            right(&wording::since(Time(incident.first_time_unix_nano), area.now), 5)
+        )
+    } else {
+        String::new()
+    };
     let tail = format!(
-        " {} {}",
+        "{wide} {} {}",
         fit(&owner(app, incident), 8),
         right(&deadline(app, incident, area.now), 7)
     );
