@@ -3,7 +3,7 @@
 //! `auto` decides for each line: cheap looks at its first bytes name the candidates, and the first that understands it wins. A line
 //! that no format knows is kept as an OCSF base event with its raw text.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use jiff::tz::TimeZone;
 use vonggac_wire::{
@@ -12,9 +12,14 @@ use vonggac_wire::{
 };
 
 use crate::redact;
+use declared::Declared;
+use vonggac_daemon::settings::SettingsError;
 
 pub(crate) mod clock;
 mod combined;
+pub(crate) mod declared;
+mod generic;
+mod http;
 mod json;
 mod program;
 mod sshd;
@@ -29,13 +34,30 @@ pub struct Context {
     pub observed: Time,
     /// The zone of times that name none.
     pub zone: TimeZone,
+    /// Formats beside those in Rust.
+    declared: Arc<Declared>,
 }
 
 impl Context {
     /// Read now, on this host.
     #[must_use]
     pub fn here(observed: Time) -> Self {
-        Self { observed, zone: TimeZone::system() }
+        Self::at(observed, TimeZone::system())
+    }
+
+    /// Read at this time, in this zone.
+    #[must_use]
+    pub fn at(observed: Time, zone: TimeZone) -> Self {
+        Self { observed, zone, declared: Declared::builtin() }
+    }
+
+    /// With the formats of an administrator's folder too.
+    ///
+    /// # Errors
+    /// All mistakes of the first file that is wrong.
+    pub fn with_formats(mut self, folder: &Path) -> Result<Self, SettingsError> {
+        self.declared = Declared::with_folder(folder)?;
+        Ok(self)
     }
 }
 
@@ -47,14 +69,14 @@ pub struct Parsed {
     /// What happened.
     pub body: Body,
     /// The format, e.g. "sshd".
-    pub format: &'static str,
+    pub format: Cow<'static, str>,
     /// The host that the line names.
     pub device: String,
 }
 
 impl Parsed {
     pub(crate) fn activity(format: &'static str, activity: Activity) -> Self {
-        Self { time: None, body: Body::Activity(activity), format, device: String::new() }
+        Self { time: None, body: Body::Activity(activity), format: format.into(), device: String::new() }
     }
 }
 
@@ -75,20 +97,27 @@ const FORMATS: &[(&str, &str, Parse)] = &[
 /// Whether a configuration may name it.
 #[must_use]
 pub fn is_known(name: &str) -> bool {
-    name == "auto" || FORMATS.iter().any(|(known, ..)| *known == name)
+    name == "auto"
+        || FORMATS.iter().any(|(known, ..)| *known == name)
+        || Declared::builtin().find(name).is_some()
 }
 
 /// The formats' names.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
-    FORMATS.iter().map(|(name, ..)| *name).collect()
+    let declared = Declared::builtin();
+    let declared: Vec<&'static str> = declared.formats().iter().map(|format| format.name).collect();
+    FORMATS.iter().map(|(name, ..)| *name).chain(declared).collect()
 }
 
 /// Names and what they are, with the programs that syslog lines may be of.
 #[must_use]
 pub fn list() -> Vec<(&'static str, &'static str)> {
     let formats = FORMATS.iter().map(|(name, about, _)| (*name, *about));
-    formats.chain(program::list()).collect()
+    let declared = Declared::builtin();
+    let declared: Vec<_> =
+        declared.formats().iter().map(|format| (format.name, format.about)).collect();
+    formats.chain(program::list()).chain(declared).collect()
 }
 
 /// Makes an event of a line. `cut_bytes` were cut away by the reader; `name` is a format's or "auto".
@@ -106,7 +135,7 @@ pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Eve
     };
     let event = Event::new(time, context.observed, parsed.body)
         .with_time_doubt(doubt)
-        .with_format(parsed.format)
+        .with_format(&parsed.format)
         .with_device(&parsed.device)
         .with_raw(&raw, cut_bytes);
     (event, known)
@@ -116,17 +145,43 @@ fn find(name: &str, text: &str, context: &Context) -> Option<Parsed> {
     if let Some((.., parse)) = FORMATS.iter().find(|(known, ..)| *known == name) {
         return parse(text, context);
     }
-    match text.as_bytes().first()? {
-        b'{' => json::parse(text, context),
-        b'<' => syslog::parse(text, context),
-        _ => {
-            if text.contains("] \"") {
-                combined::parse(text, context).or_else(|| syslog::parse(text, context))
-            } else {
-                syslog::parse(text, context)
-            }
+    if let Some(format) = context.declared.find(name) {
+        return format.line(text, context);
+    }
+    let text = text.trim_start_matches('\u{feff}');
+    let found = match text.as_bytes().first()? {
+        b'{' => context.declared.line(text, context).or_else(|| json::parse(text, context)),
+        b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
+        _ => mixed(text, context),
+    };
+    found.or_else(|| generic::parse(text, context))
+}
+
+/// A line that may be of syslog or of a program's own log.
+fn mixed(text: &str, context: &Context) -> Option<Parsed> {
+    if text.contains("] \"") {
+        if let Some(parsed) = combined::parse(text, context) {
+            return Some(parsed);
         }
     }
+    // A program that a format knows by its tag is surer than a line's look.
+    syslog::known(text, context)
+        .or_else(|| context.declared.line(text, context))
+        .or_else(|| syslog::parse(text, context))
+}
+
+/// A whole line of another log inside a message: a web server's through syslog, a container's, an appliance's.
+fn embedded(text: &str, context: &Context) -> Option<Parsed> {
+    let text = text.trim_start();
+    if text.starts_with('{') {
+        return context.declared.line(text, context).or_else(|| json::parse(text, context));
+    }
+    if text.contains("] \"") {
+        if let Some(parsed) = combined::parse(text, context) {
+            return Some(parsed);
+        }
+    }
+    context.declared.line(text, context)
 }
 
 fn unparsed(text: &str) -> Parsed {

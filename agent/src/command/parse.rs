@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         .year
         .and_then(|year| civil::date(year, 12, 31).at(23, 59, 59, 0).to_zoned(zone.clone()).ok())
         .map_or_else(Time::now, |end| Time::from_seconds(end.timestamp().as_second()));
-    let context = Context { observed, zone };
+    let context = Context::at(observed, zone);
     let reader: Box<dyn Read> = if arguments.file == "-" {
         Box::new(io::stdin())
     } else {

@@ -1,8 +1,8 @@
 //! Access logs of nginx and Apache: `[vhost ]ADDRESS IDENT USER [TIME] "REQUEST" STATUS BYTES["REFERRER" "AGENT"]`.
 
-use vonggac_wire::event::{Activity, Class, HttpRequest, Status};
+use vonggac_wire::event::{Activity, Class, HttpRequest};
 
-use super::{Context, Parsed, clock, text};
+use super::{Context, Parsed, clock, http, text};
 use crate::redact;
 
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
@@ -28,9 +28,9 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
         _ => return None,
     };
     let none = |text: &str| if text == "-" { String::new() } else { text.to_owned() };
-    let (http_method, url, version) = split_request(&request);
+    let (http_method, url, version) = http::split_request(&request);
     let mut activity =
-        Activity::of(Class::Http, method_activity(http_method), outcome(status_code));
+        Activity::of(Class::Http, http::method_activity(http_method), http::outcome(status_code));
     activity.severity_id = 1;
     activity.user_name = none(&user);
     match text::address(client) {
@@ -75,40 +75,4 @@ fn quoted(text: &str) -> Option<(String, &str)> {
         }
     }
     None
-}
-
-/// `GET /path HTTP/1.1`; what is no request is all URL, because that is where an attack stands.
-fn split_request(request: &str) -> (&str, &str, &str) {
-    let Some((method, rest)) = request.split_once(' ') else { return ("", request, "") };
-    if method.is_empty()
-        || !method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-' || b == b'_')
-    {
-        return ("", request, "");
-    }
-    match rest.rsplit_once(' ') {
-        Some((url, version)) if version.starts_with("HTTP/") => (method, url, version),
-        _ => (method, rest, ""),
-    }
-}
-
-fn method_activity(method: &str) -> u32 {
-    match method {
-        "CONNECT" => 1,
-        "DELETE" => 2,
-        "GET" => 3,
-        "HEAD" => 4,
-        "OPTIONS" => 5,
-        "POST" => 6,
-        "PUT" => 7,
-        "TRACE" => 8,
-        _ => 99,
-    }
-}
-
-fn outcome(status: u32) -> Status {
-    match status {
-        100..=399 => Status::Success,
-        400..=599 => Status::Failure,
-        _ => Status::Unknown,
-    }
 }

@@ -2,7 +2,7 @@
 
 use vonggac_wire::event::{Activity, Body, Class, Status};
 
-use super::{Context, Parsed, clock, program};
+use super::{Context, Parsed, clock, generic, program};
 
 /// The header of a line.
 struct Head<'a> {
@@ -14,16 +14,52 @@ struct Head<'a> {
 }
 
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
+    read(line, context, true)
+}
+
+/// Only if a format knows the program and reads its message.
+pub(super) fn known(line: &str, context: &Context) -> Option<Parsed> {
+    read(line, context, false)
+}
+
+fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
     let (severity, line) = priority(line);
     let head = version_1(line, context).or_else(|| classic(line, context))?;
-    let mut parsed = program::parse(head.program, head.pid, head.message)
-        .unwrap_or_else(|| plain(head.program, head.pid, head.message));
-    parsed.time = head.time;
-    parsed.device = head.host.to_owned();
+    let mut parsed = match program::parse(head.program, head.pid, head.message)
+        .or_else(|| context.declared.message(head.program, head.pid, head.message, context))
+    {
+        Some(parsed) => parsed,
+        None if any_program => foreign(&head, context),
+        None => return None,
+    };
+    // A relayed line keeps its own time and host: the relay's say when it passed.
+    parsed.time = parsed.time.or(head.time);
+    if parsed.device.is_empty() {
+        parsed.device = head.host.to_owned();
+    }
     if let (Body::Activity(activity), Some(severity)) = (&mut parsed.body, severity) {
         activity.severity_id = activity.severity_id.max(severity);
     }
     Some(parsed)
+}
+
+/// A message of a program that no format knows by its name: what applications and relays write into syslog.
+fn foreign(head: &Head<'_>, context: &Context) -> Parsed {
+    let inner = super::embedded(head.message, context).or_else(|| {
+        let mut found = generic::message(head.message)?;
+        if found.service_name.is_empty() {
+            found.service_name = head.program.to_owned();
+        }
+        Some(Parsed::activity("generic", found))
+    });
+    let Some(mut parsed) = inner else { return plain(head.program, head.pid, head.message) };
+    if let Body::Activity(activity) = &mut parsed.body {
+        if activity.process_name.is_empty() {
+            activity.process_name = head.program.to_owned();
+            activity.process_pid = head.pid;
+        }
+    }
+    parsed
 }
 
 /// A message of a program that has no format of its own.

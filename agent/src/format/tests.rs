@@ -4,10 +4,7 @@ use super::*;
 
 fn context() -> Context {
     // 2026-11-24 16:30 UTC, a host in Hà Nội.
-    Context {
-        observed: "2026-11-24T16:30:00Z".parse().unwrap(),
-        zone: TimeZone::fixed(jiff::tz::offset(7)),
-    }
+    Context::at("2026-11-24T16:30:00Z".parse().unwrap(), TimeZone::fixed(jiff::tz::offset(7)))
 }
 
 fn activity(line: &str) -> (Event, Activity) {

@@ -31,3 +31,37 @@ pub(super) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     }
     None
 }
+
+/// An address with or without a port: `1.2.3.4`, `1.2.3.4:51022`, `[::1]:51022`, `1.2.3.4#5353`, `name[1.2.3.4]:25`,
+/// `name/1.2.3.4`, `/1.2.3.4:80`, `tcp:1.2.3.4:80`, `1.2.3.4 (name)`.
+pub(super) fn endpoint(text: &str) -> Option<(IpAddr, Option<u32>)> {
+    let text = text.trim().trim_matches(['"', '\'', '<', '>', ',', ';']);
+    if let Some(address) = address(text) {
+        return Some((address, None));
+    }
+    // In brackets: `name[1.2.3.4]:25`, `[::1]:25`.
+    if let Some((before, rest)) = text.rsplit_once('[') {
+        if let Some((inner, after)) = rest.split_once(']') {
+            if let Some(found) = address(inner) {
+                return Some((found, port(after.trim_start_matches(':'))));
+            }
+        }
+        return endpoint(before);
+    }
+    let text = text.rsplit('/').find(|part| part.contains(['.', ':'])).unwrap_or(text);
+    let text = text.split([' ', '(']).next().unwrap_or(text);
+    for separator in [':', '#', '.', '@'] {
+        let Some((before, after)) = text.rsplit_once(separator) else { continue };
+        if let (Some(found), Some(number)) = (address(before), port(after)) {
+            return Some((found, Some(number)));
+        }
+    }
+    let scheme = text.split_once(':').map(|(_, rest)| rest);
+    let scheme = scheme.filter(|rest| rest.contains('.') && rest.len() < text.len());
+    address(text).map(|found| (found, None)).or_else(|| endpoint(scheme?))
+}
+
+fn port(text: &str) -> Option<u32> {
+    let digits = text.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse::<u16>().ok().map(u32::from)
+}

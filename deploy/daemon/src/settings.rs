@@ -314,6 +314,42 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A table with keys of the writer's choice, each with a text or a list of texts, in the order of lines.
+    pub fn pairs(&mut self, name: &'static str) -> Vec<(String, Vec<String>)> {
+        let Some(mut found) = self.take(name) else { return Vec::new() };
+        let ValueInner::Table(table) = found.value.take() else {
+            self.wrong_at(found.line, name, "is no table; wanted one like [name]".into());
+            return Vec::new();
+        };
+        let mut entries: Vec<_> = table.into_iter().collect();
+        entries.sort_by_key(|(key, _)| key.span.start);
+        let mut pairs = Vec::new();
+        for (key, mut value) in entries {
+            let line = self.document.line(key.span.start);
+            let texts: Result<Vec<String>, String> = match value.take() {
+                ValueInner::String(text) => Ok(vec![text.into_owned()]),
+                ValueInner::Integer(number) => Ok(vec![number.to_string()]),
+                ValueInner::Array(items) => items
+                    .into_iter()
+                    .map(|mut item| match item.take() {
+                        ValueInner::String(text) => Ok(text.into_owned()),
+                        other => Err(format!("holds {}", other.type_str())),
+                    })
+                    .collect(),
+                other => Err(format!("is {}", other.type_str())),
+            };
+            match texts {
+                Ok(texts) => pairs.push((key.name.into_owned(), texts)),
+                Err(message) => self.wrong_at(
+                    line,
+                    &format!("{name}.{}", key.name),
+                    format!("{message}; wanted a text or a list of texts"),
+                ),
+            }
+        }
+        pairs
+    }
+
     /// A table; one that is left out is read as an empty one.
     pub fn table<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Table<'a>) -> T) -> T {
         let path = self.key(name);

@@ -156,6 +156,11 @@ impl Activity {
         self.src_ip = address_to_bytes(address);
     }
 
+    /// Sets where it went.
+    pub fn set_destination_address(&mut self, address: IpAddr) {
+        self.dst_ip = address_to_bytes(address);
+    }
+
     /// Cuts every text to its limit; fields without a place beyond [`UNMAPPED_FIELDS_MAX`] are dropped, the last ones first.
     pub(super) fn limit(&mut self) {
         for text in [

@@ -1,0 +1,359 @@
+//! Formats declared in TOML: one file a format, in `agent/formats/` or in an administrator's folder.
+//!
+//! A file tells where its lines are met (`programs` of syslog, `head`s of whole lines, keys of JSON, pairs, columns), how their
+//! values are called (`[map]`, named groups), and what they mean (`[[pattern]]`, `[[case]]`), with examples that are tried when the
+//! file is read. `CONTRIBUTING.md` shows one.
+//!
+//! Expressions are compiled when a line first needs them, and a line needs them only if it holds the texts in `needs`: most of a
+//! hundred formats cost a host nothing.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
+
+use include_dir::{Dir, include_dir};
+use vonggac_daemon::settings::{Document, Mistake, Mistakes, SettingsError};
+use vonggac_wire::event::Body;
+
+use super::{Context, Parsed};
+
+mod expression;
+pub(crate) mod field;
+mod load;
+mod meaning;
+mod shape;
+
+use expression::Expression;
+use field::{Draft, Field};
+use meaning::{Case, Meaning};
+use shape::Shape;
+
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/formats");
+
+/// The formats of this program, read once.
+static BUILTIN: LazyLock<Arc<Declared>> = LazyLock::new(|| {
+    Arc::new(Declared::of(Declared::read_builtin()))
+});
+
+/// One way of a format to read a text.
+pub(crate) struct Pattern {
+    text: Expression,
+    meaning: Meaning,
+    /// Reads whole lines too, without a head.
+    line: bool,
+}
+
+/// A text that a format must read, or must not.
+pub(crate) struct Example {
+    pub(crate) line: String,
+    pub(crate) program: String,
+    /// Field and value; empty for a text that it must not read.
+    pub(crate) is: Vec<(Field, String)>,
+}
+
+/// A format.
+pub(crate) struct Format {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    programs: Vec<String>,
+    /// What begins its whole lines; what follows is read by the patterns.
+    heads: Vec<Expression>,
+    shape: Option<Shape>,
+    map: Vec<(Field, Vec<String>)>,
+    patterns: Vec<Pattern>,
+    cases: Vec<Case>,
+    /// What holds where nothing else is said.
+    meaning: Meaning,
+    pub(crate) fire: Vec<Example>,
+    pub(crate) quiet: Vec<Example>,
+}
+
+impl std::fmt::Debug for Declared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_list().entries(self.formats.iter().map(|format| format.name)).finish()
+    }
+}
+
+/// All declared formats.
+pub(crate) struct Declared {
+    formats: Vec<Format>,
+    by_program: HashMap<String, Vec<usize>>,
+}
+
+impl Declared {
+    fn of(formats: Vec<Format>) -> Self {
+        let mut by_program: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, format) in formats.iter().enumerate() {
+            for program in &format.programs {
+                by_program.entry(program.to_ascii_lowercase()).or_default().push(at);
+            }
+        }
+        Self { formats, by_program }
+    }
+
+    /// Those of this program.
+    pub(crate) fn builtin() -> Arc<Self> {
+        Arc::clone(&BUILTIN)
+    }
+
+    /// Those of this program and of a folder; a name that is known already is replaced.
+    pub(crate) fn with_folder(folder: &Path) -> Result<Arc<Self>, SettingsError> {
+        let unreadable =
+            |source| SettingsError::Unreadable { file: folder.to_owned(), source };
+        let mut paths: Vec<_> = std::fs::read_dir(folder)
+            .map_err(unreadable)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+            .collect();
+        paths.sort();
+        let mut formats = Self::read_builtin();
+        for path in paths {
+            let document = Document::read(&path)?;
+            let format = load::format(&document, true)?;
+            let wrong = format.try_examples();
+            if let Some(message) = wrong.into_iter().next() {
+                let mistake = Mistake { line: 1, key: "example".into(), message };
+                return Err(Mistakes { file: path, mistakes: vec![mistake] }.into());
+            }
+            formats.retain(|known| known.name != format.name);
+            // An administrator knows this host better than this program does.
+            formats.insert(0, format);
+        }
+        Ok(Arc::new(Self::of(formats)))
+    }
+
+    fn read_builtin() -> Vec<Format> {
+        let files = FILES.files().filter_map(|file| Some((file.path(), file.contents_utf8()?)));
+        let read = |(path, text): (&Path, &str)| {
+            load::format(&Document::from_text(path, text.to_owned()), false)
+        };
+        // A file of this program that is wrong is left out alone; a test reads all of them.
+        files.map(read).filter_map(Result::ok).collect()
+    }
+
+    pub(crate) fn formats(&self) -> &[Format] {
+        &self.formats
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Format> {
+        self.formats.iter().find(|format| format.name == name)
+    }
+
+    /// A whole line of any format.
+    pub(crate) fn line(&self, line: &str, context: &Context) -> Option<Parsed> {
+        self.formats.iter().find_map(|format| format.line(line, context))
+    }
+
+    /// A message of a program, without its syslog header.
+    pub(crate) fn message(
+        &self,
+        program: &str,
+        pid: u32,
+        message: &str,
+        context: &Context,
+    ) -> Option<Parsed> {
+        let lower = program.to_ascii_lowercase();
+        // `postfix/smtpd` is one of `postfix`; `dovecot: auth` of `dovecot`.
+        let family = lower.split(['/', '(', ' ']).next().unwrap_or(&lower);
+        let known = self.by_program.get(&lower).or_else(|| self.by_program.get(family))?;
+        let mut parsed = known
+            .iter()
+            .find_map(|at| self.formats[*at].message(message, context))?;
+        if let Body::Activity(activity) = &mut parsed.body {
+            if activity.process_name.is_empty() {
+                activity.process_name = program.to_owned();
+            }
+            if activity.process_pid == 0 {
+                activity.process_pid = pid;
+            }
+        }
+        Some(parsed)
+    }
+
+    /// Which examples do not hold, in sentences.
+    pub(crate) fn try_examples(&self) -> Vec<String> {
+        self.formats.iter().flat_map(Format::try_examples).collect()
+    }
+}
+
+impl Format {
+    /// Reads a whole line.
+    pub(crate) fn line(&self, line: &str, context: &Context) -> Option<Parsed> {
+        if let Some(shape) = &self.shape {
+            if let Some(draft) = shape.read_line(line, context).and_then(|v| self.structured(&v, context)) {
+                return Some(self.parsed(draft));
+            }
+        }
+        for head in &self.heads {
+            let Some((groups, rest)) = head.begins(line) else { continue };
+            let mut draft = Draft::default();
+            self.understand(&mut draft, rest, &groups, context);
+            for (name, value) in &groups {
+                expression::put(&mut draft, name, value, context);
+            }
+            return Some(self.parsed(draft));
+        }
+        let own = self.patterns.iter().filter(|pattern| pattern.line);
+        own.into_iter().find_map(|pattern| self.by_pattern(pattern, line, context))
+    }
+
+    /// Reads a message of one of its programs.
+    fn message(&self, message: &str, context: &Context) -> Option<Parsed> {
+        if let Some(shape) = &self.shape {
+            let read = shape.read(message, context);
+            if let Some(draft) = read.and_then(|values| self.structured(&values, context)) {
+                return Some(self.parsed(draft));
+            }
+        }
+        if let Some(found) =
+            self.patterns.iter().find_map(|pattern| self.by_pattern(pattern, message, context))
+        {
+            return Some(found);
+        }
+        // Its own head may stand behind syslog's.
+        let (groups, rest) = self.heads.iter().find_map(|head| head.begins(message))?;
+        let mut draft = Draft::default();
+        for (name, value) in &groups {
+            expression::put(&mut draft, name, value, context);
+        }
+        self.understand(&mut draft, rest, &groups, context);
+        Some(self.parsed(draft))
+    }
+
+    fn by_pattern(&self, pattern: &Pattern, text: &str, context: &Context) -> Option<Parsed> {
+        let groups = pattern.text.captures(text)?;
+        let mut draft = Draft::default();
+        self.fill(&mut draft, pattern, text, &groups, context);
+        Some(self.parsed(draft))
+    }
+
+    fn fill(
+        &self,
+        draft: &mut Draft,
+        pattern: &Pattern,
+        text: &str,
+        groups: &[(&str, &str)],
+        context: &Context,
+    ) {
+        draft.activity.message = text.to_owned();
+        self.meaning.apply(draft, context);
+        pattern.meaning.apply(draft, context);
+        for (name, value) in groups {
+            expression::put(draft, name, value, context);
+        }
+        meaning::decide(&self.cases, draft, groups, context);
+    }
+
+    /// What follows a head: by the first pattern that reads it, else as a message.
+    fn understand(
+        &self,
+        draft: &mut Draft,
+        rest: &str,
+        head: &[(&str, &str)],
+        context: &Context,
+    ) {
+        let found = self
+            .patterns
+            .iter()
+            .find_map(|pattern| pattern.text.captures(rest).map(|groups| (pattern, groups)));
+        match found {
+            Some((pattern, groups)) => self.fill(draft, pattern, rest, &groups, context),
+            None => {
+                draft.activity.message = rest.to_owned();
+                self.meaning.apply(draft, context);
+                meaning::decide(&self.cases, draft, head, context);
+            }
+        }
+    }
+
+    /// Puts named values into their places; the others are kept beside them.
+    fn structured(&self, values: &shape::Values, context: &Context) -> Option<Draft> {
+        let mut draft = Draft::default();
+        self.meaning.apply(&mut draft, context);
+        let mut used: Vec<&str> = Vec::new();
+        for (field, keys) in &self.map {
+            for key in keys {
+                let Some(value) = values.get(key).filter(|value| !field::is_nothing(value)) else {
+                    continue;
+                };
+                draft.put(field, value, context);
+                used.push(key);
+                break;
+            }
+        }
+        let pairs = values.pairs();
+        let message = draft.activity.message.clone();
+        let found = self
+            .patterns
+            .iter()
+            .find_map(|pattern| pattern.text.captures(&message).map(|groups| (pattern, groups)));
+        if let Some((pattern, groups)) = found {
+            pattern.meaning.apply(&mut draft, context);
+            for (name, value) in &groups {
+                expression::put(&mut draft, name, value, context);
+            }
+        }
+        meaning::decide(&self.cases, &mut draft, &pairs, context);
+        for (key, value) in pairs {
+            if !used.contains(&key) && !field::is_nothing(value) {
+                draft.activity.unmapped.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+            }
+        }
+        Some(draft)
+    }
+
+    fn parsed(&self, mut draft: Draft) -> Parsed {
+        draft.finish();
+        Parsed {
+            time: draft.time,
+            body: Body::Activity(draft.activity),
+            format: self.name.into(),
+            device: draft.device,
+        }
+    }
+
+    fn try_examples(&self) -> Vec<String> {
+        let context = Context::here(vonggac_wire::Time::from_seconds(1_796_000_000));
+        let read = |example: &Example| {
+            if example.program.is_empty() {
+                self.line(&example.line, &context)
+            } else {
+                self.message(&example.line, &context)
+            }
+        };
+        let mut wrong = Vec::new();
+        for example in &self.fire {
+            let Some(parsed) = read(example) else {
+                wrong.push(format!("{}: does not read {:?}", self.name, example.line));
+                continue;
+            };
+            let Body::Activity(activity) = parsed.body else { continue };
+            let draft = Draft {
+                activity,
+                time: parsed.time,
+                device: parsed.device,
+                ..Draft::default()
+            };
+            for (field, wanted) in &example.is {
+                let found = draft.get(field);
+                if found != *wanted {
+                    wrong.push(format!(
+                        "{}: {field:?} is {found:?}, wanted {wanted:?}, of {:?}",
+                        self.name, example.line
+                    ));
+                }
+            }
+        }
+        for example in &self.quiet {
+            if read(example).is_some() {
+                wrong.push(format!("{}: reads {:?}", self.name, example.line));
+            }
+        }
+        wrong
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! Where a value of a line goes: the fields that a declared format may name, and the event that is being filled.
+
+use vonggac_wire::{
+    Time,
+    event::{Activity, Class, HttpRequest, Status, TimeDoubt},
+};
+
+use crate::{
+    format::{Context, clock, http, text},
+    redact,
+};
+
+macro_rules! fields {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+        /// A place in an event, by the name that groups and maps use.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub(crate) enum Field {
+            $($(#[$doc])* $variant,)*
+            /// What OCSF has no place for: `x_NAME`.
+            Other(String),
+        }
+
+        impl Field {
+            /// All names, for messages.
+            pub(crate) const NAMES: &'static [&'static str] = &[$($name,)*];
+
+            pub(crate) fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => name.strip_prefix("x_").map(|name| Self::Other(name.to_owned())),
+                }
+            }
+        }
+    };
+}
+
+fields! {
+    /// When, in any notation that [`clock::any`] reads.
+    Time = "time";
+    /// The host that the line speaks of.
+    Device = "host";
+    /// On whom.
+    User = "user";
+    /// By whom.
+    Actor = "actor";
+    /// An address, perhaps with its port; a name that is no address is kept as such.
+    Source = "src";
+    SourcePort = "src_port";
+    Destination = "dst";
+    DestinationPort = "dst_port";
+    Service = "service";
+    Protocol = "protocol";
+    Process = "process";
+    Pid = "pid";
+    Command = "command";
+    File = "file";
+    Terminal = "terminal";
+    Group = "group";
+    Message = "message";
+    Detail = "detail";
+    /// A word like "ok" or "denied".
+    Status = "status";
+    Method = "method";
+    Url = "url";
+    /// `GET /path HTTP/1.1`.
+    Request = "request";
+    Version = "version";
+    Vhost = "vhost";
+    Agent = "agent";
+    Referrer = "referrer";
+    Code = "code";
+    Bytes = "bytes";
+    Seconds = "seconds";
+    Milliseconds = "milliseconds";
+    Severity = "severity";
+    /// How often, where one line stands for many.
+    Count = "count";
+}
+
+/// An event that is being filled.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) activity: Activity,
+    pub(crate) http: HttpRequest,
+    pub(crate) time: Option<(Time, TimeDoubt)>,
+    pub(crate) device: String,
+}
+
+/// What stands for "nothing" in logs.
+pub(crate) fn is_nothing(value: &str) -> bool {
+    matches!(value, "" | "-" | "?" | "(null)" | "null" | "N/A" | "n/a" | "(none)" | "<none>" | "none")
+}
+
+impl Draft {
+    /// Puts a value in its place; what is nothing, or does not fit, is left out.
+    pub(crate) fn put(&mut self, field: &Field, value: &str, context: &Context) {
+        let value = value.trim();
+        if is_nothing(value) {
+            return;
+        }
+        let activity = &mut self.activity;
+        let own = || value.to_owned();
+        match field {
+            Field::Time => self.time = clock::any(value, context).map(|(time, _)| time).or(self.time),
+            Field::Device => self.device = own(),
+            Field::User => activity.user_name = user(value),
+            Field::Actor => activity.actor_user_name = user(value),
+            Field::Source => match text::endpoint(value) {
+                Some((address, port)) => {
+                    activity.set_source_address(address);
+                    activity.src_port = port.unwrap_or(activity.src_port);
+                }
+                None => {
+                    activity.unmapped.insert("src_endpoint.hostname".into(), own());
+                }
+            },
+            Field::SourcePort => activity.src_port = value.parse().unwrap_or(0),
+            Field::Destination => match text::endpoint(value) {
+                Some((address, port)) => {
+                    activity.set_destination_address(address);
+                    activity.dst_port = port.unwrap_or(activity.dst_port);
+                }
+                None => activity.dst_hostname = own(),
+            },
+            Field::DestinationPort => activity.dst_port = value.parse().unwrap_or(0),
+            Field::Service => activity.service_name = own(),
+            Field::Protocol => activity.auth_protocol = own(),
+            Field::Process => activity.process_name = own(),
+            Field::Pid => activity.process_pid = value.parse().unwrap_or(0),
+            Field::Command => activity.process_cmd_line = own(),
+            Field::File => activity.file_path = own(),
+            Field::Terminal => activity.session_terminal = own(),
+            Field::Group => activity.group_name = own(),
+            Field::Message => activity.message = own(),
+            Field::Detail => activity.status_detail = own(),
+            Field::Status => activity.status_id = status(value).id(),
+            Field::Severity => activity.severity_id = severity(value),
+            Field::Count => {
+                activity.unmapped.insert("repeat_count".into(), own());
+            }
+            Field::Other(name) => {
+                activity.unmapped.insert(name.clone(), own());
+            }
+            _ => self.put_http(field, value),
+        }
+    }
+
+    fn put_http(&mut self, field: &Field, value: &str) {
+        let http = &mut self.http;
+        match field {
+            Field::Method => http.http_method = value.to_ascii_uppercase(),
+            Field::Url => http.url = redact::url_secrets(value).into_owned(),
+            Field::Request => {
+                let (method, url, version) = http::split_request(value);
+                http.http_method = method.to_owned();
+                http.url = redact::url_secrets(url).into_owned();
+                http.version = version.to_owned();
+            }
+            Field::Version => http.version = value.to_owned(),
+            Field::Vhost => http.hostname = http::without_port(value).to_owned(),
+            Field::Agent => http.user_agent = value.to_owned(),
+            Field::Referrer => http.referrer = redact::url_secrets(value).into_owned(),
+            Field::Code => http.status_code = value.parse().unwrap_or(0),
+            Field::Bytes => http.response_bytes = value.parse().unwrap_or(0),
+            Field::Seconds => http.duration_seconds = value.trim_end_matches('s').parse().ok(),
+            Field::Milliseconds => {
+                http.duration_seconds =
+                    value.trim_end_matches("ms").parse().ok().map(|ms: f64| ms / 1e3);
+            }
+            _ => {}
+        }
+    }
+
+    /// What is in this place.
+    pub(crate) fn get(&self, field: &Field) -> String {
+        let activity = &self.activity;
+        let number = |number: u32| if number == 0 { String::new() } else { number.to_string() };
+        let http = activity.http.as_ref().unwrap_or(&self.http);
+        match field {
+            Field::Time => self.time.map(|(time, _)| time.to_string()).unwrap_or_default(),
+            Field::Device => self.device.clone(),
+            Field::User => activity.user_name.clone(),
+            Field::Actor => activity.actor_user_name.clone(),
+            Field::Source => activity.source_address().map_or_else(
+                || activity.unmapped.get("src_endpoint.hostname").cloned().unwrap_or_default(),
+                |address| address.to_string(),
+            ),
+            Field::SourcePort => number(activity.src_port),
+            Field::Destination => activity
+                .destination_address()
+                .map_or_else(|| activity.dst_hostname.clone(), |address| address.to_string()),
+            Field::DestinationPort => number(activity.dst_port),
+            Field::Service => activity.service_name.clone(),
+            Field::Protocol => activity.auth_protocol.clone(),
+            Field::Process => activity.process_name.clone(),
+            Field::Pid => number(activity.process_pid),
+            Field::Command => activity.process_cmd_line.clone(),
+            Field::File => activity.file_path.clone(),
+            Field::Terminal => activity.session_terminal.clone(),
+            Field::Group => activity.group_name.clone(),
+            Field::Message => activity.message.clone(),
+            Field::Detail => activity.status_detail.clone(),
+            Field::Status => activity.status().name().to_owned(),
+            Field::Severity => number(activity.severity_id),
+            Field::Count => activity.unmapped.get("repeat_count").cloned().unwrap_or_default(),
+            Field::Method => http.http_method.clone(),
+            Field::Url => http.url.clone(),
+            Field::Request => format!("{} {} {}", http.http_method, http.url, http.version),
+            Field::Version => http.version.clone(),
+            Field::Vhost => http.hostname.clone(),
+            Field::Agent => http.user_agent.clone(),
+            Field::Referrer => http.referrer.clone(),
+            Field::Code => number(http.status_code),
+            Field::Bytes => http.response_bytes.to_string(),
+            Field::Seconds | Field::Milliseconds => {
+                http.duration_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()
+            }
+            Field::Other(name) => activity.unmapped.get(name).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Completes what follows from the rest: the class of a request, its activity and outcome.
+    pub(crate) fn finish(&mut self) {
+        let has_request = !self.http.http_method.is_empty() || !self.http.url.is_empty();
+        let activity = &mut self.activity;
+        if activity.class_uid == 0 && has_request {
+            activity.class_uid = Class::Http.uid();
+        }
+        if activity.severity_id == 0 {
+            activity.severity_id = if activity.status() == Status::Failure { 2 } else { 1 };
+        }
+        if has_request {
+            let http = std::mem::take(&mut self.http);
+            if activity.class() == Class::Http {
+                activity.activity_id = http::method_activity(&http.http_method);
+                if activity.status() == Status::Unknown {
+                    activity.status_id = http::outcome(http.status_code).id();
+                }
+            }
+            activity.http = Some(http);
+        }
+        if activity.activity_id == 0 {
+            activity.activity_id = match activity.class() {
+                Class::Base => 0,
+                Class::Authentication | Class::AuthorizeSession => 1,
+                Class::Network => 6,
+                _ => 99,
+            };
+        }
+    }
+}
+
+/// A user's name without what some writers put around it.
+fn user(value: &str) -> String {
+    value.trim_matches(['"', '\'', '<', '>', '`', '[', ']', '(', ')']).trim().to_owned()
+}
+
+/// An outcome by the word that a log uses for it.
+pub(crate) fn status(word: &str) -> Status {
+    let word = word.to_ascii_lowercase();
+    const GOOD: [&str; 15] = [
+        "succe", "ok", "accept", "allow", "pass", "grant", "permit", "true", "yes", "open", "login",
+        "authenticated", "logged", "complete", "audit success",
+    ];
+    const BAD: [&str; 18] = [
+        "fail", "den", "refus", "reject", "block", "drop", "error", "invalid", "false", "no", "bad",
+        "unauth", "forbid", "unknown", "incorrect", "wrong", "audit failure", "clear_error",
+    ];
+    if BAD.iter().any(|bad| word.starts_with(bad)) {
+        Status::Failure
+    } else if GOOD.iter().any(|good| word.starts_with(good)) {
+        Status::Success
+    } else {
+        Status::Unknown
+    }
+}
+
+/// OCSF's severity by syslog's number or word.
+pub(crate) fn severity(word: &str) -> u32 {
+    match word.trim_matches(['<', '>', '[', ']', ':']).to_ascii_lowercase().as_str() {
+        "emerg" | "emergency" | "alert" | "crit" | "critical" | "fatal" | "panic" | "c" | "f" => 5,
+        "err" | "error" | "severe" | "high" | "e" => 3,
+        "warn" | "warning" | "medium" | "w" => 2,
+        _ => 1,
+    }
+}

@@ -1,0 +1,215 @@
+//! Lines whose values carry their names: pairs, JSON objects, columns.
+
+use serde_json::Value;
+
+use super::expression::Expression;
+use crate::format::Context;
+
+/// Values of one line: more than a hostile one should have.
+const VALUES_MAX: usize = 512;
+
+/// Levels of JSON that are followed.
+const DEPTH_MAX: usize = 8;
+
+/// How values are found.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// `key=value key="value with spaces"` behind what `lead` matches, if it is given.
+    Pairs {
+        /// What must be in the text.
+        lead: Expression,
+    },
+    /// A JSON object that has all of these keys (dotted).
+    Json {
+        /// The keys.
+        has: Vec<String>,
+        /// What a key's value must hold.
+        like: Vec<(String, Expression)>,
+    },
+    /// Columns with a separator, quoted where needed, in texts where `lead` is found.
+    Columns {
+        /// What must be in the text.
+        lead: Expression,
+        /// Between columns.
+        separator: char,
+        /// Their names; `_`: of no interest.
+        names: Vec<String>,
+    },
+}
+
+/// Names and values of a line.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    all: Vec<(String, String)>,
+}
+
+impl Values {
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.all.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
+        self.all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    }
+
+    fn push(&mut self, key: &str, value: &str) {
+        if self.all.len() < VALUES_MAX && !key.is_empty() {
+            self.all.push((key.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+impl Shape {
+    /// Whole lines: JSON must begin them; pairs and columns may stand behind a header.
+    pub(super) fn read_line(&self, line: &str, context: &Context) -> Option<Values> {
+        self.read(line, context)
+    }
+
+    pub(super) fn read(&self, text: &str, _: &Context) -> Option<Values> {
+        match self {
+            Self::Pairs { lead } => {
+                let groups = lead.captures(text)?;
+                let mut values = pairs(text);
+                for (name, value) in groups {
+                    values.push(name, value);
+                }
+                Some(values)
+            }
+            Self::Json { has, like } => {
+                if !text.starts_with('{') {
+                    return None;
+                }
+                // Cheap before dear: the innermost part of each key must be in the text.
+                if !has.iter().all(|key| text.contains(key.rsplit('.').next().unwrap_or(key))) {
+                    return None;
+                }
+                let object: Value = serde_json::from_str(text).ok()?;
+                let mut values = Values::default();
+                flatten(&mut values, "", &object, 0);
+                let has_all = has.iter().all(|key| {
+                    values.all.iter().any(|(name, _)| {
+                        name == key || name.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with('.'))
+                    })
+                });
+                let alike = like
+                    .iter()
+                    .all(|(key, expression)| values.get(key).is_some_and(|value| expression.is_in(value)));
+                (has_all && alike).then_some(values)
+            }
+            Self::Columns { lead, separator, names } => {
+                let groups = lead.captures(text)?;
+                let start = groups.iter().find(|(name, _)| *name == "_columns");
+                let body = start.map_or(text, |(_, body)| *body);
+                let mut values = Values::default();
+                for (name, value) in names.iter().zip(columns(body, *separator)) {
+                    if name != "_" {
+                        values.push(name, &value);
+                    }
+                }
+                for (name, value) in groups {
+                    if name != "_columns" {
+                        values.push(name, value);
+                    }
+                }
+                Some(values)
+            }
+        }
+    }
+}
+
+/// `a=1 b="two words" c='x'`; a value without quotes ends at white space, or at the next ` key=` when it holds spaces.
+pub(super) fn pairs(text: &str) -> Values {
+    let mut values = Values::default();
+    let mut rest = text;
+    while let Some(at) = rest.find('=') {
+        let key_start = rest[..at]
+            .rfind(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|' | '(' | '{' | '['))
+            .map_or(0, |place| place + rest[place..].chars().next().map_or(1, char::len_utf8));
+        let key = rest[key_start..at].trim_matches(['"', '\'']);
+        let after = &rest[at + 1..];
+        let (value, next) = match after.chars().next() {
+            Some(quote @ ('"' | '\'')) => quoted(&after[1..], quote),
+            _ => {
+                let end = after.find([' ', '\t', ';', '|']).unwrap_or(after.len());
+                (after[..end].trim_end_matches([',', ')', '}', ']']).to_owned(), &after[end..])
+            }
+        };
+        let is_key = !key.is_empty()
+            && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '/'));
+        if is_key {
+            values.push(key, &value);
+        }
+        rest = next;
+    }
+    values
+}
+
+/// To the closing quote; `\` keeps the next character.
+fn quoted(text: &str, quote: char) -> (String, &str) {
+    let mut value = String::new();
+    let mut escaped = false;
+    for (at, character) in text.char_indices() {
+        if escaped {
+            value.push(character);
+            escaped = false;
+        } else if character == '\\' {
+            escaped = true;
+        } else if character == quote {
+            return (value, &text[at + character.len_utf8()..]);
+        } else {
+            value.push(character);
+        }
+    }
+    (value, "")
+}
+
+/// Columns with doubled quotes inside quotes, as CSV has them.
+fn columns(text: &str, separator: char) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut value = String::new();
+    let mut quoted = false;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                value.push('"');
+                characters.next();
+            }
+            '"' => quoted = !quoted,
+            other if other == separator && !quoted => {
+                all.push(std::mem::take(&mut value));
+                if all.len() >= VALUES_MAX {
+                    return all;
+                }
+            }
+            other => value.push(other),
+        }
+    }
+    all.push(value);
+    all
+}
+
+/// Nested objects become dotted keys; of a list the first values stand under the key and its number.
+fn flatten(values: &mut Values, prefix: &str, value: &Value, depth: usize) {
+    if depth > DEPTH_MAX {
+        return;
+    }
+    let name = |key: &str| {
+        if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+    };
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                flatten(values, &name(key), value, depth + 1);
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate().take(16) {
+                flatten(values, &name(&at.to_string()), item, depth + 1);
+            }
+        }
+        Value::String(text) => values.push(prefix, text),
+        Value::Null => values.push(prefix, ""),
+        other => values.push(prefix, &other.to_string()),
+    }
+}

@@ -1,0 +1,228 @@
+//! Lines that others have annotated, where they are at hand: what a format makes of them is compared with what their owners say.
+//! The lines are not part of this project; without them the tests say so and pass.
+#![expect(clippy::expect_used, clippy::print_stderr, reason = "a table is printed, and a test stops where its ground is missing")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use jiff::{Timestamp, tz::TimeZone};
+use vonggac_agent::format::{self, Context};
+use vonggac_wire::{
+    Event, Time,
+    event::{Activity, Status},
+};
+
+/// The folder of annotated lines, if there is one.
+fn material(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/material").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: there is no {}", path.display());
+    None
+}
+
+fn read(line: &str, context: &Context) -> (Event, bool) {
+    format::event("auto", line.as_bytes(), 0, context)
+}
+
+fn source(event: &Event) -> String {
+    event.activity().and_then(Activity::source_address).map(|a| a.to_string()).unwrap_or_default()
+}
+
+/// Right and wrong by service, and the wrong lines.
+#[derive(Default)]
+struct Table {
+    services: BTreeMap<String, (usize, usize)>,
+    wrong: Vec<String>,
+}
+
+impl Table {
+    fn count(&mut self, service: &str, right: bool, told: impl FnOnce() -> String) {
+        let counts = self.services.entry(service.to_owned()).or_default();
+        if right {
+            counts.0 += 1;
+        } else {
+            counts.1 += 1;
+            self.wrong.push(format!("{service}: {}", told()));
+        }
+    }
+
+    /// Prints the table and gives the share that is right.
+    fn print(&self) -> f64 {
+        let (mut right, mut wrong) = (0, 0);
+        for (service, (yes, no)) in &self.services {
+            eprintln!("{service:<40} {yes:>5} right {no:>4} wrong");
+            right += yes;
+            wrong += no;
+        }
+        for line in &self.wrong {
+            eprintln!("  {line}");
+        }
+        let share = right as f64 / (right + wrong).max(1) as f64;
+        eprintln!("{right} right, {wrong} wrong: {:.2} %", share * 100.0);
+        share
+    }
+}
+
+#[test]
+fn refused_log_ins_of_many_services_have_their_host_and_time() {
+    let Some(folder) = material("fail2ban/logs") else { return };
+    // The annotations are in this zone, and of a day in August 2005 where a line has no year.
+    let zone = TimeZone::get("Europe/Zurich").expect("a zone");
+    let observed = "2005-08-14T10:00:00Z".parse().expect("a time");
+    let context = Context::at(observed, zone.clone());
+    let mut table = Table::default();
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).expect("a folder").filter_map(|e| Some(e.ok()?.path())).collect();
+    paths.sort();
+    for path in paths.iter().filter(|path| path.is_file()) {
+        let service = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&fs::read(path).expect("a file")).into_owned();
+        let mut note: Option<serde_json::Value> = None;
+        for line in text.lines() {
+            if let Some(json) = line.strip_prefix("# failJSON:") {
+                note = serde_json::from_str(json.trim()).ok();
+                continue;
+            }
+            if line.starts_with('#') || line.is_empty() {
+                continue;
+            }
+            let Some(note) = note.take() else { continue };
+            let host = note["host"].as_str().unwrap_or_default();
+            // Some attackers are only named on another line of the same connection.
+            if note["match"] != true || !line.contains(host) {
+                continue;
+            }
+            let (event, known) = read(line, &context);
+            let found = source(&event);
+            let told = note["time"].as_str().unwrap_or_default();
+            let at = Timestamp::from_nanosecond(i128::from(event.time().0)).expect("a time");
+            let local = at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S").to_string();
+            let host_right = host.parse::<std::net::IpAddr>().is_err() || found == host;
+            let time_right = told.is_empty() || local == told.split('.').next().unwrap_or(told);
+            let refused = event.activity().is_some_and(|a| a.status() == Status::Failure);
+            table.count(service, known && host_right && time_right, || {
+                format!("[{} {found} {local}, wanted {host} {told}] {line}", event.format())
+            });
+            if !refused {
+                eprintln!("not a refusal: {service} [{}]: {line}", event.format());
+            }
+        }
+    }
+    let share = table.print();
+    assert!(share >= 0.99, "{share}");
+}
+
+/// What is said of one line.
+#[derive(Default)]
+struct Said {
+    message: String,
+    success: bool,
+    fields: BTreeMap<String, String>,
+}
+
+/// `results["STAGE"]["PARSER"][N].Evt.Meta["KEY"] == "VALUE"`.
+fn assertion(line: &str) -> Option<(String, String, String)> {
+    let rest = &line[line.find("results[")?..];
+    let (place, rest) = rest.split_once("].")?;
+    let (field, value) = rest.split_once(" == ")?;
+    let field = field.strip_prefix("Evt.").unwrap_or(field).trim_end_matches(')').to_owned();
+    let value = value
+        .strip_prefix('"')
+        .and_then(|value| serde_json::from_str::<String>(&format!("\"{value}")).ok())
+        .unwrap_or_else(|| value.to_owned());
+    Some((place.to_owned(), field, value))
+}
+
+/// What an annotation's field is called here, and how it is found in an event.
+fn found(event: &Event, field: &str) -> Option<String> {
+    let activity = event.activity()?;
+    let http = activity.http.clone().unwrap_or_default();
+    Some(match field {
+        "Meta[\"source_ip\"]" => source(event),
+        "Meta[\"user\"]" | "Meta[\"username\"]" | "Meta[\"target_user\"]" => activity.user_name.clone(),
+        "Meta[\"http_path\"]" => http.url,
+        "Meta[\"http_status\"]" => http.status_code.to_string(),
+        "Meta[\"http_verb\"]" => http.http_method,
+        "Meta[\"http_user_agent\"]" => http.user_agent,
+        _ => return None,
+    })
+}
+
+#[test]
+fn fields_that_others_assert_are_found() {
+    let Some(folder) = material("crowdsec/tests") else { return };
+    let context = Context::at(Time::now(), TimeZone::UTC);
+    let mut table = Table::default();
+    let mut folders: Vec<_> =
+        fs::read_dir(folder).expect("a folder").filter_map(|e| Some(e.ok()?.path())).collect();
+    folders.sort();
+    for folder in folders {
+        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let Ok(assert) = fs::read_to_string(folder.join("parser.assert")) else { continue };
+        let config = fs::read_to_string(folder.join("config.yaml")).unwrap_or_default();
+        let value = |key: &str| {
+            config.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().trim_matches('"').to_owned()))
+        };
+        let Some(log) = value("log_file:").and_then(|file| fs::read(folder.join(file)).ok()) else { continue };
+        let log = String::from_utf8_lossy(&log).into_owned();
+        let mut all: BTreeMap<String, Said> = BTreeMap::new();
+        for line in assert.lines() {
+            let Some((place, field, value)) = assertion(line) else { continue };
+            if place.contains("s00-raw") {
+                continue;
+            }
+            let said = all.entry(place).or_default();
+            match field.as_str() {
+                "Success" => said.success = value == "true",
+                "Parsed[\"message\"]" => said.message = value,
+                "Line.Raw" => said.message = value,
+                _ => {
+                    said.fields.insert(field, value);
+                }
+            }
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for said in all.values().filter(|said| said.success && !said.message.is_empty()) {
+            let Some(line) = log.lines().find(|line| line.contains(said.message.trim())) else { continue };
+            let (event, _) = read(line, &context);
+            for (field, wanted) in &said.fields {
+                let Some(found) = found(&event, field) else { continue };
+                if !seen.insert((line, field.clone(), wanted.clone())) {
+                    continue;
+                }
+                let empty = |text: &str| matches!(text, "" | "-" | "N/A" | "0");
+                let path = field.contains("http_path");
+                let right = found == *wanted
+                    || (empty(wanted) && empty(&found))
+                    || (path && (found.split('?').next() == Some(wanted) || found.ends_with(wanted.as_str())));
+                table.count(&name, right, || {
+                    format!("[{} {field} is {found:?}, wanted {wanted:?}] {line}", event.format())
+                });
+            }
+        }
+    }
+    let share = table.print();
+    assert!(share >= 0.95, "{share}");
+}
+
+#[test]
+fn awkward_logs_lose_no_line() {
+    let Some(folder) = material("lnav/test") else { return };
+    let context = Context::at(Time::now(), TimeZone::UTC);
+    let mut lines = 0;
+    for path in fs::read_dir(folder).expect("a folder").filter_map(|e| Some(e.ok()?.path())) {
+        let Ok(bytes) = fs::read(&path) else { continue };
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let (event, _) = format::event("auto", line, 0, &context);
+            assert!(!event.raw().is_empty(), "{}", path.display());
+            lines += 1;
+        }
+    }
+    eprintln!("{lines} lines kept");
+    assert!(lines > 100);
+}
