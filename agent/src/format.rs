@@ -21,6 +21,7 @@ pub(crate) mod declared;
 mod generic;
 mod http;
 mod json;
+mod names;
 mod program;
 mod sshd;
 mod sudo;
@@ -76,7 +77,12 @@ pub struct Parsed {
 
 impl Parsed {
     pub(crate) fn activity(format: &'static str, activity: Activity) -> Self {
-        Self { time: None, body: Body::Activity(activity), format: format.into(), device: String::new() }
+        Self {
+            time: None,
+            body: Body::Activity(activity),
+            format: format.into(),
+            device: String::new(),
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Lines that others have annotated, where they are at hand: what a format makes of them is compared with what their owners say.
 //! The lines are not part of this project; without them the tests say so and pass.
-#![expect(clippy::expect_used, clippy::print_stderr, reason = "a table is printed, and a test stops where its ground is missing")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a table is printed, and a test stops where its ground is missing"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -101,9 +105,13 @@ fn refused_log_ins_of_many_services_have_their_host_and_time() {
             let found = source(&event);
             let told = note["time"].as_str().unwrap_or_default();
             let at = Timestamp::from_nanosecond(i128::from(event.time().0)).expect("a time");
-            let local = at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S").to_string();
-            let host_right = host.parse::<std::net::IpAddr>().is_err() || found == host;
-            let time_right = told.is_empty() || local == told.split('.').next().unwrap_or(told);
+            let local = at.to_zoned(zone.clone()).datetime();
+            let host_right =
+                host.parse::<std::net::IpAddr>().map_or(true, |host| found.parse() == Ok(host));
+            let time_right = told.parse::<jiff::civil::DateTime>().map_or(true, |told| {
+                (told.date(), told.hour(), told.minute(), told.second())
+                    == (local.date(), local.hour(), local.minute(), local.second())
+            });
             let refused = event.activity().is_some_and(|a| a.status() == Status::Failure);
             table.count(service, known && host_right && time_right, || {
                 format!("[{} {found} {local}, wanted {host} {told}] {line}", event.format())
@@ -144,7 +152,9 @@ fn found(event: &Event, field: &str) -> Option<String> {
     let http = activity.http.clone().unwrap_or_default();
     Some(match field {
         "Meta[\"source_ip\"]" => source(event),
-        "Meta[\"user\"]" | "Meta[\"username\"]" | "Meta[\"target_user\"]" => activity.user_name.clone(),
+        "Meta[\"user\"]" | "Meta[\"username\"]" | "Meta[\"target_user\"]" => {
+            activity.user_name.clone()
+        }
         "Meta[\"http_path\"]" => http.url,
         "Meta[\"http_status\"]" => http.status_code.to_string(),
         "Meta[\"http_verb\"]" => http.http_method,
@@ -166,9 +176,13 @@ fn fields_that_others_assert_are_found() {
         let Ok(assert) = fs::read_to_string(folder.join("parser.assert")) else { continue };
         let config = fs::read_to_string(folder.join("config.yaml")).unwrap_or_default();
         let value = |key: &str| {
-            config.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().trim_matches('"').to_owned()))
+            config
+                .lines()
+                .find_map(|line| Some(line.strip_prefix(key)?.trim().trim_matches('"').to_owned()))
         };
-        let Some(log) = value("log_file:").and_then(|file| fs::read(folder.join(file)).ok()) else { continue };
+        let Some(log) = value("log_file:").and_then(|file| fs::read(folder.join(file)).ok()) else {
+            continue;
+        };
         let log = String::from_utf8_lossy(&log).into_owned();
         let mut all: BTreeMap<String, Said> = BTreeMap::new();
         for line in assert.lines() {
@@ -188,7 +202,9 @@ fn fields_that_others_assert_are_found() {
         }
         let mut seen = std::collections::BTreeSet::new();
         for said in all.values().filter(|said| said.success && !said.message.is_empty()) {
-            let Some(line) = log.lines().find(|line| line.contains(said.message.trim())) else { continue };
+            let Some(line) = log.lines().find(|line| line.contains(said.message.trim())) else {
+                continue;
+            };
             let (event, _) = read(line, &context);
             for (field, wanted) in &said.fields {
                 let Some(found) = found(&event, field) else { continue };
@@ -197,9 +213,17 @@ fn fields_that_others_assert_are_found() {
                 }
                 let empty = |text: &str| matches!(text, "" | "-" | "N/A" | "0");
                 let path = field.contains("http_path");
+                let address = |text: &str| {
+                    let address: Option<std::net::IpAddr> = text.parse().ok();
+                    address.map(|address| address.to_canonical())
+                };
                 let right = found == *wanted
+                    || (address(wanted).is_some() && address(&found) == address(wanted))
+                    || found == wanted.trim_matches('\'')
                     || (empty(wanted) && empty(&found))
-                    || (path && (found.split('?').next() == Some(wanted) || found.ends_with(wanted.as_str())));
+                    || (path
+                        && (found.split('?').next() == Some(wanted)
+                            || found.ends_with(wanted.as_str())));
                 table.count(&name, right, || {
                     format!("[{} {field} is {found:?}, wanted {wanted:?}] {line}", event.format())
                 });

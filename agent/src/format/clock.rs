@@ -150,7 +150,8 @@ pub(crate) fn any<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
             .or_else(|| written(text, context))
             .or_else(|| numbers(text, context))
             .or_else(|| compact(text, context))
-            .or_else(|| seconds(text));
+            .or_else(|| seconds(text))
+            .or_else(|| no_year(text, context));
     }
     if first.is_ascii_alphabetic() {
         // `Mon Nov 24 ...`, `Mon, 24 Nov ...`, `Monday, ...`: the day of the week says nothing new.
@@ -182,14 +183,17 @@ fn bsd_then_year<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDou
     }
     // A zone's name may stand between the clock and the year.
     let trimmed = rest.trim_start();
-    let (word, after) = trimmed.split_at(trimmed.find([' ', ']', ')', ',']).unwrap_or(trimmed.len()));
-    let (zone, word, after) = if word.len() <= 5 && word.bytes().all(|b| b.is_ascii_uppercase()) && !word.is_empty() {
-        let after = after.trim_start();
-        let (year, after) = after.split_at(after.find([' ', ']', ')', ',']).unwrap_or(after.len()));
-        (word, year, after)
-    } else {
-        ("", word, after)
-    };
+    let (word, after) =
+        trimmed.split_at(trimmed.find([' ', ']', ')', ',']).unwrap_or(trimmed.len()));
+    let (zone, word, after) =
+        if word.len() <= 5 && word.bytes().all(|b| b.is_ascii_uppercase()) && !word.is_empty() {
+            let after = after.trim_start();
+            let (year, after) =
+                after.split_at(after.find([' ', ']', ')', ',']).unwrap_or(after.len()));
+            (word, year, after)
+        } else {
+            ("", word, after)
+        };
     let Some(year) = year(word) else { return Some((found, rest)) };
     let here = context.zone.to_datetime(Timestamp::from_nanosecond(i128::from(found.0.0)).ok()?);
     let at = civil::Date::new(year, here.month(), here.day()).ok()?.to_datetime(here.time());
@@ -225,7 +229,9 @@ fn written<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &
     };
     let (time, rest) = clock_at(rest)?;
     match year {
-        Some(year) => zoned(civil::Date::new(year, month, day).ok()?.to_datetime(time), rest, context),
+        Some(year) => {
+            zoned(civil::Date::new(year, month, day).ok()?.to_datetime(time), rest, context)
+        }
         None => Some((recent(month, day, time, context)?, rest)),
     }
 }
@@ -292,11 +298,18 @@ fn clock_at(text: &str) -> Option<(civil::Time, &str)> {
     let half = rest.trim_start();
     let (mark, after) = half.split_at_checked(2).unwrap_or(("", half));
     if mark.eq_ignore_ascii_case("pm") && time.hour() < 12 {
-        time = civil::Time::new(time.hour() + 12, time.minute(), time.second(), time.subsec_nanosecond()).ok()?;
+        time = civil::Time::new(
+            time.hour() + 12,
+            time.minute(),
+            time.second(),
+            time.subsec_nanosecond(),
+        )
+        .ok()?;
         rest = after;
     } else if mark.eq_ignore_ascii_case("am") {
         if time.hour() == 12 {
-            time = civil::Time::new(0, time.minute(), time.second(), time.subsec_nanosecond()).ok()?;
+            time =
+                civil::Time::new(0, time.minute(), time.second(), time.subsec_nanosecond()).ok()?;
         }
         rest = after;
     }
@@ -359,4 +372,26 @@ fn tai64n(text: &str) -> Option<((Time, TimeDoubt), &str)> {
     let nanos = i64::from_str_radix(&hex[16..], 16).ok()?;
     let time = Time(seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?);
     Some(((time, TimeDoubt::None), text.get(25..)?))
+}
+
+/// `11-24 16:00:00.123` (month first), or the clock alone: then it is the last such moment.
+fn no_year<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &'a str)> {
+    let bytes = text.as_bytes();
+    if bytes.len() > 11 && bytes[2] == b'-' && bytes[5] == b' ' {
+        let (month, day) = (text.get(..2)?.parse().ok()?, text.get(3..5)?.parse().ok()?);
+        let (time, rest) = clock_at(text.get(6..)?)?;
+        return Some((recent(month, day, time, context)?, rest));
+    }
+    if bytes.len() > 8 && bytes[2] == b':' && bytes[5] == b':' {
+        let (time, rest) = clock_at(text)?;
+        let here =
+            context.zone.to_datetime(Timestamp::from_second(context.observed.seconds()).ok()?);
+        let soon = context.observed.plus(std::time::Duration::from_secs(3600));
+        let found = [here.date(), here.date().yesterday().ok()?]
+            .into_iter()
+            .filter_map(|date| local(date.to_datetime(time), &context.zone))
+            .find(|time| *time <= soon)?;
+        return Some(((found, TimeDoubt::Year), rest));
+    }
+    None
 }

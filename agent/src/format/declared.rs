@@ -23,7 +23,7 @@ mod expression;
 pub(crate) mod field;
 mod load;
 mod meaning;
-mod shape;
+pub(crate) mod shape;
 
 use expression::Expression;
 use field::{Draft, Field};
@@ -33,9 +33,8 @@ use shape::Shape;
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/formats");
 
 /// The formats of this program, read once.
-static BUILTIN: LazyLock<Arc<Declared>> = LazyLock::new(|| {
-    Arc::new(Declared::of(Declared::read_builtin()))
-});
+static BUILTIN: LazyLock<Arc<Declared>> =
+    LazyLock::new(|| Arc::new(Declared::of(Declared::read_builtin())));
 
 /// One way of a format to read a text.
 pub(crate) struct Pattern {
@@ -100,8 +99,7 @@ impl Declared {
 
     /// Those of this program and of a folder; a name that is known already is replaced.
     pub(crate) fn with_folder(folder: &Path) -> Result<Arc<Self>, SettingsError> {
-        let unreadable =
-            |source| SettingsError::Unreadable { file: folder.to_owned(), source };
+        let unreadable = |source| SettingsError::Unreadable { file: folder.to_owned(), source };
         let mut paths: Vec<_> = std::fs::read_dir(folder)
             .map_err(unreadable)?
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -158,9 +156,7 @@ impl Declared {
         // `postfix/smtpd` is one of `postfix`; `dovecot: auth` of `dovecot`.
         let family = lower.split(['/', '(', ' ']).next().unwrap_or(&lower);
         let known = self.by_program.get(&lower).or_else(|| self.by_program.get(family))?;
-        let mut parsed = known
-            .iter()
-            .find_map(|at| self.formats[*at].message(message, context))?;
+        let mut parsed = known.iter().find_map(|at| self.formats[*at].message(message, context))?;
         if let Body::Activity(activity) = &mut parsed.body {
             if activity.process_name.is_empty() {
                 activity.process_name = program.to_owned();
@@ -182,7 +178,9 @@ impl Format {
     /// Reads a whole line.
     pub(crate) fn line(&self, line: &str, context: &Context) -> Option<Parsed> {
         if let Some(shape) = &self.shape {
-            if let Some(draft) = shape.read_line(line, context).and_then(|v| self.structured(&v, context)) {
+            if let Some(draft) =
+                shape.read_line(line, context).and_then(|v| self.structured(&v, context))
+            {
                 return Some(self.parsed(draft));
             }
         }
@@ -247,13 +245,7 @@ impl Format {
     }
 
     /// What follows a head: by the first pattern that reads it, else as a message.
-    fn understand(
-        &self,
-        draft: &mut Draft,
-        rest: &str,
-        head: &[(&str, &str)],
-        context: &Context,
-    ) {
+    fn understand(&self, draft: &mut Draft, rest: &str, head: &[(&str, &str)], context: &Context) {
         let found = self
             .patterns
             .iter()
@@ -330,12 +322,8 @@ impl Format {
                 continue;
             };
             let Body::Activity(activity) = parsed.body else { continue };
-            let draft = Draft {
-                activity,
-                time: parsed.time,
-                device: parsed.device,
-                ..Draft::default()
-            };
+            let draft =
+                Draft { activity, time: parsed.time, device: parsed.device, ..Draft::default() };
             for (field, wanted) in &example.is {
                 let found = draft.get(field);
                 if found != *wanted {

@@ -1,4 +1,4 @@
-//! What can be said of a line that no format knows: its time, an address, a user, and whether something was refused.
+//! What can be said of a line that no format knows: its time, an address, a user, a request, and whether something was refused.
 //!
 //! Programs of an office's own and appliances nobody has heard of still write "login failed for user lan from 203.0.113.7". It is
 //! better to know that much, and to say by the format's name ("generic") that it is a guess, than to know nothing.
@@ -6,62 +6,97 @@
 use std::{net::IpAddr, sync::LazyLock};
 
 use regex::Regex;
-use vonggac_wire::event::{Activity, Class, Status};
+use vonggac_wire::{
+    Time,
+    event::{Activity, Body, Class, HttpRequest, Status, TimeDoubt},
+};
 
-use super::{Context, Parsed, clock, text};
+use super::{Context, Parsed, clock, declared::shape, http, json, text};
+use crate::redact;
 
 /// Bytes of a line that are looked at.
 const LOOKED_AT_BYTES_MAX: usize = 4_096;
 
+/// Pairs from which on a line is one of named values.
+const PAIRS_MIN: usize = 3;
+
 /// Something was refused or went wrong.
 static BAD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r"(?i)\b(fail(ed|ure|s)?|failing|invalid|incorrect|wrong|bad|denied|den(y|ies)|refus(ed|ing|al)|reject(ed|ing)?|unauthori[sz]ed|unauthenticated|forbidden|not (?:allowed|permitted|authori[sz]ed|found|match(?:ing|ed)?|valid|accepted)|unknown (?:user|login|account)|no such user|does(?:n't| not) (?:exist|match)|mismatch(?:ed)?|unsuccessful|error|illegal|locked(?: out)?|banned|block(?:ed|ing)|attack|intrusion|violation|exceeded|too many|could not authenticate|cannot authenticate|unable to authenticate|access denied|401|403)\b",
+        r"(?i)\b(?:\w*_)?(?:fail(?:ed|ure|s|ing)?|invalid(?:_\w+)?|incorrect|wrong|bad|denied|den(?:y|ies)|refus(?:ed|ing|al|es?)|reject(?:ed|ing|s)?|disallowed|unauthori[sz]ed|unauthenticated|forbidden|(?:not|isn't|wasn't) (?:allowed|permitted|authori[sz]ed|found|match(?:ing|ed)?|valid|accepted|have worked|correct)|unknown (?:user|login|account|recipient|sender|host)|no such (?:user|account|mailbox)|(?:can't|cannot|could not|couldn't|unable to) (?:find|authenticate|log|verify|resolve|open|get)|does(?:n't| not) (?:exist|match)|do(?:n't| not) match|mismatch(?:ed)?|unsuccessful(?:ly)?|errors?|illegal|lock(?:ed|out)|banned|ban|block(?:ed|ing|list)?|blacklist(?:ed)?|listed|spam(?:mer)?|attack(?:ed|er|s)?|intrusion|violat(?:ion|ed)|exceeded|excess|too many|limiting|abuse|malicious|suspicious|exploit|scan(?:ning|ned)?|brute|flood|possible break-in|improper|unallowed|did not issue|lost (?:connection|input)|pregreet|hangup|auth-failure|authfail|login_error|drop(?:ped)?)\b",
     )
 });
 
 /// Someone wanted in.
 static LOGIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r"(?i)(log[ -]?(?:in|on|ged)|sign[ -]?(?:in|ed)|auth|passw|credential|\buser(?:name)?\b|account|\bpin\b|\botp\b|\b2fa\b|\btoken\b|identif)",
+        r"(?i)(log(?:ged)?[ _-]?(?:in|on|ged)|sign(?:ed)?[ _-]?in|auth|passw|credential|\buser(?:[ _-]?name)?\b|account|\bpin\b|\botp\b|\b2fa\b|\bmfa\b|identif)",
     )
 });
 
 /// It was let in.
 static GOOD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r"(?i)\b(success(?:ful|fully)?|succeeded|accepted|granted|authenticated|logged[ -]in|signed[ -]in|log(?:in|on) ok)\b",
+        r"(?i)\b(?:success(?:ful|fully)?|succeeded|accepted|granted|authenticated|logged[ -]in|signed[ -]in|log(?:in|on) ok|user[ _.-]?login)\b",
     )
 });
 
 /// A user by the word before it.
 static USER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r#"(?i)(?:\b(?:user(?:[ _-]?(?:name|id))?|login|log(?:ging )?in as|account|uname|email|acct|principal|usr|as user|for user|username is)\b["']?(?:\s*[=:]\s*|\s+(?:is\s+)?))(?:["'`<\[(]([^"'`>\])]{1,128})["'`>\])]|([^\s"'`,;:()\[\]<>=]{1,128}))"#,
+        r#"(?i)\b(?:user(?:[ _-]?(?:name|id))?(?: (?:with )?(?:user ?name|name|login))?(?: input)?|login(?: name)?|logging in as|account(?: name)?|uname|e-?mail|acct|usr|principal|set_id|sasl_username|identity|login (?:failed|failure|attempt) (?:for|by|from|as)(?: user)?|(?:failed|failure) for(?: user)?|logged in as|authenticat\w+ (?:failed |failure |error )?(?:for|of|as)(?: user(?:name)?)?|attempt (?:for|by|with)(?: user(?:name)?)?|can't find user)["']?(?:\s*[=:]\s*|\s+(?:is\s+|was\s+)?)(?:["'`<\[({]([^"'`>\])}]{1,128})["'`>\])}]|([^\s"'`,;:()\[\]<>={}|]{1,128}))"#,
     )
 });
 
-/// An address by the word before it is surer than any other.
+/// Any address, with what may follow it as its port.
+static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    expression(
+        r"(?i)((?:::ffff:)?\b\d{1,3}(?:\.\d{1,3}){3}\b|(?:\b[0-9a-f]{1,4}|:):(?:[0-9a-f]{0,4}:){0,6}(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{1,4})\b)(?:\]?[:#/\[](\d{1,5})\b|,? port[ :=]+(\d{1,5})\b)?",
+    )
+});
+
+/// What stands before a client's address.
 static FROM: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r#"(?i)(?:\b(?:from|by|client|remote(?:[ _-]?(?:ip|addr(?:ess)?|host))?|src(?:[ _-]?ip)?|source(?:[ _-]?ip)?|ip(?:[ _-]?addr(?:ess)?)?|rhost|rip|peer|host|addr(?:ess)?|x-forwarded-for|attacker|visitor|origin)\b["']?\s*(?:[=:]|is)?\s*(?:ip|host|address|client)?\s*[=:]?\s*["'\[(<{]*)((?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:]+[0-9a-fA-F.]*)"#,
+        r#"(?i)\b(?:from|by|client(?:[ _-]?(?:ip|addr(?:ess)?|host))?|remote(?:[ _-]?(?:ip|addr(?:ess)?|host))?|src(?:[ _-]?ip)?|source(?:[ _-]?(?:ip|addr(?:ess)?|host))?|ip(?:[ _-]?addr(?:ess)?)?|rhost|rip|peer(?: \d+)?|host|addr(?:ess)?|x-forwarded-for|attacker|visitor|origin|relay|connection|oip|query|remoteaddress)\b["']?[\s=:]*(?:ip|host|address|addr|user|client)?[\s=:]*(?:[\w.*-]+\s?[\[(/])?["'\[(<{/]*(?:ipv[46][:/]\w*/?)?$"#,
     )
 });
 
-/// Any address.
-static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    expression(r"(?:::ffff:)?\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4})\b|\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){2,7}")
+/// What stands before an address that is not the client's.
+static TO: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    expression(
+        r#"(?i)\b(?:to|dst(?:[ _-]?ip)?|dest(?:ination)?(?:[ _-]?(?:ip|addr(?:ess)?))?|server(?:[ _-]?(?:ip|addr(?:ess)?))?|local(?:[ _-]?(?:ip|addr(?:ess)?))?|localaddress|lip|laddr|listen(?:ing)?|bind|via|upstream|target|interface|on|host: "|unallowed src ip|->)["']?[\s=:]*(?:[\w.*-]+\s?[\[(/])?["'\[(<{/]*(?:ipv[46][:/]\w*/?|\w+://)?$"#,
+    )
 });
+
+/// A request, wherever it stands.
+static REQUEST: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    expression(
+        r#"\b(GET|POST|HEAD|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PROPFIND|PROPPATCH|REPORT|MKCOL|MOVE|COPY|SEARCH|LOCK|UNLOCK)(?:"?\s+"?|,|\|)(?:https? \S+ "?)?((?:https?://|/|\*)[^\s"]*)"?(?:\s+(HTTP/[\d.]+))?"?"#,
+    )
+});
+
+/// A status behind a request.
+static CODE: LazyLock<Option<Regex>> = LazyLock::new(|| expression(r"^\W{0,4}([1-5]\d\d)\b"));
 
 fn expression(source: &str) -> Option<Regex> {
     // A test compiles all of them.
     Regex::new(source).ok()
 }
 
-/// A whole line: its time must be known, or it must tell of a log-in with an address.
+/// A whole line, where its time or something that it tells is known.
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
-    let timed = clock::any(line, context).or_else(|| later_time(line, context));
+    // Of a time in the middle, what stands before it tells too.
+    let timed = clock::any(line, context)
+        .or_else(|| later_time(line, context).map(|(time, _)| (time, line)));
     let rest = timed.map_or(line, |(_, rest)| rest);
+    let pairs = shape::pairs(line);
+    if pairs.pairs().len() >= PAIRS_MIN {
+        let mut parsed = json::named(&pairs.pairs(), context);
+        complete(&mut parsed, rest);
+        parsed.time = timed.map(|(time, _)| time).or(parsed.time);
+        return Some(parsed);
+    }
     let found = message(rest);
     if timed.is_none() && found.is_none() {
         return None;
@@ -69,7 +104,7 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     let activity = found.unwrap_or_else(|| {
         let mut plain = Activity::of(Class::Base, 0, Status::Unknown);
         plain.severity_id = 1;
-        plain.message = rest.trim_start_matches([']', ' ', ':', '-']).to_owned();
+        plain.message = rest.trim_start_matches([']', ' ', ':', '-', '|', ',']).to_owned();
         plain
     });
     let mut parsed = Parsed::activity("generic", activity);
@@ -77,14 +112,54 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     Some(parsed)
 }
 
-/// A time behind one to three words: a level, a host, a thread.
-fn later_time<'a>(
-    line: &'a str,
-    context: &Context,
-) -> Option<((vonggac_wire::Time, vonggac_wire::event::TimeDoubt), &'a str)> {
+/// A message behind a header whose time is known: its pairs, or its words.
+pub(super) fn told(text: &str, context: &Context) -> Option<Parsed> {
+    let pairs = shape::pairs(text);
+    if pairs.pairs().len() >= PAIRS_MIN {
+        let mut parsed = json::named(&pairs.pairs(), context);
+        complete(&mut parsed, text);
+        return Some(parsed);
+    }
+    message(text).map(|activity| Parsed::activity("generic", activity))
+}
+
+/// What the words of a line say beside its pairs.
+fn complete(parsed: &mut Parsed, text: &str) {
+    let (Body::Activity(activity), Some(found)) = (&mut parsed.body, message(text)) else { return };
+    if activity.src_ip.is_empty() {
+        (activity.src_ip, activity.src_port) = (found.src_ip, found.src_port);
+    }
+    if activity.user_name.is_empty() {
+        activity.user_name = found.user_name;
+    }
+    if activity.message.is_empty() {
+        activity.message = found.message;
+    }
+    if activity.status() == Status::Unknown && activity.http.is_none() {
+        activity.status_id = found.status_id;
+    }
+    if activity.class() == Class::Base && activity.http.is_none() {
+        activity.class_uid = found.class_uid;
+        activity.activity_id = found.activity_id;
+        activity.http = found.http;
+    }
+}
+
+/// A time behind one to six words: a level, a host, a thread.
+fn later_time<'a>(line: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &'a str)> {
     let mut rest = line;
-    for _ in 0..4 {
-        rest = rest.split_once([' ', '[', '|', '\t', '('])?.1;
+    for _ in 0..6 {
+        rest = rest.split_once([' ', '[', '|', '\t', '(', '='])?.1;
+        // A lone number is no time here.
+        let word = rest.trim_start_matches(['[', '(', '<', '"', '\'']);
+        let number = word.bytes().take_while(u8::is_ascii_digit).count();
+        let dated = word
+            .as_bytes()
+            .get(number)
+            .is_some_and(|b| matches!(b, b'-' | b'/' | b':' | b'T' | b' ' | b'.'));
+        if number > 8 || !(dated || number == 0) {
+            continue;
+        }
         if let Some(found) = clock::any(rest, context) {
             return Some(found);
         }
@@ -92,50 +167,169 @@ fn later_time<'a>(
     None
 }
 
-/// What a message tells in words: a log-in, a refusal with an address; `None` if neither.
+/// What a message tells in words: a request, a log-in, a refusal, an address; `None` if nothing of it.
 pub(super) fn message(message: &str) -> Option<Activity> {
     let end = message.floor_char_boundary(LOOKED_AT_BYTES_MAX.min(message.len()));
     let looked_at = &message[..end];
     let is = |expression: &LazyLock<Option<Regex>>| {
         expression.as_ref().is_some_and(|regex| regex.is_match(looked_at))
     };
+    let from = address(looked_at);
+    let request = request(looked_at);
     let (bad, login) = (is(&BAD), is(&LOGIN));
     let good = !bad && login && is(&GOOD);
-    let from = address(looked_at);
-    if !(bad || good) || (from.is_none() && !(login && bad)) {
+    if from.is_none() && request.is_none() && !(login && (bad || good)) {
         return None;
     }
-    let status = if bad { Status::Failure } else { Status::Success };
-    let class = if login { Class::Authentication } else { Class::Base };
-    let activity_id = u32::from(login && (from.is_some() || user(looked_at).is_some()));
-    let mut activity = Activity::of(class, activity_id, status);
-    activity.severity_id = if bad { 2 } else { 1 };
-    activity.message = message.trim_start_matches([']', ' ', ':', '-']).to_owned();
-    if let Some(address) = from {
-        activity.set_source_address(address);
+    let user = if login { user(looked_at) } else { None };
+    let mut status = match (bad, good) {
+        (true, _) => Status::Failure,
+        (_, true) => Status::Success,
+        _ => Status::Unknown,
+    };
+    let mut class = if login && (bad || good) { Class::Authentication } else { Class::Base };
+    let mut activity_id =
+        u32::from(class == Class::Authentication && (from.is_some() || user.is_some()));
+    if let Some(request) = &request {
+        if request.status_code > 0 || class == Class::Base {
+            class = Class::Http;
+            activity_id = http::method_activity(&request.http_method);
+            if request.status_code > 0 {
+                status = http::outcome(request.status_code);
+            }
+        }
     }
-    activity.user_name = user(looked_at).unwrap_or_default();
+    let mut activity = Activity::of(class, activity_id, status);
+    activity.severity_id = if status == Status::Failure { 2 } else { 1 };
+    activity.message = message.trim_start_matches([']', ' ', ':', '-', '|', ',']).to_owned();
+    activity.http = request;
+    if let Some((address, port)) = from {
+        activity.set_source_address(address);
+        activity.src_port = port;
+    }
+    activity.user_name = user.unwrap_or_default();
     Some(activity)
 }
 
-fn address(message: &str) -> Option<IpAddr> {
-    let named = FROM.as_ref()?.captures_iter(message).find_map(|found| text::address(found.get(1)?.as_str()));
-    // Of several addresses without a word before them, a client's stands first in most logs.
-    named.or_else(|| ADDRESS.as_ref()?.find_iter(message).find_map(|found| text::address(found.as_str())))
+/// The address that most likely is the client's: by the word before it, then one that is not this host's own, then the first.
+fn address(message: &str) -> Option<(IpAddr, u32)> {
+    let mut best: Option<(i32, IpAddr, u32)> = None;
+    for found in ADDRESS.as_ref()?.captures_iter(message).take(16) {
+        let whole = found.get(1)?;
+        let Some(address) = text::address(whole.as_str()) else { continue };
+        let end = whole.start();
+        let start = message.floor_char_boundary(end.saturating_sub(96));
+        let before = &message[start..end];
+        // `1.2.3.4.dynamic.example` and `1-2-3-4`: an address inside a name is no address.
+        let mut after = message[whole.end()..].chars();
+        if matches!(after.next(), Some('.' | '-' | '_'))
+            && after.next().is_some_and(|c| c.is_alphanumeric())
+        {
+            continue;
+        }
+        // A version or an object's number has no word before it and more digits around it.
+        if before.ends_with(['.', '/', 'v'])
+            && !before.ends_with("://")
+            && !before.ends_with(" /")
+            && !FROM.as_ref()?.is_match(before)
+        {
+            continue;
+        }
+        let mut score = 0;
+        if FROM.as_ref()?.is_match(before) {
+            score += 4;
+        }
+        if TO.as_ref()?.is_match(before) || before.ends_with('@') {
+            score -= 5;
+        }
+        if address.is_loopback() || address.is_unspecified() {
+            score -= 3;
+        }
+        let port = found
+            .get(2)
+            .or_else(|| found.get(3))
+            .and_then(|port| port.as_str().parse().ok())
+            .unwrap_or(0);
+        if best.is_none_or(|(known, ..)| score > known) {
+            best = Some((score, address, port));
+        }
+    }
+    best.filter(|(score, ..)| *score > -5).map(|(_, address, port)| (address, port))
+}
+
+fn request(message: &str) -> Option<HttpRequest> {
+    let found = REQUEST.as_ref()?.captures(message)?;
+    let behind = &message[found.get(0)?.end()..];
+    let code = CODE.as_ref()?.captures(behind).and_then(|code| code.get(1)?.as_str().parse().ok());
+    let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
+    Some(HttpRequest {
+        http_method: part(1).to_owned(),
+        url: redact::url_secrets(part(2)).into_owned(),
+        version: part(3).to_owned(),
+        status_code: code.unwrap_or(0),
+        ..HttpRequest::default()
+    })
 }
 
 /// Words that stand where a name could.
-const NO_NAMES: [&str; 36] = [
-    "failed", "failure", "from", "is", "was", "not", "invalid", "unknown", "error", "authentication", "password",
-    "does", "with", "for", "by", "has", "attempt", "attempts", "login", "and", "or", "in", "on", "the", "name", "to",
-    "at", "via", "denied", "successful", "success", "locked", "id", "account", "could", "rejected",
+const NO_NAMES: [&str; 48] = [
+    "failed",
+    "failure",
+    "fail",
+    "from",
+    "is",
+    "was",
+    "not",
+    "invalid",
+    "unknown",
+    "error",
+    "authentication",
+    "password",
+    "does",
+    "with",
+    "for",
+    "by",
+    "has",
+    "attempt",
+    "attempts",
+    "login",
+    "and",
+    "or",
+    "in",
+    "on",
+    "the",
+    "name",
+    "to",
+    "at",
+    "via",
+    "denied",
+    "successful",
+    "success",
+    "locked",
+    "id",
+    "account",
+    "could",
+    "rejected",
+    "user",
+    "username",
+    "input",
+    "agent",
+    "logged",
+    "http/1.1",
+    "http/2.0",
+    "http/1.0",
+    "a",
+    "an",
+    "of",
 ];
 
 fn user(message: &str) -> Option<String> {
     USER.as_ref()?.captures_iter(message).find_map(|found| {
-        let name = found.get(1).or_else(|| found.get(2))?.as_str().trim();
+        let quoted = found.get(1);
+        let name = quoted.or_else(|| found.get(2))?.as_str().trim();
+        let name = if quoted.is_none() { name.trim_end_matches(['.', '!', '?']) } else { name };
         let plausible = !name.is_empty()
-            && text::address(name).is_none()
+            && (quoted.is_some() || text::address(name).is_none())
             && !NO_NAMES.iter().any(|word| name.eq_ignore_ascii_case(word));
         plausible.then(|| name.to_owned())
     })
@@ -151,6 +345,12 @@ mod tests {
             ("Login failed for user 'lan' from 203.0.113.7", "lan", "203.0.113.7"),
             ("invalid credentials: username=lan ip=203.0.113.7:5123", "lan", "203.0.113.7"),
             ("[WARN] authentication error, client 2001:db8::7, account lan", "lan", "2001:db8::7"),
+            (
+                "wrong password for account lan. Server 10.0.0.1, client 203.0.113.7",
+                "lan",
+                "203.0.113.7",
+            ),
+            ("User lan: login refused (host gw.example [203.0.113.7])", "lan", "203.0.113.7"),
         ] {
             let activity = message(line).unwrap();
             assert_eq!(activity.class(), Class::Authentication, "{line}");
@@ -159,8 +359,22 @@ mod tests {
             assert_eq!(activity.source_address().unwrap().to_string(), address, "{line}");
         }
         assert!(message("worker 17 started in 12 ms").is_none());
-        for regex in [&BAD, &LOGIN, &GOOD, &USER, &FROM, &ADDRESS] {
+    }
+
+    #[test]
+    fn every_expression_compiles() {
+        for regex in [&BAD, &LOGIN, &GOOD, &USER, &FROM, &TO, &ADDRESS, &REQUEST, &CODE] {
             assert!(regex.is_some());
         }
+    }
+
+    #[test]
+    fn a_request_in_an_unknown_notation_is_one() {
+        let activity = message("10.9.8.7 | POST /nop-ho-so?id=1 HTTP/2.0 | 503").unwrap();
+        let http = activity.http.unwrap();
+        assert_eq!(
+            (http.http_method.as_str(), http.url.as_str(), http.status_code),
+            ("POST", "/nop-ho-so?id=1", 503)
+        );
     }
 }

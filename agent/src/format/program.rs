@@ -77,8 +77,16 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     activity.process_name = program.to_owned();
     activity.status_detail = detail.into();
     activity.auth_protocol = "pam".into();
-    if let Some(address) = text::value(rest, "rhost").and_then(text::address) {
-        activity.set_source_address(address);
+    // What a client says stands behind "  user=", and as ruser before the true rhost.
+    let ours = rest.split_once("  user=").map_or(rest, |(ours, _)| ours);
+    let rhost = ours.rfind("rhost=").and_then(|at| text::value(&ours[at..], "rhost"));
+    match rhost.and_then(text::address) {
+        Some(address) => activity.set_source_address(address),
+        None => {
+            if let Some(name) = rhost.filter(|name| !name.is_empty()) {
+                activity.unmapped.insert("src_endpoint.hostname".into(), name.to_owned());
+            }
+        }
     }
     let opened =
         rest.split("for user ").nth(1).map(|rest| rest.split(['(', ' ']).next().unwrap_or(""));

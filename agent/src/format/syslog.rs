@@ -24,7 +24,9 @@ pub(super) fn known(line: &str, context: &Context) -> Option<Parsed> {
 
 fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
     let (severity, line) = priority(line);
-    let head = version_1(line, context).or_else(|| classic(line, context))?;
+    let head = version_1(line, context)
+        .or_else(|| classic(line, context))
+        .or_else(|| without_time(line))?;
     let mut parsed = match program::parse(head.program, head.pid, head.message)
         .or_else(|| context.declared.message(head.program, head.pid, head.message, context))
     {
@@ -32,8 +34,7 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
         None if any_program => foreign(&head, context),
         None => return None,
     };
-    // A relayed line keeps its own time and host: the relay's say when it passed.
-    parsed.time = parsed.time.or(head.time);
+    parsed.time = head.time.or(parsed.time);
     if parsed.device.is_empty() {
         parsed.device = head.host.to_owned();
     }
@@ -46,11 +47,13 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
 /// A message of a program that no format knows by its name: what applications and relays write into syslog.
 fn foreign(head: &Head<'_>, context: &Context) -> Parsed {
     let inner = super::embedded(head.message, context).or_else(|| {
-        let mut found = generic::message(head.message)?;
-        if found.service_name.is_empty() {
-            found.service_name = head.program.to_owned();
+        let mut found = generic::told(head.message, context)?;
+        if let Body::Activity(activity) = &mut found.body {
+            if activity.service_name.is_empty() {
+                activity.service_name = head.program.to_owned();
+            }
         }
-        Some(Parsed::activity("generic", found))
+        Some(found)
     });
     let Some(mut parsed) = inner else { return plain(head.program, head.pid, head.message) };
     if let Body::Activity(activity) = &mut parsed.body {
@@ -146,7 +149,36 @@ fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
     let (host, tag_and_message) =
         if without_host { ("", rest) } else { (first, after.trim_start()) };
     let (program, pid, message) = tag(tag_and_message);
+    // Other logs begin with such a time too; only syslog's have a tag behind it.
+    if program.is_empty() && line.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
     Some(Head { time: Some(time), host, program, pid, message })
+}
+
+/// `HOST PROGRAM[PID]: MESSAGE` or `PROGRAM[PID]: MESSAGE`: what is left when a tool prints the time elsewhere.
+fn without_time(line: &str) -> Option<Head<'_>> {
+    let (first, after) = line.split_once(' ')?;
+    let is_tag = |word: &str| {
+        word.strip_suffix("]:").and_then(|word| word.rsplit_once('[')).is_some_and(|(name, pid)| {
+            !name.is_empty()
+                && !pid.is_empty()
+                && pid.bytes().all(|b| b.is_ascii_digit())
+                && name.bytes().all(|b| {
+                    b.is_ascii_alphanumeric()
+                        || matches!(b, b'-' | b'_' | b'/' | b'.' | b'(' | b')')
+                })
+        })
+    };
+    let (host, rest) = if is_tag(first) {
+        ("", line)
+    } else if is_tag(after.split(' ').next()?) {
+        (first, after)
+    } else {
+        return None;
+    };
+    let (program, pid, message) = tag(rest);
+    Some(Head { time: None, host, program, pid, message })
 }
 
 /// Splits `sshd[2211]: Failed` into program, process and message.

@@ -88,7 +88,10 @@ pub(crate) struct Draft {
 
 /// What stands for "nothing" in logs.
 pub(crate) fn is_nothing(value: &str) -> bool {
-    matches!(value, "" | "-" | "?" | "(null)" | "null" | "N/A" | "n/a" | "(none)" | "<none>" | "none")
+    matches!(
+        value,
+        "" | "-" | "?" | "(null)" | "null" | "N/A" | "n/a" | "(none)" | "<none>" | "none"
+    )
 }
 
 impl Draft {
@@ -101,7 +104,9 @@ impl Draft {
         let activity = &mut self.activity;
         let own = || value.to_owned();
         match field {
-            Field::Time => self.time = clock::any(value, context).map(|(time, _)| time).or(self.time),
+            Field::Time => {
+                self.time = clock::any(value, context).map(|(time, _)| time).or(self.time)
+            }
             Field::Device => self.device = own(),
             Field::User => activity.user_name = user(value),
             Field::Actor => activity.actor_user_name = user(value),
@@ -259,12 +264,41 @@ fn user(value: &str) -> String {
 pub(crate) fn status(word: &str) -> Status {
     let word = word.to_ascii_lowercase();
     const GOOD: [&str; 15] = [
-        "succe", "ok", "accept", "allow", "pass", "grant", "permit", "true", "yes", "open", "login",
-        "authenticated", "logged", "complete", "audit success",
+        "succe",
+        "ok",
+        "accept",
+        "allow",
+        "pass",
+        "grant",
+        "permit",
+        "true",
+        "yes",
+        "open",
+        "login",
+        "authenticated",
+        "logged",
+        "complete",
+        "audit success",
     ];
     const BAD: [&str; 18] = [
-        "fail", "den", "refus", "reject", "block", "drop", "error", "invalid", "false", "no", "bad",
-        "unauth", "forbid", "unknown", "incorrect", "wrong", "audit failure", "clear_error",
+        "fail",
+        "den",
+        "refus",
+        "reject",
+        "block",
+        "drop",
+        "error",
+        "invalid",
+        "false",
+        "no",
+        "bad",
+        "unauth",
+        "forbid",
+        "unknown",
+        "incorrect",
+        "wrong",
+        "audit failure",
+        "clear_error",
     ];
     if BAD.iter().any(|bad| word.starts_with(bad)) {
         Status::Failure

@@ -2,9 +2,7 @@
 
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 
-use super::{
-    Case, Example, Expression, Field, Format, Meaning, Pattern, Shape,
-};
+use super::{Case, Example, Expression, Field, Format, Meaning, Pattern, Shape};
 
 /// `check`: compile every expression now, to tell what is wrong with it; files of this program are checked by a test.
 pub(super) fn format(document: &Document, check: bool) -> Result<Format, SettingsError> {

@@ -117,7 +117,12 @@ impl Case {
 }
 
 /// Applies the first case that holds.
-pub(super) fn decide(cases: &[Case], draft: &mut Draft, groups: &[(&str, &str)], context: &Context) {
+pub(super) fn decide(
+    cases: &[Case],
+    draft: &mut Draft,
+    groups: &[(&str, &str)],
+    context: &Context,
+) {
     if let Some(case) = cases.iter().find(|case| case.holds(draft, groups)) {
         case.meaning.apply(draft, context);
     }

@@ -44,11 +44,18 @@ pub(crate) struct Values {
 }
 
 impl Values {
+    /// The values of a JSON object, nested ones with dots.
+    pub(crate) fn of(object: &Value) -> Self {
+        let mut values = Self::default();
+        flatten(&mut values, "", object, 0);
+        values
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.all.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn pairs(&self) -> Vec<(&str, &str)> {
         self.all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
     }
 
@@ -84,16 +91,18 @@ impl Shape {
                     return None;
                 }
                 let object: Value = serde_json::from_str(text).ok()?;
-                let mut values = Values::default();
-                flatten(&mut values, "", &object, 0);
+                let values = Values::of(&object);
                 let has_all = has.iter().all(|key| {
                     values.all.iter().any(|(name, _)| {
-                        name == key || name.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with('.'))
+                        name == key
+                            || name
+                                .strip_prefix(key.as_str())
+                                .is_some_and(|rest| rest.starts_with('.'))
                     })
                 });
-                let alike = like
-                    .iter()
-                    .all(|(key, expression)| values.get(key).is_some_and(|value| expression.is_in(value)));
+                let alike = like.iter().all(|(key, expression)| {
+                    values.get(key).is_some_and(|value| expression.is_in(value))
+                });
                 (has_all && alike).then_some(values)
             }
             Self::Columns { lead, separator, names } => {
@@ -118,7 +127,7 @@ impl Shape {
 }
 
 /// `a=1 b="two words" c='x'`; a value without quotes ends at white space, or at the next ` key=` when it holds spaces.
-pub(super) fn pairs(text: &str) -> Values {
+pub(crate) fn pairs(text: &str) -> Values {
     let mut values = Values::default();
     let mut rest = text;
     while let Some(at) = rest.find('=') {
