@@ -12,13 +12,23 @@ pub const SUMS: &[(&str, &str)] = &[
     ("received_digitised", "countIf(class = 'dossier' AND step = 'received' AND digitised)"),
     ("started", "countIf(class = 'dossier' AND step = 'started')"),
     ("closed", "countIf(class = 'dossier' AND step = 'closed')"),
+    // Those of which a portal said yes or no.
+    ("told_online", "countIf(class = 'dossier' AND step = 'received' AND online IS NOT NULL)"),
+    ("told_full", "countIf(class = 'dossier' AND step = 'received' AND full_process IS NOT NULL)"),
+    (
+        "told_digitised",
+        "countIf(class = 'dossier' AND step = 'received' AND digitised IS NOT NULL)",
+    ),
+    ("told_on_time", "countIf(class = 'dossier' AND step = 'closed' AND on_time IS NOT NULL)"),
+    ("told_electronic", "sumIf(count, class = 'document' AND electronic IS NOT NULL)"),
+    ("told_payments", "countIf(class = 'payment' AND online IS NOT NULL)"),
     ("closed_on_time", "countIf(class = 'dossier' AND step = 'closed' AND on_time)"),
     ("documents", "sumIf(count, class = 'document')"),
     ("documents_electronic", "sumIf(count, class = 'document' AND electronic)"),
     ("payments", "countIf(class = 'payment')"),
     ("payments_online", "countIf(class = 'payment' AND online AND status = 'success')"),
     ("ratings", "countIf(class = 'rating')"),
-    ("ratings_satisfied", "countIf(class = 'rating' AND score >= 3)"),
+    ("ratings_satisfied", "countIf(class = 'rating' AND score >= 4)"),
     ("logins_started", "countIf(class = 'session' AND step = 'login-started')"),
     (
         "logins_completed",
@@ -51,7 +61,7 @@ const INDICATORS: &[Definition] = &[
         "Tỷ lệ hồ sơ nộp trực tuyến",
         "Dossiers filed online",
         "received_online",
-        "received",
+        "told_online",
         "%",
     ),
     (
@@ -60,7 +70,7 @@ const INDICATORS: &[Definition] = &[
         "Tỷ lệ hồ sơ trực tuyến toàn trình",
         "Full-process dossiers",
         "received_full",
-        "received",
+        "told_full",
         "%",
     ),
     (
@@ -78,7 +88,7 @@ const INDICATORS: &[Definition] = &[
         "Tỷ lệ văn bản trao đổi điện tử",
         "Documents exchanged electronically",
         "documents_electronic",
-        "documents",
+        "told_electronic",
         "%",
     ),
     (
@@ -87,7 +97,7 @@ const INDICATORS: &[Definition] = &[
         "Tỷ lệ thanh toán trực tuyến",
         "Payments made online",
         "payments_online",
-        "payments",
+        "told_payments",
         "%",
     ),
     ("requests", "usage", "Lượt truy cập", "Requests", "requests", "", "count"),
@@ -97,7 +107,7 @@ const INDICATORS: &[Definition] = &[
         "Tỷ lệ giải quyết đúng hạn",
         "Dossiers closed on time",
         "closed_on_time",
-        "closed",
+        "told_on_time",
         "%",
     ),
     (
@@ -106,7 +116,7 @@ const INDICATORS: &[Definition] = &[
         "Tỷ lệ số hóa hồ sơ",
         "Dossiers digitised",
         "received_digitised",
-        "received",
+        "told_digitised",
         "%",
     ),
     (
@@ -147,6 +157,17 @@ const INDICATORS: &[Definition] = &[
     ),
 ];
 
+/// The whole of which a told sum is the part that is known: where they differ, the figure speaks of fewer cases than its name says.
+fn whole(told: &str) -> Option<&'static str> {
+    Some(match told {
+        "told_online" | "told_full" | "told_digitised" => "received",
+        "told_on_time" => "closed",
+        "told_electronic" => "documents",
+        "told_payments" => "payments",
+        _ => return None,
+    })
+}
+
 fn sum(sums: &[UsageSums], name: &str) -> u64 {
     let Some(place) = SUMS.iter().position(|(known, _)| *known == name) else { return 0 };
     sums.iter().filter_map(|agency| agency.sums.get(place)).sum()
@@ -166,7 +187,11 @@ fn indicator(definition: &Definition, sums: &[UsageSums], agency: &str) -> Indic
         .count();
     let (above, below) = (sum(sums, numerator), sum(sums, denominator));
     let measured = counted > 0;
-    let (doubt, verdict) = verdict(above, below, denominator.is_empty(), measured);
+    let untold = whole(denominator).is_some_and(|whole| sum(sums, whole) > below);
+    let (doubt, verdict) = match verdict(above, below, denominator.is_empty(), measured) {
+        ("", "consistent") if untold => ("note", "scope-differs"),
+        found => found,
+    };
     Indicator {
         id: id.into(),
         kind: kind.into(),
@@ -256,7 +281,11 @@ mod tests {
 
     #[test]
     fn a_rate_keeps_both_numbers_and_what_was_not_measured_is_no_zero() {
-        let all = national(&sums(&[("received", 10_779), ("received_online", 6_615)]));
+        let all = national(&sums(&[
+            ("received", 10_779),
+            ("told_online", 10_779),
+            ("received_online", 6_615),
+        ]));
         let online = find(&all, "online-filing-rate");
         assert_eq!(
             (online.numerator, online.denominator, online.verdict.as_str()),
@@ -264,6 +293,17 @@ mod tests {
         );
         let rating = find(&all, "satisfaction-score");
         assert_eq!((rating.numerator, rating.verdict.as_str()), (None, "not-measured"));
+    }
+
+    #[test]
+    fn what_a_portal_did_not_say_is_in_no_denominator_and_is_noted() {
+        let all =
+            national(&sums(&[("received", 100), ("told_online", 80), ("received_online", 40)]));
+        let online = find(&all, "online-filing-rate");
+        assert_eq!((online.numerator, online.denominator), (Some(40.0), Some(80.0)));
+        assert_eq!((online.doubt.as_str(), online.verdict.as_str()), ("note", "scope-differs"));
+        let full = find(&all, "full-process-dossier-rate");
+        assert_eq!((full.numerator, full.verdict.as_str()), (None, "not-measured"));
     }
 
     #[test]

@@ -177,7 +177,11 @@ fn a_portal_that_answers_while_nobody_files_is_found_and_a_dead_one_is_not() {
     for (up, wanted) in [(true, 1), (false, 0)] {
         let mut detector = detector();
         let dossier = || {
-            Body::Dossier(Dossier { step: "received".into(), online: true, ..Dossier::default() })
+            Body::Dossier(Dossier {
+                step: "received".into(),
+                online: Some(true),
+                ..Dossier::default()
+            })
         };
         let outcome =
             |seconds| if up || seconds < 120 { CheckOutcome::Up } else { CheckOutcome::Down };

@@ -88,7 +88,8 @@ impl Usage {
         event: &Event,
         dossier: &Dossier,
     ) -> Option<Finding> {
-        if !matches!(dossier.step.as_str(), "received" | "started") || !dossier.online {
+        if !matches!(dossier.step.as_str(), "received" | "started") || dossier.online == Some(false)
+        {
             return None;
         }
         let agency = record.batch.agency.as_str();

@@ -482,7 +482,7 @@ fn event_row(row: EventRow) -> proto::EventRow {
         ("electronic", row.electronic),
     ];
     fields.extend(
-        flags.into_iter().filter(|(_, flag)| *flag).map(|(name, _)| (name.into(), "true".into())),
+        flags.into_iter().filter_map(|(name, flag)| Some((name.into(), flag?.to_string()))),
     );
     if row.total_seconds > 0.0 {
         fields.insert("total.seconds".into(), row.total_seconds.to_string());

@@ -9,13 +9,9 @@ use vonggac_wire::{
 
 use crate::record::Record;
 
-/// A row of the table `events`; see migration 1. Times are microseconds.
+/// A row of the table `events`; see migrations 1 and 6. Times are microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    clippy::struct_excessive_bools,
-    reason = "the columns are those of migration 1, in its words"
-)]
+#[expect(missing_docs, reason = "the columns are those of the migrations, in their words")]
 pub struct EventRow {
     pub agency: String,
     pub class: String,
@@ -50,11 +46,11 @@ pub struct EventRow {
     pub total_seconds: f64,
     pub usage_service: String,
     pub step: String,
-    pub online: bool,
-    pub full_process: bool,
-    pub digitised: bool,
-    pub on_time: bool,
-    pub electronic: bool,
+    pub online: Option<bool>,
+    pub full_process: Option<bool>,
+    pub digitised: Option<bool>,
+    pub on_time: Option<bool>,
+    pub electronic: Option<bool>,
     pub count: u64,
     pub score: u8,
     pub message: String,

@@ -139,7 +139,7 @@ impl Play {
             let document = Document {
                 direction: "sent".into(),
                 level: 1,
-                electronic: chance.random_bool(0.94),
+                electronic: Some(chance.random_bool(0.94)),
                 count: 1,
                 counterpart: "G22".into(),
             };
@@ -259,16 +259,16 @@ fn dossier(agency: &str, second: u64, now: Time, chance: &mut StdRng) -> Vec<Eve
         service: service.clone(),
         dossier: format!("{agency}-{second}-{}", chance.random::<u32>()),
         step: "received".into(),
-        online,
-        full_process: online && chance.random_bool(0.45),
-        digitised: chance.random_bool(0.6),
+        online: Some(online),
+        full_process: Some(online && chance.random_bool(0.45)),
+        digitised: Some(chance.random_bool(0.6)),
         ..Dossier::default()
     }))];
     if chance.random_bool(0.8) {
         let closed = Dossier {
             service: service.clone(),
             step: "closed".into(),
-            on_time: chance.random_bool(0.98),
+            on_time: Some(chance.random_bool(0.98)),
             ..Dossier::default()
         };
         events.push(put(Body::Dossier(closed)));
@@ -276,7 +276,7 @@ fn dossier(agency: &str, second: u64, now: Time, chance: &mut StdRng) -> Vec<Eve
     if chance.random_bool(0.4) {
         let paid = Payment {
             service: service.clone(),
-            online: chance.random_bool(0.8),
+            online: Some(chance.random_bool(0.8)),
             outcome: Outcome::Success.into(),
             amount_vnd: 50_000,
         };

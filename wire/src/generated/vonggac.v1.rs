@@ -338,18 +338,18 @@ pub struct Dossier {
     /// "started", "received", "digitised", "closed", "withdrawn".
     #[prost(string, tag = "3")]
     pub step: ::prost::alloc::string::String,
-    /// Filed over the network rather than at a counter.
-    #[prost(bool, tag = "4")]
-    pub online: bool,
-    #[prost(bool, tag = "5")]
-    pub full_process: bool,
-    #[prost(bool, tag = "6")]
-    pub digitised: bool,
+    /// Filed over the network rather than at a counter. Absent, here and below: the portal did not say, which is neither yes nor no.
+    #[prost(bool, optional, tag = "4")]
+    pub online: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "5")]
+    pub full_process: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "6")]
+    pub digitised: ::core::option::Option<bool>,
     #[prost(sfixed64, optional, tag = "7")]
     pub due_unix_nano: ::core::option::Option<i64>,
     /// For step "closed": not later than due.
-    #[prost(bool, tag = "8")]
-    pub on_time: bool,
+    #[prost(bool, optional, tag = "8")]
+    pub on_time: ::core::option::Option<bool>,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -361,8 +361,8 @@ pub struct Document {
     /// 1 to 4: ministry or province, department, district (history), commune.
     #[prost(uint32, tag = "2")]
     pub level: u32,
-    #[prost(bool, tag = "3")]
-    pub electronic: bool,
+    #[prost(bool, optional, tag = "3")]
+    pub electronic: ::core::option::Option<bool>,
     #[prost(uint64, tag = "4")]
     pub count: u64,
     #[prost(string, tag = "5")]
@@ -374,8 +374,8 @@ pub struct Document {
 pub struct Payment {
     #[prost(string, tag = "1")]
     pub service: ::prost::alloc::string::String,
-    #[prost(bool, tag = "2")]
-    pub online: bool,
+    #[prost(bool, optional, tag = "2")]
+    pub online: ::core::option::Option<bool>,
     #[prost(enumeration = "Outcome", tag = "3")]
     pub outcome: i32,
     #[prost(uint64, tag = "4")]

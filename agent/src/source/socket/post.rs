@@ -44,10 +44,11 @@ impl Fields {
         }
     }
 
-    fn flag(&mut self, key: &'static str) -> Result<bool, PostError> {
+    /// `None`: the portal did not say, which is neither yes nor no.
+    fn said(&mut self, key: &'static str) -> Result<Option<bool>, PostError> {
         match self.0.remove(key) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(flag)) => Ok(flag),
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
             Some(other) => Err(PostError::Wrong(key, other.to_string(), "true or false")),
         }
     }
@@ -107,13 +108,13 @@ pub(super) fn event(line: &[u8], system: &str, now: Time) -> Result<Event, PostE
                 .ok()
                 .filter(|level| (1..=4).contains(level))
                 .ok_or_else(|| PostError::Wrong("level", "out of range".into(), "1 to 4"))?,
-            electronic: fields.flag("electronic")?,
+            electronic: fields.said("electronic")?,
             count: fields.number("count", 1)?,
             counterpart: fields.text("counterpart")?,
         }),
         "payment" => Body::Payment(Payment {
             service: fields.text("service")?,
-            online: fields.flag("online")?,
+            online: fields.said("online")?,
             outcome: fields.outcome()?,
             amount_vnd: fields.number("amount_vnd", 0)?,
         }),
@@ -141,32 +142,32 @@ pub(super) fn event(line: &[u8], system: &str, now: Time) -> Result<Event, PostE
 fn dossier(fields: &mut Fields, time: Time) -> Result<Body, PostError> {
     let step = fields.one_of("step", "started | received | digitised | closed | withdrawn")?;
     let due = fields.time("due")?;
-    let said = fields.0.contains_key("on_time");
-    let on_time = fields.flag("on_time")?;
     // A closed dossier with a due time speaks for itself.
-    let on_time =
-        if said { on_time } else { step == "closed" && due.is_some_and(|due| time <= due) };
+    let by_due = due.filter(|_| step == "closed").map(|due| time <= due);
+    let on_time = fields.said("on_time")?.or(by_due);
     Ok(Body::Dossier(Dossier {
         service: fields.text("service")?,
         dossier: fields.text("dossier")?,
         step,
-        online: fields.flag("online")?,
-        full_process: fields.flag("full_process")?,
-        digitised: fields.flag("digitised")?,
+        online: fields.said("online")?,
+        full_process: fields.said("full_process")?,
+        digitised: fields.said("digitised")?,
         due_unix_nano: due.map(|due| due.0),
         on_time,
     }))
 }
 
 fn exchange(fields: &mut Fields, time: Time) -> Result<Body, PostError> {
+    let fault_code = fields.text("fault_code")?;
     Ok(Body::Exchange(Exchange {
         client_member: fields.text("client_member")?,
         client_subsystem: fields.text("client_subsystem")?,
         service_member: fields.text("service_member")?,
         service_subsystem: fields.text("service_subsystem")?,
         service_code: fields.text("service_code")?,
-        succeeded: fields.flag("succeeded")?,
-        fault_code: fields.text("fault_code")?,
+        // X-Road's records tell a failure by its fault code.
+        succeeded: fields.said("succeeded")?.unwrap_or(fault_code.is_empty()),
+        fault_code,
         request_in_unix_nano: fields.time("request_in")?.unwrap_or(time).0,
         response_out_unix_nano: fields.time("response_out")?.unwrap_or(time).0,
         request_bytes: fields.number("request_bytes", 0)?,
@@ -186,7 +187,8 @@ mod tests {
         let line = br#"{"kind":"dossier","step":"closed","service":"khai-sinh","time":"2026-11-24T09:00:00+07:00","due":"2026-11-25T00:00:00Z","online":true}"#;
         let event = event(line, "agency-one-stop", NOW).unwrap();
         let Body::Dossier(dossier) = event.body() else { panic!("a dossier") };
-        assert!(dossier.on_time && dossier.online);
+        assert_eq!((dossier.on_time, dossier.online), (Some(true), Some(true)));
+        assert_eq!(dossier.full_process, None, "what a portal does not say is not denied");
         assert_eq!(
             (event.system(), event.time().to_string().as_str()),
             ("agency-one-stop", "2026-11-24T02:00:00Z")
