@@ -53,7 +53,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
 
     let sources = source::build(&config);
-    let pulse = Pulse::new(config.heartbeat, sources.len());
+    let pulse = Pulse::new(config.heartbeat, sources.len(), &config.system);
     let (intake, chunks) = intake::queue();
     let tasks = TaskTracker::new();
     for source in sources {

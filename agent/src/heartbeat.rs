@@ -15,13 +15,14 @@ pub struct Pulse {
     interval: Duration,
     begun: Instant,
     sources: u64,
+    system: String,
     os: String,
 }
 
 impl Pulse {
-    /// For an agent with this many sources.
+    /// For an agent with this many sources, on a host that serves this system (empty: none).
     #[must_use]
-    pub fn new(interval: Duration, sources: usize) -> Self {
+    pub fn new(interval: Duration, sources: usize, system: &str) -> Self {
         let os = std::fs::read_to_string("/etc/os-release")
             .ok()
             .and_then(|text| {
@@ -29,7 +30,13 @@ impl Pulse {
                 Some(line.trim_matches('"').to_owned())
             })
             .unwrap_or_default();
-        Self { interval, begun: Instant::now(), sources: sources as u64, os }
+        Self {
+            interval,
+            begun: Instant::now(),
+            sources: sources as u64,
+            system: system.to_owned(),
+            os,
+        }
     }
 
     /// One heartbeat.
@@ -65,7 +72,9 @@ impl Pulse {
             lines_unparsed,
             os: self.os.clone(),
         };
-        Event::new(now, now, Body::Heartbeat(heartbeat)).with_source("heartbeat", 0)
+        Event::new(now, now, Body::Heartbeat(heartbeat))
+            .with_source("heartbeat", 0)
+            .with_system(&self.system)
     }
 }
 

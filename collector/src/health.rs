@@ -147,7 +147,7 @@ impl Nation {
         state.row.simulated = batch.simulated;
         for (_, event) in record.fresh() {
             match event.body() {
-                Body::Heartbeat(beat) => self.heartbeat(record, beat),
+                Body::Heartbeat(beat) => self.heartbeat(record, event.system(), beat),
                 Body::HostFigures(figures) => {
                     let state = self.agent(agency, agent, &batch.host);
                     state.row.cpu_utilization = Some(figures.cpu_utilization);
@@ -186,13 +186,14 @@ impl Nation {
         }
     }
 
-    fn heartbeat(&mut self, record: &Record, beat: &vonggac_wire::event::Heartbeat) {
+    fn heartbeat(&mut self, record: &Record, system: &str, beat: &vonggac_wire::event::Heartbeat) {
         let batch = &record.batch;
         let state = self.agent(batch.agency.as_str(), batch.agent.as_str(), &batch.host);
         state.interval = Duration::try_from_secs_f64(beat.interval_seconds)
             .unwrap_or(INTERVAL)
             .clamp(Duration::from_secs(1), Duration::from_secs(3600));
         state.row.host.clone_from(&batch.host);
+        state.row.system = system.to_owned();
         state.row.last_heard_unix_nano =
             Some(state.row.last_heard_unix_nano.unwrap_or(0).max(record.appended.0));
         state.row.version.clone_from(&beat.agent_version);
@@ -305,7 +306,7 @@ impl Nation {
     fn agent_state(state: &AgentState, now: Time) -> H {
         match state.row.last_heard_unix_nano {
             None => H::NotConnected,
-            Some(heard) if now.since(Time(heard)) >= state.interval * 3 + state.interval / 2 => {
+            Some(heard) if now.since(Time(heard)) >= state.interval * 3 - state.interval / 4 => {
                 H::Silent
             }
             Some(_)

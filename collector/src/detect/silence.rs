@@ -88,8 +88,8 @@ impl Silence {
     }
 
     fn limit(&self, agent: &Agent) -> Duration {
-        // Half an interval of grace for batching and the way.
-        agent.interval.mul_f64(self.heartbeats) + agent.interval / 2
+        // Silence is shown before this many heartbeats have failed to come: a quarter of an interval is left for looking and telling.
+        agent.interval.mul_f64(self.heartbeats - 0.25)
     }
 
     /// A heartbeat. The broker's time of appending counts, not the host's clock.

@@ -138,7 +138,8 @@ async fn play(arguments: &Arguments, scenario: Scenario) -> anyhow::Result<()> {
                 tracing::error!(%error, "an agent stopped shipping");
             }
         });
-        actors.push(Actor { player, spool, pulse: Pulse::new(HEARTBEAT, 4) });
+        let pulse = Pulse::new(HEARTBEAT, 4, player.system);
+        actors.push(Actor { player, spool, pulse });
     }
     tracing::info!(agents = actors.len(), "the nation plays");
     let play = Play { scenario, seed: arguments.seed };

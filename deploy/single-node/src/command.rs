@@ -170,13 +170,25 @@ fn supervise(root: &std::path::Path, options: &Options) -> Result<(), Box<dyn st
 /// Starts a supervisor in the background and tells what it waits for.
 fn detached(root: &std::path::Path, options: &Options) -> Exit {
     use std::os::unix::process::CommandExt;
-    if running(root).is_none() {
+    if let Some(state) = running(root) {
+        if let Err(error) = join(root, &state, options) {
+            return complain(&format!("failed to {error}"), Exit::Failure);
+        }
+    } else {
+        let options_before = std::fs::read(root.join(layout::KEPT)).ok();
         let (layout, options) = match Layout::open(root, options) {
             Ok(opened) => opened,
             Err(error) => return complain(&format!("failed to {error}"), Exit::Failure),
         };
         if let Err(error) = layout.check(options.nation) {
             return complain(&format!("failed to {error}"), Exit::Failure);
+        }
+        if let Err(error) = parts::check(&layout, &options) {
+            forget(&layout, options_before.as_deref());
+            return complain(
+                &format!("failed to start with these options: {error}"),
+                Exit::Configuration,
+            );
         }
         let _old = std::fs::remove_file(layout.path("run/state.json"));
         let begun = OpenOptions::new()
@@ -198,6 +210,33 @@ fn detached(root: &std::path::Path, options: &Options) -> Exit {
         }
     }
     wait_ready(root)
+}
+
+/// Puts remembered options back as they were before ones that cannot be used.
+fn forget(layout: &Layout, before: Option<&[u8]>) {
+    let path = layout.path(layout::KEPT);
+    let _nothing_to_forget = match before {
+        Some(text) => std::fs::write(path, text),
+        None => std::fs::remove_file(path),
+    };
+}
+
+/// Tells that the running one is joined, and what becomes of the options.
+fn join(
+    root: &std::path::Path,
+    state: &State,
+    options: &Options,
+) -> Result<(), layout::LayoutError> {
+    let mut text =
+        format!("joining the one that runs on {} (process {})", root.display(), state.supervisor);
+    if !options.is_empty() {
+        Layout::open(root, options)?;
+        text.push_str(
+            "; the options are remembered and take effect after deploy/down and deploy/up",
+        );
+    }
+    complain(&text, Exit::Success);
+    Ok(())
 }
 
 fn wait_ready(root: &std::path::Path) -> Exit {

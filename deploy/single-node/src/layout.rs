@@ -14,6 +14,9 @@ pub const LAYOUT_VERSION: u32 = 1;
 /// Ports from here on, if nobody says otherwise.
 pub const PORT_BASE: u16 = 17_440;
 
+/// Where options are remembered, below the folder.
+pub const KEPT: &str = "etc/single.json";
+
 /// Free bytes without which nothing is started: logs and blocks of the first minutes.
 pub const FREE_BYTES_MIN: u64 = 1 << 30;
 
@@ -83,6 +86,14 @@ pub struct Layout {
     pub port_base: u16,
 }
 
+impl Options {
+    /// Whether a start was given none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Layout {
     /// Opens or makes the folder; remembered options fill what was not given.
     ///
@@ -110,15 +121,18 @@ impl Layout {
             Err(_) => fs::write(&version_path, format!("{LAYOUT_VERSION}\n"))
                 .map_err(io(&version_path))?,
         }
-        let kept_path = root.join("etc/single.json");
+        let kept_path = root.join(KEPT);
         let kept: Options = fs::read(&kept_path)
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
         let mut options = kept;
         for file in &given.watch {
-            if !options.watch.contains(file) {
-                options.watch.push(file.clone());
+            // The next start may be asked for from another folder.
+            let file =
+                std::path::absolute(file).map_err(io(Path::new(file)))?.display().to_string();
+            if !options.watch.contains(&file) {
+                options.watch.push(file);
             }
         }
         for url in &given.probe {
@@ -216,6 +230,15 @@ mod tests {
         let more = Options { watch: vec!["/b".into()], ..Options::default() };
         let (layout, options) = Layout::open(folder.path(), &more).unwrap();
         assert_eq!((layout.port_base, options.watch.len()), (20_000, 2));
+    }
+
+    #[test]
+    fn a_log_named_from_a_folder_is_the_same_from_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let given = Options { watch: vec!["a.log:combined".into()], ..Options::default() };
+        let (_, options) = Layout::open(folder.path(), &given).unwrap();
+        let wanted = std::env::current_dir().unwrap().join("a.log:combined");
+        assert_eq!(options.watch, [wanted.display().to_string()]);
     }
 
     #[test]

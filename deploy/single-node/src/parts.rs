@@ -4,6 +4,7 @@ use std::{
     fs, io,
     net::{SocketAddr, TcpStream},
     path::PathBuf,
+    process::Command as Process,
     time::Duration,
 };
 
@@ -122,6 +123,21 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
     Ok(parts)
 }
 
+/// Has the agent read the configuration that these options make, so that a wrong one is told before anything starts.
+///
+/// # Errors
+/// The agent's own sentences.
+pub fn check(layout: &Layout, options: &Options) -> io::Result<()> {
+    write_agent(layout, options)?;
+    let agent = std::env::current_exe()?.with_file_name("vonggac-agent");
+    let file = layout.path("etc/agent.toml");
+    let checked = Process::new(agent).arg("check-config").arg("--config").arg(&file).output()?;
+    if checked.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&checked.stderr).trim().to_owned()))
+}
+
 /// Whether an address answers.
 #[must_use]
 pub fn answers(address: SocketAddr) -> bool {
@@ -161,10 +177,9 @@ fn write_agent(layout: &Layout, options: &Options) -> io::Result<()> {
     }
     for watch in &options.watch {
         let (path, format) = split_format(watch);
-        let path = std::path::absolute(path)?;
         text.push_str(&format!(
             "\n[[tail]]\npath = {}\nformat = {}\nfrom = \"start\"\n",
-            quote(&path.display().to_string()),
+            quote(path),
             quote(format)
         ));
     }
