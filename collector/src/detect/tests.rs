@@ -163,7 +163,7 @@ fn silence_is_seen_after_three_heartbeats_and_an_agency_is_one_incident() {
             told.push((seconds, signal.rule.clone(), signal.agency.clone()));
         }
     }
-    assert_eq!(told, [(85, "agency-silent".into(), "tk-12".into())]);
+    assert_eq!(told, [(78, "agency-silent".into(), "tk-12".into())]);
     let at = NOW.plus(Duration::from_secs(120));
     let back = detector.apply(&record("tk-12", "a", 500, at, vec![(beat(), "")]), at);
     assert!(

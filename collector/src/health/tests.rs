@@ -64,8 +64,8 @@ fn who_is_heard_is_fine_and_who_is_not_heard_any_more_is_silent() {
     let mut nation = nation();
     nation.apply(&record("local", "me", NOW, vec![(beat(), "")]), NOW);
     assert_eq!(state(&nation, "local", NOW), H::Fine);
-    assert_eq!(state(&nation, "local", NOW.plus(Duration::from_secs(34))), H::Fine);
-    assert_eq!(state(&nation, "local", NOW.plus(Duration::from_secs(35))), H::Silent);
+    assert_eq!(state(&nation, "local", NOW.plus(Duration::from_secs(27))), H::Fine);
+    assert_eq!(state(&nation, "local", NOW.plus(Duration::from_secs(28))), H::Silent);
 }
 
 #[test]
