@@ -17,7 +17,7 @@ use include_dir::{Dir, include_dir};
 use vonggac_daemon::settings::{Document, Mistake, Mistakes, SettingsError};
 use vonggac_wire::event::Body;
 
-use super::{Context, Parsed};
+use super::{Context, Parsed, generic};
 
 mod expression;
 pub(crate) mod field;
@@ -253,6 +253,11 @@ impl Format {
         match found {
             Some((pattern, groups)) => self.fill(draft, pattern, rest, &groups, context),
             None => {
+                // What its patterns do not know may still speak of a client or a request.
+                if let Some(mut guess) = generic::message(rest) {
+                    draft.http = guess.http.take().unwrap_or_default();
+                    draft.activity = guess;
+                }
                 draft.activity.message = rest.to_owned();
                 self.meaning.apply(draft, context);
                 meaning::decide(&self.cases, draft, head, context);
