@@ -395,7 +395,7 @@ fn no_year<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &
         let (time, rest) = clock_at(text)?;
         let here =
             context.zone.to_datetime(Timestamp::from_second(context.observed.seconds()).ok()?);
-        let soon = context.observed.plus(std::time::Duration::from_secs(3600));
+        let soon = context.observed.plus(std::time::Duration::from_secs(600));
         let found = [here.date(), here.date().yesterday().ok()?]
             .into_iter()
             .filter_map(|date| local(date.to_datetime(time), &context.zone))

@@ -11,6 +11,8 @@ struct Head<'a> {
     program: &'a str,
     pid: u32,
     message: &'a str,
+    /// The tag with the message: appliances write what they are into their first word.
+    whole: &'a str,
 }
 
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
@@ -46,7 +48,11 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
 
 /// A message of a program that no format knows by its name: what applications and relays write into syslog.
 fn foreign(head: &Head<'_>, context: &Context) -> Parsed {
-    let inner = super::embedded(head.message, context).or_else(|| {
+    let with_tag = || {
+        let apart = head.whole.len() > head.message.len();
+        apart.then(|| context.declared.line(head.whole, context)).flatten()
+    };
+    let inner = super::embedded(head.message, context).or_else(with_tag).or_else(|| {
         let mut found = generic::told(head.message, context)?;
         if let Body::Activity(activity) = &mut found.body {
             if activity.service_name.is_empty() {
@@ -113,6 +119,7 @@ fn version_1<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
         program: nil(program),
         pid: pid.parse().unwrap_or(0),
         message: message.trim_start_matches('\u{feff}'),
+        whole: message,
     })
 }
 
@@ -153,7 +160,7 @@ fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
     if program.is_empty() && line.as_bytes().first().is_some_and(u8::is_ascii_digit) {
         return None;
     }
-    Some(Head { time: Some(time), host, program, pid, message })
+    Some(Head { time: Some(time), host, program, pid, message, whole: tag_and_message })
 }
 
 /// `HOST PROGRAM[PID]: MESSAGE` or `PROGRAM[PID]: MESSAGE`: what is left when a tool prints the time elsewhere.
@@ -178,7 +185,7 @@ fn without_time(line: &str) -> Option<Head<'_>> {
         return None;
     };
     let (program, pid, message) = tag(rest);
-    Some(Head { time: None, host, program, pid, message })
+    Some(Head { time: None, host, program, pid, message, whole: rest })
 }
 
 /// Splits `sshd[2211]: Failed` into program, process and message.

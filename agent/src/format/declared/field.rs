@@ -197,7 +197,9 @@ impl Draft {
         let number = |number: u32| if number == 0 { String::new() } else { number.to_string() };
         let http = activity.http.as_ref().unwrap_or(&self.http);
         match field {
-            Field::Time | Field::TimeUtc => self.time.map(|(time, _)| time.to_string()).unwrap_or_default(),
+            Field::Time | Field::TimeUtc => {
+                self.time.map(|(time, _)| time.to_string()).unwrap_or_default()
+            }
             Field::Device => self.device.clone(),
             Field::User => activity.user_name.clone(),
             Field::Actor => activity.actor_user_name.clone(),
@@ -225,7 +227,9 @@ impl Draft {
             Field::Count => activity.unmapped.get("repeat_count").cloned().unwrap_or_default(),
             Field::Method => http.http_method.clone(),
             Field::Url => http.url.clone(),
-            Field::Query => http.url.split_once('?').map_or(String::new(), |(_, query)| query.to_owned()),
+            Field::Query => {
+                http.url.split_once('?').map_or(String::new(), |(_, query)| query.to_owned())
+            }
             Field::Request => format!("{} {} {}", http.http_method, http.url, http.version),
             Field::Version => http.version.clone(),
             Field::Vhost => http.hostname.clone(),
