@@ -169,6 +169,7 @@ impl Declared {
     }
 
     /// Which examples do not hold, in sentences.
+    #[cfg(test)]
     pub(crate) fn try_examples(&self) -> Vec<String> {
         self.formats.iter().flat_map(Format::try_examples).collect()
     }

@@ -44,7 +44,7 @@ static GOOD: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// A user by the word before it.
 static USER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r#"(?i)\b(?:user(?:[ _-]?(?:name|id))?(?: (?:with )?(?:user ?name|name|login))?(?: input)?|login(?: name)?|logging in as|account(?: name)?|uname|e-?mail|acct|usr|principal|set_id|sasl_username|identity|login (?:failed|failure|attempt) (?:for|by|from|as)(?: user)?|(?:failed|failure) for(?: user)?|logged in as|authenticat\w+ (?:failed |failure |error )?(?:for|of|as)(?: user(?:name)?)?|attempt (?:for|by|with)(?: user(?:name)?)?|can't find user)["']?(?:\s*[=:]\s*|\s+(?:is\s+|was\s+)?)(?:["'`<\[({]([^"'`>\])}]{1,128})["'`>\])}]|([^\s"'`,;:()\[\]<>={}|]{1,128}))"#,
+        r#"(?i)\b(?:user(?:[ _-]?(?:name|id))?(?: (?:with )?(?:user ?name|name|login))?(?: input)?|login(?: name)?|logging in as|account(?: name)?|uname|e-?mail|acct|usr|principal|set_id|sasl_username|identity|login (?:failed|failure|attempt) (?:for|by|from|as)(?: user)?|(?:failed|failure) for(?: user)?|logged in as|failed log-?in (?:for|by|from|of|as)(?: user)?|(?:authentication|login) request for(?: user)?|authenticat\w+ (?:failed |failure |error )?(?:for|of|as)(?: user(?:name)?)?|attempt (?:for|by|with)(?: user(?:name)?)?|can't find user)["']?(?:\s*[=:]\s*|\s+(?:is\s+|was\s+)?)(?:["'`<\[({]([^"'`>\])}]{1,128})["'`>\])}]|([^\s"'`,;:()\[\]<>={}|]{1,128}))"#,
     )
 });
 

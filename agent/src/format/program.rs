@@ -68,7 +68,10 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         (Status::Success, 1, "session-opened")
     } else if rest.starts_with("session closed") {
         (Status::Unknown, 2, "session-closed")
-    } else if rest.contains("failed") || rest.contains("error") || rest.contains("denied") {
+    } else if ["failed", "error", "denied", "deny ", "locked"]
+        .iter()
+        .any(|word| rest.contains(word))
+    {
         (Status::Failure, 1, "refused")
     } else {
         (Status::Unknown, 99, "")
@@ -77,8 +80,17 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     activity.process_name = program.to_owned();
     activity.status_detail = detail.into();
     activity.auth_protocol = "pam".into();
+    // sshd tells of the same attempt in a line of its own, which counts.
+    if matches!(program, "sshd" | "sshd-session" | "dropbear") && activity.activity_id == 1 {
+        activity.activity_id = 99;
+    }
     // What a client says stands behind "  user=", and as ruser before the true rhost.
-    let ours = rest.split_once("  user=").map_or(rest, |(ours, _)| ours);
+    let ours = rest.split_once("  user=").or_else(|| {
+        let host = rest.find("rhost=")?;
+        let user = host + rest[host..].find(" user=")?;
+        Some((&rest[..user], &rest[user..]))
+    });
+    let ours = ours.map_or(rest, |(ours, _)| ours);
     let rhost = ours.rfind("rhost=").and_then(|at| text::value(&ours[at..], "rhost"));
     match rhost.and_then(text::address) {
         Some(address) => activity.set_source_address(address),
@@ -90,10 +102,13 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     }
     let opened =
         rest.split("for user ").nth(1).map(|rest| rest.split(['(', ' ']).next().unwrap_or(""));
+    // `user lan (1000) tally 6, deny 5` of pam_tally2; pam_faillock and pam_succeed_if write alike.
+    let tallied = rest.strip_prefix("user ").map(|rest| text::word(rest).0);
     let user = rest
         .rsplit_once(" user=")
         .map(|(_, user)| user)
         .or_else(|| text::value(rest, "user"))
+        .or(tallied)
         .or(opened);
     activity.user_name = user
         .unwrap_or("")

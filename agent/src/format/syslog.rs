@@ -28,7 +28,7 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
     let (severity, line) = priority(line);
     let head = version_1(line, context)
         .or_else(|| classic(line, context))
-        .or_else(|| without_time(line))?;
+        .or_else(|| without_time(line, context))?;
     let mut parsed = match program::parse(head.program, head.pid, head.message)
         .or_else(|| context.declared.message(head.program, head.pid, head.message, context))
     {
@@ -164,7 +164,7 @@ fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
 }
 
 /// `HOST PROGRAM[PID]: MESSAGE` or `PROGRAM[PID]: MESSAGE`: what is left when a tool prints the time elsewhere.
-fn without_time(line: &str) -> Option<Head<'_>> {
+fn without_time<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
     let (first, after) = line.split_once(' ')?;
     let is_tag = |word: &str| {
         word.strip_suffix("]:").and_then(|word| word.rsplit_once('[')).is_some_and(|(name, pid)| {
@@ -184,8 +184,11 @@ fn without_time(line: &str) -> Option<Head<'_>> {
     } else {
         return None;
     };
+    // Some write seconds since 1970 where others write the host.
+    let time = clock::any(host, context).map(|(time, _)| time);
+    let host = if time.is_some() { "" } else { host };
     let (program, pid, message) = tag(rest);
-    Some(Head { time: None, host, program, pid, message, whole: rest })
+    Some(Head { time, host, program, pid, message, whole: rest })
 }
 
 /// Splits `sshd[2211]: Failed` into program, process and message.

@@ -110,7 +110,7 @@ impl Draft {
         let own = || value.to_owned();
         match field {
             Field::Time => {
-                self.time = clock::any(value, context).map(|(time, _)| time).or(self.time)
+                self.time = clock::any(value, context).map(|(time, _)| time).or(self.time);
             }
             Field::TimeUtc => {
                 let utc = Context { zone: TimeZone::UTC, ..context.clone() };
