@@ -21,6 +21,7 @@ use vonggac_wire::{
 
 use crate::{record::Record, registry::Registry, rule::RuleSet};
 
+pub mod request;
 pub mod sigma;
 mod silence;
 mod uptime;
@@ -93,8 +94,8 @@ impl Detector {
         for (index, event) in record.fresh() {
             match event.body() {
                 Body::Activity(activity) => {
-                    for rule in self.matcher.matches(event, activity) {
-                        self.windows.matched(&self.rules, rule, record, index, event, activity);
+                    for found in self.matcher.matches(event, activity) {
+                        self.windows.matched(&self.rules, &found, record, index, event, activity);
                     }
                 }
                 Body::Check(check) => {

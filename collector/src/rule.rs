@@ -67,6 +67,9 @@ pub struct Meta {
     /// Matches in the window before it fires.
     #[serde(default = "one")]
     pub threshold: u64,
+    /// What a match counts for when this selection is in it; 1 where nothing is said.
+    #[serde(default)]
+    pub weights: BTreeMap<String, u64>,
     /// The window.
     #[serde(default = "five_minutes")]
     pub window_seconds: u64,

@@ -1,18 +1,19 @@
 //! What a single event says: Sigma rules by rsigma, on our own event without making JSON of it.
 //!
-//! Fields have our OCSF names and the names that public Sigma rules use for Linux and web servers. A request's URL is matched as it
-//! was sent and decoded (twice, so that double encoding hides nothing).
+//! Fields have our OCSF names and the names that public Sigma rules use for Linux and web servers. Of a request there are the views of
+//! [`request`] too: `payload`, `payload_sql`, `payload_shell`, `payload_header`.
 
 use std::borrow::Cow;
 
-use rsigma_eval::{Engine, EventValue};
+use rsigma_eval::{Engine, EventValue, ResultBody};
 use serde_json::Value;
 use vonggac_wire::{
     Event,
     event::{Activity, Class},
 };
 
-use crate::rule::RuleSet;
+use super::request::Views;
+use crate::rule::{Rule, RuleSet};
 
 /// Why a pack cannot be matched.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +59,9 @@ impl Matcher {
         Ok(matcher)
     }
 
-    /// Indices of the rules that match.
+    /// The rules that match.
     #[must_use]
-    pub fn matches(&self, event: &Event, activity: &Activity) -> Vec<usize> {
+    pub fn matches(&self, event: &Event, activity: &Activity) -> Vec<Match> {
         let (engine, indices) =
             if activity.class() == Class::Http { &self.web } else { &self.host };
         if indices.is_empty() || activity.class() == Class::Base {
@@ -71,9 +72,32 @@ impl Matcher {
             .evaluate(&view)
             .into_iter()
             .filter_map(|result| {
-                indices.get(result.header.rule_title.parse::<usize>().ok()?).copied()
+                let rule = *indices.get(result.header.rule_title.parse::<usize>().ok()?)?;
+                let selections = match result.body {
+                    ResultBody::Detection(body) => body.matched_selections,
+                    ResultBody::Correlation(_) => Vec::new(),
+                };
+                Some(Match { rule, selections })
             })
             .collect()
+    }
+}
+
+/// A rule that one event matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// The rule's index.
+    pub rule: usize,
+    /// Names of its selections that were found.
+    pub selections: Vec<String>,
+}
+
+impl Match {
+    /// How many ordinary matches this one is worth: what its heaviest selection weighs.
+    #[must_use]
+    pub fn weight(&self, rule: &Rule) -> u64 {
+        let weights = &rule.meta.weights;
+        self.selections.iter().filter_map(|name| weights.get(name)).copied().max().unwrap_or(1)
     }
 }
 
@@ -81,13 +105,16 @@ impl Matcher {
 struct View<'a> {
     event: &'a Event,
     activity: &'a Activity,
-    url: String,
+    views: Option<Views>,
 }
 
 impl<'a> View<'a> {
     fn new(event: &'a Event, activity: &'a Activity) -> Self {
-        let url = activity.http.as_ref().map(|http| decoded(&http.url)).unwrap_or_default();
-        Self { event, activity, url }
+        let views = activity
+            .http
+            .as_ref()
+            .and_then(|http| Views::of(&http.url, &http.user_agent, &http.referrer));
+        Self { event, activity, views }
     }
 
     fn text(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -105,9 +132,16 @@ impl<'a> View<'a> {
             "command" | "CommandLine" | "process.cmd_line" => &activity.process_cmd_line,
             "file" | "TargetFilename" | "file.path" => &activity.file_path,
             "message" => &activity.message,
-            "url" | "c-uri" | "cs-uri" | "cs-uri-query" => &self.url,
+            "url" | "c-uri" | "cs-uri" => &http?.url,
+            "cs-uri-query" => http?.url.split_once('?')?.1,
+            "cs-uri-stem" => http?.url.split('?').next()?,
+            "payload" => &self.views.as_ref()?.payload,
+            "payload_sql" => &self.views.as_ref()?.sql,
+            "payload_shell" => &self.views.as_ref()?.shell,
+            "payload_header" => &self.views.as_ref()?.header,
             "method" | "cs-method" => &http?.http_method,
             "user_agent" | "c-useragent" | "cs-user-agent" => &http?.user_agent,
+            "user_agent_lower" => return Some(Cow::Owned(http?.user_agent.to_ascii_lowercase())),
             "referrer" | "cs-referer" => &http?.referrer,
             "src_ip" | "SourceIp" | "c-ip" | "src_endpoint.ip" => {
                 return activity.source_address().map(|address| Cow::Owned(address.to_string()));
@@ -134,63 +168,19 @@ impl rsigma_eval::Event for View<'_> {
 
     fn any_string_value(&self, predicate: &dyn Fn(&str) -> bool) -> bool {
         std::str::from_utf8(self.event.raw()).is_ok_and(predicate)
-            || predicate(&self.url)
+            || self.views.as_ref().is_some_and(|views| predicate(&views.payload))
             || predicate(&self.activity.message)
     }
 
     fn all_string_values(&self) -> Vec<Cow<'_, str>> {
         vec![
             String::from_utf8_lossy(self.event.raw()),
-            Cow::Borrowed(&self.url),
+            Cow::Borrowed(self.views.as_ref().map_or("", |views| &views.payload)),
             Cow::Borrowed(&self.activity.message),
         ]
     }
 
     fn to_json(&self) -> Value {
         serde_json::json!({ "raw": String::from_utf8_lossy(self.event.raw()) })
-    }
-}
-
-/// The URL as sent, and behind it what its percent-encoding says, decoded twice, with white space and `+` as blanks.
-fn decoded(url: &str) -> String {
-    if !url.contains(['%', '+', '\\']) {
-        return url.to_owned();
-    }
-    let once = percent(url);
-    let twice = percent(&once);
-    let plain: String =
-        twice.chars().map(|c| if c == '+' || c.is_control() { ' ' } else { c }).collect();
-    plain
-}
-
-fn percent(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        match (bytes[at], hex(at + 1), hex(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                plain.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
-                at += 3;
-            }
-            (byte, ..) => {
-                plain.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn double_encoding_hides_nothing() {
-        assert_eq!(decoded("/a?f=..%252f..%252fetc%252fpasswd"), "/a?f=../../etc/passwd");
-        assert_eq!(decoded("/a?q=1%27+OR+1=1"), "/a?q=1' OR 1=1");
-        assert_eq!(decoded("/100%"), "/100%");
     }
 }

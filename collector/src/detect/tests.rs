@@ -233,7 +233,7 @@ fn attacks(url: &str, agent: &str) -> bool {
         matcher
             .matches(&event, &activity)
             .iter()
-            .any(|index| rules.rules()[*index].meta.rule.as_str() == "web-attack")
+            .any(|index| rules.rules()[index.rule].meta.rule.as_str() == "web-attack")
     })
 }
 

@@ -8,7 +8,7 @@ use vonggac_wire::{
     proto::{Entity, EventRef, Signal, SignalKind},
 };
 
-use super::{add_evidence, reference};
+use super::{add_evidence, reference, sigma::Match};
 use crate::{
     record::Record,
     rule::{GroupBy, Meta, RuleSet},
@@ -22,8 +22,10 @@ const TIMES_MAX: usize = 256;
 
 #[derive(Debug, Default)]
 struct Window {
-    times: VecDeque<(Time, u64)>,
+    /// When, what it weighs, how many events it is.
+    times: VecDeque<(Time, u64, u64)>,
     sum: u64,
+    events: u64,
     last: Time,
     fired: bool,
     /// Evidence before it fired.
@@ -69,13 +71,15 @@ impl Windows {
     pub(super) fn matched(
         &mut self,
         rules: &RuleSet,
-        rule: usize,
+        found: &Match,
         record: &Record,
         index: usize,
         event: &Event,
         activity: &Activity,
     ) {
-        let Some(meta) = rules.rules().get(rule).map(|rule| &rule.meta) else { return };
+        let rule = found.rule;
+        let Some(known) = rules.rules().get(rule) else { return };
+        let meta = &known.meta;
         let host =
             if event.device().is_empty() { record.batch.host.as_str() } else { event.device() };
         let Some(entity) = entity(meta, host, activity) else { return };
@@ -85,8 +89,10 @@ impl Windows {
             }
         }
         // "message repeated 3 times" counts three.
-        let weight =
+        let repeated: u64 =
             activity.unmapped.get("repeat_count").and_then(|count| count.parse().ok()).unwrap_or(1);
+        // What is beyond doubt counts as often as the threshold asks, but is told as the events that there were.
+        let weight = repeated.saturating_mul(found.weight(known));
         let (time, window) =
             (event.time(), self.windows.entry((rule, entity.clone())).or_default());
         let span = meta.window();
@@ -96,26 +102,28 @@ impl Windows {
         window.last = window.last.max(time);
         let evidence = reference(record, index);
         let count = if window.fired {
-            weight
+            repeated
         } else {
-            while window.times.front().is_some_and(|(old, _)| time.since(*old) > span)
+            while window.times.front().is_some_and(|(old, ..)| time.since(*old) > span)
                 || window.times.len() >= TIMES_MAX
             {
-                if let Some((_, gone)) = window.times.pop_front() {
+                if let Some((_, gone, events)) = window.times.pop_front() {
                     window.sum -= gone;
+                    window.events -= events;
                 }
             }
-            window.times.push_back((time, weight));
+            window.times.push_back((time, weight, repeated));
             window.sum += weight;
+            window.events += repeated;
             add_evidence(&mut window.early, evidence.clone());
             if window.sum < meta.threshold {
                 return;
             }
             window.fired = true;
-            window.sum
+            window.events
         };
-        let first = if count > weight {
-            window.times.front().map_or(time, |(first, _)| *first)
+        let first = if count > repeated {
+            window.times.front().map_or(time, |(first, ..)| *first)
         } else {
             time
         };
@@ -137,6 +145,9 @@ impl Windows {
             self.pending.len() - 1
         });
         if let Some(pending) = self.pending.get_mut(at) {
+            for name in &found.selections {
+                note_kind(&mut pending.values, name);
+            }
             pending.count += count;
             pending.last = pending.last.max(time);
             if !pending.evidence.contains(&evidence) {
@@ -195,6 +206,22 @@ impl Windows {
         }
         signals
     }
+}
+
+/// Kinds of attack that a signal names.
+const KINDS_MAX: usize = 12;
+
+/// Adds a selection's family (`sqli` of `sqli_union`) to those that were seen, for rules that know several.
+fn note_kind(values: &mut BTreeMap<String, String>, selection: &str) {
+    let kind = selection.split('_').next().unwrap_or(selection);
+    let known = values.entry("kinds".to_owned()).or_default();
+    if kind.is_empty() || known.split(", ").any(|one| one == kind) || known.split(", ").count() >= KINDS_MAX {
+        return;
+    }
+    if !known.is_empty() {
+        known.push_str(", ");
+    }
+    known.push_str(kind);
 }
 
 fn entity(meta: &Meta, host: &str, activity: &Activity) -> Option<String> {
