@@ -36,9 +36,14 @@ pub struct Views {
 /// What no ordinary request holds: signs of code, words of queries. Everything else is passed over.
 static TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r#"['"<>(){}\[\];|`$\\^*!@~#\n]|\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|: |:/|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.env|\.git|\.php|\.asp|\.jsp|\.sql|\.bak|\.zip|\.ini|\.xml|\.cgi|\.action|admin|actuator|console|cgi-bin|wp-|shell|config|backup|debug|phpmyadmin|owa|autodiscover|boaform|hnap|solr|jmx|manager|struts|vendor|setup|install|remote|mgmt|dana-na|vpns)"#,
+        r#"['"<>(){}\[\];|`$\\^*!@~#\n?]|proto|[a-z]:\d|\b(?:time|env|sudo|exec|command) |\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|: |:/|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.env|\.git|\.php|\.asp|\.jsp|\.sql|\.bak|\.zip|\.ini|\.xml|\.cgi|\.action|admin|actuator|console|cgi-bin|wp-|shell|config|backup|debug|phpmyadmin|owa|autodiscover|boaform|hnap|solr|jmx|manager|struts|vendor|setup|install|remote|mgmt|dana-na|vpns)"#,
     )
     .ok()
+});
+
+/// The same of agents and referrers, whose brackets and semicolons are ordinary.
+static HEADER_TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?m)[${<>'`|]|/(?:etc|proc|bin|dev|et[*?])\b|^;|^(?:set|env) -|\(\)|\bselect\b|!entity|::|\.\./").ok()
 });
 
 impl Views {
@@ -48,7 +53,7 @@ impl Views {
         let payload = decoded(cut(url), true);
         let header = decoded(&format!("{}\n{}", cut(agent), cut(referrer)), false);
         let telling = TELLING.as_ref().is_none_or(|telling| telling.is_match(&payload));
-        if !telling && !header.contains(['$', '{', '<', '\'', '`']) && !header.contains("/etc/") {
+        if !telling && !HEADER_TELLING.as_ref().is_none_or(|telling| telling.is_match(&header)) {
             return None;
         }
         let (sql, shell) = (as_sql(&payload), as_shell(&payload));
@@ -91,6 +96,7 @@ fn decoded(text: &str, separators: bool) -> String {
             '\0' => {}
             PARAMETER | QUERY => plain.push(character),
             '+' if separators => plain.push(' '),
+            '\u{3002}' | '\u{ff61}' => plain.push('.'),
             // Full-width forms are letters to many servers.
             '\u{ff01}'..='\u{ff5e}' => {
                 let narrow = char::from_u32(u32::from(character) - 0xfee0).unwrap_or(character);
