@@ -239,14 +239,14 @@ fn entities(text: &str) -> String {
     while let Some(at) = rest.find('&') {
         plain.push_str(&rest[..at]);
         let after = &rest[at + 1..];
-        let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '#').unwrap_or(after.len());
+        let end =
+            after.find(|c: char| !c.is_ascii_alphanumeric() && c != '#').unwrap_or(after.len());
         let name = &after[..end];
-        let code = name.strip_prefix('#').and_then(|number| {
-            match number.strip_prefix(['x', 'X']) {
+        let code =
+            name.strip_prefix('#').and_then(|number| match number.strip_prefix(['x', 'X']) {
                 Some(hex) => u32::from_str_radix(hex, 16).ok(),
                 None => number.parse().ok(),
-            }
-        });
+            });
         let found = code.and_then(char::from_u32).or_else(|| {
             let whole = after[end..].starts_with(';');
             let known = NAMES.iter().find(|(known, _)| whole && name.eq_ignore_ascii_case(known));
@@ -304,8 +304,7 @@ fn as_shell(payload: &str) -> String {
     static EMPTY: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r#"''|""|``|\$\(\)|[<>]\(\)|\$[@*?!_$#-]|\$\{[@*?!_$#0-9-]\}|['"\\^]"#).ok()
     });
-    static SINGLE: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\[[!^]?(\w)/*\]").ok());
+    static SINGLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\[[!^]?(\w)/*\]").ok());
     static IFS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{?ifs[^}\w]?\}?").ok());
     let mut text = payload.to_owned();
     for (expression, with) in [(&IFS, " "), (&EMPTY, ""), (&SINGLE, "$1")] {
@@ -352,8 +351,14 @@ mod tests {
 
     #[test]
     fn ordinary_requests_are_passed_over() {
-        for url in ["/", "/ho-so/tra-cuu?ten=Nguy%E1%BB%85n%20V%C4%83n%20A&trang=2", "/css/a.css?v=12"] {
-            assert!(Views::of(url, "Mozilla/5.0 (X11; Linux x86_64)", "https://dvc.example.vn/").is_none(), "{url}");
+        for url in
+            ["/", "/ho-so/tra-cuu?ten=Nguy%E1%BB%85n%20V%C4%83n%20A&trang=2", "/css/a.css?v=12"]
+        {
+            assert!(
+                Views::of(url, "Mozilla/5.0 (X11; Linux x86_64)", "https://dvc.example.vn/")
+                    .is_none(),
+                "{url}"
+            );
         }
     }
 

@@ -9,10 +9,23 @@ use super::*;
 
 const NOW: Time = Time::from_seconds(1_764_000_000);
 
+thread_local! {
+    /// Compiled once: a hundred expressions take a while.
+    static COMPILED: (Arc<RuleSet>, Arc<Matcher>) = {
+        let rules = Arc::new(RuleSet::builtin().unwrap());
+        let matcher = Arc::new(Matcher::new(&rules).unwrap());
+        (rules, matcher)
+    };
+}
+
 fn detector() -> Detector {
-    let rules = Arc::new(RuleSet::builtin().unwrap());
-    let matcher = Arc::new(Matcher::new(&rules).unwrap());
-    Detector::new(rules, Arc::new(Registry::builtin().unwrap()), matcher)
+    COMPILED.with(|(rules, matcher)| {
+        Detector::new(
+            Arc::clone(rules),
+            Arc::new(Registry::builtin().unwrap()),
+            Arc::clone(matcher),
+        )
+    })
 }
 
 fn record(agency: &str, agent: &str, offset: i64, at: Time, bodies: Vec<(Body, &str)>) -> Record {
@@ -221,15 +234,11 @@ fn material(path: &str) -> Option<PathBuf> {
 }
 
 fn attacks(url: &str, agent: &str) -> bool {
-    let rules = RuleSet::builtin().unwrap();
-    thread_local! {
-        static MATCHER: Matcher = Matcher::new(&RuleSet::builtin().unwrap()).unwrap();
-    }
     let mut activity = Activity::of(Class::Http, 3, Status::Success);
     activity.http =
         Some(HttpRequest { url: url.into(), user_agent: agent.into(), ..HttpRequest::default() });
     let event = Event::new(NOW, NOW, Body::Activity(activity.clone()));
-    MATCHER.with(|matcher| {
+    COMPILED.with(|(rules, matcher)| {
         matcher
             .matches(&event, &activity)
             .iter()

@@ -215,7 +215,10 @@ const KINDS_MAX: usize = 12;
 fn note_kind(values: &mut BTreeMap<String, String>, selection: &str) {
     let kind = selection.split('_').next().unwrap_or(selection);
     let known = values.entry("kinds".to_owned()).or_default();
-    if kind.is_empty() || known.split(", ").any(|one| one == kind) || known.split(", ").count() >= KINDS_MAX {
+    if kind.is_empty()
+        || known.split(", ").any(|one| one == kind)
+        || known.split(", ").count() >= KINDS_MAX
+    {
         return;
     }
     if !known.is_empty() {
