@@ -70,6 +70,8 @@ pub struct Meta {
     /// What a match counts for when this selection is in it; 1 where nothing is said.
     #[serde(default)]
     pub weights: BTreeMap<String, u64>,
+    /// Counts different values of this field instead of matches: ports of a scan, addresses of one that is spread.
+    pub distinct: Option<String>,
     /// The window.
     #[serde(default = "five_minutes")]
     pub window_seconds: u64,
@@ -115,7 +117,7 @@ pub struct Examples {
     pub quiet: Vec<Example>,
 }
 
-/// One event, some times over.
+/// One event, some times over. `{n}` in a text, and the text `#n` in a number's place, become the turn's number.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
@@ -207,6 +209,13 @@ const PACK: &[(&str, &str)] = pack![
     "ssh-success-after-brute-force",
     "sudo-abuse",
     "web-attack",
+    "web-scan",
+    "web-login-brute-force",
+    "login-brute-force",
+    "login-success-after-brute-force",
+    "distributed-brute-force",
+    "port-scan",
+    "privileged-account",
     "service-down",
     "platform-down",
     "certificate-ends",

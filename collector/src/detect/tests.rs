@@ -64,9 +64,15 @@ fn every_rule_fires_on_its_examples_and_is_quiet_on_the_others() {
             [(&rule.meta.examples.fire, true), (&rule.meta.examples.quiet, false)]
         {
             for example in examples {
-                let activity: Activity = serde_json::from_value(example.activity.clone()).unwrap();
-                let bodies =
-                    (0..example.times).map(|_| (Body::Activity(activity.clone()), "")).collect();
+                let bodies = (1..=example.times)
+                    .map(|turn| {
+                        let text = example.activity.to_string();
+                        let text = text.replace("{n}", &turn.to_string());
+                        let text = text.replace("\"#n\"", &turn.to_string());
+                        let activity: Activity = serde_json::from_str(&text).unwrap();
+                        (Body::Activity(activity), "")
+                    })
+                    .collect();
                 let signals = detector().apply(&record("H49", "web-1", 1, NOW, bodies), NOW);
                 let fired = signals.iter().any(|signal| signal.rule == name);
                 assert_eq!(fired, wanted, "{name}: {:?}", example.activity);

@@ -22,8 +22,8 @@ const TIMES_MAX: usize = 256;
 
 #[derive(Debug, Default)]
 struct Window {
-    /// When, what it weighs, how many events it is.
-    times: VecDeque<(Time, u64, u64)>,
+    /// When, what it weighs, how many events it is, and a hash of the value that is counted.
+    times: VecDeque<(Time, u64, u64, u64)>,
     sum: u64,
     events: u64,
     last: Time,
@@ -107,12 +107,21 @@ impl Windows {
             while window.times.front().is_some_and(|(old, ..)| time.since(*old) > span)
                 || window.times.len() >= TIMES_MAX
             {
-                if let Some((_, gone, events)) = window.times.pop_front() {
+                if let Some((_, gone, events, _)) = window.times.pop_front() {
                     window.sum -= gone;
                     window.events -= events;
                 }
             }
-            window.times.push_back((time, weight, repeated));
+            let value =
+                meta.distinct.as_ref().map_or(0, |field| hash(&value(field, event, activity)));
+            // A value that is known keeps its place: only new ones count.
+            let known =
+                meta.distinct.is_some() && window.times.iter().any(|(.., old)| *old == value);
+            let weight = if known { 0 } else { weight };
+            if known && window.times.len() + 1 >= TIMES_MAX {
+                return;
+            }
+            window.times.push_back((time, weight, repeated, value));
             window.sum += weight;
             window.events += repeated;
             add_evidence(&mut window.early, evidence.clone());
@@ -225,6 +234,35 @@ fn note_kind(values: &mut BTreeMap<String, String>, selection: &str) {
         known.push_str(", ");
     }
     known.push_str(kind);
+}
+
+/// What a rule counts the different values of.
+fn value(field: &str, event: &Event, activity: &Activity) -> String {
+    match field {
+        "src_ip" => {
+            activity.source_address().map(|address| address.to_string()).unwrap_or_default()
+        }
+        "dst_port" => format!(
+            "{}:{}",
+            activity.destination_address().map(|address| address.to_string()).unwrap_or_default(),
+            activity.dst_port
+        ),
+        "user" => activity.user_name.clone(),
+        "url" => activity
+            .http
+            .as_ref()
+            .map(|http| http.url.split('?').next().unwrap_or_default().to_owned())
+            .unwrap_or_default(),
+        "host" => event.device().to_owned(),
+        other => activity.unmapped.get(other).cloned().unwrap_or_default(),
+    }
+}
+
+/// The same in every run, so that a replay counts alike.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn entity(meta: &Meta, host: &str, activity: &Activity) -> Option<String> {
