@@ -63,6 +63,7 @@ impl Judge {
             .matches(&event, &activity)
             .into_iter()
             .filter_map(|found| name(found.rule))
+            .filter(|rule| rule == "web-attack")
             .collect()
     }
 }
@@ -84,6 +85,7 @@ impl Judge {
         self.matcher
             .matches(&event, &activity)
             .into_iter()
+            .filter(|found| !found.selections.iter().any(|name| name == "selection"))
             .flat_map(|found| found.selections)
             .collect()
     }

@@ -142,7 +142,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, now: Time) {
     lines.push(keys(app, width));
     frame.render_widget(Paragraph::new(lines), area);
     if app.help {
-        let (wide, high) = (76.min(area.width), 20.min(area.height));
+        let (wide, high) = (76.min(area.width), 23.min(area.height));
         let place = Rect {
             x: (area.width - wide) / 2,
             y: (area.height - high) / 2,

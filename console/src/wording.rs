@@ -117,6 +117,23 @@ pub fn folded(text: &str) -> String {
         .collect()
 }
 
+/// As many parts (two blanks between them) as fit wholly, from the left: numbers and codes are whole or absent.
+#[must_use]
+pub fn whole(text: &str, width: usize) -> String {
+    let mut kept = String::new();
+    for part in text.split("  ") {
+        let more = part.width() + if kept.is_empty() { 0 } else { 2 };
+        if !kept.is_empty() && kept.width() + more > width {
+            break;
+        }
+        if !kept.is_empty() {
+            kept.push_str("  ");
+        }
+        kept.push_str(part);
+    }
+    fit(&kept, width)
+}
+
 /// Cut at a character with `…`, or padded with blanks: exactly this many columns.
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {

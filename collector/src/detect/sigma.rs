@@ -1,7 +1,7 @@
 //! What a single event says: Sigma rules by rsigma, on our own event without making JSON of it.
 //!
 //! Fields have our OCSF names and the names that public Sigma rules use for Linux and web servers. Of a request there are the views of
-//! [`request`] too: `payload`, `payload_sql`, `payload_shell`, `payload_header`.
+//! [`super::request`] too: `payload`, `payload_sql`, `payload_shell`, `payload_header`.
 
 use std::borrow::Cow;
 

@@ -62,7 +62,7 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
     let height = area.height.saturating_sub(lines.len() + detail + 1);
     for at in window(place.cursor, reply.rows.len(), height) {
         let style = if at == place.cursor { app.theme.selected() } else { Style::new() };
-        lines.push(line(vec![(fit(&row(&reply.rows[at]), area.width), style)]));
+        lines.push(line(vec![(fit(&row(app, &reply.rows[at]), area.width), style)]));
     }
     lines.push(rule(app, &words.get("events-detail"), "", area.width));
     if let Some(event) = current(app) {
@@ -85,22 +85,47 @@ fn columns(app: &App) -> String {
     )
 }
 
-fn row(event: &EventRow) -> String {
-    let text = if event.message.is_empty() { &event.raw } else { &event.message };
+/// What came of it, in the screen's words where there are some.
+fn result(app: &App, event: &EventRow) -> String {
+    let detail = event.fields.get("status_detail").map_or("", String::as_str);
+    let told = [detail, event.status.as_str()].into_iter().find_map(|word| {
+        let id = format!("result-{word}");
+        let text = app.words.get(&id);
+        (text != id).then_some(text)
+    });
+    let request = event.fields.get("http_request.url").map(|url| {
+        let method = event.fields.get("http_request.http_method").map_or("", String::as_str);
+        let code = event.fields.get("http_response.code").map_or("", String::as_str);
+        format!("{code} {method} {url}")
+    });
+    let check = event.fields.get("check.name").filter(|_| event.src_ip.is_empty());
+    match (request, check) {
+        (Some(request), _) => request,
+        (None, Some(name)) => format!("{}: {name}", told.unwrap_or_default()),
+        (None, None) => {
+            let text = if event.message.is_empty() { &event.raw } else { &event.message };
+            match told.filter(|_| event.class == "authentication") {
+                Some(told) => format!("{told}  {text}"),
+                None => format!("{}  {text}", event.class),
+            }
+        }
+    }
+}
+
+fn row(app: &App, event: &EventRow) -> String {
     let from = if event.src_ip.is_empty() {
         event.fields.get("check.target").map_or("", String::as_str)
     } else {
         &event.src_ip
     };
     format!(
-        " {} {} {} {} {} {} {} {text}",
+        " {} {} {} {} {} {}",
         fit(&wording::date_time(Time(event.time_unix_nano)), 14),
         fit(&event.agency, 7),
         fit(&event.host, 9),
         fit(&event.user, 9),
         fit(from, 15),
-        fit(&event.class, 14),
-        fit(&event.status, 8),
+        result(app, event),
     )
 }
 

@@ -28,7 +28,7 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
             || ("   ".to_owned(), Style::new()),
             |state| (format!("{} ", app.theme.state(state)), app.theme.state_style(state)),
         ));
-        parts.push((fit(&text, area.width.saturating_sub(16)), Style::new()));
+        parts.push((wording::whole(&text, area.width.saturating_sub(16)), Style::new()));
         lines.push(line(parts));
     };
     row(

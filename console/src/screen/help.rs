@@ -9,7 +9,10 @@ use vonggac_wire::proto::HealthState as H;
 use super::plain;
 use crate::{app::App, keymap::Action, wording::fit};
 
-/// Three columns of keys with what they do, and the symbols of states.
+/// Columns for the longest list of keys of one action.
+const KEYS_WIDE: usize = 17;
+
+/// Two columns of keys with what they do, and the symbols of states. Keys are never cut.
 pub(super) fn widget(app: &App) -> Paragraph<'static> {
     let words = &app.words;
     let shown: Vec<String> = app
@@ -21,16 +24,16 @@ pub(super) fn widget(app: &App) -> Paragraph<'static> {
                 Action::ALL.iter().find(|(known, _)| known == action).map_or("", |(_, name)| *name);
             format!(
                 "{} {}",
-                fit(&keys.join(" "), 11),
-                fit(&words.get(&format!("do-{}", name.replace('_', "-"))), 12)
+                fit(&keys.join(" "), KEYS_WIDE),
+                fit(&words.get(&format!("do-{}", name.replace('_', "-"))), 18)
             )
         })
         .collect();
-    let third = shown.len().div_ceil(3);
-    let mut lines: Vec<Line<'static>> = (0..third)
+    let half = shown.len().div_ceil(2);
+    let mut lines: Vec<Line<'static>> = (0..half)
         .map(|row| {
-            let cells: Vec<&str> = (0..3)
-                .filter_map(|column| shown.get(row + column * third))
+            let cells: Vec<&str> = (0..2)
+                .filter_map(|column| shown.get(row + column * half))
                 .map(String::as_str)
                 .collect();
             plain(&cells.join(""))
@@ -48,10 +51,10 @@ pub(super) fn widget(app: &App) -> Paragraph<'static> {
         (H::Excluded, "state-excluded"),
         (H::Fine, "state-fine"),
     ];
-    for row in states.chunks(4) {
+    for row in states.chunks(5) {
         let cells: Vec<String> = row
             .iter()
-            .map(|(state, id)| fit(&format!("{} {}", app.theme.state(*state), words.get(id)), 18))
+            .map(|(state, id)| fit(&format!("{} {}", app.theme.state(*state), words.get(id)), 14))
             .collect();
         lines.push(plain(&cells.concat()));
     }

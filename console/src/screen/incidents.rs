@@ -109,7 +109,10 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
     if all.is_empty() {
         lines.push(plain(&words.get("board-none")));
     }
-    for at in window(place.cursor, all.len(), area.height.saturating_sub(lines.len())) {
+    // Below the list the selected one is shown, where there is room for it.
+    let room = area.height.saturating_sub(lines.len());
+    let preview = if room >= PREVIEW_LINES + 4 { PREVIEW_LINES } else { 0 };
+    for at in window(place.cursor, all.len(), room - preview) {
         let incident = all[at];
         let state = incident.current_state();
         let style = if at == place.cursor { app.theme.selected() } else { Style::new() };
@@ -137,7 +140,62 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
             (text, style),
         ]));
     }
+    if let Some(incident) = all.get(place.cursor).filter(|_| preview > 0) {
+        let used = lines.len();
+        lines.extend((used..area.height.saturating_sub(preview)).map(|_| Line::default()));
+        lines.extend(self::preview(app, incident, area));
+    }
     lines
+}
+
+/// Lines of the preview: a rule, and five of text.
+const PREVIEW_LINES: usize = 6;
+
+/// Where, since when, how much, who, by when: what Enter would show first.
+fn preview(app: &App, incident: &Incident, area: Area) -> Vec<Line<'static>> {
+    let words = &app.words;
+    let id = incident.id.to_string();
+    let title = words.with("incident-preview", &[("id", &id)]);
+    let row = |name: &str, text: String| {
+        plain(&fit(&format!("{} {text}", fit(&words.get(name), 11)), area.width))
+    };
+    let dash = |text: &str| if text.is_empty() { words.get("no-data") } else { text.to_owned() };
+    vec![
+        rule(app, &title, &wording::number(words.lang(), incident.count), area.width),
+        plain(&fit(words.pick(&incident.title_vi, &incident.title_en), area.width)),
+        row("incident-where", format!("{}; {}", places(app, incident), incident.hosts.join(" "))),
+        row(
+            "incident-since",
+            format!(
+                "{} ({})",
+                wording::date_time(Time(incident.first_time_unix_nano)),
+                wording::duration(words.lang(), incident.duration(area.now))
+            ),
+        ),
+        row(
+            "incident-owner",
+            format!(
+                "{}; {} {}; {}: {}",
+                owner(app, incident),
+                words.get("incident-responsible"),
+                dash(&incident.responsible_agency),
+                words.get("incident-task"),
+                dash(&incident.task)
+            ),
+        ),
+        row("incident-deadline", deadline(app, incident, area.now)),
+    ]
+}
+
+/// The agencies of an incident, by their short names.
+fn places(app: &App, incident: &Incident) -> String {
+    let name = |code: &String| {
+        app.model.agency(code).map_or_else(
+            || code.clone(),
+            |agency| app.words.pick(&agency.short_vi, &agency.short_en).to_owned(),
+        )
+    };
+    incident.agencies.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn one(app: &App, id: u64, area: Area) -> Vec<Line<'static>> {
@@ -165,16 +223,7 @@ pub(super) fn one(app: &App, id: u64, area: Area) -> Vec<Line<'static>> {
     let mut row = |name: &str, text: String| {
         lines.push(plain(&fit(&format!("{} {text}", fit(&words.get(name), 11)), area.width)));
     };
-    let names: Vec<String> = incident
-        .agencies
-        .iter()
-        .map(|code| {
-            app.model
-                .agency(code)
-                .map_or_else(|| code.clone(), |a| words.pick(&a.short_vi, &a.short_en).to_owned())
-        })
-        .collect();
-    row("incident-where", format!("{}; {}", names.join(", "), incident.hosts.join(" ")));
+    row("incident-where", format!("{}; {}", places(app, incident), incident.hosts.join(" ")));
     let lasted = wording::duration(words.lang(), incident.duration(area.now));
     row(
         "incident-since",

@@ -1,6 +1,7 @@
 //! All systems, and one of them with its checks and hosts.
 
 use ratatui::{style::Style, text::Line};
+use unicode_width::UnicodeWidthStr;
 use vonggac_wire::{
     Time,
     proto::{Agent, CheckRow, System},
@@ -9,7 +10,7 @@ use vonggac_wire::{
 use super::{Area, line, plain, rule, window};
 use crate::{
     app::App,
-    wording::{self, fit, folded, right},
+    wording::{self, fit, folded, right, whole},
 };
 
 pub(super) fn shown(app: &App) -> Vec<&System> {
@@ -97,14 +98,16 @@ pub(super) fn check(app: &App, check: &CheckRow, area: Area) -> Line<'static> {
     let phases: String =
         phases.iter().map(|seconds| right(&milliseconds(app, *seconds), 7)).collect();
     let text = format!(
-        "  {} {} {phases} {} {}/{} {}",
+        " {} {} {phases} {} {}/{}",
         fit(&check.name, area.width.saturating_sub(72).clamp(16, 40)),
         fit(&check.kind, 4),
         app.theme.sparkline(&check.recent, 10),
         check.recent_up,
         check.recent_all,
-        check.detail
     );
+    // Why it fails is told where there is room for it.
+    let room = area.width.saturating_sub(text.width() + 5);
+    let text = if room >= 12 { format!("{text}  {}", fit(&check.detail, room)) } else { text };
     line(vec![
         (app.theme.state(check.state()).to_owned(), app.theme.state_style(check.state())),
         (fit(&text, area.width.saturating_sub(2)), Style::new()),
@@ -143,9 +146,12 @@ pub(super) fn host(app: &App, agent: &Agent, selected: bool, area: Area) -> Line
     line(vec![
         (format!("{mark}{}", app.theme.state(agent.state())), first),
         (
-            fit(
-                &format!(" {} {text}  {}", fit(&agent.host, 12), agent.version),
-                area.width.saturating_sub(3),
+            format!(
+                " {}",
+                whole(
+                    &format!("{} {text}  {}", fit(&agent.host, 10), agent.version),
+                    area.width.saturating_sub(4)
+                )
             ),
             style,
         ),

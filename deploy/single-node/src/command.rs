@@ -26,6 +26,9 @@ use crate::{
 /// How long all parts may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(180);
 
+/// A second of tries: far longer than a question takes.
+const HOLD_TRIES_MAX: usize = 20;
+
 /// How long all parts may take to stop.
 const STOPPED_WITHIN: Duration = Duration::from_secs(90);
 
@@ -117,13 +120,14 @@ pub fn run(arguments: Arguments) -> Exit {
     }
 }
 
-/// The supervisor that runs on this folder, if one does.
+/// Whether a supervisor holds this folder.
+fn is_held(root: &std::path::Path) -> bool {
+    File::open(root.join("run/lock")).is_ok_and(|lock| lock.try_lock().is_err())
+}
+
+/// The supervisor that runs on this folder, if one does and has told its state.
 fn running(root: &std::path::Path) -> Option<State> {
-    let lock = File::open(root.join("run/lock")).ok()?;
-    match lock.try_lock() {
-        Ok(()) => None,
-        Err(_) => State::read(root),
-    }
+    if is_held(root) { State::read(root) } else { None }
 }
 
 fn attached(root: &std::path::Path, options: &Options) -> Exit {
@@ -144,7 +148,7 @@ fn supervise(root: &std::path::Path, options: &Options) -> Result<(), Box<dyn st
         .truncate(false)
         .write(true)
         .open(layout.path("run/lock"))?;
-    lock.try_lock().map_err(|_| "start: another supervisor has just begun on this folder")?;
+    hold(&lock)?;
     layout.check(options.nation)?;
     if !kafka::has_java() {
         return Err("run java; install openjdk-17-jre-headless, or run deploy/up".into());
@@ -165,6 +169,17 @@ fn supervise(root: &std::path::Path, options: &Options) -> Result<(), Box<dyn st
         ran.map_err(io::Error::other)?
     })?;
     Ok(())
+}
+
+/// Takes the folder. Who only asks whether it is held has it for a moment: that is waited for.
+fn hold(lock: &File) -> Result<(), &'static str> {
+    for _ in 0..HOLD_TRIES_MAX {
+        if lock.try_lock().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err("start: another supervisor has just begun on this folder")
 }
 
 /// Starts a supervisor in the background and tells what it waits for.
@@ -266,7 +281,8 @@ fn wait_ready(root: &std::path::Path) -> Exit {
                 told = text;
             }
         }
-        if begun.elapsed() > Duration::from_secs(3) && running(root).is_none() {
+        // A supervisor that still prepares Kafka holds the folder but has told no state yet.
+        if begun.elapsed() > Duration::from_secs(3) && !is_held(root) {
             return complain(
                 &format!("failed to start; see {}", root.join("log/single.log").display()),
                 Exit::Failure,
