@@ -15,8 +15,11 @@ use crate::redact;
 use declared::Declared;
 use vonggac_daemon::settings::SettingsError;
 
+mod audit;
+mod cef;
 pub(crate) mod clock;
 mod combined;
+mod container;
 pub(crate) mod declared;
 mod generic;
 mod http;
@@ -98,6 +101,11 @@ const FORMATS: &[(&str, &str, Parse)] = &[
         combined::parse,
     ),
     ("json", "one JSON object a line, with the usual keys", json::parse),
+    ("auditd", "records of the Linux audit daemon", audit::parse),
+    ("docker", "Docker's json-file driver, with whatever format is within", container::docker),
+    ("cri", "containerd's and CRI-O's logs, with whatever format is within", container::cri),
+    ("cef", "ArcSight's Common Event Format", cef::cef),
+    ("leef", "QRadar's Log Event Extended Format", cef::leef),
 ];
 
 /// Whether a configuration may name it.
@@ -154,9 +162,19 @@ fn find(name: &str, text: &str, context: &Context) -> Option<Parsed> {
     if let Some(format) = context.declared.find(name) {
         return format.line(text, context);
     }
+    find_auto(text, context)
+}
+
+/// By the line's looks.
+fn find_auto(text: &str, context: &Context) -> Option<Parsed> {
     let text = text.trim_start_matches('\u{feff}');
     let found = match text.as_bytes().first()? {
-        b'{' => context.declared.line(text, context).or_else(|| json::parse(text, context)),
+        b'{' => container::docker(text, context)
+            .or_else(|| context.declared.line(text, context))
+            .or_else(|| json::parse(text, context)),
+        _ if text.contains("CEF:") => cef::cef(text, context).or_else(|| mixed(text, context)),
+        _ if text.contains("LEEF:") => cef::leef(text, context).or_else(|| mixed(text, context)),
+        b't' | b'n' if text.contains(" msg=audit(") => audit::parse(text, context),
         b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
         _ => mixed(text, context),
     };
@@ -169,6 +187,9 @@ fn mixed(text: &str, context: &Context) -> Option<Parsed> {
         if let Some(parsed) = combined::parse(text, context) {
             return Some(parsed);
         }
+    }
+    if let Some(parsed) = container::cri(text, context) {
+        return Some(parsed);
     }
     // A program that a format knows by its tag is surer than a line's look.
     syslog::known(text, context)

@@ -26,6 +26,11 @@ pub(super) fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
+    if matches!(program, "kernel" | "audit" | "audispd" | "audisp-syslog")
+        && message.contains("audit(")
+    {
+        return super::audit::kernel(message).or_else(|| super::audit::read(message));
+    }
     if let Some(parsed) = pam(program, pid, message) {
         return Some(parsed);
     }
