@@ -136,13 +136,18 @@ fn row(event: &Event) -> Map<String, Value> {
         if activity.src_port > 0 {
             row.insert("src_endpoint.port".into(), json!(activity.src_port));
         }
+        if activity.dst_port > 0 {
+            row.insert("dst_endpoint.port".into(), json!(activity.dst_port));
+        }
         if let Some(http) = &activity.http {
             row.insert("http_request.http_method".into(), json!(http.http_method));
             row.insert("http_request.url.path".into(), json!(http.url));
             row.insert("http_request.user_agent".into(), json!(http.user_agent));
             row.insert("http_request.referrer".into(), json!(http.referrer));
-            row.insert("http_response.code".into(), json!(http.status_code));
-            row.insert("http_response.length".into(), json!(http.response_bytes));
+            if http.status_code > 0 {
+                row.insert("http_response.code".into(), json!(http.status_code));
+                row.insert("http_response.length".into(), json!(http.response_bytes));
+            }
         }
         for (name, value) in &activity.unmapped {
             row.insert(format!("unmapped.{name}"), json!(value));

@@ -223,7 +223,7 @@ fn fields(text: &str) -> Vec<(String, String)> {
 /// A text that was written as hexadecimal digits; NUL between arguments becomes a blank.
 fn unhex(digits: &str) -> Option<String> {
     if digits.len() < 2
-        || digits.len() % 2 != 0
+        || !digits.len().is_multiple_of(2)
         || !digits.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_lowercase())
     {
         return None;
