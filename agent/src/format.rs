@@ -172,6 +172,10 @@ fn mixed(text: &str, context: &Context) -> Option<Parsed> {
     }
     // A program that a format knows by its tag is surer than a line's look.
     syslog::known(text, context)
+        .or_else(|| {
+            // `Nov 24 16:00:00` begins syslog's lines: its header keeps the time for whatever stands behind it.
+            clock::bsd(text, context).and_then(|_| syslog::parse(text, context))
+        })
         .or_else(|| context.declared.line(text, context))
         .or_else(|| syslog::parse(text, context))
 }

@@ -76,6 +76,8 @@ pub(crate) fn iso<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
         return None;
     }
     let tail = text.get(11..)?;
+    // `date=2026-11-24 time=16:00:00` of appliances.
+    let tail = tail.strip_prefix("time=").unwrap_or(tail);
     let end = tail
         .find(|c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.' | ',')))
         .unwrap_or(tail.len());
@@ -84,6 +86,11 @@ pub(crate) fn iso<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
     let rest = &tail[end..];
     if let Some(rest) = rest.strip_prefix(['Z', 'z']) {
         return Some(((local(at, &TimeZone::UTC)?, TimeDoubt::None), rest));
+    }
+    for name in [" UTC", " GMT"] {
+        if let Some(rest) = rest.strip_prefix(name) {
+            return Some(((local(at, &TimeZone::UTC)?, TimeDoubt::None), rest));
+        }
     }
     match offset(rest) {
         Some((zone, rest)) => Some(((local(at, &zone)?, TimeDoubt::None), rest)),
@@ -101,11 +108,13 @@ fn offset(text: &str) -> Option<(TimeZone, &str)> {
     };
     let hours: i32 = trimmed.get(1..3)?.parse().ok()?;
     let after = trimmed.get(3..)?;
-    let (minutes, rest) = match after.strip_prefix(':') {
-        Some(after) => (after.get(..2)?, after.get(2..)?),
-        None => (after.get(..2)?, after.get(2..)?),
+    // `+07` alone is whole hours.
+    let digits = after.strip_prefix(':').unwrap_or(after);
+    let (minutes, rest) = match digits.get(..2) {
+        Some(minutes) if minutes.bytes().all(|b| b.is_ascii_digit()) => (minutes, digits.get(2..)?),
+        _ => ("", after),
     };
-    let minutes: i32 = minutes.parse().ok()?;
+    let minutes: i32 = minutes.parse().unwrap_or(0);
     let offset = jiff::tz::Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?;
     Some((offset.to_time_zone(), rest))
 }
@@ -386,7 +395,7 @@ fn no_year<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &
         let (time, rest) = clock_at(text)?;
         let here =
             context.zone.to_datetime(Timestamp::from_second(context.observed.seconds()).ok()?);
-        let soon = context.observed.plus(std::time::Duration::from_secs(3600));
+        let soon = context.observed.plus(std::time::Duration::from_secs(600));
         let found = [here.date(), here.date().yesterday().ok()?]
             .into_iter()
             .filter_map(|date| local(date.to_datetime(time), &context.zone))

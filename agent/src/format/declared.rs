@@ -17,7 +17,7 @@ use include_dir::{Dir, include_dir};
 use vonggac_daemon::settings::{Document, Mistake, Mistakes, SettingsError};
 use vonggac_wire::event::Body;
 
-use super::{Context, Parsed};
+use super::{Context, Parsed, generic};
 
 mod expression;
 pub(crate) mod field;
@@ -169,6 +169,7 @@ impl Declared {
     }
 
     /// Which examples do not hold, in sentences.
+    #[cfg(test)]
     pub(crate) fn try_examples(&self) -> Vec<String> {
         self.formats.iter().flat_map(Format::try_examples).collect()
     }
@@ -253,6 +254,11 @@ impl Format {
         match found {
             Some((pattern, groups)) => self.fill(draft, pattern, rest, &groups, context),
             None => {
+                // What its patterns do not know may still speak of a client or a request.
+                if let Some(mut guess) = generic::message(rest) {
+                    draft.http = guess.http.take().unwrap_or_default();
+                    draft.activity = guess;
+                }
                 draft.activity.message = rest.to_owned();
                 self.meaning.apply(draft, context);
                 meaning::decide(&self.cases, draft, head, context);

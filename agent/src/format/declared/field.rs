@@ -1,5 +1,6 @@
 //! Where a value of a line goes: the fields that a declared format may name, and the event that is being filled.
 
+use jiff::tz::TimeZone;
 use vonggac_wire::{
     Time,
     event::{Activity, Class, HttpRequest, Status, TimeDoubt},
@@ -37,6 +38,8 @@ macro_rules! fields {
 fields! {
     /// When, in any notation that [`clock::any`] reads.
     Time = "time";
+    /// The same, of a log whose times without a zone are UTC.
+    TimeUtc = "time_utc";
     /// The host that the line speaks of.
     Device = "host";
     /// On whom.
@@ -62,6 +65,8 @@ fields! {
     Status = "status";
     Method = "method";
     Url = "url";
+    /// What stands behind the `?`, where a log has it apart.
+    Query = "query";
     /// `GET /path HTTP/1.1`.
     Request = "request";
     Version = "version";
@@ -105,7 +110,12 @@ impl Draft {
         let own = || value.to_owned();
         match field {
             Field::Time => {
-                self.time = clock::any(value, context).map(|(time, _)| time).or(self.time)
+                self.time = clock::any(value, context).map(|(time, _)| time).or(self.time);
+            }
+            Field::TimeUtc => {
+                let utc = Context { zone: TimeZone::UTC, ..context.clone() };
+                let found = clock::any(value, &utc).map(|((time, _), _)| (time, TimeDoubt::None));
+                self.time = found.or(self.time);
             }
             Field::Device => self.device = own(),
             Field::User => activity.user_name = user(value),
@@ -155,6 +165,11 @@ impl Draft {
         match field {
             Field::Method => http.http_method = value.to_ascii_uppercase(),
             Field::Url => http.url = redact::url_secrets(value).into_owned(),
+            Field::Query => {
+                http.url.push('?');
+                http.url.push_str(value);
+                http.url = redact::url_secrets(&http.url).into_owned();
+            }
             Field::Request => {
                 let (method, url, version) = http::split_request(value);
                 http.http_method = method.to_owned();
@@ -182,7 +197,9 @@ impl Draft {
         let number = |number: u32| if number == 0 { String::new() } else { number.to_string() };
         let http = activity.http.as_ref().unwrap_or(&self.http);
         match field {
-            Field::Time => self.time.map(|(time, _)| time.to_string()).unwrap_or_default(),
+            Field::Time | Field::TimeUtc => {
+                self.time.map(|(time, _)| time.to_string()).unwrap_or_default()
+            }
             Field::Device => self.device.clone(),
             Field::User => activity.user_name.clone(),
             Field::Actor => activity.actor_user_name.clone(),
@@ -210,6 +227,9 @@ impl Draft {
             Field::Count => activity.unmapped.get("repeat_count").cloned().unwrap_or_default(),
             Field::Method => http.http_method.clone(),
             Field::Url => http.url.clone(),
+            Field::Query => {
+                http.url.split_once('?').map_or(String::new(), |(_, query)| query.to_owned())
+            }
             Field::Request => format!("{} {} {}", http.http_method, http.url, http.version),
             Field::Version => http.version.clone(),
             Field::Vhost => http.hostname.clone(),
