@@ -19,17 +19,20 @@ mod audit;
 mod cef;
 pub(crate) mod clock;
 mod combined;
-mod container;
 pub(crate) mod declared;
 mod generic;
 mod http;
+pub mod join;
 mod json;
+mod modsecurity;
 mod names;
 mod program;
 mod sshd;
 mod sudo;
 mod syslog;
 mod text;
+mod w3c;
+mod wrapped;
 
 /// What a format needs to know beside the line.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct Context {
     pub zone: TimeZone,
     /// Formats beside those in Rust.
     declared: Arc<Declared>,
+    /// The columns that the file's header names.
+    columns: Option<Arc<str>>,
 }
 
 impl Context {
@@ -52,7 +57,20 @@ impl Context {
     /// Read at this time, in this zone.
     #[must_use]
     pub fn at(observed: Time, zone: TimeZone) -> Self {
-        Self { observed, zone, declared: Declared::builtin() }
+        Self { observed, zone, declared: Declared::builtin(), columns: None }
+    }
+
+    /// With the columns that a header names, as [`join::Joiner::header`] keeps it.
+    #[must_use]
+    pub fn with_columns(mut self, columns: Option<Arc<str>>) -> Self {
+        self.columns = columns;
+        self
+    }
+
+    /// The columns that it has been given.
+    #[must_use]
+    pub fn columns(&self) -> Option<Arc<str>> {
+        self.columns.clone()
     }
 
     /// With the formats of an administrator's folder too.
@@ -102,10 +120,20 @@ const FORMATS: &[(&str, &str, Parse)] = &[
     ),
     ("json", "one JSON object a line, with the usual keys", json::parse),
     ("auditd", "records of the Linux audit daemon", audit::parse),
-    ("docker", "Docker's json-file driver, with whatever format is within", container::docker),
-    ("cri", "containerd's and CRI-O's logs, with whatever format is within", container::cri),
     ("cef", "ArcSight's Common Event Format", cef::cef),
     ("leef", "QRadar's Log Event Extended Format", cef::leef),
+    ("w3c", "columns named by #Fields: IIS (web, FTP, SMTP), HTTP.sys, Exchange", w3c::parse),
+    ("cri", "containers as the kubelet keeps them; the inner line by its own format", wrapped::cri),
+    (
+        "wrapped",
+        "containers as Docker keeps them, the journal's JSON; the inner line by its own format",
+        wrapped::json,
+    ),
+    (
+        "modsecurity-audit",
+        "ModSecurity's serial audit log, versions 2 and 3, a transaction a record",
+        modsecurity::parse,
+    ),
 ];
 
 /// Whether a configuration may name it.
@@ -168,17 +196,34 @@ fn find(name: &str, text: &str, context: &Context) -> Option<Parsed> {
 /// By the line's looks.
 fn find_auto(text: &str, context: &Context) -> Option<Parsed> {
     let text = text.trim_start_matches('\u{feff}');
+    let wrapped = match text.as_bytes().first()? {
+        b'{' => wrapped::json(text, context),
+        b'0'..=b'9' => wrapped::cri(text, context),
+        _ => None,
+    };
+    wrapped.or_else(|| bare(text, context))
+}
+
+/// A line without what a container runtime or the journal puts around it.
+fn bare(text: &str, context: &Context) -> Option<Parsed> {
+    if context.columns.is_some() {
+        if let Some(parsed) = w3c::parse(text, context) {
+            return Some(parsed);
+        }
+    }
     let found = match text.as_bytes().first()? {
-        b'{' => container::docker(text, context)
-            .or_else(|| context.declared.line(text, context))
-            .or_else(|| json::parse(text, context)),
+        b'{' => context.declared.line(text, context).or_else(|| json::parse(text, context)),
         _ if text.contains("CEF:") => cef::cef(text, context).or_else(|| mixed(text, context)),
         _ if text.contains("LEEF:") => cef::leef(text, context).or_else(|| mixed(text, context)),
         b't' | b'n' if text.contains(" msg=audit(") => audit::parse(text, context),
         b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
-        _ => mixed(text, context),
+        b'-' if text.starts_with("--") => {
+            modsecurity::parse(text, context).or_else(|| modsecurity::piece(text))
+        }
+        b'#' => w3c::parse(text, context),
+        _ => None,
     };
-    found.or_else(|| generic::parse(text, context))
+    found.or_else(|| mixed(text, context)).or_else(|| generic::parse(text, context))
 }
 
 /// A line that may be of syslog or of a program's own log.
@@ -188,15 +233,13 @@ fn mixed(text: &str, context: &Context) -> Option<Parsed> {
             return Some(parsed);
         }
     }
-    if let Some(parsed) = container::cri(text, context) {
-        return Some(parsed);
-    }
     // A program that a format knows by its tag is surer than a line's look.
     syslog::known(text, context)
         .or_else(|| {
             // `Nov 24 16:00:00` begins syslog's lines: its header keeps the time for whatever stands behind it.
             clock::bsd(text, context).and_then(|_| syslog::parse(text, context))
         })
+        .or_else(|| w3c::parse(text, context))
         .or_else(|| context.declared.line(text, context))
         .or_else(|| syslog::parse(text, context))
 }

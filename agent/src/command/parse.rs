@@ -11,7 +11,10 @@ use vonggac_daemon::exit::Exit;
 use vonggac_wire::{Event, Time, event::Body, limits::RAW_BYTES_MAX};
 
 use super::complain;
-use crate::format::{self, Context};
+use crate::format::{
+    self, Context,
+    join::{Joined, Joiner},
+};
 
 /// What to parse, and how.
 #[derive(Debug, clap::Args)]
@@ -64,7 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             }
         }
     };
-    match parse(&arguments.format, &context, BufReader::new(reader), io::stdout().lock()) {
+    match parse(&arguments.format, context, BufReader::new(reader), io::stdout().lock()) {
         Ok(()) => Exit::Success,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
         Err(error) => complain(&format!("failed to go on: {error}"), Exit::Failure),
@@ -73,30 +76,49 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
 
 fn parse(
     format: &str,
-    context: &Context,
+    mut context: Context,
     mut reader: impl BufRead,
     mut writer: impl Write,
 ) -> io::Result<()> {
-    let mut number = 0_u64;
+    let mut joiner = Joiner::default();
     let mut line = Vec::new();
     loop {
         line.clear();
-        if reader.read_until(b'\n', &mut line)? == 0 {
-            return writer.flush();
-        }
-        number += 1;
+        let end = reader.read_until(b'\n', &mut line)? == 0;
         let whole = line.strip_suffix(b"\n").unwrap_or(&line);
         let kept = &whole[..whole.len().min(RAW_BYTES_MAX)];
-        let (event, known) =
-            format::event(format, kept, (whole.len() - kept.len()) as u64, context);
-        let mut row = row(&event);
-        row.insert("line".into(), json!(number));
-        if !known {
-            row.insert("unparsed".into(), json!(true));
-            row.insert("reason".into(), json!("no format knows this line"));
+        let cut = (whole.len() - kept.len()) as u64;
+        // The header is of the lines behind it: it is taken over after the line.
+        let joined = if end { joiner.finish() } else { joiner.push(kept, cut, context.observed) };
+        for joined in joined {
+            write(format, &context, &joined, &mut writer)?;
         }
-        writeln!(writer, "{}", Value::Object(row))?;
+        if context.columns() != joiner.header() {
+            context = context.with_columns(joiner.header());
+        }
+        if end {
+            return writer.flush();
+        }
     }
+}
+
+fn write(
+    format: &str,
+    context: &Context,
+    joined: &Joined,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    let (event, known) = format::event(format, &joined.text, joined.cut_bytes, context);
+    let mut row = row(&event);
+    row.insert("line".into(), json!(joined.line));
+    if joined.lines > 1 {
+        row.insert("lines".into(), json!(joined.lines));
+    }
+    if !known {
+        row.insert("unparsed".into(), json!(true));
+        row.insert("reason".into(), json!("no format knows this line"));
+    }
+    writeln!(writer, "{}", Value::Object(row))
 }
 
 fn row(event: &Event) -> Map<String, Value> {
@@ -125,6 +147,10 @@ fn row(event: &Event) -> Map<String, Value> {
             ("auth_protocol", activity.auth_protocol.clone()),
             ("process.name", activity.process_name.clone()),
             ("process.cmd_line", activity.process_cmd_line.clone()),
+            ("dst_endpoint.hostname", activity.dst_hostname.clone()),
+            ("file.path", activity.file_path.clone()),
+            ("session.terminal", activity.session_terminal.clone()),
+            ("group.name", activity.group_name.clone()),
             ("message", activity.message.clone()),
             ("device.hostname", event.device().to_owned()),
         ];
@@ -133,17 +159,30 @@ fn row(event: &Event) -> Map<String, Value> {
                 row.insert(name.into(), json!(text));
             }
         }
-        if activity.src_port > 0 {
-            row.insert("src_endpoint.port".into(), json!(activity.src_port));
-        }
-        if activity.dst_port > 0 {
-            row.insert("dst_endpoint.port".into(), json!(activity.dst_port));
+        let numbers = [
+            ("severity_id", activity.severity_id),
+            ("src_endpoint.port", activity.src_port),
+            ("dst_endpoint.port", activity.dst_port),
+            ("process.pid", activity.process_pid),
+        ];
+        for (name, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
+            row.insert(name.into(), json!(number));
         }
         if let Some(http) = &activity.http {
             row.insert("http_request.http_method".into(), json!(http.http_method));
             row.insert("http_request.url.path".into(), json!(http.url));
             row.insert("http_request.user_agent".into(), json!(http.user_agent));
             row.insert("http_request.referrer".into(), json!(http.referrer));
+            row.insert("http_request.version".into(), json!(http.version));
+            if !http.hostname.is_empty() {
+                row.insert("http_request.url.hostname".into(), json!(http.hostname));
+            }
+            if let Some((_, query)) = http.url.split_once('?') {
+                row.insert("http_request.url.query_string".into(), json!(query));
+            }
+            if let Some(seconds) = http.duration_seconds {
+                row.insert("duration".into(), json!((seconds * 1e3).round()));
+            }
             if http.status_code > 0 {
                 row.insert("http_response.code".into(), json!(http.status_code));
                 row.insert("http_response.length".into(), json!(http.response_bytes));

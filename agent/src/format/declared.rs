@@ -15,20 +15,23 @@ use std::{
 
 use include_dir::{Dir, include_dir};
 use vonggac_daemon::settings::{Document, Mistake, Mistakes, SettingsError};
-use vonggac_wire::event::Body;
+use vonggac_wire::event::{Body, Class};
 
-use super::{Context, Parsed, generic};
+use super::{Context, Parsed, generic, names};
 
 mod expression;
 pub(crate) mod field;
+mod gate;
+mod literal;
 mod load;
 mod meaning;
 pub(crate) mod shape;
 
 use expression::Expression;
 use field::{Draft, Field};
+use gate::Gate;
 use meaning::{Case, Meaning};
-use shape::Shape;
+use shape::{Object, Shape};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/formats");
 
@@ -48,6 +51,8 @@ pub(crate) struct Pattern {
 pub(crate) struct Example {
     pub(crate) line: String,
     pub(crate) program: String,
+    /// The class that it must be of, if that is told.
+    pub(crate) class: Option<Class>,
     /// Field and value; empty for a text that it must not read.
     pub(crate) is: Vec<(Field, String)>,
 }
@@ -56,10 +61,12 @@ pub(crate) struct Example {
 pub(crate) struct Format {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
+    /// Those of a low rank are asked first: the surer a format knows its lines, the lower.
+    rank: u64,
     programs: Vec<String>,
     /// What begins its whole lines; what follows is read by the patterns.
     heads: Vec<Expression>,
-    shape: Option<Shape>,
+    shapes: Vec<Shape>,
     map: Vec<(Field, Vec<String>)>,
     patterns: Vec<Pattern>,
     cases: Vec<Case>,
@@ -79,17 +86,20 @@ impl std::fmt::Debug for Declared {
 pub(crate) struct Declared {
     formats: Vec<Format>,
     by_program: HashMap<String, Vec<usize>>,
+    gate: Gate,
 }
 
 impl Declared {
-    fn of(formats: Vec<Format>) -> Self {
+    fn of(mut formats: Vec<Format>) -> Self {
+        formats.sort_by_key(|format| format.rank);
+        let gate = Gate::of(&formats);
         let mut by_program: HashMap<String, Vec<usize>> = HashMap::new();
         for (at, format) in formats.iter().enumerate() {
             for program in &format.programs {
                 by_program.entry(program.to_ascii_lowercase()).or_default().push(at);
             }
         }
-        Self { formats, by_program }
+        Self { formats, by_program, gate }
     }
 
     /// Those of this program.
@@ -116,7 +126,7 @@ impl Declared {
                 return Err(Mistakes { file: path, mistakes: vec![mistake] }.into());
             }
             formats.retain(|known| known.name != format.name);
-            // An administrator knows this host better than this program does.
+            // An administrator knows this host better than this program does: of one rank, those files are asked first.
             formats.insert(0, format);
         }
         Ok(Arc::new(Self::of(formats)))
@@ -141,7 +151,10 @@ impl Declared {
 
     /// A whole line of any format.
     pub(crate) fn line(&self, line: &str, context: &Context) -> Option<Parsed> {
-        self.formats.iter().find_map(|format| format.line(line, context))
+        let object = Object::new(line);
+        let candidates = self.gate.candidates(line);
+        let mut formats = self.formats.iter().zip(candidates).filter(|(_, open)| *open);
+        formats.find_map(|(format, _)| format.read_line(line, &object, context))
     }
 
     /// A message of a program, without its syslog header.
@@ -178,12 +191,12 @@ impl Declared {
 impl Format {
     /// Reads a whole line.
     pub(crate) fn line(&self, line: &str, context: &Context) -> Option<Parsed> {
-        if let Some(shape) = &self.shape {
-            if let Some(draft) =
-                shape.read_line(line, context).and_then(|v| self.structured(&v, context))
-            {
-                return Some(self.parsed(draft));
-            }
+        self.read_line(line, &Object::new(line), context)
+    }
+
+    fn read_line(&self, line: &str, object: &Object<'_>, context: &Context) -> Option<Parsed> {
+        if let Some(found) = self.shaped(line, object, context) {
+            return Some(found);
         }
         for head in &self.heads {
             let Some((groups, rest)) = head.begins(line) else { continue };
@@ -200,11 +213,8 @@ impl Format {
 
     /// Reads a message of one of its programs.
     fn message(&self, message: &str, context: &Context) -> Option<Parsed> {
-        if let Some(shape) = &self.shape {
-            let read = shape.read(message, context);
-            if let Some(draft) = read.and_then(|values| self.structured(&values, context)) {
-                return Some(self.parsed(draft));
-            }
+        if let Some(found) = self.shaped(message, &Object::new(message), context) {
+            return Some(found);
         }
         if let Some(found) =
             self.patterns.iter().find_map(|pattern| self.by_pattern(pattern, message, context))
@@ -219,6 +229,12 @@ impl Format {
         }
         self.understand(&mut draft, rest, &groups, context);
         Some(self.parsed(draft))
+    }
+
+    /// By the first shape that the text has.
+    fn shaped(&self, text: &str, object: &Object<'_>, context: &Context) -> Option<Parsed> {
+        let values = self.shapes.iter().find_map(|shape| shape.read(text, object))?;
+        Some(self.parsed(self.structured(&values, context)))
     }
 
     fn by_pattern(&self, pattern: &Pattern, text: &str, context: &Context) -> Option<Parsed> {
@@ -267,7 +283,7 @@ impl Format {
     }
 
     /// Puts named values into their places; the others are kept beside them.
-    fn structured(&self, values: &shape::Values, context: &Context) -> Option<Draft> {
+    fn structured(&self, values: &shape::Values, context: &Context) -> Draft {
         let mut draft = Draft::default();
         self.meaning.apply(&mut draft, context);
         let mut used: Vec<&str> = Vec::new();
@@ -287,19 +303,25 @@ impl Format {
             .patterns
             .iter()
             .find_map(|pattern| pattern.text.captures(&message).map(|groups| (pattern, groups)));
-        if let Some((pattern, groups)) = found {
+        if let Some((pattern, groups)) = &found {
             pattern.meaning.apply(&mut draft, context);
-            for (name, value) in &groups {
+            for (name, value) in groups {
                 expression::put(&mut draft, name, value, context);
             }
         }
-        meaning::decide(&self.cases, &mut draft, &pairs, context);
+        let decided = meaning::decide(&self.cases, &mut draft, &pairs, context);
+        // What neither a pattern nor a case knows may still tell in its words of a client or a refusal.
+        if !decided && found.is_none() && draft.activity.class_uid == 0 && !draft.has_request() {
+            if let Some(guess) = generic::message(&names::telling(&pairs)) {
+                draft.complete(guess);
+            }
+        }
         for (key, value) in pairs {
             if !used.contains(&key) && !field::is_nothing(value) {
                 draft.activity.unmapped.entry(key.to_owned()).or_insert_with(|| value.to_owned());
             }
         }
-        Some(draft)
+        draft
     }
 
     fn parsed(&self, mut draft: Draft) -> Parsed {
@@ -328,6 +350,10 @@ impl Format {
                 continue;
             };
             let Body::Activity(activity) = parsed.body else { continue };
+            if example.class.is_some_and(|wanted| wanted != activity.class()) {
+                let found = activity.class().name();
+                wrong.push(format!("{}: the class is {found}, of {:?}", self.name, example.line));
+            }
             let draft =
                 Draft { activity, time: parsed.time, device: parsed.device, ..Draft::default() };
             for (field, wanted) in &example.is {

@@ -1,11 +1,14 @@
-//! A regular expression with named groups, compiled when it is first needed.
+//! A regular expression with named groups, compiled when it is first needed, and only for texts that hold its literals.
 
 use std::sync::OnceLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use regex::{Regex, RegexBuilder};
 
-use super::field::{Draft, Field};
+use super::{
+    field::{Draft, Field},
+    literal,
+};
 use crate::format::Context;
 
 /// Bytes that one compiled expression may take: a file with a huge repetition is refused instead of eating a host's memory.
@@ -19,7 +22,7 @@ pub(super) type Groups<'t> = Vec<(&'static str, &'t str)>;
 pub(crate) struct Expression {
     source: String,
     /// Texts that must all be there; looked for before the expression is compiled.
-    needs: Vec<String>,
+    needs: Vec<Finder<'static>>,
     compiled: OnceLock<Option<Compiled>>,
 }
 
@@ -32,7 +35,13 @@ struct Compiled {
 
 impl Expression {
     /// Keeps an expression, checked if that is wanted; it is compiled (again) when needed.
-    pub(super) fn new(source: String, needs: Vec<String>, check: bool) -> Result<Self, String> {
+    pub(super) fn new(source: String, mut needs: Vec<String>, check: bool) -> Result<Self, String> {
+        if let Some(own) = literal::longest(&source) {
+            if !needs.iter().any(|need| need.contains(&own)) {
+                needs.push(own);
+            }
+        }
+        let needs = needs.iter().map(|need| Finder::new(need.as_bytes()).into_owned()).collect();
         if !check {
             return Ok(Self { source, needs, compiled: OnceLock::new() });
         }
@@ -53,8 +62,13 @@ impl Expression {
         Self { source: String::new(), needs: Vec::new(), compiled: OnceLock::new() }
     }
 
+    /// What a text must hold, all of it.
+    pub(super) fn needs(&self) -> impl Iterator<Item = &[u8]> {
+        self.needs.iter().map(Finder::needle)
+    }
+
     fn compiled(&self, text: &str) -> Option<&Compiled> {
-        if !self.needs.iter().all(|need| memmem::find(text.as_bytes(), need.as_bytes()).is_some()) {
+        if !self.needs.iter().all(|need| need.find(text.as_bytes()).is_some()) {
             return None;
         }
         self.compiled

@@ -77,6 +77,8 @@ fields! {
     Bytes = "bytes";
     Seconds = "seconds";
     Milliseconds = "milliseconds";
+    Microseconds = "microseconds";
+    Nanoseconds = "nanoseconds";
     Severity = "severity";
     /// How often, where one line stands for many.
     Count = "count";
@@ -120,7 +122,7 @@ impl Draft {
             Field::Device => self.device = own(),
             Field::User => activity.user_name = user(value),
             Field::Actor => activity.actor_user_name = user(value),
-            Field::Source => match text::endpoint(value) {
+            Field::Source => match source(value) {
                 Some((address, port)) => {
                     activity.set_source_address(address);
                     activity.src_port = port.unwrap_or(activity.src_port);
@@ -184,9 +186,10 @@ impl Draft {
             Field::Bytes => http.response_bytes = value.parse().unwrap_or(0),
             Field::Seconds => http.duration_seconds = value.trim_end_matches('s').parse().ok(),
             Field::Milliseconds => {
-                http.duration_seconds =
-                    value.trim_end_matches("ms").parse().ok().map(|ms: f64| ms / 1e3);
+                http.duration_seconds = duration(value.trim_end_matches("ms"), 1e3);
             }
+            Field::Microseconds => http.duration_seconds = duration(value, 1e6),
+            Field::Nanoseconds => http.duration_seconds = duration(value, 1e9),
             _ => {}
         }
     }
@@ -237,16 +240,42 @@ impl Draft {
             Field::Referrer => http.referrer.clone(),
             Field::Code => number(http.status_code),
             Field::Bytes => http.response_bytes.to_string(),
-            Field::Seconds | Field::Milliseconds => {
+            Field::Seconds | Field::Milliseconds | Field::Microseconds | Field::Nanoseconds => {
                 http.duration_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()
             }
             Field::Other(name) => activity.unmapped.get(name).cloned().unwrap_or_default(),
         }
     }
 
+    /// Whether a request stands in it.
+    pub(crate) fn has_request(&self) -> bool {
+        !self.http.http_method.is_empty() || !self.http.url.is_empty()
+    }
+
+    /// Takes from a guess what is not known better.
+    pub(crate) fn complete(&mut self, guess: Activity) {
+        let activity = &mut self.activity;
+        if activity.src_ip.is_empty() {
+            (activity.src_ip, activity.src_port) = (guess.src_ip, guess.src_port);
+        }
+        if activity.user_name.is_empty() {
+            activity.user_name = guess.user_name;
+        }
+        if activity.status_id == 0 {
+            activity.status_id = guess.status_id;
+        }
+        if activity.class_uid == 0 {
+            activity.class_uid = guess.class_uid;
+            activity.activity_id = guess.activity_id;
+        }
+        if let Some(http) = guess.http.filter(|_| !self.has_request()) {
+            self.http = http;
+        }
+    }
+
     /// Completes what follows from the rest: the class of a request, its activity and outcome.
     pub(crate) fn finish(&mut self) {
-        let has_request = !self.http.http_method.is_empty() || !self.http.url.is_empty();
+        let has_request = self.has_request();
         let activity = &mut self.activity;
         if activity.class_uid == 0 && has_request {
             activity.class_uid = Class::Http.uid();
@@ -273,6 +302,16 @@ impl Draft {
             };
         }
     }
+}
+
+/// A client's address. Of a list that proxies have lengthened only the last was written by one that this host knows; what stands
+/// before it is what a client says of itself.
+fn source(value: &str) -> Option<(std::net::IpAddr, Option<u32>)> {
+    text::endpoint(value.rsplit(',').next().unwrap_or(value))
+}
+
+fn duration(value: &str, parts_of_a_second: f64) -> Option<f64> {
+    value.parse().ok().map(|number: f64| number / parts_of_a_second)
 }
 
 /// A user's name without what some writers put around it.

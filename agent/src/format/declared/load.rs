@@ -2,7 +2,7 @@
 
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 
-use super::{Case, Example, Expression, Field, Format, Meaning, Pattern, Shape};
+use super::{Case, Example, Expression, Field, Format, Meaning, Pattern, Shape, meaning};
 
 /// `check`: compile every expression now, to tell what is wrong with it; files of this program are checked by a test.
 pub(super) fn format(document: &Document, check: bool) -> Result<Format, SettingsError> {
@@ -19,18 +19,19 @@ pub(super) fn format(document: &Document, check: bool) -> Result<Format, Setting
                 None => table.wrong("map", format!("{name:?} is no field; known: {}", Field::NAMES.join(", "))),
             }
         }
-        let shape = shape(table, check);
+        let shapes = shapes(table, check);
         let patterns = table.tables("pattern", |table| pattern(table, check));
         let programs = table.texts("programs").unwrap_or_default();
-        if programs.is_empty() && heads.is_empty() && shape.is_none() && !patterns.iter().any(|p| p.line) {
+        if programs.is_empty() && heads.is_empty() && shapes.is_empty() && !patterns.iter().any(|p| p.line) {
             table.wrong("programs", "is missing, and so are head, json, pairs, columns and a pattern with line = true: nothing would ever be read");
         }
         Format {
             name: leak(name),
             about: leak(about),
             programs,
+            rank: table.integer("rank", 0, 9).unwrap_or(5),
             heads,
-            shape,
+            shapes,
             map,
             patterns,
             cases: table.tables("case", |table| Case::take(table, check)),
@@ -46,7 +47,7 @@ fn leak(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
 
-/// A text, or a list of texts, as expressions; each finds its own literals.
+/// A list of texts as expressions.
 fn expressions(table: &mut Table<'_>, name: &'static str, check: bool) -> Vec<Expression> {
     let needs = table.texts("needs").unwrap_or_default();
     let mut all = Vec::new();
@@ -82,7 +83,8 @@ fn lead(table: &mut Table<'_>, check: bool) -> Expression {
     })
 }
 
-fn shape(table: &mut Table<'_>, check: bool) -> Option<Shape> {
+/// The ways in which its lines name their values: a program may write JSON or pairs, as it is told to.
+fn shapes(table: &mut Table<'_>, check: bool) -> Vec<Shape> {
     let mut found = table.tables("json", |table| {
         let has = table.texts_required("has");
         let mut like = Vec::new();
@@ -103,10 +105,7 @@ fn shape(table: &mut Table<'_>, check: bool) -> Option<Shape> {
         let separator = table.text("separator").and_then(|text| text.chars().next());
         Shape::Columns { lead, separator: separator.unwrap_or(','), names }
     }));
-    if found.len() > 1 {
-        table.wrong("json", "a format has one shape: json, pairs or columns");
-    }
-    found.into_iter().next()
+    found
 }
 
 fn example(table: &mut Table<'_>) -> Example {
@@ -118,6 +117,7 @@ fn example(table: &mut Table<'_>) -> Example {
         }
     }
     Example {
+        class: meaning::class(table),
         line: table.text_required("line"),
         program: table.text("program").unwrap_or_default(),
         is,

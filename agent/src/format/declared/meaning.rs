@@ -22,14 +22,7 @@ pub(crate) struct Meaning {
 
 impl Meaning {
     pub(super) fn take(table: &mut Table<'_>) -> Self {
-        let class = table.text("class").and_then(|name| {
-            let class = Class::ALL.iter().copied().find(|class| class.name() == name);
-            if class.is_none() {
-                let known: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
-                table.wrong("class", format!("{name:?} is no class; known: {}", known.join(", ")));
-            }
-            class
-        });
+        let class = class(table);
         let status = table.text("status").and_then(|name| match name.as_str() {
             "success" => Some(Status::Success),
             "failure" => Some(Status::Failure),
@@ -80,6 +73,17 @@ impl Meaning {
     }
 }
 
+/// The class that a table names.
+pub(super) fn class(table: &mut Table<'_>) -> Option<Class> {
+    let name = table.text("class")?;
+    let class = Class::ALL.iter().copied().find(|class| class.name() == name);
+    if class.is_none() {
+        let known: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
+        table.wrong("class", format!("{name:?} is no class; known: {}", known.join(", ")));
+    }
+    class
+}
+
 /// A meaning that holds when all its expressions are found.
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -116,14 +120,16 @@ impl Case {
     }
 }
 
-/// Applies the first case that holds.
+/// Applies the first case that holds, and says whether one did.
 pub(super) fn decide(
     cases: &[Case],
     draft: &mut Draft,
     groups: &[(&str, &str)],
     context: &Context,
-) {
-    if let Some(case) = cases.iter().find(|case| case.holds(draft, groups)) {
+) -> bool {
+    let found = cases.iter().find(|case| case.holds(draft, groups));
+    if let Some(case) = found {
         case.meaning.apply(draft, context);
     }
+    found.is_some()
 }

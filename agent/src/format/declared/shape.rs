@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::expression::Expression;
-use crate::format::Context;
 
 /// Values of one line: more than a hostile one should have.
 const VALUES_MAX: usize = 512;
@@ -37,8 +36,37 @@ pub(crate) enum Shape {
     },
 }
 
+/// The part of a dotted key that stands in the text.
+fn innermost(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+/// A text that may be a JSON object, read when first asked for and then kept.
+#[derive(Debug)]
+pub(crate) struct Object<'t> {
+    text: &'t str,
+    values: std::cell::OnceCell<Option<Values>>,
+}
+
+impl<'t> Object<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self { text, values: std::cell::OnceCell::new() }
+    }
+
+    pub(crate) fn values(&self) -> Option<&Values> {
+        let read = || {
+            if !self.text.starts_with('{') {
+                return None;
+            }
+            let object: Value = serde_json::from_str(self.text).ok()?;
+            Some(Values::of(&object))
+        };
+        self.values.get_or_init(read).as_ref()
+    }
+}
+
 /// Names and values of a line.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Values {
     all: Vec<(String, String)>,
 }
@@ -67,12 +95,16 @@ impl Values {
 }
 
 impl Shape {
-    /// Whole lines: JSON must begin them; pairs and columns may stand behind a header.
-    pub(super) fn read_line(&self, line: &str, context: &Context) -> Option<Values> {
-        self.read(line, context)
+    /// What a text must hold, all of it.
+    pub(super) fn needs(&self) -> Vec<&[u8]> {
+        match self {
+            Self::Pairs { lead } | Self::Columns { lead, .. } => lead.needs().collect(),
+            Self::Json { has, .. } => has.iter().map(|key| innermost(key).as_bytes()).collect(),
+        }
     }
 
-    pub(super) fn read(&self, text: &str, _: &Context) -> Option<Values> {
+    /// The values of a text. `object`: the text as JSON, for it is read only once.
+    pub(super) fn read(&self, text: &str, object: &Object<'_>) -> Option<Values> {
         match self {
             Self::Pairs { lead } => {
                 let groups = lead.captures(text)?;
@@ -83,15 +115,11 @@ impl Shape {
                 Some(values)
             }
             Self::Json { has, like } => {
-                if !text.starts_with('{') {
-                    return None;
-                }
                 // Cheap before dear: the innermost part of each key must be in the text.
-                if !has.iter().all(|key| text.contains(key.rsplit('.').next().unwrap_or(key))) {
+                if !has.iter().all(|key| text.contains(innermost(key))) {
                     return None;
                 }
-                let object: Value = serde_json::from_str(text).ok()?;
-                let values = Values::of(&object);
+                let values = object.values()?;
                 let has_all = has.iter().all(|key| {
                     values.all.iter().any(|(name, _)| {
                         name == key
@@ -103,7 +131,7 @@ impl Shape {
                 let alike = like.iter().all(|(key, expression)| {
                     values.get(key).is_some_and(|value| expression.is_in(value))
                 });
-                (has_all && alike).then_some(values)
+                (has_all && alike).then(|| values.clone())
             }
             Self::Columns { lead, separator, names } => {
                 let groups = lead.captures(text)?;
@@ -173,7 +201,7 @@ fn quoted(text: &str, quote: char) -> (String, &str) {
 }
 
 /// Columns with doubled quotes inside quotes, as CSV has them.
-fn columns(text: &str, separator: char) -> Vec<String> {
+pub(crate) fn columns(text: &str, separator: char) -> Vec<String> {
     let mut all = Vec::new();
     let mut value = String::new();
     let mut quoted = false;

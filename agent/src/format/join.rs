@@ -1,0 +1,335 @@
+//! Lines that are parts of one record, put together: ModSecurity's audit sections, lines that a container runtime has split.
+//!
+//! Pure: `push(line, now)` gives what is complete. What never ends is given out as it is, by its size, its lines or its age.
+//! A joiner also keeps the `#Fields:` header of the file it reads, because the lines behind it mean nothing without.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde_json::Value;
+use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
+
+use super::{modsecurity, w3c, wrapped::Cri};
+
+/// Bytes of one record: what an event may keep of its raw text.
+const RECORD_BYTES_MAX: usize = RAW_BYTES_MAX;
+
+/// Lines of one record: an audit record of a large form has hundreds.
+const RECORD_LINES_MAX: u64 = 10_000;
+
+/// Records that are open at a time: one file has at most its audit record and its two streams.
+const OPEN_MAX: usize = 4;
+
+/// How long a record waits for its end: a transaction's log is written at once.
+const RECORD_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of a header.
+const HEADER_BYTES_MAX: usize = 4_096;
+
+/// A line or a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// Number of its first line, from 1.
+    pub line: u64,
+    /// How many lines it is made of.
+    pub lines: u64,
+    /// Its text, without the last end of line.
+    pub text: Vec<u8>,
+    /// Bytes that were left out.
+    pub cut_bytes: u64,
+}
+
+/// What a record belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Audit,
+    Stream(String),
+}
+
+/// A record whose end has not come.
+#[derive(Debug)]
+struct Open {
+    joined: Joined,
+    since: Time,
+    rest: Rest,
+}
+
+/// What an open record needs to know of itself.
+#[derive(Debug)]
+enum Rest {
+    /// An audit record: its identifier, and the section that is being read.
+    Audit { id: String, section: char },
+    /// A line of the kubelet's.
+    Cri,
+    /// A line of Docker's: the object of its first part.
+    Docker(Value),
+}
+
+/// A part of a container's line.
+struct Part {
+    stream: String,
+    /// More follows.
+    partial: bool,
+    content: String,
+    /// What stands before the content, of the kubelet's.
+    head: String,
+    docker: Option<Value>,
+}
+
+/// Puts lines of one file together.
+#[derive(Debug, Default)]
+pub struct Joiner {
+    open: BTreeMap<Key, Open>,
+    line: u64,
+    header: Option<Arc<str>>,
+}
+
+impl Joiner {
+    /// With the header that the file began with, where reading goes on in its middle.
+    #[must_use]
+    pub fn with_header(header: Option<Arc<str>>) -> Self {
+        Self { header, ..Self::default() }
+    }
+
+    /// The columns that the file's last `#Fields:` named.
+    #[must_use]
+    pub fn header(&self) -> Option<Arc<str>> {
+        self.header.clone()
+    }
+
+    /// Takes a line, without its end, of which `cut_bytes` were left out; gives what is complete, in order.
+    pub fn push(&mut self, line: &[u8], cut_bytes: u64, now: Time) -> Vec<Joined> {
+        self.line += 1;
+        let mut done = self.expired(now);
+        let alone = Joined { line: self.line, lines: 1, text: line.to_vec(), cut_bytes };
+        let Ok(text) = std::str::from_utf8(line) else {
+            // Bodies may be binary.
+            match self.open.contains_key(&Key::Audit) {
+                true => done.extend(self.audit(alone, None, now)),
+                false => done.push(alone),
+            }
+            return done;
+        };
+        if let Some(header) = w3c::header(text).filter(|header| header.len() <= HEADER_BYTES_MAX) {
+            self.header = Some(header.into());
+        }
+        let boundary = if text.starts_with("--") { modsecurity::boundary(text) } else { None };
+        if boundary.is_some() || self.open.contains_key(&Key::Audit) {
+            let boundary = boundary.map(|(id, section)| (id.to_owned(), section));
+            done.extend(self.audit(alone, boundary, now));
+        } else if let Some(part) = Part::of(text, !self.open.is_empty()) {
+            done.extend(self.stream(alone, part, now));
+        } else {
+            done.push(alone);
+        }
+        done
+    }
+
+    /// What has waited too long for its end.
+    pub fn expired(&mut self, now: Time) -> Vec<Joined> {
+        let old = |open: &Open| open.since.plus(RECORD_AGE_MAX) < now;
+        if !self.open.values().any(old) {
+            return Vec::new();
+        }
+        let (gone, kept) = std::mem::take(&mut self.open).into_iter().partition(|(_, o)| old(o));
+        self.open = kept;
+        in_order(gone)
+    }
+
+    /// All that is still open, at the end of a file.
+    pub fn finish(&mut self) -> Vec<Joined> {
+        in_order(std::mem::take(&mut self.open))
+    }
+
+    fn audit(&mut self, alone: Joined, boundary: Option<(String, char)>, now: Time) -> Vec<Joined> {
+        let mut done = Vec::new();
+        let open = self.open.get_mut(&Key::Audit).map(|open| &mut open.rest);
+        let Some(Rest::Audit { id, section }) = open else {
+            match boundary {
+                Some((id, 'A')) => {
+                    let rest = Rest::Audit { id, section: 'A' };
+                    self.open.insert(Key::Audit, Open { joined: alone, since: now, rest });
+                }
+                _ => done.push(alone),
+            }
+            return done;
+        };
+        let mut ends = false;
+        match boundary {
+            Some((own, letter)) if own == *id => {
+                *section = letter;
+                ends = letter == 'Z';
+            }
+            // The next record begins and this one was torn; inside a body a client may have written it.
+            Some((_, 'A')) if !matches!(*section, 'C' | 'E' | 'I') => {
+                done.extend(self.open.remove(&Key::Audit).map(Open::closed));
+                done.extend(self.audit(alone, boundary, now));
+                return done;
+            }
+            _ => {}
+        }
+        if self.append(&Key::Audit, &alone, b"\n", &alone.text) || ends {
+            done.extend(self.open.remove(&Key::Audit).map(Open::closed));
+        }
+        done
+    }
+
+    fn stream(&mut self, mut alone: Joined, part: Part, now: Time) -> Vec<Joined> {
+        let key = Key::Stream(part.stream);
+        if self.open.contains_key(&key) {
+            let full = self.append(&key, &alone, b"", part.content.as_bytes());
+            let ends = full || !part.partial;
+            return ends
+                .then(|| self.open.remove(&key).map(Open::closed))
+                .flatten()
+                .into_iter()
+                .collect();
+        }
+        if !part.partial || self.open.len() >= OPEN_MAX {
+            return vec![alone];
+        }
+        let rest = part.docker.map_or(Rest::Cri, Rest::Docker);
+        alone.text = format!("{}{}", part.head, part.content).into_bytes();
+        self.open.insert(key, Open { joined: alone, since: now, rest });
+        Vec::new()
+    }
+
+    /// Adds to a record; says whether it is full.
+    fn append(&mut self, key: &Key, line: &Joined, before: &[u8], text: &[u8]) -> bool {
+        let Some(open) = self.open.get_mut(key) else { return false };
+        let record = &mut open.joined;
+        record.lines += 1;
+        let room = RECORD_BYTES_MAX.saturating_sub(record.text.len() + before.len());
+        let kept = text.len().min(room);
+        if kept > 0 || room > 0 {
+            record.text.extend_from_slice(before);
+        }
+        record.text.extend_from_slice(&text[..kept]);
+        record.cut_bytes += line.cut_bytes + (text.len() - kept) as u64;
+        record.lines >= RECORD_LINES_MAX
+    }
+}
+
+impl Open {
+    fn closed(self) -> Joined {
+        let mut joined = self.joined;
+        if let Rest::Docker(mut object) = self.rest {
+            object["log"] = Value::String(String::from_utf8_lossy(&joined.text).into_owned());
+            joined.text = object.to_string().into_bytes();
+        }
+        joined
+    }
+}
+
+impl Part {
+    /// A part of a line; one that is whole is none, unless its beginning may be `open`.
+    fn of(text: &str, open: bool) -> Option<Self> {
+        if let Some(found) = Cri::of(text) {
+            return Some(Self {
+                stream: found.head.rsplit(' ').next()?.to_owned(),
+                partial: found.partial,
+                content: found.line.to_owned(),
+                head: format!("{} F ", found.head),
+                docker: None,
+            });
+        }
+        let docker =
+            text.starts_with('{') && text.contains("\"log\":") && text.contains("\"stream\":");
+        // The end of Docker's line is in its text: most lines are whole, and need not be read twice.
+        if !docker || (!open && text.contains("\\n\",\"stream\"")) {
+            return None;
+        }
+        let object: Value = serde_json::from_str(text).ok()?;
+        let content = object.get("log")?.as_str()?.to_owned();
+        let stream = object.get("stream")?.as_str()?.to_owned();
+        let partial = !content.ends_with('\n');
+        Some(Self { stream, partial, content, head: String::new(), docker: Some(object) })
+    }
+}
+
+fn in_order(open: BTreeMap<Key, Open>) -> Vec<Joined> {
+    let mut all: Vec<Joined> = open.into_values().map(Open::closed).collect();
+    all.sort_by_key(|joined| joined.line);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(lines: &[&str]) -> Vec<(u64, u64, String)> {
+        let mut joiner = Joiner::default();
+        let now = Time::from_seconds(1_796_000_000);
+        let mut all: Vec<Joined> =
+            lines.iter().flat_map(|line| joiner.push(line.as_bytes(), 0, now)).collect();
+        all.extend(joiner.finish());
+        all.into_iter()
+            .map(|j| (j.line, j.lines, String::from_utf8_lossy(&j.text).into_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn lines_that_belong_to_nothing_pass_at_once() {
+        assert_eq!(join(&["a", "b"]), [(1, 1, "a".into()), (2, 1, "b".into())]);
+    }
+
+    #[test]
+    fn an_audit_record_is_one_text_even_if_its_body_imitates_another() {
+        let record =
+            ["--1a2b3c4d-A--", "x", "--1a2b3c4d-C--", "--ffffffff-A--", "y", "--1a2b3c4d-Z--"];
+        assert_eq!(join(&record), [(1, 6, record.join("\n"))]);
+    }
+
+    #[test]
+    fn a_torn_audit_record_ends_where_the_next_begins() {
+        let lines = ["--1a2b3c4d-A--", "x", "--5e6f7a8b-A--", "y", "--5e6f7a8b-Z--", "z"];
+        let found: Vec<(u64, u64)> = join(&lines).iter().map(|j| (j.0, j.1)).collect();
+        assert_eq!(found, [(1, 2), (3, 3), (6, 1)]);
+    }
+
+    #[test]
+    fn parts_of_a_container_line_are_one_line_in_each_stream() {
+        let lines = [
+            "2026-11-24T16:00:00.1+07:00 stdout P hello ",
+            "2026-11-24T16:00:00.1+07:00 stderr F other",
+            "2026-11-24T16:00:00.2+07:00 stdout F world",
+        ];
+        assert_eq!(
+            join(&lines),
+            [
+                (2, 1, lines[1].to_owned()),
+                (1, 2, "2026-11-24T16:00:00.1+07:00 stdout F hello world".to_owned()),
+            ]
+        );
+        let docker = [
+            r#"{"log":"hello ","stream":"stdout","time":"2026-11-24T09:00:00Z"}"#,
+            r#"{"log":"world\n","stream":"stdout","time":"2026-11-24T09:00:01Z"}"#,
+        ];
+        let joined = join(&docker);
+        assert_eq!(joined.len(), 1);
+        assert!(joined[0].2.contains(r#""hello world\n""#), "{joined:?}");
+    }
+
+    #[test]
+    fn what_never_ends_is_given_out_by_its_age_and_by_its_size() {
+        let mut joiner = Joiner::default();
+        let now = Time::from_seconds(1_796_000_000);
+        assert!(joiner.push(b"--1a2b3c4d-A--", 0, now).is_empty());
+        let later = Time::from_seconds(1_796_000_011);
+        assert_eq!(joiner.push(b"x", 0, later).len(), 2);
+        assert!(joiner.push(b"--1a2b3c4d-A--", 0, later).is_empty());
+        let mut given = Vec::new();
+        for _ in 1..RECORD_LINES_MAX {
+            given.extend(joiner.push(&[b'x'; 512], 0, later));
+        }
+        assert_eq!(given.len(), 1);
+        assert_eq!(given[0].text.len(), RECORD_BYTES_MAX);
+        assert!(given[0].cut_bytes > 0);
+    }
+
+    #[test]
+    fn the_header_of_columns_is_kept() {
+        let mut joiner = Joiner::default();
+        joiner.push(b"#Fields: date time c-ip", 0, Time::from_seconds(1));
+        assert_eq!(joiner.header().as_deref(), Some("date time c-ip"));
+    }
+}

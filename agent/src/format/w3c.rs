@@ -1,0 +1,268 @@
+//! W3C extended logs: columns that a `#Fields:` line names. IIS (web, FTP, SMTP), HTTP.sys' errors, Exchange's CSV.
+//!
+//! A reader that keeps the header hands it over with the line; without one the columns of IIS are told by what stands in them.
+
+use vonggac_wire::event::{Activity, Body, Class, Status};
+
+use super::{
+    Context, Parsed,
+    declared::{
+        field::{Draft, Field},
+        shape,
+    },
+    generic, text,
+};
+
+/// What the columns mean.
+const COLUMNS: &[(&str, Field)] = &[
+    ("date-time", Field::TimeUtc),
+    ("datetime", Field::TimeUtc),
+    ("c-ip", Field::Source),
+    ("cip", Field::Source),
+    ("client-ip", Field::Source),
+    ("original-client-ip", Field::Source),
+    ("remote-endpoint", Field::Source),
+    ("c-port", Field::SourcePort),
+    ("s-ip", Field::Destination),
+    ("sip", Field::Destination),
+    ("server-ip", Field::Destination),
+    ("local-endpoint", Field::Destination),
+    ("s-port", Field::DestinationPort),
+    ("cs-username", Field::User),
+    ("user", Field::User),
+    ("cs-method", Field::Method),
+    ("cs-uri-stem", Field::Url),
+    ("cs-uri", Field::Url),
+    ("cs-uri-query", Field::Query),
+    ("cs-version", Field::Version),
+    ("cs-host", Field::Vhost),
+    ("cs(host)", Field::Vhost),
+    ("cs(user-agent)", Field::Agent),
+    ("cs(referer)", Field::Referrer),
+    ("sc-status", Field::Code),
+    ("sc-bytes", Field::Bytes),
+    ("time-taken", Field::Milliseconds),
+    ("s-computername", Field::Device),
+    ("server-hostname", Field::Device),
+    ("s-reason", Field::Detail),
+];
+
+/// The header in a line, if it is one.
+#[must_use]
+pub(super) fn header(line: &str) -> Option<&str> {
+    line.strip_prefix("#Fields:").map(str::trim)
+}
+
+pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
+    if line.starts_with('#') {
+        return directive(line, context);
+    }
+    if let Some(header) = &context.columns {
+        if let Some(parsed) = by_header(header, line, context) {
+            return Some(parsed);
+        }
+    }
+    let columns = iis(line)?;
+    let columns: Vec<_> = columns.iter().map(|(name, value)| (*name, *value)).collect();
+    Some(parsed(&columns, line, context))
+}
+
+/// `#Software: Microsoft Internet Information Services 10.0` and its like: of no one, but of a time.
+fn directive(line: &str, context: &Context) -> Option<Parsed> {
+    let (name, value) = line.strip_prefix('#')?.split_once(':')?;
+    if !matches!(
+        name,
+        "Software" | "Version" | "Date" | "Fields" | "Start-Date" | "Log-type" | "Log-Type"
+    ) {
+        return None;
+    }
+    let mut draft = Draft::default();
+    if matches!(name, "Date" | "Start-Date") {
+        draft.put(&Field::TimeUtc, value, context);
+    }
+    let mut activity = Activity::of(Class::Base, 0, Status::Unknown);
+    activity.severity_id = 1;
+    activity.message = line.to_owned();
+    let mut parsed = Parsed::activity("w3c", activity);
+    parsed.time = draft.time;
+    Some(parsed)
+}
+
+fn by_header(header: &str, line: &str, context: &Context) -> Option<Parsed> {
+    let separator = if header.contains(',') { ',' } else { ' ' };
+    let names: Vec<&str> =
+        header.split([separator, '\t']).filter(|name| !name.is_empty()).collect();
+    let values = if separator == ',' {
+        shape::columns(line, ',')
+    } else {
+        line.split([' ', '\t']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    // A line of something else, or one that is torn.
+    if names.is_empty() || values.len() < names.len().min(4) || values.len() > names.len() {
+        return None;
+    }
+    let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    let columns: Vec<(&str, &str)> =
+        lower.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
+    Some(parsed(&columns, line, context))
+}
+
+fn parsed(columns: &[(&str, &str)], line: &str, context: &Context) -> Parsed {
+    let mut draft = Draft::default();
+    let value = |name: &str| columns.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+    if let (Some(date), Some(time)) = (value("date"), value("time")) {
+        draft.put(&Field::TimeUtc, &format!("{date} {time}"), context);
+    }
+    for (name, text) in columns {
+        match COLUMNS.iter().find(|(known, _)| known == name) {
+            // Of several addresses of a client the first column is the server's own word.
+            Some((_, Field::Source)) if !draft.activity.src_ip.is_empty() => {}
+            Some((_, field)) => draft.put(field, text, context),
+            None if matches!(*name, "date" | "time") => {}
+            None => draft.put(&Field::Other((*name).to_owned()), text, context),
+        }
+    }
+    draft.activity.message = if draft.has_request() { String::new() } else { line.to_owned() };
+    let method = draft.http.http_method.clone();
+    let code = draft.http.status_code;
+    let is_web = method.is_empty() || super::http::method_activity(&method) != 99;
+    if !method.is_empty() && !is_web && value("cs-version").is_none() && value("cs-host").is_none()
+    {
+        other_protocol(&mut draft, &method, code);
+    } else if !draft.has_request() {
+        if let Some(guess) = generic::message(&words(columns)) {
+            draft.complete(Activity { http: None, ..guess });
+        }
+    }
+    draft.finish();
+    Parsed {
+        time: draft.time,
+        body: Body::Activity(draft.activity),
+        format: "w3c".into(),
+        device: draft.device,
+    }
+}
+
+/// FTP and SMTP keep their commands in the column of methods.
+fn other_protocol(draft: &mut Draft, method: &str, code: u32) {
+    let http = std::mem::take(&mut draft.http);
+    let activity = &mut draft.activity;
+    activity.message = format!("{method} {} {code}", http.url);
+    let (class, status) = match (method, code) {
+        ("PASS", 230..=239) => (Class::Authentication, Status::Success),
+        ("PASS" | "USER", 530..=539) | ("AUTH", 500..=599) => {
+            (Class::Authentication, Status::Failure)
+        }
+        ("AUTH", 235) => (Class::Authentication, Status::Success),
+        ("STOR" | "RETR" | "DELE" | "MKD" | "RMD" | "APPE", _) => (
+            Class::FileSystem,
+            if (200..300).contains(&code) { Status::Success } else { Status::Failure },
+        ),
+        // WebDAV and whatever else HTTP knows.
+        _ if http.url.starts_with('/') => {
+            activity.message.clear();
+            draft.http = http;
+            return;
+        }
+        _ => (Class::Base, Status::Unknown),
+    };
+    activity.class_uid = class.uid();
+    activity.status_id = status.id();
+    if class == Class::FileSystem {
+        activity.file_path = http.url;
+    }
+}
+
+fn words(columns: &[(&str, &str)]) -> String {
+    let told = ["context", "data", "event", "event-id", "command", "parameters", "s-reason"];
+    let values = columns.iter().filter(|(name, _)| told.contains(name)).map(|(_, value)| *value);
+    values.collect::<Vec<_>>().join(" ; ")
+}
+
+/// The columns of a line of IIS whose header is not known: around the method and its path, and the codes at the end.
+fn iis(line: &str) -> Option<Vec<(&'static str, &str)>> {
+    let bytes = line.as_bytes();
+    let dated = bytes.len() > 20 && bytes[4] == b'-' && bytes[7] == b'-' && bytes[10] == b' ';
+    if !dated || bytes[13] != b':' || bytes[16] != b':' || bytes[19] != b' ' {
+        return None;
+    }
+    let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
+    let is_method = |word: &str| {
+        (3..=12).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+    };
+    let at = (2..words.len().checked_sub(1)?).find(|at| {
+        let path = words[at + 1];
+        is_method(words[*at]) && (path.starts_with('/') || path == "*")
+    })?;
+    let mut columns = vec![("date", words[0]), ("time", words[1])];
+    columns.extend([("cs-method", words[at]), ("cs-uri-stem", words[at + 1])]);
+    let client_first = at >= 5 && text::address(words[2]).is_some();
+    let behind = if client_first {
+        // `C-IP USER S-IP S-PORT METHOD STEM QUERY`
+        columns.extend([("c-ip", words[2]), ("cs-username", words[3])]);
+        columns.extend([("s-ip", words[4])]);
+        columns.push(("cs-uri-query", words.get(at + 2)?));
+        at + 3
+    } else {
+        // `[SITE] [COMPUTER] S-IP METHOD STEM QUERY S-PORT USER C-IP`
+        text::address(words.get(at + 5)?)?;
+        words.get(at + 3)?.parse::<u16>().ok()?;
+        columns.extend([("cs-uri-query", words[at + 2]), ("s-port", words[at + 3])]);
+        columns.extend([("cs-username", words[at + 4]), ("c-ip", words[at + 5])]);
+        if text::address(words[at - 1]).is_some() {
+            columns.push(("s-ip", words[at - 1]));
+        }
+        if let Some(name) =
+            words[2..at].iter().find(|word| !is_site(word) && text::address(word).is_none())
+        {
+            columns.push(("s-computername", name));
+        }
+        at + 6
+    };
+    texts_and_codes(&words[behind..], &mut columns)?;
+    Some(columns)
+}
+
+fn is_site(word: &str) -> bool {
+    ["W3SVC", "FTPSVC", "MSFTPSVC", "SMTPSVC"].iter().any(|site| word.starts_with(site))
+}
+
+/// `[VERSION] AGENT [COOKIE] [REFERER] [HOST] STATUS SUBSTATUS WIN32 [SC-BYTES CS-BYTES] [TIME-TAKEN]`
+fn texts_and_codes<'a>(
+    words: &[&'a str],
+    columns: &mut Vec<(&'static str, &'a str)>,
+) -> Option<()> {
+    let is_number = |word: &&str| word.bytes().all(|b| b.is_ascii_digit());
+    let status = words.iter().position(|word| {
+        word.len() == 3 && word.parse::<u16>().is_ok_and(|code| (100..600).contains(&code))
+    })?;
+    let (texts, codes) = words.split_at(status);
+    let codes: Vec<&str> = codes.iter().copied().take_while(is_number).collect();
+    let mut texts = texts;
+    if let Some(version) = texts.first().filter(|text| text.starts_with("HTTP/")) {
+        columns.push(("cs-version", version));
+        texts = &texts[1..];
+    }
+    let names: &[&str] = match texts {
+        [] => &[],
+        [_] => &["cs(user-agent)"],
+        [_, _] => &["cs(user-agent)", "cs(referer)"],
+        [_, second, _] if second.starts_with("http") || *second == "-" => {
+            &["cs(user-agent)", "cs(referer)", "cs-host"]
+        }
+        [_, _, _] => &["cs(user-agent)", "cs(cookie)", "cs(referer)"],
+        _ => &["cs(user-agent)", "cs(cookie)", "cs(referer)", "cs-host"],
+    };
+    columns.extend(names.iter().copied().zip(texts.iter().copied()));
+    let names: &[&str] = match codes.len() {
+        0..=2 => &["sc-status", "time-taken"],
+        3 => &["sc-status", "sc-substatus", "sc-win32-status"],
+        4 => &["sc-status", "sc-substatus", "sc-win32-status", "time-taken"],
+        5 => &["sc-status", "sc-substatus", "sc-win32-status", "sc-bytes", "cs-bytes"],
+        _ => {
+            &["sc-status", "sc-substatus", "sc-win32-status", "sc-bytes", "cs-bytes", "time-taken"]
+        }
+    };
+    columns.extend(names.iter().copied().zip(codes));
+    Some(())
+}

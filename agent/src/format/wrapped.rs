@@ -1,0 +1,135 @@
+//! Lines of a program inside what a container runtime or the journal puts around them: the inner line is read by its own format.
+
+use serde_json::Value;
+use vonggac_wire::{
+    Time,
+    event::{Activity, Body, Class, Status, TimeDoubt},
+};
+
+use super::{Context, Parsed, clock, program};
+
+/// A line of a container as the kubelet's runtimes write it: `TIME stdout F LINE`.
+pub(super) struct Cri<'a> {
+    /// Time and stream, as they stand there.
+    pub(super) head: &'a str,
+    /// Whether more of the same line follows.
+    pub(super) partial: bool,
+    pub(super) line: &'a str,
+}
+
+impl<'a> Cri<'a> {
+    pub(super) fn of(text: &'a str) -> Option<Self> {
+        // `2026-11-24T16:00:00.123456789+07:00`
+        let (stamp, rest) = text.split_once(' ')?;
+        if stamp.len() < 20 || stamp.as_bytes().get(10) != Some(&b'T') {
+            return None;
+        }
+        let (stream, rest) = rest.split_once(' ')?;
+        if !matches!(stream, "stdout" | "stderr") {
+            return None;
+        }
+        let (tags, line) = rest.split_once(' ').unwrap_or((rest, ""));
+        let partial = match tags.split(':').next()? {
+            "P" => true,
+            "F" => false,
+            _ => return None,
+        };
+        Some(Self { head: &text[..stamp.len() + 1 + stream.len()], partial, line })
+    }
+}
+
+pub(super) fn cri(text: &str, context: &Context) -> Option<Parsed> {
+    let found = Cri::of(text)?;
+    let (stamp, stream) = found.head.split_once(' ')?;
+    let (time, _) = clock::iso(stamp, context)?;
+    Some(of_container(found.line, Some(time), stream, "cri", context))
+}
+
+/// Docker's `json-file` driver and the journal's JSON.
+pub(super) fn json(text: &str, context: &Context) -> Option<Parsed> {
+    let docker = text.contains("\"log\":") && text.contains("\"stream\":");
+    let journal = text.contains("\"__REALTIME_TIMESTAMP\"") || text.contains("\"_BOOT_ID\"");
+    if !docker && !journal {
+        return None;
+    }
+    let object: Value = serde_json::from_str(text).ok()?;
+    if docker {
+        let line = object.get("log")?.as_str()?.trim_end_matches(['\n', '\r']);
+        let stream = object.get("stream")?.as_str()?;
+        let stamp = object.get("time").and_then(Value::as_str).unwrap_or_default();
+        let time = clock::iso(stamp, context).map(|(time, _)| time);
+        return Some(of_container(line, time, stream, "docker", context));
+    }
+    of_journal(&object, context)
+}
+
+fn of_container(
+    line: &str,
+    time: Option<(Time, TimeDoubt)>,
+    stream: &str,
+    format: &'static str,
+    context: &Context,
+) -> Parsed {
+    // The runtime's time has its zone: what a line says in a zone of its own choosing gives way to it.
+    let mut parsed = super::bare(line, context).unwrap_or_else(|| plain(format, line));
+    if !matches!(parsed.time, Some((_, TimeDoubt::None))) {
+        parsed.time = time.or(parsed.time);
+    }
+    if let Body::Activity(activity) = &mut parsed.body {
+        activity.unmapped.entry("stream".into()).or_insert_with(|| stream.to_owned());
+    }
+    parsed
+}
+
+fn plain(format: &'static str, message: &str) -> Parsed {
+    let mut activity = Activity::of(Class::Base, 0, Status::Unknown);
+    activity.severity_id = 1;
+    activity.message = message.to_owned();
+    Parsed::activity(format, activity)
+}
+
+/// One entry of `journalctl -o json`.
+fn of_journal(object: &Value, context: &Context) -> Option<Parsed> {
+    let text = |key: &str| match object.get(key) {
+        Some(Value::String(text)) => Some(text.clone()),
+        // What is no UTF-8 stands as a list of bytes.
+        Some(Value::Array(bytes)) => {
+            let bytes: Vec<u8> =
+                bytes.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok()).collect();
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let message = text("MESSAGE")?;
+    let name = text("SYSLOG_IDENTIFIER").or_else(|| text("_COMM")).unwrap_or_default();
+    let pid = text("_PID").or_else(|| text("SYSLOG_PID")).and_then(|pid| pid.parse().ok());
+    let pid = pid.unwrap_or(0);
+    let mut parsed = program::parse(&name, pid, &message)
+        .or_else(|| context.declared.message(&name, pid, &message, context))
+        .or_else(|| super::embedded(&message, context))
+        .or_else(|| super::generic::told(&message, context))
+        .unwrap_or_else(|| plain("journal", &message));
+    let stamp = text("_SOURCE_REALTIME_TIMESTAMP").or_else(|| text("__REALTIME_TIMESTAMP"));
+    let micros = stamp.and_then(|stamp| stamp.parse::<i64>().ok());
+    if let Some(time) = micros.and_then(|micros| micros.checked_mul(1_000)) {
+        parsed.time = Some((Time(time), TimeDoubt::None));
+    }
+    if let Some(host) = text("_HOSTNAME").filter(|_| parsed.device.is_empty()) {
+        parsed.device = host;
+    }
+    if let Body::Activity(activity) = &mut parsed.body {
+        if activity.process_name.is_empty() {
+            activity.process_name = name;
+        }
+        if activity.process_pid == 0 {
+            activity.process_pid = pid;
+        }
+        for key in ["_SYSTEMD_UNIT", "CONTAINER_NAME"] {
+            if let Some(value) = text(key) {
+                activity.unmapped.insert(key.trim_start_matches('_').to_ascii_lowercase(), value);
+            }
+        }
+    }
+    Some(parsed)
+}
