@@ -290,3 +290,23 @@ fn most_injection_strings_of_another_project_are_seen() {
     eprintln!("injection strings seen: {seen} of {all}");
     assert!(all > 0 && seen * 2 > all);
 }
+
+#[test]
+fn hosts_of_two_agencies_that_share_a_name_are_two() {
+    let mut detector = detector();
+    let tried = |agency: &str, offset: i64, from: u32| {
+        let bodies = (from..from + 11).map(|n| {
+            let (body, system) = failed(&format!("203.0.113.{n}"));
+            let Body::Activity(mut activity) = body else { return (body, system) };
+            activity.user_name = "quantri".into();
+            (Body::Activity(activity), system)
+        });
+        record(agency, "web-1", offset, NOW, bodies.collect())
+    };
+    let mut fired = detector.apply(&tried("H49", 1, 1), NOW);
+    fired.extend(detector.apply(&tried("H57", 2, 100), NOW));
+    assert!(fired.iter().all(|signal| signal.rule != "distributed-brute-force"), "{fired:?}");
+    let fired = detector.apply(&tried("H49", 3, 50), NOW);
+    let found = fired.iter().find(|signal| signal.rule == "distributed-brute-force").unwrap();
+    assert_eq!(found.group, "H49/quantri@web-1");
+}

@@ -37,6 +37,7 @@ struct Window {
 struct Pending {
     rule: usize,
     entity: String,
+    group: String,
     count: u64,
     first: Time,
     last: Time,
@@ -83,8 +84,13 @@ impl Windows {
         let host =
             if event.device().is_empty() { record.batch.host.as_str() } else { event.device() };
         let Some(entity) = entity(meta, host, activity) else { return };
+        // An address is the same one everywhere; a user and a host are an agency's own.
+        let group = match meta.group_by {
+            Some(GroupBy::SrcIp) => entity.clone(),
+            _ => format!("{}/{entity}", record.batch.agency),
+        };
         if let Some(after) = &meta.after {
-            if !self.is_full(rules, after.as_str(), &entity, event.time()) {
+            if !self.is_full(rules, after.as_str(), &group, event.time()) {
                 return;
             }
         }
@@ -93,8 +99,7 @@ impl Windows {
             activity.unmapped.get("repeat_count").and_then(|count| count.parse().ok()).unwrap_or(1);
         // What is beyond doubt counts as often as the threshold asks, but is told as the events that there were.
         let weight = repeated.saturating_mul(found.weight(known));
-        let (time, window) =
-            (event.time(), self.windows.entry((rule, entity.clone())).or_default());
+        let (time, window) = (event.time(), self.windows.entry((rule, group.clone())).or_default());
         let span = meta.window();
         if time.since(window.last) > span {
             *window = Window::default();
@@ -138,11 +143,12 @@ impl Windows {
         };
         let early = std::mem::take(&mut window.early);
         window.times.clear();
-        let pending = self.pending.iter_mut().position(|p| p.rule == rule && p.entity == entity);
+        let pending = self.pending.iter_mut().position(|p| p.rule == rule && p.group == group);
         let at = pending.unwrap_or_else(|| {
             self.pending.push(Pending {
                 rule,
                 entity,
+                group,
                 count: 0,
                 first,
                 last: time,
@@ -189,17 +195,12 @@ impl Windows {
                 Some(GroupBy::ActorOnHost) => "user",
                 Some(GroupBy::Host) | None => "host",
             };
-            // An address is the same one everywhere; a user and a host are an agency's own.
-            let group = match meta.group_by {
-                Some(GroupBy::SrcIp) => pending.entity.clone(),
-                _ => format!("{}/{}", record.batch.agency, pending.entity),
-            };
             signals.push(Signal {
                 rule: meta.rule.to_string(),
                 kind: SignalKind::Raised.into(),
                 severity: meta.severity,
                 entity: Some(Entity { kind: kind.into(), value: pending.entity }),
-                group,
+                group: pending.group,
                 agency: record.batch.agency.to_string(),
                 system: pending.system,
                 host: pending.host,
