@@ -77,6 +77,8 @@ pub struct Meta {
     pub window_seconds: u64,
     /// Fires only while this other rule's window of the same entity is full.
     pub after: Option<RuleId>,
+    /// Does not fire while this other rule's window of the same entity is full: that one says it already.
+    pub unless: Option<RuleId>,
     /// The machine that looks for it.
     pub machine: Option<String>,
     /// Numbers of the machine.
@@ -212,6 +214,7 @@ const PACK: &[(&str, &str)] = pack![
     "web-scan",
     "web-login-brute-force",
     "login-brute-force",
+    "ssh-probe",
     "login-success-after-brute-force",
     "distributed-brute-force",
     "port-scan",

@@ -36,6 +36,10 @@ pub(super) fn named(pairs: &[(&str, &str)], context: &Context) -> Parsed {
     // What the words say completes what the names say.
     let words = names::telling(pairs);
     if let Some(found) = generic::message(&words) {
+        // A log-in that was refused stays one, whatever the request was answered with.
+        let refused = found.class() == Class::Authentication
+            && found.status() == Status::Failure
+            && !(1..400).contains(&draft.http.status_code);
         let activity = &mut draft.activity;
         if activity.src_ip.is_empty() {
             activity.src_ip = found.src_ip;
@@ -43,7 +47,7 @@ pub(super) fn named(pairs: &[(&str, &str)], context: &Context) -> Parsed {
         if activity.user_name.is_empty() {
             activity.user_name = found.user_name;
         }
-        if !request {
+        if !request || refused {
             activity.status_id = found.status_id;
             activity.class_uid = found.class_uid;
             activity.activity_id = found.activity_id;

@@ -160,6 +160,7 @@ impl rsigma_eval::Event for View<'_> {
             "sc-status" | "http_status" => {
                 return Some(EventValue::Int(self.activity.http.as_ref()?.status_code.into()));
             }
+            "dst_port" => return Some(EventValue::Int(self.activity.dst_port.into())),
             "src_port" => return Some(EventValue::Int(self.activity.src_port.into())),
             _ => {}
         }

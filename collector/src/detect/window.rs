@@ -95,6 +95,11 @@ impl Windows {
             }
         }
         // "message repeated 3 times" counts three.
+        if let Some(other) = &meta.unless {
+            if self.is_full(rules, other.as_str(), &group, event.time()) {
+                return;
+            }
+        }
         let repeated: u64 =
             activity.unmapped.get("repeat_count").and_then(|count| count.parse().ok()).unwrap_or(1);
         // What is beyond doubt counts as often as the threshold asks, but is told as the events that there were.
