@@ -54,7 +54,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let sources = source::build(&config);
     let pulse = Pulse::new(config.heartbeat, sources.len(), &config.system);
+    let redactor =
+        config.redact.redactor(&config.spool_dir).context("failed to make ready for pseudonyms")?;
     let (intake, chunks) = intake::queue();
+    let intake = intake.with_redactor(Arc::new(redactor));
     let tasks = TaskTracker::new();
     for source in sources {
         let context = SourceContext {

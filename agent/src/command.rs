@@ -9,6 +9,7 @@ use crate::{app, config::Config};
 
 pub mod formats;
 pub mod parse;
+pub mod redact;
 pub mod spool;
 pub mod status;
 
@@ -42,6 +43,8 @@ enum Command {
     Parse(parse::Arguments),
     /// List the formats.
     Formats,
+    /// Show what is taken out of lines before they are kept.
+    Redact(redact::Arguments),
 }
 
 /// Does what is asked.
@@ -68,6 +71,7 @@ pub fn run(arguments: Arguments) -> Exit {
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Parse(arguments) => parse::run(&arguments),
         Command::Formats => formats::run(),
+        Command::Redact(arguments) => redact::run(&arguments),
     }
 }
 

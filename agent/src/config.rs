@@ -9,11 +9,17 @@ use std::{
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 use vonggac_wire::AgencyId;
 
-pub use sources::{
-    HostConfig, JournalConfig, ProbeConfig, ProbeKind, SocketConfig, TailConfig, TailFrom,
-};
+pub use probe::{ProbeConfig, ProbeKind};
+pub use redact::RedactConfig;
+pub use sources::{HostConfig, JournalConfig};
+pub use tail::{TailConfig, TailFrom};
+pub use usage::SocketConfig;
 
+mod probe;
+mod redact;
 mod sources;
+mod tail;
+mod usage;
 
 /// Three missed heartbeats make an agent silent: half a minute is soon enough for a shift and cheap enough for a thousand hosts.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
@@ -67,6 +73,8 @@ pub struct Config {
     pub probes: Vec<ProbeConfig>,
     /// The socket for usage events; `None`: none.
     pub usage_socket: Option<SocketConfig>,
+    /// What is taken out of events.
+    pub redact: RedactConfig,
 }
 
 impl Config {
@@ -126,6 +134,7 @@ impl Config {
             journal: root.table("journal", JournalConfig::take),
             host_figures: root.table("host_figures", HostConfig::take),
             probes: root.tables("probe", |probe| ProbeConfig::take(probe, &system)),
+            redact: root.table("redact", RedactConfig::take),
             usage_socket: root.table("usage_socket", |socket| SocketConfig::take(socket, &system)),
             system,
         }

@@ -11,7 +11,6 @@ use vonggac_wire::{
     event::{Activity, Body, Class, Status, TimeDoubt},
 };
 
-use crate::redact;
 use declared::Declared;
 use vonggac_daemon::settings::SettingsError;
 
@@ -171,15 +170,11 @@ pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Eve
     let known = parsed.is_some();
     let parsed = parsed.unwrap_or_else(|| unparsed(text));
     let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
-    let raw = match redact::url_secrets(text) {
-        Cow::Borrowed(_) => Cow::Borrowed(line),
-        Cow::Owned(masked) => Cow::Owned(masked.into_bytes()),
-    };
     let event = Event::new(time, context.observed, parsed.body)
         .with_time_doubt(doubt)
         .with_format(&parsed.format)
         .with_device(&parsed.device)
-        .with_raw(&raw, cut_bytes);
+        .with_raw(line, cut_bytes);
     (event, known)
 }
 

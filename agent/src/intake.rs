@@ -9,6 +9,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use vonggac_wire::Event;
 
+use crate::redact::Redactor;
+
 /// Chunks that may wait for the spool. Small, because each may hold [`CHUNK_ENTRIES_MAX`] lines: this is the agent's memory bound.
 pub const CHUNKS_WAITING_MAX: usize = 16;
 
@@ -56,13 +58,44 @@ pub struct Chunk {
     pub appended: Option<oneshot::Sender<Appended>>,
 }
 
-/// The sending end, one for each source.
-pub type Intake = mpsc::Sender<Chunk>;
+/// The sending end, one for each source. What passes it is redacted: nothing reaches the disk with a citizen's data in it.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    chunks: mpsc::Sender<Chunk>,
+    redactor: Arc<Redactor>,
+}
 
-/// The queue into the spool.
+/// The spool takes nothing any more: the agent stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("hand over to the spool: the agent is stopping")]
+pub struct Closed;
+
+impl Intake {
+    /// Redacts a chunk and waits for a place for it.
+    ///
+    /// # Errors
+    /// If the agent is stopping.
+    pub async fn send(&self, mut chunk: Chunk) -> Result<(), Closed> {
+        chunk.entries = chunk
+            .entries
+            .into_iter()
+            .map(|Entry { event, position }| Entry { event: self.redactor.apply(event), position })
+            .collect();
+        self.chunks.send(chunk).await.map_err(|_| Closed)
+    }
+
+    /// The same queue with other rules.
+    #[must_use]
+    pub fn with_redactor(&self, redactor: Arc<Redactor>) -> Self {
+        Self { chunks: self.chunks.clone(), redactor }
+    }
+}
+
+/// The queue into the spool, redacting by the default rules until it is given others.
 #[must_use]
 pub fn queue() -> (Intake, mpsc::Receiver<Chunk>) {
-    mpsc::channel(CHUNKS_WAITING_MAX)
+    let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
+    (Intake { chunks, redactor: Arc::new(Redactor::default()) }, receiver)
 }
 
 /// Tells a source where to begin: a place up to which everything of the stream is in the spool.
@@ -71,4 +104,9 @@ pub trait Checkpoints: Send + Sync {
     fn resume(&self, stream: &str) -> Option<u64>;
     /// All streams that begin with this prefix, with their offsets: for files that were rotated while the agent was away.
     fn known(&self, prefix: &str) -> Vec<(String, u64)>;
+    /// Up to where the lanes hold the stream, which may be beyond [`Self::resume`]: records were cut there before a crash, and
+    /// have to be cut there again.
+    fn held(&self, _stream: &str) -> Vec<u64> {
+        Vec::new()
+    }
 }
