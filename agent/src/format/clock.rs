@@ -371,6 +371,19 @@ fn seconds(text: &str) -> Option<((Time, TimeDoubt), &str)> {
         let time = Time(head.parse::<i64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)?);
         return Some(((time, TimeDoubt::None), rest));
     }
+    // Whole parts of a second are exact; a float would not be.
+    let nanos_a_part: Option<i64> = match head.len() {
+        13 => Some(1_000_000),
+        16 => Some(1_000),
+        19 => Some(1),
+        _ => None,
+    };
+    if let Some(nanos) = nanos_a_part.filter(|_| decimals.is_empty()) {
+        return Some((
+            (Time(head.parse::<i64>().ok()?.checked_mul(nanos)?), TimeDoubt::None),
+            rest,
+        ));
+    }
     Some(((epoch(word.parse().ok()?)?, TimeDoubt::None), rest))
 }
 

@@ -48,8 +48,7 @@ const COLUMNS: &[(&str, Field)] = &[
 ];
 
 /// The header in a line, if it is one.
-#[must_use]
-pub fn header(line: &str) -> Option<&str> {
+pub(super) fn header(line: &str) -> Option<&str> {
     line.strip_prefix("#Fields:").map(str::trim)
 }
 
