@@ -342,9 +342,15 @@ fn duration(value: &str, parts_of_a_second: f64) -> Option<f64> {
     value.parse().ok().map(|number: f64| number / parts_of_a_second)
 }
 
-/// A user's name without what some writers put around it.
+/// A user's name without the quotes or brackets that some writers put around it.
 fn user(value: &str) -> String {
-    value.trim_matches(['"', '\'', '<', '>', '`', '[', ']', '(', ')']).trim().to_owned()
+    let mut name = value.trim();
+    for (open, close) in [('"', '"'), ('\'', '\''), ('`', '\''), ('<', '>'), ('[', ']'), ('(', ')')]
+    {
+        let inner = name.strip_prefix(open).and_then(|inner| inner.strip_suffix(close));
+        name = inner.filter(|inner| !inner.is_empty()).unwrap_or(name);
+    }
+    name.trim_start_matches('`').trim().to_owned()
 }
 
 /// An outcome by the word that a log uses for it.
