@@ -52,12 +52,23 @@ pub(crate) fn bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
         year = Some(word.parse().ok()?);
         (word, rest) = rest.trim_start().split_once(' ')?;
     }
-    let clock = clock(word.trim_end_matches(':'))?;
+    let (clock, rest) = half_day(clock(word.trim_end_matches(':'))?, rest);
     if let Some(year) = year {
         let at = civil::Date::new(year, month, day).ok()?.to_datetime(clock);
         return Some(((local(at, &context.zone)?, TimeDoubt::Zone), rest));
     }
     Some((recent(month, day, clock, context)?, rest))
+}
+
+/// `4:00:00 PM`: the clock of a whole day, and what follows the mark.
+fn half_day(clock: civil::Time, rest: &str) -> (civil::Time, &str) {
+    let after = match rest.get(..2) {
+        Some("AM" | "PM") => rest[2..].trim_start(),
+        _ => return (clock, rest),
+    };
+    let hour = clock.hour() % 12 + if rest.starts_with('P') { 12 } else { 0 };
+    let whole = civil::Time::new(hour, clock.minute(), clock.second(), clock.subsec_nanosecond());
+    whole.map_or((clock, rest), |whole| (whole, after))
 }
 
 /// `2026-11-24T16:00:00.123+07:00`, with a space for `T`, with or without zone, as one or two words; gives the rest.

@@ -211,13 +211,11 @@ impl Format {
         if let Some(found) = self.shaped(message, &Object::new(message), context) {
             return Some(found);
         }
-        if let Some(found) =
-            self.patterns.iter().find_map(|pattern| self.by_pattern(pattern, message, context))
-        {
+        // Its own head may stand behind syslog's.
+        if let Some(found) = self.headed(message, context) {
             return Some(found);
         }
-        // Its own head may stand behind syslog's.
-        self.headed(message, context)
+        self.patterns.iter().find_map(|pattern| self.by_pattern(pattern, message, context))
     }
 
     /// By the first head that begins the text.
