@@ -15,7 +15,6 @@ use declared::Declared;
 use vonggac_daemon::settings::SettingsError;
 
 mod audit;
-mod cef;
 pub(crate) mod clock;
 mod combined;
 pub(crate) mod declared;
@@ -119,8 +118,6 @@ const FORMATS: &[(&str, &str, Parse)] = &[
     ),
     ("json", "one JSON object a line, with the usual keys", json::parse),
     ("auditd", "records of the Linux audit daemon", audit::parse),
-    ("cef", "ArcSight's Common Event Format", cef::cef),
-    ("leef", "QRadar's Log Event Extended Format", cef::leef),
     ("w3c", "columns named by #Fields: IIS (web, FTP, SMTP), HTTP.sys, Exchange", w3c::parse),
     ("cri", "containers as the kubelet keeps them; the inner line by its own format", wrapped::cri),
     (
@@ -208,8 +205,6 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
     }
     let found = match text.as_bytes().first()? {
         b'{' => context.declared.line(text, context).or_else(|| json::parse(text, context)),
-        _ if text.contains("CEF:") => cef::cef(text, context).or_else(|| mixed(text, context)),
-        _ if text.contains("LEEF:") => cef::leef(text, context).or_else(|| mixed(text, context)),
         b't' | b'n' if text.contains(" msg=audit(") => audit::parse(text, context),
         b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
         b'-' if text.starts_with("--") => {

@@ -126,7 +126,11 @@ impl Redactor {
     #[must_use]
     pub fn apply(&self, event: Event) -> Event {
         let raw = self.bytes(event.raw());
-        if self.is_clean(&event, &raw) {
+        let untouched = match &raw {
+            Cow::Borrowed(line) => Some(*line),
+            Cow::Owned(_) => None,
+        };
+        if self.is_clean(&event, untouched) {
             return event;
         }
         let mut raw = raw.into_owned();
@@ -158,9 +162,9 @@ impl Redactor {
     }
 
     /// Fields are pieces of their line: where nothing was found in it, they hold nothing, unless they were unescaped.
-    fn is_clean(&self, event: &Event, raw: &Cow<'_, [u8]>) -> bool {
-        let plain = matches!(raw, Cow::Borrowed(line)
-            if !line.is_empty() && memchr::memchr(b'\\', line).is_none());
+    fn is_clean(&self, event: &Event, untouched: Option<&[u8]>) -> bool {
+        let plain =
+            untouched.is_some_and(|line| !line.is_empty() && memchr::memchr(b'\\', line).is_none());
         match event.body() {
             Body::Activity(_) => {
                 plain

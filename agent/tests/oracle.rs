@@ -210,7 +210,11 @@ fn fields_that_others_assert_are_found() {
         }
         let mut seen = std::collections::BTreeSet::new();
         for said in all.values().filter(|said| said.success && !said.message.is_empty()) {
-            let Some(line) = log.lines().find(|line| line.contains(said.message.trim())) else {
+            // A message may be the end of one line and the middle of another.
+            let message = said.message.trim();
+            let ends = log.lines().find(|line| line.trim_end().ends_with(message));
+            let Some(line) = ends.or_else(|| log.lines().find(|line| line.contains(message)))
+            else {
                 continue;
             };
             let (event, _) = read(line, &context);

@@ -57,7 +57,7 @@ impl RedactConfig {
             match Regex::new(pattern) {
                 Ok(pattern) => rules.patterns.push(pattern),
                 Err(error) => {
-                    table.wrong("patterns", format!("{pattern:?} is no pattern: {error}"))
+                    table.wrong("patterns", format!("{pattern:?} is no pattern: {error}"));
                 }
             }
         }

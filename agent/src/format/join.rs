@@ -1,4 +1,5 @@
-//! Lines that are parts of one record, put together: ModSecurity's audit sections, lines that a container runtime has split.
+//! Lines that are parts of one record, put together: ModSecurity's audit sections, lines that a container runtime has split, the two
+//! lines of Java's own logging.
 //!
 //! Pure: `push(line, now)` gives what is complete. What never ends is given out as it is, by its size, its lines or its age.
 //! A joiner also keeps the `#Fields:` header of the file it reads, because the lines behind it mean nothing without.
@@ -43,6 +44,7 @@ pub struct Joined {
 enum Key {
     Audit,
     Stream(String),
+    Java,
 }
 
 /// A record whose end has not come.
@@ -60,6 +62,8 @@ enum Rest {
     Audit { id: String, section: char },
     /// A line of the kubelet's.
     Cri,
+    /// The first line of Java's own logging: time, class, method.
+    Java,
     /// A line of Docker's: the object of its first part.
     Docker(Value),
 }
@@ -116,6 +120,16 @@ impl Joiner {
         if boundary.is_some() || self.open.contains_key(&Key::Audit) {
             let boundary = boundary.map(|(id, section)| (id.to_owned(), section));
             done.extend(self.audit(alone, boundary, now));
+        } else if self.open.contains_key(&Key::Java) && java_level(text) {
+            self.append(&Key::Java, &alone, b"\n", &alone.text);
+            done.extend(self.open.remove(&Key::Java).map(Open::closed));
+        } else if let Some(other) = self.open.remove(&Key::Java) {
+            // It was none after all.
+            self.line -= 1;
+            done.push(other.joined);
+            done.extend(self.push(line, cut_bytes, now));
+        } else if java_head(text) {
+            self.open.insert(Key::Java, Open { joined: alone, since: now, rest: Rest::Java });
         } else if let Some(part) = Part::of(text, !self.open.is_empty()) {
             done.extend(self.stream(alone, part, now));
         } else {
@@ -246,6 +260,26 @@ impl Part {
     }
 }
 
+/// `Nov 24, 2026 4:00:00 PM org.apache.catalina.startup.Catalina start`
+fn java_head(text: &str) -> bool {
+    let words: Vec<&str> = text.splitn(8, ' ').collect();
+    let [month, day, year, clock, half, class, method] = words.as_slice() else { return false };
+    month.len() == 3
+        && day.ends_with(',')
+        && year.len() == 4
+        && clock.contains(':')
+        && matches!(*half, "AM" | "PM")
+        && class.contains('.')
+        && !method.is_empty()
+}
+
+/// `WARNING: ...`
+fn java_level(text: &str) -> bool {
+    text.split_once(": ").is_some_and(|(level, _)| {
+        matches!(level, "SEVERE" | "WARNING" | "INFO" | "CONFIG" | "FINE" | "FINER" | "FINEST")
+    })
+}
+
 fn in_order(open: BTreeMap<Key, Open>) -> Vec<Joined> {
     let mut all: Vec<Joined> = open.into_values().map(Open::closed).collect();
     all.sort_by_key(|joined| joined.line);
@@ -307,6 +341,14 @@ mod tests {
         let joined = join(&docker);
         assert_eq!(joined.len(), 1);
         assert!(joined[0].2.contains(r#""hello world\n""#), "{joined:?}");
+    }
+
+    #[test]
+    fn two_lines_of_java_are_one_record() {
+        let head = "Nov 24, 2026 4:00:00 PM org.apache.catalina.startup.Catalina start";
+        let lines = [head, "INFO: Server startup", head, "\tat x.y", "INFO: z"];
+        let found: Vec<(u64, u64)> = join(&lines).iter().map(|j| (j.0, j.1)).collect();
+        assert_eq!(found, [(1, 2), (3, 1), (4, 1), (5, 1)]);
     }
 
     #[test]

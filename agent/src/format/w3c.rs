@@ -48,7 +48,6 @@ const COLUMNS: &[(&str, Field)] = &[
 ];
 
 /// The header in a line, if it is one.
-#[must_use]
 pub(super) fn header(line: &str) -> Option<&str> {
     line.strip_prefix("#Fields:").map(str::trim)
 }

@@ -192,7 +192,7 @@ fn luhn(digits: &[u8]) -> bool {
             if digit > 9 { digit - 9 } else { digit }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The number is the value of a name that ends in `id`: a trace, a request, a message.

@@ -2,7 +2,9 @@
 
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 
-use super::{Case, Example, Expression, Field, Format, Meaning, Pattern, Shape, meaning};
+use super::{
+    Case, Example, Expression, Field, Format, Meaning, Pattern, Shape, meaning, shape::End,
+};
 
 /// `check`: compile every expression now, to tell what is wrong with it; files of this program are checked by a test.
 pub(super) fn format(document: &Document, check: bool) -> Result<Format, SettingsError> {
@@ -98,7 +100,16 @@ fn shapes(table: &mut Table<'_>, check: bool) -> Vec<Shape> {
         }
         Shape::Json { has, like }
     });
-    found.extend(table.tables("pairs", |table| Shape::Pairs { lead: lead(table, check) }));
+    found.extend(table.tables("pairs", |table| {
+        let lead = lead(table, check);
+        let separator = table.text("separator").and_then(|text| text.chars().next());
+        let end = match separator {
+            Some(separator) => End::Separator(separator),
+            None if table.bool("spaces").unwrap_or(false) => End::Key,
+            None => End::Space,
+        };
+        Shape::Pairs { lead, end }
+    }));
     found.extend(table.tables("columns", |table| {
         let lead = lead(table, check);
         let names = table.texts_required("names");
