@@ -7,7 +7,7 @@ use vonggac_wire::{
 };
 
 use crate::{
-    format::{Context, clock, http, text},
+    format::{Context, clock, http, text, zone},
     redact,
 };
 
@@ -124,7 +124,7 @@ impl Draft {
                 self.time = found.or(self.time);
             }
             Field::TimeUtc => self.time = in_zone(value, TimeZone::UTC, context).or(self.time),
-            Field::Zone => self.zone = TimeZone::get(value).ok(),
+            Field::Zone => self.zone = zone::named(value),
             Field::Device => self.device = own(),
             Field::User => activity.user_name = user(value),
             Field::Actor => activity.actor_user_name = user(value),
