@@ -271,7 +271,8 @@ impl Format {
         pattern.meaning.apply(draft, context);
         put_all(draft, &groups, context);
         // A head is the program's own word; what follows may repeat what a client says.
-        for (name, value) in head.iter().filter(|(name, _)| matches!(*name, "src" | "src_port")) {
+        let is_source = |name: &str| matches!(expression::plain(name), "src" | "src_port");
+        for (name, value) in head.iter().filter(|(name, _)| is_source(name)) {
             expression::put(draft, name, value, context);
         }
         groups.extend_from_slice(head);

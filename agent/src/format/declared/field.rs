@@ -101,7 +101,7 @@ pub(crate) struct Draft {
 pub(crate) fn is_nothing(value: &str) -> bool {
     matches!(
         value,
-        "" | "-" | "?" | "(null)" | "null" | "N/A" | "n/a" | "(none)" | "<none>" | "none"
+        "" | "-" | "--" | "?" | "(null)" | "null" | "N/A" | "n/a" | "(none)" | "<none>" | "none"
     )
 }
 
