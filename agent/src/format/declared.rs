@@ -305,7 +305,12 @@ impl Format {
         }
         let decided = meaning::decide(&self.cases, &mut draft, &pairs, context);
         // What neither a pattern nor a case knows may still tell in its words of a client or a refusal.
-        if self.guesses && !decided && found.is_none() && draft.activity.class_uid == 0 && !draft.has_request() {
+        if self.guesses
+            && !decided
+            && found.is_none()
+            && draft.activity.class_uid == 0
+            && !draft.has_request()
+        {
             if let Some(guess) = generic::message(&names::telling(&pairs)) {
                 draft.complete(guess);
             }
