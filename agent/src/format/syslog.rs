@@ -40,7 +40,9 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
         None if any_program => foreign(&head, context),
         None => return None,
     };
-    parsed.time = surer(head.time, parsed.time);
+    // What is only guessed to be a time may be a client's.
+    let own = parsed.time.filter(|_| head.time.is_none() || parsed.format != "generic");
+    parsed.time = surer(head.time, own);
     if parsed.device.is_empty() {
         parsed.device = head.host.to_owned();
     }
