@@ -31,6 +31,7 @@ mod syslog;
 mod text;
 mod w3c;
 mod wrapped;
+mod zone;
 
 /// What a format needs to know beside the line.
 #[derive(Clone, Debug)]

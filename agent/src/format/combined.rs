@@ -23,7 +23,11 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     let extras = Extras::read(words.next().unwrap_or(""));
     let head = Head::read(line[..open].trim_end())?;
 
-    let none = |text: &str| if text == "-" { String::new() } else { text.to_owned() };
+    let none = |text: &str| match text {
+        "-" | "\"\"" => String::new(),
+        text => text.to_owned(),
+    };
+    let request = none(&request);
     let (http_method, url, version) = http::split_request(&request);
     let mut activity =
         Activity::of(Class::Http, http::method_activity(http_method), http::outcome(status_code));

@@ -71,6 +71,8 @@ pub(crate) struct Format {
     map: Vec<(Field, Vec<String>)>,
     patterns: Vec<Pattern>,
     cases: Vec<Case>,
+    /// Whether words that no pattern reads are guessed at: not where they are statements of clients.
+    guesses: bool,
     /// What holds where nothing else is said.
     meaning: Meaning,
     pub(crate) fire: Vec<Example>,
@@ -260,7 +262,7 @@ impl Format {
             .find_map(|pattern| pattern.text.captures(rest).map(|groups| (pattern, groups)));
         let Some((pattern, mut groups)) = found else {
             // What its patterns do not know may still speak of a client or a request.
-            if let Some(guess) = generic::message(rest) {
+            if let Some(guess) = self.guesses.then(|| generic::message(rest)).flatten() {
                 draft.complete(guess);
             }
             meaning::decide(&self.cases, draft, head, context);
@@ -269,7 +271,8 @@ impl Format {
         pattern.meaning.apply(draft, context);
         put_all(draft, &groups, context);
         // A head is the program's own word; what follows may repeat what a client says.
-        for (name, value) in head.iter().filter(|(name, _)| matches!(*name, "src" | "src_port")) {
+        let is_source = |name: &str| matches!(expression::plain(name), "src" | "src_port");
+        for (name, value) in head.iter().filter(|(name, _)| is_source(name)) {
             expression::put(draft, name, value, context);
         }
         groups.extend_from_slice(head);
@@ -302,7 +305,12 @@ impl Format {
         }
         let decided = meaning::decide(&self.cases, &mut draft, &pairs, context);
         // What neither a pattern nor a case knows may still tell in its words of a client or a refusal.
-        if !decided && found.is_none() && draft.activity.class_uid == 0 && !draft.has_request() {
+        if self.guesses
+            && !decided
+            && found.is_none()
+            && draft.activity.class_uid == 0
+            && !draft.has_request()
+        {
             if let Some(guess) = generic::message(&names::telling(&pairs)) {
                 draft.complete(guess);
             }

@@ -337,6 +337,8 @@ pub(super) fn fill(draft: &mut Draft, pairs: &[(&str, &str)], context: &Context)
                 value.parse::<u64>().is_ok()
             }
             Field::Time => super::clock::any(value, context).is_some(),
+            // A request's header names the host that was asked for, not the one that tells.
+            Field::Device => !key.contains("header"),
             Field::Method => value.len() <= 10 && value.bytes().all(|b| b.is_ascii_alphabetic()),
             Field::Url => value.contains('/'),
             _ => true,

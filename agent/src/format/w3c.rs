@@ -103,6 +103,14 @@ fn by_header(header: &str, line: &str, context: &Context) -> Option<Parsed> {
     let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     let columns: Vec<(&str, &str)> =
         lower.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
+    // Every such log dates its lines; what has no date there is a line of something else.
+    let dated = columns.iter().any(|(name, value)| {
+        matches!(*name, "date" | "date-time" | "datetime")
+            && value.as_bytes().first().is_some_and(u8::is_ascii_digit)
+    });
+    if !dated {
+        return None;
+    }
     Some(parsed(&columns, line, context))
 }
 

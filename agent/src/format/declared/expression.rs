@@ -121,7 +121,7 @@ fn compile(source: &str) -> Result<Regex, regex::Error> {
 }
 
 /// `src2` and `src` are one field: an expression may name alternatives.
-fn plain(name: &str) -> &str {
+pub(super) fn plain(name: &str) -> &str {
     if name.starts_with("x_") || name.starts_with('_') {
         name
     } else {

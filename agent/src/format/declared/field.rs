@@ -7,7 +7,7 @@ use vonggac_wire::{
 };
 
 use crate::{
-    format::{Context, clock, http, text},
+    format::{Context, clock, http, text, zone},
     redact,
 };
 
@@ -101,7 +101,7 @@ pub(crate) struct Draft {
 pub(crate) fn is_nothing(value: &str) -> bool {
     matches!(
         value,
-        "" | "-" | "?" | "(null)" | "null" | "N/A" | "n/a" | "(none)" | "<none>" | "none"
+        "" | "-" | "--" | "?" | "(null)" | "null" | "N/A" | "n/a" | "(none)" | "<none>" | "none"
     )
 }
 
@@ -116,6 +116,7 @@ impl Draft {
         let own = || value.to_owned();
         match field {
             Field::Time => {
+                let value = &*usual_time(value);
                 let own = self.zone.clone();
                 let found = match own {
                     Some(zone) => in_zone(value, zone, context),
@@ -124,7 +125,7 @@ impl Draft {
                 self.time = found.or(self.time);
             }
             Field::TimeUtc => self.time = in_zone(value, TimeZone::UTC, context).or(self.time),
-            Field::Zone => self.zone = TimeZone::get(value).ok(),
+            Field::Zone => self.zone = zone::named(value),
             Field::Device => self.device = own(),
             Field::User => activity.user_name = user(value),
             Field::Actor => activity.actor_user_name = user(value),
@@ -329,6 +330,21 @@ impl Draft {
 /// before it is what a client says of itself.
 fn source(value: &str) -> Option<(std::net::IpAddr, Option<u32>)> {
     text::endpoint(value.rsplit(',').next().unwrap_or(value))
+}
+
+/// Notations of one program family each, in one that [`clock::any`] reads: `2026/11/24 - 16:00:00` of Gin, `1124 16:00:00.123456` of
+/// glog.
+fn usual_time(value: &str) -> std::borrow::Cow<'_, str> {
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if let Some((date, clock)) = value.split_once(" - ").filter(|(date, _)| date.len() == 10) {
+        return format!("{date} {clock}").into();
+    }
+    match (value.get(..4), value.get(4..5)) {
+        (Some(day), Some(" ")) if digits(day) => {
+            format!("{}-{}{}", &day[..2], &day[2..], &value[4..]).into()
+        }
+        _ => value.into(),
+    }
 }
 
 /// A time of a zone that is known: nothing is in doubt.

@@ -37,6 +37,7 @@ pub(super) fn format(document: &Document, check: bool) -> Result<Format, Setting
             map,
             patterns,
             cases: table.tables("case", |table| Case::take(table, check)),
+            guesses: table.bool("guess").unwrap_or(true),
             meaning: Meaning::take(table),
             fire: table.tables("example", example),
             quiet: table.tables("counterexample", example),

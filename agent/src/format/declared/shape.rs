@@ -10,6 +10,9 @@ const VALUES_MAX: usize = 512;
 /// Levels of JSON that are followed.
 const DEPTH_MAX: usize = 8;
 
+/// Items of a list that are kept.
+const LIST_MAX: usize = 16;
+
 /// How values are found.
 #[derive(Debug)]
 pub(crate) enum Shape {
@@ -260,7 +263,12 @@ fn flatten(values: &mut Values, prefix: &str, value: &Value, depth: usize) {
             }
         }
         Value::Array(items) => {
-            for (at, item) in items.iter().enumerate().take(16) {
+            // A list of words is also one value: of addresses the last one counts.
+            let words: Option<Vec<&str>> = items.iter().take(LIST_MAX).map(Value::as_str).collect();
+            if let Some(words) = words.filter(|words| !words.is_empty() && depth > 0) {
+                values.push(prefix, &words.join(","));
+            }
+            for (at, item) in items.iter().enumerate().take(LIST_MAX) {
                 flatten(values, &name(&at.to_string()), item, depth + 1);
             }
         }
