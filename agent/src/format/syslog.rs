@@ -62,7 +62,7 @@ fn surer(head: Option<Moment>, own: Option<Moment>) -> Option<Moment> {
     match (head, own) {
         (Some((at, TimeDoubt::Year)), Some((exact, TimeDoubt::None))) => {
             let apart = (at.seconds() - exact.seconds()).rem_euclid(YEAR_SECONDS);
-            let near = apart < APART_SECONDS_MAX || apart > YEAR_SECONDS - APART_SECONDS_MAX;
+            let near = !(APART_SECONDS_MAX..=YEAR_SECONDS - APART_SECONDS_MAX).contains(&apart);
             if near { own } else { head }
         }
         _ => head.or(own),
