@@ -78,7 +78,8 @@ impl<'a> Head<'a> {
         }
         let client = words[at].trim_end_matches(',');
         // A client by its name; a word of something else before a time is none.
-        if !is_address(&client) && !(words.len() == 3 && is_name(client)) {
+        let is_client = is_address(&client) || (words.len() == 3 && is_name(client));
+        if !is_client {
             return None;
         }
         let ident = words.get(at + 1).copied().unwrap_or("-");

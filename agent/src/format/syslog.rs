@@ -60,8 +60,8 @@ fn surer(head: Option<Moment>, own: Option<Moment>) -> Option<Moment> {
     match (head, own) {
         (Some((at, TimeDoubt::Year)), Some((exact, TimeDoubt::None))) => {
             let apart = (at.seconds() - exact.seconds()).rem_euclid(YEAR_SECONDS);
-            let near = apart < APART_SECONDS_MAX || apart > YEAR_SECONDS - APART_SECONDS_MAX;
-            if near { own } else { head }
+            let far = APART_SECONDS_MAX..=YEAR_SECONDS - APART_SECONDS_MAX;
+            if far.contains(&apart) { head } else { own }
         }
         _ => head.or(own),
     }
