@@ -226,7 +226,11 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
         b'#' => w3c::parse(text, context),
         _ => None,
     };
-    found.or_else(|| mixed(text, context)).or_else(|| generic::parse(text, context))
+    let found = found.or_else(|| mixed(text, context)).or_else(|| {
+        let inner = wrapped::without_container(text)?;
+        mixed(inner, context).or_else(|| context.declared.line(inner, context))
+    });
+    found.or_else(|| generic::parse(text, context))
 }
 
 /// A line that may be of syslog or of a program's own log.
