@@ -1,7 +1,6 @@
 //! Lines that others have annotated, where they are at hand: what a format makes of them is compared with what their owners say.
 //! The lines are not part of this project; without them the tests say so and pass.
 #![expect(
-    clippy::expect_used,
     clippy::print_stderr,
     reason = "a table is printed, and a test stops where its ground is missing"
 )]

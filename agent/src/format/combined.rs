@@ -78,8 +78,7 @@ impl<'a> Head<'a> {
         }
         let client = words[at].trim_end_matches(',');
         // A client by its name; a word of something else before a time is none.
-        let is_client = is_address(&client) || (words.len() == 3 && is_name(client));
-        if !is_client {
+        if !(is_address(&client) || words.len() == 3 && is_name(client)) {
             return None;
         }
         let ident = words.get(at + 1).copied().unwrap_or("-");

@@ -60,8 +60,8 @@ fn surer(head: Option<Moment>, own: Option<Moment>) -> Option<Moment> {
     match (head, own) {
         (Some((at, TimeDoubt::Year)), Some((exact, TimeDoubt::None))) => {
             let apart = (at.seconds() - exact.seconds()).rem_euclid(YEAR_SECONDS);
-            let far = APART_SECONDS_MAX..=YEAR_SECONDS - APART_SECONDS_MAX;
-            if far.contains(&apart) { head } else { own }
+            let near = !(APART_SECONDS_MAX..=YEAR_SECONDS - APART_SECONDS_MAX).contains(&apart);
+            if near { own } else { head }
         }
         _ => head.or(own),
     }
