@@ -149,14 +149,29 @@ pub fn names() -> Vec<&'static str> {
     FORMATS.iter().map(|(name, ..)| *name).chain(declared).collect()
 }
 
-/// Names and what they are, with the programs that syslog lines may be of.
+/// A format as it is listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// Where its notation is written down, or was read; empty where the name says it.
+    pub source: &'static str,
+}
+
+/// All formats, with the programs that syslog lines may be of.
 #[must_use]
-pub fn list() -> Vec<(&'static str, &'static str)> {
-    let formats = FORMATS.iter().map(|(name, about, _)| (*name, *about));
-    let declared = Declared::builtin();
-    let declared: Vec<_> =
-        declared.formats().iter().map(|format| (format.name, format.about)).collect();
-    formats.chain(program::list()).chain(declared).collect()
+pub fn list() -> Vec<Listed> {
+    let formats = FORMATS.iter().map(|(name, about, _)| (*name, *about)).chain(program::list());
+    let mut all: Vec<Listed> =
+        formats.map(|(name, about)| Listed { name, about, source: "" }).collect();
+    all.extend(Declared::builtin().formats().iter().map(|format| Listed {
+        name: format.name,
+        about: format.about,
+        source: format.source,
+    }));
+    all
 }
 
 /// Makes an event of a line. `cut_bytes` were cut away by the reader; `name` is a format's or "auto".
@@ -214,7 +229,11 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
         b'#' => w3c::parse(text, context),
         _ => None,
     };
-    found.or_else(|| mixed(text, context)).or_else(|| generic::parse(text, context))
+    let found = found.or_else(|| mixed(text, context)).or_else(|| {
+        let inner = wrapped::without_container(text)?;
+        mixed(inner, context).or_else(|| context.declared.line(inner, context))
+    });
+    found.or_else(|| generic::parse(text, context))
 }
 
 /// A line that may be of syslog or of a program's own log.

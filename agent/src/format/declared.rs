@@ -62,6 +62,8 @@ pub(crate) struct Example {
 pub(crate) struct Format {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
+    /// Where its notation is written down, or was read.
+    pub(crate) source: &'static str,
     /// Those of a low rank are asked first: the surer a format knows its lines, the lower.
     rank: u64,
     programs: Vec<String>,

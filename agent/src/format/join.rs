@@ -374,4 +374,34 @@ mod tests {
         joiner.push(b"#Fields: date time c-ip", 0, Time::from_seconds(1));
         assert_eq!(joiner.header().as_deref(), Some("date time c-ip"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_every_line_is_given_out_once(
+            picks in proptest::collection::vec((0_usize..12, ".{0,12}"), 0..60),
+        ) {
+            let texts = [
+                "--1a2b3c4d-A--",
+                "--1a2b3c4d-C--",
+                "--1a2b3c4d-Z--",
+                "--5e6f7a8b-A--",
+                "--5e6f7a8b-Z--",
+                "2026-11-24T16:00:00.1+07:00 stdout P x",
+                "2026-11-24T16:00:00.1+07:00 stdout F y",
+                r#"{"log":"a","stream":"stderr","time":"t"}"#,
+                r#"{"log":"b\n","stream":"stderr","time":"t"}"#,
+                "Nov 24, 2026 4:00:00 PM org.apache.x.Y z",
+                "INFO: x",
+            ];
+            let mut joiner = Joiner::default();
+            let mut lines = 0;
+            for (at, (pick, other)) in picks.iter().enumerate() {
+                let text = texts.get(*pick).copied().unwrap_or(other);
+                let now = Time::from_seconds(1_796_000_000 + at as i64);
+                lines += joiner.push(text.as_bytes(), 0, now).iter().map(|j| j.lines).sum::<u64>();
+            }
+            lines += joiner.finish().iter().map(|j| j.lines).sum::<u64>();
+            proptest::prop_assert_eq!(lines, picks.len() as u64);
+        }
+    }
 }

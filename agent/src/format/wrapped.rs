@@ -45,11 +45,12 @@ pub(super) fn cri(text: &str, context: &Context) -> Option<Parsed> {
     Some(of_container(found.line, Some(time), stream, "cri", context))
 }
 
-/// Docker's `json-file` driver and the journal's JSON.
+/// Docker's `json-file` driver, the journal's JSON, and what shippers of logs put around a line.
 pub(super) fn json(text: &str, context: &Context) -> Option<Parsed> {
     let docker = text.contains("\"log\":") && text.contains("\"stream\":");
     let journal = text.contains("\"__REALTIME_TIMESTAMP\"") || text.contains("\"_BOOT_ID\"");
-    if !docker && !journal {
+    let shipper = text.contains("\"message\":") && SHIPPERS.iter().any(|mark| text.contains(mark));
+    if !docker && !journal && !shipper {
         return None;
     }
     let object: Value = serde_json::from_str(text).ok()?;
@@ -60,7 +61,46 @@ pub(super) fn json(text: &str, context: &Context) -> Option<Parsed> {
         let time = clock::iso(stamp, context).map(|(time, _)| time);
         return Some(of_container(line, time, stream, "docker", context));
     }
-    of_journal(&object, context)
+    if journal { of_journal(&object, context) } else { of_shipper(&object, context) }
+}
+
+/// What tells a shipper's object from a program's own.
+const SHIPPERS: [&str; 5] = [
+    "\"agent\":{\"",
+    "\"log\":{\"file\":",
+    "\"log\":{\"offset\":",
+    "\"source_type\":",
+    "\"kubernetes\":{",
+];
+
+/// A line that Filebeat, Fluent Bit or Vector has read from a file, if a format knows it.
+fn of_shipper(object: &Value, context: &Context) -> Option<Parsed> {
+    let mut parsed = super::bare(object.get("message")?.as_str()?, context)?;
+    if matches!(&*parsed.format, "generic" | "json" | "syslog") {
+        return None;
+    }
+    let word = |path: &str| object.pointer(path).and_then(Value::as_str);
+    if !matches!(parsed.time, Some((_, TimeDoubt::None))) {
+        let stamp = word("/@timestamp").or_else(|| word("/timestamp")).unwrap_or_default();
+        parsed.time = parsed.time.or_else(|| clock::iso(stamp, context).map(|(time, _)| time));
+    }
+    if parsed.device.is_empty() {
+        let host = ["/host/name", "/host/hostname", "/agent/hostname", "/host", "/hostname"];
+        parsed.device = host.iter().find_map(|path| word(path)).unwrap_or_default().to_owned();
+    }
+    Some(parsed)
+}
+
+/// A line without the name of its container before it: `web-1  | LINE` of compose, `[pod/web/nginx] LINE` of kubectl.
+pub(super) fn without_container(text: &str) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix("[pod/") {
+        return rest.split_once("] ").map(|(_, line)| line);
+    }
+    let (name, line) = text.split_once(" | ")?;
+    let name = name.trim_end();
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let named = !name.is_empty() && name.len() <= 64 && name.bytes().all(is_name);
+    (named && name.bytes().any(|b| b.is_ascii_alphabetic())).then_some(line)
 }
 
 fn of_container(

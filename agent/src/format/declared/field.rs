@@ -339,6 +339,11 @@ fn usual_time(value: &str) -> std::borrow::Cow<'_, str> {
     if let Some((date, clock)) = value.split_once(" - ").filter(|(date, _)| date.len() == 10) {
         return format!("{date} {clock}").into();
     }
+    // `2026:11:24-16:00:00` of DirectAdmin.
+    if value.len() == 19 && value.get(4..5) == Some(":") && value.get(10..11) == Some("-") {
+        let date = value.get(..10).unwrap_or_default().replace(':', "-");
+        return format!("{date} {}", value.get(11..).unwrap_or_default()).into();
+    }
     match (value.get(..4), value.get(4..5)) {
         (Some(day), Some(" ")) if digits(day) => {
             format!("{}-{}{}", &day[..2], &day[2..], &value[4..]).into()

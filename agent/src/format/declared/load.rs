@@ -11,8 +11,7 @@ pub(super) fn format(document: &Document, check: bool) -> Result<Format, Setting
     document.finish(|table| {
         let name = table.text_required("name");
         let about = table.text_required("about");
-        // Where its notation is written down, or was read.
-        table.text_required("source");
+        let source = table.text_required("source");
         let heads = expressions(table, "head", check);
         let mut map = Vec::new();
         for (name, keys) in table.pairs("map") {
@@ -30,6 +29,7 @@ pub(super) fn format(document: &Document, check: bool) -> Result<Format, Setting
         Format {
             name: leak(name),
             about: leak(about),
+            source: leak(source),
             programs,
             rank: table.integer("rank", 0, 9).unwrap_or(5),
             heads,
