@@ -12,12 +12,14 @@ use vonggac_wire::AgencyId;
 pub use probe::{ProbeConfig, ProbeKind};
 pub use redact::RedactConfig;
 pub use sources::{HostConfig, JournalConfig};
+pub use syslog::{Listen, SyslogConfig, TlsFiles, Transport};
 pub use tail::{TailConfig, TailFrom};
 pub use usage::SocketConfig;
 
 mod probe;
 mod redact;
 mod sources;
+mod syslog;
 mod tail;
 mod usage;
 
@@ -71,6 +73,8 @@ pub struct Config {
     pub host_figures: HostConfig,
     /// Probes.
     pub probes: Vec<ProbeConfig>,
+    /// Syslog from other machines.
+    pub syslogs: Vec<SyslogConfig>,
     /// The socket for usage events; `None`: none.
     pub usage_socket: Option<SocketConfig>,
     /// What is taken out of events.
@@ -134,6 +138,7 @@ impl Config {
             journal: root.table("journal", JournalConfig::take),
             host_figures: root.table("host_figures", HostConfig::take),
             probes: root.tables("probe", |probe| ProbeConfig::take(probe, &system)),
+            syslogs: root.tables("syslog", |syslog| SyslogConfig::take(syslog, &system)),
             redact: root.table("redact", RedactConfig::take),
             usage_socket: root.table("usage_socket", |socket| SocketConfig::take(socket, &system)),
             system,

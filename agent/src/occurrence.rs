@@ -3,6 +3,44 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use vonggac_wire::Lane;
 
+/// Why something was not taken, or not at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// A datagram beyond what its sender may send.
+    SyslogSender,
+    /// A datagram that the kernel had no room for.
+    SyslogKernel,
+    /// A connection beyond the places there are.
+    SyslogConnection,
+}
+
+impl Dropped {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::SyslogSender, Self::SyslogKernel, Self::SyslogConnection];
+
+    /// As metrics and the status name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SyslogSender => "syslog-sender",
+            Self::SyslogKernel => "syslog-kernel",
+            Self::SyslogConnection => "syslog-connection",
+        }
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::SyslogSender => {
+                "a sender of syslog sends more than it may; datagrams of it were dropped"
+            }
+            Self::SyslogKernel => {
+                "the kernel dropped datagrams of syslog; raise receive_buffer, or let senders use tcp"
+            }
+            Self::SyslogConnection => "connections of syslog beyond the limit were sent away",
+        }
+    }
+}
+
 /// The agent's metrics. Cloning shares them.
 #[derive(Clone)]
 pub struct Occurrences {
@@ -19,6 +57,7 @@ pub struct Occurrences {
     spool_waiting: IntGaugeVec,
     spool_dropped: IntGaugeVec,
     spool_refusals: IntCounter,
+    drops: IntCounterVec,
     last_delivery: IntGauge,
 }
 
@@ -51,7 +90,13 @@ impl Occurrences {
             "When Kafka last took a batch",
         )?;
         registry.register(Box::new(last_delivery.clone()))?;
+        let drops = IntCounterVec::new(
+            Opts::new("vonggac_agent_drops_total", "What was not taken, by the reason"),
+            &["reason"],
+        )?;
+        registry.register(Box::new(drops.clone()))?;
         Ok(Self {
+            drops,
             lines_read: counter("lines_read_total", "Lines that sources read")?,
             lines_unparsed: counter(
                 "lines_unparsed_total",
@@ -97,6 +142,24 @@ impl Occurrences {
     #[must_use]
     pub fn lines(&self) -> (u64, u64) {
         (self.lines_read.get(), self.lines_unparsed.get())
+    }
+
+    /// Something was not taken.
+    pub fn dropped(&self, reason: Dropped, count: u64) {
+        if count > 0 {
+            self.drops.with_label_values(&[reason.name()]).inc_by(count);
+            tracing::warn!(count, reason = reason.name(), "{}", reason.sentence());
+        }
+    }
+
+    /// What was not taken since the start, by the reason.
+    #[must_use]
+    pub fn drops(&self) -> Vec<(&'static str, u64)> {
+        Dropped::ALL
+            .iter()
+            .map(|reason| (reason.name(), self.drops.with_label_values(&[reason.name()]).get()))
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 
     /// Events are in the spool.

@@ -14,6 +14,7 @@ mod host;
 mod journal;
 mod probes;
 mod socket;
+mod syslog;
 pub mod tail;
 
 /// Why a source ended. The agent starts it again after a while.
@@ -71,6 +72,9 @@ pub fn build(config: &Config) -> Vec<Box<dyn Source>> {
     }
     if !config.probes.is_empty() {
         sources.push(Box::new(probes::Probes::new(config.probes.clone())));
+    }
+    for syslog in &config.syslogs {
+        sources.push(Box::new(syslog::Syslog::new(syslog.clone())));
     }
     if let Some(socket) = &config.usage_socket {
         sources.push(Box::new(socket::UsageSocket::new(socket.clone())));
