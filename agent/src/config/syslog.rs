@@ -91,7 +91,7 @@ impl SyslogConfig {
         let mut listens = Vec::new();
         match table.text_or_texts("listen") {
             None => {
-                table.wrong("listen", "is missing; wanted addresses like \"udp://0.0.0.0:514\"")
+                table.wrong("listen", "is missing; wanted addresses like \"udp://0.0.0.0:514\"");
             }
             Some(texts) => {
                 for text in texts {
