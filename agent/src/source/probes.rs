@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rand::Rng;
 use tokio::{sync::Semaphore, task::JoinSet};
-use vonggac_wire::{Event, Time, event::Body};
+use vonggac_wire::{
+    Event, Time,
+    event::{Body, CheckOutcome},
+};
 
 use super::{Running, Source, SourceContext};
 use crate::{
@@ -45,11 +48,15 @@ impl Source for Probes {
     }
 }
 
+/// The part of an interval after which a first failure is looked at again.
+const AGAIN: f64 = 0.25;
+
 async fn repeat(config: ProbeConfig, context: SourceContext, places: Arc<Semaphore>) {
     // Probes that begin together are spread over a tenth of their interval, once: the rhythm itself stays even.
     let jitter = config.interval.mul_f64(rand::rng().random_range(0.0..0.1));
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + jitter, config.interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut failed = false;
     loop {
         tokio::select! {
             () = context.shutdown.cancelled() => return,
@@ -59,6 +66,12 @@ async fn repeat(config: ProbeConfig, context: SourceContext, places: Arc<Semapho
         let begun = Time::now();
         let check = probe::run(&config).await;
         drop(place);
+        // A first failure is looked at again soon, so that two of them are known within two intervals.
+        let down = check.outcome() == CheckOutcome::Down;
+        if down && !failed {
+            ticks.reset_after(config.interval.mul_f64(AGAIN));
+        }
+        failed = down;
         let event = Event::new(begun, Time::now(), Body::Check(check))
             .with_source(&format!("probe:{}", config.name), 0)
             .with_system(&config.system);
@@ -66,5 +79,59 @@ async fn repeat(config: ProbeConfig, context: SourceContext, places: Arc<Semapho
         if context.intake.send(chunk).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::ProbeKind;
+
+    /// Nothing was read before.
+    struct Nothing;
+
+    impl crate::intake::Checkpoints for Nothing {
+        fn resume(&self, _: &str) -> Option<u64> {
+            None
+        }
+
+        fn known(&self, _: &str) -> Vec<(String, u64)> {
+            Vec::new()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_first_failure_is_looked_at_again_within_half_an_interval() {
+        let config = ProbeConfig {
+            name: "p".into(),
+            kind: ProbeKind::Tcp,
+            // Nobody listens at the port for multiplexing.
+            target: "127.0.0.1:1".into(),
+            interval: Duration::from_secs(4),
+            timeout: Duration::from_secs(1),
+            expect_status: None,
+            slow: None,
+            certificate_days_min: 14,
+            system: String::new(),
+        };
+        let (intake, mut chunks) = crate::intake::queue();
+        let context = SourceContext {
+            intake,
+            checkpoints: Arc::new(Nothing),
+            shutdown: tokio_util::sync::CancellationToken::new(),
+            occurrences: crate::occurrence::Occurrences::new().unwrap(),
+        };
+        let stop = context.shutdown.clone();
+        let running = tokio::spawn(repeat(config, context, Arc::new(Semaphore::new(1))));
+        let mut times = Vec::new();
+        for _ in 0..2 {
+            let chunk = chunks.recv().await.unwrap();
+            times.push(chunk.entries[0].event.time());
+        }
+        stop.cancel();
+        running.await.unwrap();
+        assert!(times[1].since(times[0]) < Duration::from_secs(2), "{times:?}");
     }
 }
