@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use super::declared::field::{Draft, Field, is_nothing};
+use super::{
+    declared::field::{Draft, Field, is_nothing},
+    http,
+};
 use crate::format::Context;
 
 /// A field, and the keys that mean it, the surest first. Keys are compared without case, `_`, `-`, `.` and blanks, as a whole and by
@@ -32,6 +35,7 @@ const NAMES: &[(Field, &[&str])] = &[
             "systemtime",
             "utctime",
             "$date",
+            "msec",
         ],
     ),
     (
@@ -164,6 +168,7 @@ const NAMES: &[(Field, &[&str])] = &[
             "acct",
         ],
     ),
+    (Field::Request, &["request", "requestline", "httprequest"]),
     (Field::Method, &["httpmethod", "requestmethod", "method", "verb", "requestverb", "cs-method"]),
     (
         Field::Url,
@@ -341,6 +346,7 @@ pub(super) fn fill(draft: &mut Draft, pairs: &[(&str, &str)], context: &Context)
             Field::Device => !key.contains("header"),
             Field::Method => value.len() <= 10 && value.bytes().all(|b| b.is_ascii_alphabetic()),
             Field::Url => value.contains('/'),
+            Field::Request => !http::split_request(value).2.is_empty(),
             _ => true,
         };
         if fits && best[place].is_none_or(|(known, _)| rank < known) {
@@ -354,12 +360,14 @@ pub(super) fn fill(draft: &mut Draft, pairs: &[(&str, &str)], context: &Context)
             .and_then(|at| best.get(at).copied().flatten())
     };
     // Only a request has a path and a code.
-    let request = found(&Field::Method).is_some() && found(&Field::Url).is_some();
+    let whole = found(&Field::Request).is_some();
+    let request = whole || (found(&Field::Method).is_some() && found(&Field::Url).is_some());
     for ((field, _), value) in NAMES.iter().zip(best.iter()) {
         let Some((_, value)) = value else { continue };
         let of_request = matches!(
             field,
-            Field::Method
+            Field::Request
+                | Field::Method
                 | Field::Url
                 | Field::Code
                 | Field::Agent
