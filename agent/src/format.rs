@@ -12,7 +12,7 @@ use vonggac_wire::{
 };
 
 use crate::redact;
-use declared::Declared;
+use declared::{Declared, shape};
 use vonggac_daemon::settings::SettingsError;
 
 pub(crate) mod clock;
@@ -178,7 +178,8 @@ pub fn list() -> Vec<Listed> {
 pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Event, bool) {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end_matches(['\r', '\n']);
-    let parsed = find(name, text, context);
+    // A format that was named wrongly is corrected; the event tells which one read the line.
+    let parsed = find(name, text, context).or_else(|| find("auto", text, context));
     let known = parsed.is_some();
     let parsed = parsed.unwrap_or_else(|| unparsed(text));
     let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
@@ -218,7 +219,7 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
         }
     }
     let found = match text.as_bytes().first()? {
-        b'{' => context.declared.line(text, context).or_else(|| json::parse(text, context)),
+        b'{' => object(text, context),
         b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
         b'-' if text.starts_with("--") => {
             modsecurity::parse(text, context).or_else(|| modsecurity::piece(text))
@@ -228,9 +229,16 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
     };
     let found = found.or_else(|| mixed(text, context)).or_else(|| {
         let inner = wrapped::without_container(text)?;
-        mixed(inner, context).or_else(|| context.declared.line(inner, context))
+        mixed(inner, context).or_else(|| generic::parse(inner, context))
     });
     found.or_else(|| generic::parse(text, context))
+}
+
+/// A JSON object, read once: of a format that knows its keys, else by the usual names.
+fn object(text: &str, context: &Context) -> Option<Parsed> {
+    let object = shape::Object::new(text);
+    let known = context.declared.line_of(text, &object, context);
+    known.or_else(|| json::of(object.values()?, context))
 }
 
 /// A line that may be of syslog or of a program's own log.
@@ -255,7 +263,7 @@ fn mixed(text: &str, context: &Context) -> Option<Parsed> {
 fn embedded(text: &str, context: &Context) -> Option<Parsed> {
     let text = text.trim_start();
     if text.starts_with('{') {
-        return context.declared.line(text, context).or_else(|| json::parse(text, context));
+        return object(text, context);
     }
     if text.contains("] \"") {
         if let Some(parsed) = combined::parse(text, context) {

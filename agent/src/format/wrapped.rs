@@ -91,13 +91,15 @@ fn of_shipper(object: &Value, context: &Context) -> Option<Parsed> {
     Some(parsed)
 }
 
-/// A line without the name of its container before it: `web-1  | LINE` of compose, `[pod/web/nginx] LINE` of kubectl.
+/// A line without the name of its container before it: `web-1  | LINE` of compose, `[pod/web/nginx] LINE` of kubectl,
+/// `16:00:00 1|app  | LINE` of pm2.
 pub(super) fn without_container(text: &str) -> Option<&str> {
     if let Some(rest) = text.strip_prefix("[pod/") {
         return rest.split_once("] ").map(|(_, line)| line);
     }
     let (name, line) = text.split_once(" | ")?;
     let name = name.trim_end();
+    let name = name.rsplit_once('|').map_or(name, |(_, name)| name);
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let named = !name.is_empty() && name.len() <= 64 && name.bytes().all(is_name);
     (named && name.bytes().any(|b| b.is_ascii_alphabetic())).then_some(line)

@@ -148,9 +148,9 @@ fn ascii(source: &str) -> String {
                 // A `]` that stands first is one of the class.
                 let rest = characters.as_str();
                 for first in ["^]", "]"] {
-                    if rest.starts_with(first) {
+                    if let Some(rest) = rest.strip_prefix(first) {
                         text.push_str(first);
-                        characters = rest[first.len()..].chars();
+                        characters = rest.chars();
                         break;
                     }
                 }
