@@ -218,6 +218,18 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
             return Some(parsed);
         }
     }
+    if let Some(plain) = wrapped::without_colours(text) {
+        return known(&plain, context).or_else(|| generic::parse(&plain, context));
+    }
+    let found = known(text, context).or_else(|| {
+        let inner = wrapped::without_container(text)?;
+        known(inner, context).or_else(|| generic::parse(inner, context))
+    });
+    found.or_else(|| generic::parse(text, context))
+}
+
+/// By a format that knows the line.
+fn known(text: &str, context: &Context) -> Option<Parsed> {
     let found = match text.as_bytes().first()? {
         b'{' => object(text, context),
         b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
@@ -227,11 +239,7 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
         b'#' => w3c::parse(text, context),
         _ => None,
     };
-    let found = found.or_else(|| mixed(text, context)).or_else(|| {
-        let inner = wrapped::without_container(text)?;
-        mixed(inner, context).or_else(|| generic::parse(inner, context))
-    });
-    found.or_else(|| generic::parse(text, context))
+    found.or_else(|| mixed(text, context))
 }
 
 /// A JSON object, read once: of a format that knows its keys, else by the usual names.

@@ -36,6 +36,7 @@ const NAMES: &[(Field, &[&str])] = &[
             "utctime",
             "$date",
             "msec",
+            "edgestarttimestamp",
         ],
     ),
     (
@@ -169,11 +170,23 @@ const NAMES: &[(Field, &[&str])] = &[
         ],
     ),
     (Field::Request, &["request", "requestline", "httprequest"]),
-    (Field::Method, &["httpmethod", "requestmethod", "method", "verb", "requestverb", "cs-method"]),
+    (
+        Field::Method,
+        &[
+            "httpmethod",
+            "requestmethod",
+            "clientrequestmethod",
+            "method",
+            "verb",
+            "requestverb",
+            "cs-method",
+        ],
+    ),
     (
         Field::Url,
         &[
             "requesturi",
+            "clientrequesturi",
             "uri",
             "httpurl",
             "requestpath",
@@ -189,6 +202,7 @@ const NAMES: &[(Field, &[&str])] = &[
         Field::Code,
         &[
             "httpstatus",
+            "edgeresponsestatus",
             "statuscode",
             "httpstatuscode",
             "responsestatus",
@@ -199,8 +213,28 @@ const NAMES: &[(Field, &[&str])] = &[
             "code",
         ],
     ),
-    (Field::Agent, &["useragent", "httpuseragent", "requestuseragent", "agent", "ua"]),
-    (Field::Referrer, &["referer", "referrer", "httpreferer", "httpreferrer", "requestreferer"]),
+    (
+        Field::Agent,
+        &[
+            "useragent",
+            "httpuseragent",
+            "requestuseragent",
+            "clientrequestuseragent",
+            "agent",
+            "ua",
+        ],
+    ),
+    (
+        Field::Referrer,
+        &[
+            "referer",
+            "referrer",
+            "httpreferer",
+            "httpreferrer",
+            "requestreferer",
+            "clientrequestreferer",
+        ],
+    ),
     (
         Field::Bytes,
         &[
@@ -213,7 +247,10 @@ const NAMES: &[(Field, &[&str])] = &[
             "length",
         ],
     ),
-    (Field::Vhost, &["requesthost", "vhost", "servername", "httphost", "requestaddr"]),
+    (
+        Field::Vhost,
+        &["requesthost", "clientrequesthost", "vhost", "servername", "httphost", "requestaddr"],
+    ),
     (
         Field::Device,
         &["hostname", "host", "computer", "computername", "devname", "devicename", "node"],
