@@ -11,7 +11,7 @@ use vonggac_wire::{
     event::{Activity, Body, Class, Status, TimeDoubt},
 };
 
-use declared::Declared;
+use declared::{Declared, shape};
 use vonggac_daemon::settings::SettingsError;
 
 mod audit;
@@ -179,7 +179,8 @@ pub fn list() -> Vec<Listed> {
 pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Event, bool) {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end_matches(['\r', '\n']);
-    let parsed = find(name, text, context);
+    // A format that was named wrongly is corrected; the event tells which one read the line.
+    let parsed = find(name, text, context).or_else(|| find("auto", text, context));
     let known = parsed.is_some();
     let parsed = parsed.unwrap_or_else(|| unparsed(text));
     let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
@@ -219,8 +220,20 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
             return Some(parsed);
         }
     }
+    if let Some(plain) = wrapped::without_colours(text) {
+        return known(&plain, context).or_else(|| generic::parse(&plain, context));
+    }
+    let found = known(text, context).or_else(|| {
+        let inner = wrapped::without_container(text)?;
+        known(inner, context).or_else(|| generic::parse(inner, context))
+    });
+    found.or_else(|| generic::parse(text, context))
+}
+
+/// By a format that knows the line.
+fn known(text: &str, context: &Context) -> Option<Parsed> {
     let found = match text.as_bytes().first()? {
-        b'{' => context.declared.line(text, context).or_else(|| json::parse(text, context)),
+        b'{' => object(text, context),
         b't' | b'n' if text.contains(" msg=audit(") => audit::parse(text, context),
         b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
         b'-' if text.starts_with("--") => {
@@ -229,11 +242,14 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
         b'#' => w3c::parse(text, context),
         _ => None,
     };
-    let found = found.or_else(|| mixed(text, context)).or_else(|| {
-        let inner = wrapped::without_container(text)?;
-        mixed(inner, context).or_else(|| context.declared.line(inner, context))
-    });
-    found.or_else(|| generic::parse(text, context))
+    found.or_else(|| mixed(text, context))
+}
+
+/// A JSON object, read once: of a format that knows its keys, else by the usual names.
+fn object(text: &str, context: &Context) -> Option<Parsed> {
+    let object = shape::Object::new(text);
+    let known = context.declared.line_of(text, &object, context);
+    known.or_else(|| json::of(object.values()?, context))
 }
 
 /// A line that may be of syslog or of a program's own log.
@@ -258,7 +274,7 @@ fn mixed(text: &str, context: &Context) -> Option<Parsed> {
 fn embedded(text: &str, context: &Context) -> Option<Parsed> {
     let text = text.trim_start();
     if text.starts_with('{') {
-        return context.declared.line(text, context).or_else(|| json::parse(text, context));
+        return object(text, context);
     }
     if text.contains("] \"") {
         if let Some(parsed) = combined::parse(text, context) {

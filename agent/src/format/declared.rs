@@ -118,7 +118,7 @@ impl Declared {
         let mut paths: Vec<_> = std::fs::read_dir(folder)
             .map_err(unreadable)?
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+            .filter(|path| is_format(path))
             .collect();
         paths.sort();
         let mut formats = Self::read_builtin();
@@ -131,14 +131,15 @@ impl Declared {
                 return Err(Mistakes { file: path, mistakes: vec![mistake] }.into());
             }
             formats.retain(|known| known.name != format.name);
-            // An administrator knows this host better than this program does: of one rank, those files are asked first.
-            formats.insert(0, format);
+            // An administrator knows this host better than this program does.
+            formats.insert(0, Format { rank: 0, ..format });
         }
         Ok(Arc::new(Self::of(formats)))
     }
 
     fn read_builtin() -> Vec<Format> {
-        let files = FILES.files().filter_map(|file| Some((file.path(), file.contents_utf8()?)));
+        let files = FILES.files().filter(|file| is_format(file.path()));
+        let files = files.filter_map(|file| Some((file.path(), file.contents_utf8()?)));
         let read = |(path, text): (&Path, &str)| {
             load::format(&Document::from_text(path, text.to_owned()), false)
         };
@@ -156,10 +157,19 @@ impl Declared {
 
     /// A whole line of any format.
     pub(crate) fn line(&self, line: &str, context: &Context) -> Option<Parsed> {
-        let object = Object::new(line);
+        self.line_of(line, &Object::new(line), context)
+    }
+
+    /// The same of a line that may be a JSON object, which is read at most once.
+    pub(crate) fn line_of(
+        &self,
+        line: &str,
+        object: &Object<'_>,
+        context: &Context,
+    ) -> Option<Parsed> {
         let candidates = self.gate.candidates(line);
         let mut formats = self.formats.iter().zip(candidates).filter(|(_, open)| *open);
-        formats.find_map(|(format, _)| format.read_line(line, &object, context))
+        formats.find_map(|(format, _)| format.read_line(line, object, context))
     }
 
     /// A message of a program, without its syslog header.
@@ -191,6 +201,10 @@ impl Declared {
     pub(crate) fn try_examples(&self) -> Vec<String> {
         self.formats.iter().flat_map(Format::try_examples).collect()
     }
+}
+
+fn is_format(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "toml")
 }
 
 impl Format {

@@ -85,6 +85,8 @@ pub struct Joiner {
     open: BTreeMap<Key, Open>,
     line: u64,
     header: Option<Arc<str>>,
+    /// The day that the header tells, for logs whose lines tell only the time.
+    day: String,
 }
 
 impl Joiner {
@@ -113,9 +115,7 @@ impl Joiner {
             }
             return done;
         };
-        if let Some(header) = w3c::header(text).filter(|header| header.len() <= HEADER_BYTES_MAX) {
-            self.header = Some(header.into());
-        }
+        self.keep_header(text);
         let boundary = if text.starts_with("--") { modsecurity::boundary(text) } else { None };
         if boundary.is_some() || self.open.contains_key(&Key::Audit) {
             let boundary = boundary.map(|(id, section)| (id.to_owned(), section));
@@ -136,6 +136,19 @@ impl Joiner {
             done.push(alone);
         }
         done
+    }
+
+    fn keep_header(&mut self, text: &str) {
+        if let Some(day) = w3c::day(text) {
+            day.clone_into(&mut self.day);
+        }
+        if let Some(header) = w3c::header(text).filter(|header| header.len() <= HEADER_BYTES_MAX) {
+            let dated = header.split([' ', ',', '\t']).any(|name| name.starts_with("date"));
+            self.header = Some(match (dated, self.day.as_str()) {
+                (true, _) | (_, "") => header.into(),
+                (false, day) => format!("@{day} {header}").into(),
+            });
+        }
     }
 
     /// What has waited too long for its end.

@@ -1,6 +1,5 @@
 //! One JSON object a line, with whatever keys its program chose.
 
-use serde_json::Value;
 use vonggac_wire::event::{Body, Class, Status};
 
 use super::{
@@ -13,11 +12,11 @@ use super::{
 };
 
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
-    let object: Value = serde_json::from_str(line).ok()?;
-    if !object.is_object() {
-        return None;
-    }
-    let values = shape::Values::of(&object);
+    of(shape::Object::new(line).values()?, context)
+}
+
+/// The same of values that are read already.
+pub(super) fn of(values: &shape::Values, context: &Context) -> Option<Parsed> {
     let mut parsed = named(&values.pairs(), context);
     parsed.format = "json".into();
     Some(parsed)

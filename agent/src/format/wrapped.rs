@@ -91,13 +91,40 @@ fn of_shipper(object: &Value, context: &Context) -> Option<Parsed> {
     Some(parsed)
 }
 
-/// A line without the name of its container before it: `web-1  | LINE` of compose, `[pod/web/nginx] LINE` of kubectl.
+/// A line without the colours that a program writes for a terminal.
+pub(super) fn without_colours(text: &str) -> Option<String> {
+    let (mut plain, mut rest) =
+        text.split_once('\u{1b}').map(|(head, rest)| (head.to_owned(), rest))?;
+    loop {
+        // `ESC [ ... letter`
+        if let Some(sequence) = rest.strip_prefix('[') {
+            let end = sequence
+                .find(|c: char| c.is_ascii_alphabetic())
+                .map_or(sequence.len(), |at| at + 1);
+            rest = &sequence[end..];
+        }
+        match rest.split_once('\u{1b}') {
+            Some((head, after)) => {
+                plain.push_str(head);
+                rest = after;
+            }
+            None => {
+                plain.push_str(rest);
+                return Some(plain);
+            }
+        }
+    }
+}
+
+/// A line without the name of its container before it: `web-1  | LINE` of compose, `[pod/web/nginx] LINE` of kubectl,
+/// `16:00:00 1|app  | LINE` of pm2.
 pub(super) fn without_container(text: &str) -> Option<&str> {
     if let Some(rest) = text.strip_prefix("[pod/") {
         return rest.split_once("] ").map(|(_, line)| line);
     }
     let (name, line) = text.split_once(" | ")?;
     let name = name.trim_end();
+    let name = name.rsplit_once('|').map_or(name, |(_, name)| name);
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let named = !name.is_empty() && name.len() <= 64 && name.bytes().all(is_name);
     (named && name.bytes().any(|b| b.is_ascii_alphabetic())).then_some(line)
@@ -172,4 +199,21 @@ fn of_journal(object: &Value, context: &Context) -> Option<Parsed> {
         }
     }
     Some(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_and_names_of_containers_are_taken_off() {
+        assert_eq!(without_colours("\u{1b}[2K\u{1b}[31mred\u{1b}[0m x").as_deref(), Some("red x"));
+        assert_eq!(without_colours("a\u{1b}").as_deref(), Some("a"));
+        assert_eq!(without_colours("plain"), None);
+        assert_eq!(without_container("web-1  | x | y"), Some("x | y"));
+        assert_eq!(without_container("16:00:00 1|app  | x"), Some("x"));
+        assert_eq!(without_container("[pod/a/b] x"), Some("x"));
+        assert_eq!(without_container("10.0.0.1 | x"), None);
+        assert_eq!(without_container("two words | x"), None);
+    }
 }

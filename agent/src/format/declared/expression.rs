@@ -148,9 +148,9 @@ fn ascii(source: &str) -> String {
                 // A `]` that stands first is one of the class.
                 let rest = characters.as_str();
                 for first in ["^]", "]"] {
-                    if let Some(after) = rest.strip_prefix(first) {
+                    if let Some(rest) = rest.strip_prefix(first) {
                         text.push_str(first);
-                        characters = after.chars();
+                        characters = rest.chars();
                         break;
                     }
                 }

@@ -301,7 +301,8 @@ impl Draft {
         if activity.severity_id == 0 {
             activity.severity_id = if activity.status() == Status::Failure { 2 } else { 1 };
         }
-        if has_request {
+        // An agent is worth keeping even where no request is told.
+        if has_request || !self.http.user_agent.is_empty() || !self.http.referrer.is_empty() {
             let http = std::mem::take(&mut self.http);
             if activity.class() == Class::Http {
                 activity.activity_id = http::method_activity(&http.http_method);
