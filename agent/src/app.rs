@@ -44,8 +44,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         simulated: false,
     };
     tracing::info!(agent = %sender.agent, agency = %sender.agency, spool = %config.spool_dir.display(), "the agent starts");
-    let checkpoints = Arc::new(spool.checkpoints());
     let spool = SharedSpool::new(spool);
+    let checkpoints = Arc::new(spool.clone());
     if let Some(address) = config.metrics {
         metrics::serve(address, occurrences.registry(), stop.clone())
             .await

@@ -13,7 +13,7 @@ pub use probe::{ProbeConfig, ProbeKind};
 pub use redact::RedactConfig;
 pub use sources::{HostConfig, JournalConfig};
 pub use syslog::{Listen, SyslogConfig, TlsFiles, Transport};
-pub use tail::{TailConfig, TailFrom};
+pub use tail::{Multiline, TailConfig, TailFrom};
 pub use usage::SocketConfig;
 
 mod probe;

@@ -1,5 +1,10 @@
 //! What happens in an agent: each kind has one place that counts it and says it.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use vonggac_wire::Lane;
 
@@ -41,6 +46,20 @@ impl Dropped {
     }
 }
 
+/// How far the reading of something has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The place in it.
+    pub offset: u64,
+    /// Bytes that are not read yet, where they can be counted.
+    pub lag_bytes: Option<u64>,
+    /// Lines read since the agent began with it.
+    pub lines: u64,
+}
+
+/// Things whose standing is remembered: what a status shows without end is not read by anybody.
+const STANDINGS_MAX: usize = 4_096;
+
 /// The agent's metrics. Cloning shares them.
 #[derive(Clone)]
 pub struct Occurrences {
@@ -58,6 +77,9 @@ pub struct Occurrences {
     spool_dropped: IntGaugeVec,
     spool_refusals: IntCounter,
     drops: IntCounterVec,
+    tails_slowed: IntCounter,
+    /// By the source and the thing.
+    standings: Arc<Mutex<BTreeMap<(String, String), Standing>>>,
     last_delivery: IntGauge,
 }
 
@@ -97,6 +119,11 @@ impl Occurrences {
         registry.register(Box::new(drops.clone()))?;
         Ok(Self {
             drops,
+            tails_slowed: counter(
+                "tail_slowed_total",
+                "Times that a file had to wait because it gives more lines than it may",
+            )?,
+            standings: Arc::default(),
             lines_read: counter("lines_read_total", "Lines that sources read")?,
             lines_unparsed: counter(
                 "lines_unparsed_total",
@@ -150,6 +177,43 @@ impl Occurrences {
             self.drops.with_label_values(&[reason.name()]).inc_by(count);
             tracing::warn!(count, reason = reason.name(), "{}", reason.sentence());
         }
+    }
+
+    /// A file gives more lines than it may, and waits.
+    pub fn tail_slowed(&self, path: &dyn std::fmt::Display) {
+        self.tails_slowed.inc();
+        tracing::debug!(%path, "a file gives more lines than it may; it is read more slowly");
+    }
+
+    /// How often files had to wait.
+    #[must_use]
+    pub fn times_slowed(&self) -> u64 {
+        self.tails_slowed.get()
+    }
+
+    /// How far a source has come with one of its things.
+    pub fn stands(&self, source: &str, thing: &str, standing: Standing) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (source.to_owned(), thing.to_owned());
+        if standings.len() < STANDINGS_MAX || standings.contains_key(&key) {
+            standings.insert(key, standing);
+        }
+    }
+
+    /// A source ends.
+    pub fn forget_standings(&self, source: &str) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        standings.retain(|(of, _), _| of != source);
+    }
+
+    /// How far everything is read: the source, the thing, its standing.
+    #[must_use]
+    pub fn standings(&self) -> Vec<(String, String, Standing)> {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        standings
+            .iter()
+            .map(|((source, thing), standing)| (source.clone(), thing.clone(), *standing))
+            .collect()
     }
 
     /// What was not taken since the start, by the reason.

@@ -10,6 +10,7 @@ use crate::{
     occurrence::Occurrences,
 };
 
+mod allowance;
 mod host;
 mod journal;
 mod probes;

@@ -11,6 +11,17 @@ pub enum TailFrom {
     End,
 }
 
+/// Which lines belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Multiline {
+    /// Each stands alone.
+    Off,
+    /// Stack traces and indented lines belong to the line before.
+    Auto,
+    /// A record begins where this pattern matches.
+    Start(String),
+}
+
 /// Files to follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TailConfig {
@@ -22,6 +33,10 @@ pub struct TailConfig {
     pub system: String,
     /// Where to begin.
     pub from: TailFrom,
+    /// Which lines belong together.
+    pub multiline: Multiline,
+    /// Lines that one file may give; beyond it is read more slowly, and nothing is lost.
+    pub lines_per_second_max: Option<u64>,
 }
 
 impl TailConfig {
@@ -35,7 +50,24 @@ impl TailConfig {
             let known = crate::format::names().join(", ");
             table.wrong("format", format!("{format:?} is no format; known: auto, {known}"));
         }
+        let multiline = table.table("multiline", |multiline| {
+            let start = multiline.text("start");
+            let mode = multiline.text("mode").unwrap_or_else(|| "auto".into());
+            if !matches!(mode.as_str(), "auto" | "off") {
+                multiline.wrong("mode", format!("is {mode:?}; wanted \"auto\" or \"off\""));
+            }
+            if let Some(Err(error)) = start.as_deref().map(regex::bytes::Regex::new) {
+                multiline.wrong("start", format!("is no pattern: {error}"));
+            }
+            match (start, mode.as_str()) {
+                (Some(start), _) => Multiline::Start(start),
+                (None, "off") => Multiline::Off,
+                (None, _) => Multiline::Auto,
+            }
+        });
         Self {
+            multiline,
+            lines_per_second_max: table.integer("lines_per_second_max", 1, 100_000_000),
             path: table.text_required("path"),
             format,
             system: table.text("system").unwrap_or_else(|| system.to_owned()),

@@ -17,7 +17,7 @@ use crate::{
 
 mod datagram;
 mod framing;
-pub(crate) mod senders;
+mod senders;
 mod stream;
 
 use framing::Frame;

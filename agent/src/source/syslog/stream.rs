@@ -18,11 +18,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Gathered, framing::Framing, here, senders::Allowance};
+use super::{Gathered, framing::Framing, here};
 use crate::{
     config::{Listen, SyslogConfig, TlsFiles, Transport},
     occurrence::Dropped,
-    source::{SourceContext, SourceError},
+    source::{SourceContext, SourceError, allowance::Allowance},
 };
 
 /// Connections of one listener: each costs a buffer and at most one message that grows.
