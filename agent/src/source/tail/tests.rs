@@ -148,7 +148,7 @@ fn age(path: &std::path::Path, seconds: u64) {
     OpenOptions::new().write(true).open(path).unwrap().set_modified(then).unwrap();
 }
 
-fn read_all(files: &mut Vec<Follow>) -> Vec<String> {
+fn read_all(files: &mut [Follow]) -> Vec<String> {
     files.iter_mut().flat_map(read).collect()
 }
 
