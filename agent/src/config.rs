@@ -9,7 +9,7 @@ use std::{
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 use vonggac_wire::AgencyId;
 
-pub use probe::{ProbeConfig, ProbeKind};
+pub use probe::{HttpConfig, ProbeConfig, ProbeKind, Redirects, Trust};
 pub use redact::RedactConfig;
 pub use sources::{HostConfig, JournalConfig};
 pub use syslog::{Listen, SyslogConfig, TlsFiles, Transport};

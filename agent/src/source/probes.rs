@@ -46,8 +46,8 @@ impl Source for Probes {
 }
 
 async fn repeat(config: ProbeConfig, context: SourceContext, places: Arc<Semaphore>) {
-    // Probes that begin together are spread over a tenth of their interval, once: the rhythm itself stays even.
-    let jitter = config.interval.mul_f64(rand::rng().random_range(0.0..0.1));
+    // Probes that begin together are spread, once: the rhythm itself stays even.
+    let jitter = config.jitter.mul_f64(rand::rng().random_range(0.0..=1.0));
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + jitter, config.interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -55,10 +55,11 @@ async fn repeat(config: ProbeConfig, context: SourceContext, places: Arc<Semapho
             () = context.shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let Ok(place) = places.acquire().await else { return };
         let begun = Time::now();
-        let check = probe::run(&config).await;
-        drop(place);
+        let check = tokio::select! {
+            () = context.shutdown.cancelled() => return,
+            check = probe::run(&config, &places) => check,
+        };
         let event = Event::new(begun, Time::now(), Body::Check(check))
             .with_source(&format!("probe:{}", config.name), 0)
             .with_system(&config.system);
