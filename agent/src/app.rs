@@ -57,7 +57,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let redactor =
         config.redact.redactor(&config.spool_dir).context("failed to make ready for pseudonyms")?;
     let (intake, chunks) = intake::queue();
-    let intake = intake.with_redactor(Arc::new(redactor));
+    let intake =
+        intake.with_rules(Arc::new(intake::Rules { redactor, usage: config.usage.map.clone() }));
     let tasks = TaskTracker::new();
     for source in sources {
         let context = SourceContext {
