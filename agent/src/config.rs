@@ -100,6 +100,25 @@ impl Config {
         Document::from_text(file, text.to_owned()).finish(Self::take)
     }
 
+    /// Settings that another configuration has otherwise and a reload cannot change.
+    #[must_use]
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        let mut compare = |name, same: bool| {
+            if !same {
+                names.push(name);
+            }
+        };
+        compare("agency", self.agency == other.agency);
+        compare("host", self.host == other.host);
+        compare("kafka", self.brokers == other.brokers);
+        let spool = |c: &Self| (c.spool_dir.clone(), c.spool_bytes_max, c.fsync);
+        compare("spool", spool(self) == spool(other));
+        compare("metrics", self.metrics == other.metrics);
+        compare("heartbeat", self.heartbeat == other.heartbeat);
+        names
+    }
+
     fn take(root: &mut Table<'_>) -> Self {
         if root.bool("plain_text") != Some(true) {
             root.wrong(

@@ -4,7 +4,7 @@
 //! spool keeps positions with the events, so that after a crash an entry that is read a second time is recognised and left out:
 //! a line is in the spool once, even if its checkpoint was never written.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{mpsc, oneshot};
 use vonggac_wire::Event;
@@ -62,7 +62,8 @@ pub struct Chunk {
 #[derive(Clone, Debug)]
 pub struct Intake {
     chunks: mpsc::Sender<Chunk>,
-    rules: Arc<Rules>,
+    /// Shared by all sources, and exchanged as a whole by a reload.
+    rules: Arc<RwLock<Arc<Rules>>>,
 }
 
 /// What is done with every event before it is spooled.
@@ -85,21 +86,21 @@ impl Intake {
     /// # Errors
     /// If the agent is stopping.
     pub async fn send(&self, mut chunk: Chunk) -> Result<(), Closed> {
+        let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
         let mut entries = Vec::with_capacity(chunk.entries.len());
         for entry in chunk.entries {
-            let meant = self.rules.usage.of(&entry);
+            let meant = rules.usage.of(&entry);
             for Entry { event, position } in std::iter::once(entry).chain(meant) {
-                entries.push(Entry { event: self.rules.redactor.apply(event), position });
+                entries.push(Entry { event: rules.redactor.apply(event), position });
             }
         }
         chunk.entries = entries;
         self.chunks.send(chunk).await.map_err(|_| Closed)
     }
 
-    /// The same queue with other rules.
-    #[must_use]
-    pub fn with_rules(&self, rules: Arc<Rules>) -> Self {
-        Self { chunks: self.chunks.clone(), rules }
+    /// Has all sources go by these rules from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 }
 

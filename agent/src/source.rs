@@ -57,6 +57,10 @@ pub type Running = Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>>
 pub trait Source: Send + Sync {
     /// Its name for the log.
     fn name(&self) -> String;
+    /// All that it was told, as a text: a reload leaves it alone as long as this is the same.
+    fn settings(&self) -> String {
+        self.name()
+    }
     /// Reads until told to stop.
     fn run(&self, context: SourceContext) -> Running;
 }

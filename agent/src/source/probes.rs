@@ -31,6 +31,10 @@ impl Source for Probes {
         "probes".into()
     }
 
+    fn settings(&self) -> String {
+        format!("probes {:?}", self.configs)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         let configs = self.configs.clone();
         Box::pin(async move {

@@ -41,6 +41,10 @@ impl Source for UsageSocket {
         format!("socket {}", self.config.path.display())
     }
 
+    fn settings(&self) -> String {
+        format!("socket {:?}", self.config)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         Box::pin(listen(self.config.clone(), context))
     }

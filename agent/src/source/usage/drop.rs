@@ -70,6 +70,10 @@ impl Source for UsageDrop {
         format!("usage files {}", self.config.folder.display())
     }
 
+    fn settings(&self) -> String {
+        format!("usage files {:?}", self.config)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         Box::pin(watch(self.config.clone(), context))
     }

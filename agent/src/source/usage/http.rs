@@ -58,6 +58,10 @@ impl Source for UsageHttp {
         format!("usage http {}", self.config.listen)
     }
 
+    fn settings(&self) -> String {
+        format!("usage http {:?}", self.config)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         Box::pin(listen(Arc::clone(&self.config), context))
     }
