@@ -11,7 +11,6 @@ use vonggac_wire::{
     event::{Activity, Body, Class, Status, TimeDoubt},
 };
 
-use crate::redact;
 use declared::Declared;
 use vonggac_daemon::settings::SettingsError;
 

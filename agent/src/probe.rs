@@ -195,4 +195,4 @@ pub(crate) fn first_line(bytes: &[u8]) -> String {
 const DETAIL_BYTES_MAX: usize = 200;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

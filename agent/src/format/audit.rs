@@ -5,7 +5,7 @@
 
 use vonggac_wire::{
     Time,
-    event::{Activity, Class, Status, TimeDoubt},
+    event::{Activity, Status, TimeDoubt},
 };
 
 use super::{Context, Parsed, text};
@@ -79,7 +79,9 @@ pub(super) fn kernel(message: &str) -> Option<Parsed> {
 pub(super) fn journal(message: &str) -> Option<Parsed> {
     let (kind, text) = message.split_once(' ')?;
     let is_kind = kind.len() > 2
-        && kind.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"_[]".contains(&b));
+        && kind
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"_[]".contains(&b));
     if !is_kind || !text.contains('=') {
         return None;
     }
@@ -135,10 +137,13 @@ fn activity(record: &Record<'_>, fields: &Fields) -> Activity {
     let own = |value: Option<&str>| value.unwrap_or_default().to_owned();
     // `id` is the account's number where its name is not told.
     let user = get("acct").or_else(|| get("ID")).or_else(|| get("UID"));
-    let user = user.or_else(|| get("id").filter(|_| kind.starts_with("USER_"))).or_else(|| get("uid"));
+    let user =
+        user.or_else(|| get("id").filter(|_| kind.starts_with("USER_"))).or_else(|| get("uid"));
     activity.user_name = own(user.filter(|name| *name != "(unknown)"));
     activity.actor_user_name = own(get("AUID").or_else(|| get("auid")));
-    if get("acct").is_some_and(|name| matches!(name, "(invalid user)" | "(unknown user)" | "(unknown)")) {
+    if get("acct")
+        .is_some_and(|name| matches!(name, "(invalid user)" | "(unknown user)" | "(unknown)"))
+    {
         activity.status_detail = "invalid-user".into();
     }
     let address = get("addr").and_then(text::address);

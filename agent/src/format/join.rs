@@ -41,7 +41,13 @@ pub struct Joined {
 
 impl Joined {
     /// Adds a line's text, as far as there is room for it, and says whether the room has ended.
-    pub(super) fn append(&mut self, line: &Self, before: &[u8], text: &[u8], bytes_max: usize) -> bool {
+    pub(super) fn append(
+        &mut self,
+        line: &Self,
+        before: &[u8],
+        text: &[u8],
+        bytes_max: usize,
+    ) -> bool {
         self.lines += 1;
         let room = bytes_max.saturating_sub(self.text.len() + before.len());
         let kept = text.len().min(room);

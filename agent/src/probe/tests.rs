@@ -14,7 +14,7 @@ fn configs(text: &str) -> Result<Vec<ProbeConfig>, vonggac_daemon::settings::Set
 }
 
 /// A probe as an administrator writes it.
-fn probe(text: &str) -> ProbeConfig {
+pub(crate) fn probe(text: &str) -> ProbeConfig {
     configs(&format!("[[probe]]\nname = \"p\"\ntimeout = \"2s\"\n{text}\n")).unwrap().remove(0)
 }
 

@@ -92,7 +92,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::ProbeKind;
 
     /// Nothing was read before.
     struct Nothing;
@@ -109,18 +108,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_first_failure_is_looked_at_again_within_half_an_interval() {
-        let config = ProbeConfig {
-            name: "p".into(),
-            kind: ProbeKind::Tcp,
-            // Nobody listens at the port for multiplexing.
-            target: "127.0.0.1:1".into(),
-            interval: Duration::from_secs(4),
-            timeout: Duration::from_secs(1),
-            expect_status: None,
-            slow: None,
-            certificate_days_min: 14,
-            system: String::new(),
-        };
+        // Nobody listens at the port for multiplexing.
+        let config = crate::probe::tests::probe(
+            "kind = \"tcp\"\ntarget = \"127.0.0.1:1\"\ninterval = \"4s\"\njitter = \"0s\"\nretries = 0",
+        );
         let (intake, mut chunks) = crate::intake::queue();
         let context = SourceContext {
             intake,

@@ -26,10 +26,12 @@ impl Part {
     /// Programs send one record; the kernel sends several, and ends them with the process' title or with an end of event.
     pub(super) fn of(kind: &str) -> Self {
         match kind {
-            "SYSCALL" | "PATH" | "CWD" | "EXECVE" | "SOCKADDR" | "SOCKETCALL" | "IPC" | "IPC_SET_PERM" | "MQ_OPEN"
-            | "MQ_SENDRECV" | "MQ_NOTIFY" | "MQ_GETSETATTR" | "FD_PAIR" | "OBJ_PID" | "BPRM_FCAPS" | "CAPSET" | "MMAP"
-            | "NETFILTER_CFG" | "AVC" | "AVC_PATH" | "SELINUX_ERR" | "KERN_MODULE" | "OPENAT2" | "BPF" | "TIME_INJOFFSET"
-            | "CONFIG_CHANGE" | "MAC_STATUS" | "MAC_POLICY_LOAD" | "INTEGRITY_DATA" | "FANOTIFY" | "URINGOP" => Self::Piece,
+            "SYSCALL" | "PATH" | "CWD" | "EXECVE" | "SOCKADDR" | "SOCKETCALL" | "IPC"
+            | "IPC_SET_PERM" | "MQ_OPEN" | "MQ_SENDRECV" | "MQ_NOTIFY" | "MQ_GETSETATTR"
+            | "FD_PAIR" | "OBJ_PID" | "BPRM_FCAPS" | "CAPSET" | "MMAP" | "NETFILTER_CFG"
+            | "AVC" | "AVC_PATH" | "SELINUX_ERR" | "KERN_MODULE" | "OPENAT2" | "BPF"
+            | "TIME_INJOFFSET" | "CONFIG_CHANGE" | "MAC_STATUS" | "MAC_POLICY_LOAD"
+            | "INTEGRITY_DATA" | "FANOTIFY" | "URINGOP" => Self::Piece,
             "PROCTITLE" | "EOE" => Self::Last,
             _ => Self::Whole,
         }
@@ -41,10 +43,17 @@ pub(super) fn class(kind: &str, fields: &Fields) -> (Class, u32) {
     match kind {
         // The log-in that counts; USER_AUTH and USER_ACCT are steps of it.
         "USER_LOGIN" => (Class::Authentication, 1),
-        "USER_AUTH" | "USER_ACCT" | "CRED_ACQ" | "CRED_REFR" | "USER_ERR" | "GRP_AUTH" | "LOGIN"
-        | "ANOM_LOGIN_FAILURES" | "ANOM_LOGIN_TIME" | "ANOM_LOGIN_SESSIONS" | "ANOM_LOGIN_LOCATION" => {
-            (Class::Authentication, 99)
-        }
+        "USER_AUTH"
+        | "USER_ACCT"
+        | "CRED_ACQ"
+        | "CRED_REFR"
+        | "USER_ERR"
+        | "GRP_AUTH"
+        | "LOGIN"
+        | "ANOM_LOGIN_FAILURES"
+        | "ANOM_LOGIN_TIME"
+        | "ANOM_LOGIN_SESSIONS"
+        | "ANOM_LOGIN_LOCATION" => (Class::Authentication, 99),
         "USER_LOGOUT" | "USER_END" | "CRED_DISP" => (Class::Authentication, 2),
         "USER_START" | "USER_CMD" | "USER_ROLE_CHANGE" => (Class::AuthorizeSession, 1),
         "ADD_USER" => (Class::AccountChange, 1),
@@ -62,20 +71,17 @@ pub(super) fn class(kind: &str, fields: &Fields) -> (Class, u32) {
         "SERVICE_STOP" | "SYSTEM_SHUTDOWN" => (Class::ApplicationLifecycle, 4),
         "SYSCALL" => fields.get("syscall").map_or((Class::Process, 99), call),
         "EXECVE" => (Class::Process, 1),
-        "PROCTITLE" | "BPRM_FCAPS" | "SECCOMP" | "ANOM_ABEND" | "OBJ_PID" | "CAPSET" | "TTY" | "USER_TTY" => {
-            (Class::Process, 99)
-        }
+        "PROCTITLE" | "BPRM_FCAPS" | "SECCOMP" | "ANOM_ABEND" | "OBJ_PID" | "CAPSET" | "TTY"
+        | "USER_TTY" => (Class::Process, 99),
         "PATH" | "CWD" | "ANOM_LINK" | "ANOM_CREAT" | "FANOTIFY" => (Class::FileSystem, 99),
         "KERN_MODULE" => (Class::Kernel, 1),
-        "CONFIG_CHANGE" | "DAEMON_START" | "DAEMON_END" | "DAEMON_ABORT" | "DAEMON_CONFIG" | "DAEMON_ROTATE"
-        | "AUDIT_STATUS" | "FEATURE_CHANGE" => (Class::EventLog, 99),
-        "SOCKADDR" | "NETFILTER_PKT" | "NETFILTER_CFG" | "CRYPTO_SESSION" | "CRYPTO_KEY_USER" | "ANOM_PROMISCUOUS" => {
-            (Class::Network, 99)
-        }
+        "CONFIG_CHANGE" | "DAEMON_START" | "DAEMON_END" | "DAEMON_ABORT" | "DAEMON_CONFIG"
+        | "DAEMON_ROTATE" | "AUDIT_STATUS" | "FEATURE_CHANGE" => (Class::EventLog, 99),
+        "SOCKADDR" | "NETFILTER_PKT" | "NETFILTER_CFG" | "CRYPTO_SESSION" | "CRYPTO_KEY_USER"
+        | "ANOM_PROMISCUOUS" => (Class::Network, 99),
         "SOFTWARE_UPDATE" => (Class::SoftwareInventory, 3),
-        "MAC_STATUS" | "MAC_POLICY_LOAD" | "MAC_CONFIG_CHANGE" | "USYS_CONFIG" | "SYSTEM_RUNLEVEL" => {
-            (Class::DeviceConfigState, 99)
-        }
+        "MAC_STATUS" | "MAC_POLICY_LOAD" | "MAC_CONFIG_CHANGE" | "USYS_CONFIG"
+        | "SYSTEM_RUNLEVEL" => (Class::DeviceConfigState, 99),
         "AVC" | "USER_AVC" => refused(fields),
         _ => (Class::Base, 0),
     }
@@ -87,9 +93,22 @@ fn refused(fields: &Fields) -> (Class, u32) {
     let operation = fields.get("operation").unwrap_or_default();
     if object.contains("socket") || fields.get("family").is_some() {
         (Class::Network, 99)
-    } else if matches!(object, "file" | "dir" | "lnk_file" | "chr_file" | "blk_file" | "fifo_file" | "filesystem")
-        || matches!(operation, "open" | "mknod" | "unlink" | "rename_src" | "rename_dest" | "chmod" | "chown" | "file_perm" | "truncate" | "link")
-    {
+    } else if matches!(
+        object,
+        "file" | "dir" | "lnk_file" | "chr_file" | "blk_file" | "fifo_file" | "filesystem"
+    ) || matches!(
+        operation,
+        "open"
+            | "mknod"
+            | "unlink"
+            | "rename_src"
+            | "rename_dest"
+            | "chmod"
+            | "chown"
+            | "file_perm"
+            | "truncate"
+            | "link"
+    ) {
         (Class::FileSystem, 99)
     } else {
         (Class::Process, 99)
@@ -101,24 +120,24 @@ fn call(name: &str) -> (Class, u32) {
     match name {
         "execve" | "execveat" | "fork" | "vfork" | "clone" | "clone3" => (Class::Process, 1),
         "exit" | "exit_group" | "kill" | "tkill" | "tgkill" => (Class::Process, 2),
-        "open" | "openat" | "openat2" | "open_by_handle_at" | "read" | "readlink" | "readlinkat" => (Class::FileSystem, 2),
-        "creat" | "mkdir" | "mkdirat" | "mknod" | "mknodat" | "link" | "linkat" | "symlink" | "symlinkat" => {
-            (Class::FileSystem, 1)
-        }
+        "open" | "openat" | "openat2" | "open_by_handle_at" | "read" | "readlink"
+        | "readlinkat" => (Class::FileSystem, 2),
+        "creat" | "mkdir" | "mkdirat" | "mknod" | "mknodat" | "link" | "linkat" | "symlink"
+        | "symlinkat" => (Class::FileSystem, 1),
         "truncate" | "ftruncate" | "write" => (Class::FileSystem, 3),
         "unlink" | "unlinkat" | "rmdir" => (Class::FileSystem, 4),
         "rename" | "renameat" | "renameat2" => (Class::FileSystem, 5),
-        "chmod" | "fchmod" | "fchmodat" | "fchmodat2" | "chown" | "fchown" | "lchown" | "fchownat" | "setxattr"
-        | "lsetxattr" | "fsetxattr" | "removexattr" | "lremovexattr" | "fremovexattr" | "utime" | "utimes" | "utimensat"
-        | "futimesat" => (Class::FileSystem, 6),
+        "chmod" | "fchmod" | "fchmodat" | "fchmodat2" | "chown" | "fchown" | "lchown"
+        | "fchownat" | "setxattr" | "lsetxattr" | "fsetxattr" | "removexattr" | "lremovexattr"
+        | "fremovexattr" | "utime" | "utimes" | "utimensat" | "futimesat" => (Class::FileSystem, 6),
         "mount" | "umount" | "umount2" | "pivot_root" | "chroot" => (Class::FileSystem, 99),
         "connect" | "accept" | "accept4" => (Class::Network, 1),
-        "bind" | "listen" | "sendto" | "recvfrom" | "sendmsg" | "recvmsg" | "socket" | "setsockopt" => (Class::Network, 99),
+        "bind" | "listen" | "sendto" | "recvfrom" | "sendmsg" | "recvmsg" | "socket"
+        | "setsockopt" => (Class::Network, 99),
         "init_module" | "finit_module" | "create_module" => (Class::Kernel, 1),
         "delete_module" => (Class::Kernel, 3),
-        "settimeofday" | "adjtimex" | "clock_settime" | "clock_adjtime" | "sethostname" | "setdomainname" => {
-            (Class::DeviceConfigState, 99)
-        }
+        "settimeofday" | "adjtimex" | "clock_settime" | "clock_adjtime" | "sethostname"
+        | "setdomainname" => (Class::DeviceConfigState, 99),
         _ => (Class::Process, 99),
     }
 }
@@ -172,9 +191,12 @@ pub(super) fn read(first: Record<'_>, rest: Vec<Record<'_>>) -> Parsed {
             }
             kind => {
                 let judged = matches!(kind, "AVC" | "USER_AVC" | "SELINUX_ERR");
-                if judged && fields.get("seresult").or_else(|| fields.get("apparmor")).is_some_and(|word| {
-                    word.eq_ignore_ascii_case("denied")
-                }) {
+                if judged
+                    && fields
+                        .get("seresult")
+                        .or_else(|| fields.get("apparmor"))
+                        .is_some_and(|word| word.eq_ignore_ascii_case("denied"))
+                {
                     made.status_id = Status::Failure.id();
                     made.severity_id = 2;
                     made.status_detail = "denied".into();

@@ -48,7 +48,9 @@ impl Fields {
     /// A value that says something.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         let found = self.all.iter().find(|(name, _)| name == key);
-        found.map(|(_, value)| value.as_str()).filter(|value| *value != "unset" && *value != "(none)")
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| *value != "unset" && *value != "(none)")
     }
 
     pub(super) fn into_all(self) -> Vec<(String, String)> {
@@ -193,7 +195,8 @@ fn split(kind: &str, text: &str) -> Vec<(String, String)> {
             break;
         }
         let before = &rest[..at];
-        let key_at = before.rfind([' ', '\'', '\u{1d}', ',', '{', '(']).map_or(0, |place| place + 1);
+        let key_at =
+            before.rfind([' ', '\'', '\u{1d}', ',', '{', '(']).map_or(0, |place| place + 1);
         let mut key = before[key_at..].trim().to_owned();
         // `old auid=1 new auid=2` of old kernels.
         if key == "auid" {
@@ -220,7 +223,9 @@ fn split(kind: &str, text: &str) -> Vec<(String, String)> {
         if !key.is_empty() {
             // Arguments of EXECVE are quoted or digits; those of SYSCALL are numbers.
             let argument = kind == "EXECVE"
-                && key.strip_prefix('a').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+                && key
+                    .strip_prefix('a')
+                    .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
                 && !key.ends_with("_len");
             let bare = !quoted && (argument || HEXADECIMAL.contains(&key.as_str()));
             let text = if bare { unhex(value) } else { None };
@@ -276,12 +281,7 @@ mod tests {
     fn addresses_of_sockets_are_read() {
         for (digits, family, address, port) in [
             ("02000050CB0071070000000000000000", "ipv4", "203.0.113.7", "80"),
-            (
-                "0A0001BB0000000020010DB8000000000000000000000007",
-                "ipv6",
-                "2001:db8::7",
-                "443",
-            ),
+            ("0A0001BB0000000020010DB8000000000000000000000007", "ipv6", "2001:db8::7", "443"),
             ("0100", "unix", "", ""),
         ] {
             let fields = Fields::of("SOCKADDR", &format!("saddr={digits}"));

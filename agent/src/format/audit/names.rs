@@ -133,9 +133,7 @@ const TYPES: [(&str, &str); 62] = [
 
 /// The name of a type, whatever way it is written.
 pub(super) fn kind(written: &str) -> &str {
-    let number = written
-        .strip_prefix("UNKNOWN[")
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(written);
+    let number =
+        written.strip_prefix("UNKNOWN[").and_then(|rest| rest.strip_suffix(']')).unwrap_or(written);
     TYPES.iter().find(|(known, _)| *known == number).map_or(written, |(_, name)| *name)
 }

@@ -1,3 +1,5 @@
+use vonggac_wire::event::Class;
+
 use super::*;
 
 fn read_one(line: &str) -> (Parsed, Activity) {
@@ -67,7 +69,10 @@ fn a_file_that_was_removed_and_one_that_was_denied() {
         "type=AVC msg=audit(1.0:6): avc:  denied  { read } for  pid=9 comm=\"httpd\" name=\"shadow\" dev=\"sda1\" ino=7 scontext=system_u:system_r:httpd_t:s0 tcontext=system_u:object_r:shadow_t:s0 tclass=file permissive=0\ntype=SYSCALL msg=audit(1.0:6): arch=c000003e syscall=2 success=no exit=-13 pid=9 auid=4294967295 uid=48 comm=\"httpd\" exe=\"/usr/sbin/httpd\" key=(null)",
     );
     assert_eq!((activity.class(), activity.status()), (Class::FileSystem, Status::Failure));
-    assert_eq!((activity.unmapped["exit"].as_str(), activity.unmapped["seperms"].as_str()), ("EACCES", "read"));
+    assert_eq!(
+        (activity.unmapped["exit"].as_str(), activity.unmapped["seperms"].as_str()),
+        ("EACCES", "read")
+    );
 }
 
 #[test]
@@ -82,7 +87,11 @@ fn a_connection_that_was_opened_has_where_it_went() {
 
 #[test]
 fn records_in_the_kernels_log_are_read() {
-    let Some(parsed) = kernel("[ 12.345] audit: type=1400 audit(1764000000.1:9): apparmor=\"DENIED\" operation=\"open\" profile=\"/usr/sbin/named\" name=\"/etc/shadow\" pid=1 comm=\"named\"") else { panic!("a record") };
+    let Some(parsed) = kernel(
+        "[ 12.345] audit: type=1400 audit(1764000000.1:9): apparmor=\"DENIED\" operation=\"open\" profile=\"/usr/sbin/named\" name=\"/etc/shadow\" pid=1 comm=\"named\"",
+    ) else {
+        panic!("a record")
+    };
     let vonggac_wire::event::Body::Activity(activity) = parsed.body else { panic!("an activity") };
     assert_eq!((activity.class(), activity.status()), (Class::FileSystem, Status::Failure));
     assert_eq!(activity.file_path, "/etc/shadow");
