@@ -172,8 +172,8 @@ impl Follower {
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
                     Err(mpsc::RecvTimeoutError::Disconnected) => thread::sleep(LOOK_INTERVAL),
                 }
-            } else if !all {
-                // What is left is somewhere among all files.
+            } else {
+                // What is left is somewhere among all files, and none of them may tell of a change again.
                 looked_at = None;
             }
         };
