@@ -35,13 +35,21 @@ pub const FSYNC_INTERVAL: Duration = Duration::from_millis(200);
 /// How long a stopping agent tries to deliver what it holds; the rest waits in the spool.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// When the spool is written to the disk.
+/// When the spool is written to the disk, and what that promises.
+///
+/// A crash of the agent alone costs nothing under any of them: what was appended is in the kernel's hands. They differ in what a
+/// power cut or a crash of the kernel may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
-    /// Before a chunk counts as appended.
+    /// Before a chunk counts as appended: whoever handed it over, a portal that posts to the socket too, may forget it then.
+    /// Nothing that was answered is lost. One fsync for each chunk.
     EachChunk,
-    /// At this interval.
+    /// At this interval, and always before the ledger moves. Files and the journal are read again from the ledger's position and
+    /// lose nothing; what cannot be read again (probes, syslog, posts to the socket) may lose what came in the interval.
     Interval(Duration),
+    /// When the kernel likes, usually within half a minute. Nothing is promised: lines that the ledger already calls read may be
+    /// missing, and numbers may have to be skipped. For disks that wear out or must sleep.
+    Never,
 }
 
 /// All settings.
