@@ -234,8 +234,7 @@ impl Spool {
         let mut identity = Identity::open(dir, host)?;
         let (mut ledger, found) = Ledger::read(dir)?;
         let mut recovery = Recovery::default();
-        let segment_bytes =
-            (bytes_max / SEGMENTS_MIN).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        let segment_bytes = (bytes_max / SEGMENTS_MIN).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         let mut losses = Vec::new();
         let mut open_lane = |lane: Lane, ledger: &mut Ledger| {
             let entry = ledger.lane(lane).clone();

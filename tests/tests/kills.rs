@@ -133,7 +133,7 @@ fn an_agent_killed_again_and_again_loses_no_line_and_doubles_none() {
     stop.store(true, Ordering::SeqCst);
     let written = writer.join().expect("the writer").expect("lines written") as u64;
     let mut last = agent.start().expect("the agent starts");
-    let of_it = "FROM events WHERE class = 'authentication' AND host = 'killed-1'";
+    let of_it = "FROM events WHERE class = 'authentication' AND agency = 'H49'";
     let stored = machine.until(
         "all lines",
         Duration::from_secs(240),
@@ -144,7 +144,7 @@ fn an_agent_killed_again_and_again_loses_no_line_and_doubles_none() {
     thread::sleep(Duration::from_secs(5));
     let rows = machine.count(&format!("SELECT count() {of_it}"));
     let lines = machine.count(&format!("SELECT uniqExact(raw) {of_it}"));
-    let gaps = machine.rows(&["sql", "SELECT * FROM gaps WHERE host = 'killed-1'"]);
+    let gaps = machine.rows(&["sql", "SELECT * FROM gaps WHERE agency = 'H49'"]);
     last.kill().expect("killed");
     last.wait().expect("waited for");
     stored.unwrap_or_else(|error| panic!("{error:#}\n{}", agent.words()));

@@ -336,9 +336,8 @@ impl LaneStore {
     fn is_garbage(&self, place: usize) -> bool {
         let segment = &self.segments[place];
         let written = place + 1 == self.segments.len() && self.writer.is_some();
-        let gone = |(first, last): &(u64, u64)| {
-            *first <= segment.first_seq && segment.last_seq <= *last
-        };
+        let gone =
+            |(first, last): &(u64, u64)| *first <= segment.first_seq && segment.last_seq <= *last;
         let done = segment.last_seq <= self.entry.acknowledged || self.entry.gone.iter().any(gone);
         done && !written
     }
@@ -378,7 +377,10 @@ impl LaneStore {
 
     /// Takes the oldest segment of which nothing was handed out (with `any`: the oldest) for lost, and tells what is in it. Its file
     /// goes with the next [`Self::collect_garbage`], after the ledger knows.
-    pub(super) fn drop_oldest(&mut self, any: bool) -> Result<Option<(Loss, Contents)>, SpoolError> {
+    pub(super) fn drop_oldest(
+        &mut self,
+        any: bool,
+    ) -> Result<Option<(Loss, Contents)>, SpoolError> {
         self.flush()?;
         let Some(place) = self.droppable(any) else { return Ok(None) };
         if place + 1 == self.segments.len() {
@@ -386,8 +388,7 @@ impl LaneStore {
         }
         let segment = &self.segments[place];
         let contents = contents(&segment.path, self.entry.acknowledged)?;
-        let (first, last) =
-            (segment.first_seq.max(self.entry.acknowledged + 1), segment.last_seq);
+        let (first, last) = (segment.first_seq.max(self.entry.acknowledged + 1), segment.last_seq);
         let loss = Loss {
             lane: self.lane,
             first,
@@ -500,4 +501,3 @@ fn read_at(path: &Path, start: u64, end: u64) -> Result<Vec<u8>, SpoolError> {
     bytes.truncate(filled);
     Ok(bytes)
 }
-
