@@ -21,9 +21,9 @@ use crate::{
     heartbeat::Pulse,
     intake::{self, Chunk, Intake},
     occurrence::Occurrences,
-    ship::{self, Sender, SharedSpool, ShipError, Shipper},
+    ship::{self, Sender, SharedSpool, ShipError, ShipLimits, Shipper},
     source::SourceContext,
-    spool::Spool,
+    spool::{Spool, SpoolError},
 };
 
 mod report;
@@ -49,7 +49,7 @@ pub async fn run(config: Config, file: PathBuf) -> anyhow::Result<()> {
     widen_open_files();
     let stop = shutdown::on_signal().context("failed to catch signals")?;
     let occurrences = Occurrences::new().context("failed to make metrics")?;
-    let spool = open_spool(&config)?;
+    let Some(spool) = open_when_writable(&config, &stop).await? else { return Ok(()) };
     let sender = Sender {
         agent: spool.agent().clone(),
         agency: config.agency.clone(),
@@ -90,7 +90,7 @@ pub async fn run(config: Config, file: PathBuf) -> anyhow::Result<()> {
     let sources_done = CancellationToken::new();
     let shipping = tokio::spawn(keep_shipping(
         spool.clone(),
-        config.brokers.clone(),
+        (config.brokers.clone(), config.ship.clone()),
         sender,
         occurrences.clone(),
         sources_done.clone(),
@@ -187,6 +187,28 @@ fn widen_open_files() {
     }
 }
 
+/// Opens the spool. A disk that is full or cannot be written is waited for: the agent starts as soon as it can.
+async fn open_when_writable(
+    config: &Config,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Spool>> {
+    let mut failures = 0;
+    loop {
+        match open_spool(config) {
+            Ok(spool) => return Ok(Some(spool)),
+            Err(error) if error.downcast_ref().is_some_and(SpoolError::is_full) => {
+                tracing::error!(error = format!("{error:#}"), "the agent waits for the disk");
+            }
+            Err(error) => return Err(error),
+        }
+        failures += 1;
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(ship::back_off(failures)) => {}
+        }
+    }
+}
+
 fn open_spool(config: &Config) -> anyhow::Result<Spool> {
     let spool = Spool::open(
         &config.spool_dir,
@@ -195,10 +217,19 @@ fn open_spool(config: &Config) -> anyhow::Result<Spool> {
         config.fsync,
         Time::now(),
     )
-    .context("failed to open the spool")?;
+    .context("failed to open the spool")?
+    .with_shares(config.shares);
     let recovery = spool.recovery();
     if recovery.damaged_bytes > 0 || recovery.torn_bytes > 0 {
-        tracing::warn!(?recovery, "the spool was damaged; what could not be read is told as a gap");
+        for damage in &recovery.damages {
+            tracing::warn!(%damage, "the spool was damaged");
+        }
+        tracing::warn!(
+            records = recovery.records,
+            damaged_bytes = recovery.damaged_bytes,
+            torn_bytes = recovery.torn_bytes,
+            "the spool is repaired; what could not be read is told as a gap"
+        );
     }
     Ok(spool)
 }
@@ -280,7 +311,7 @@ async fn tick(
 /// Ships with one producer after another: a broken one is replaced.
 async fn keep_shipping(
     spool: SharedSpool,
-    brokers: Vec<String>,
+    (brokers, limits): (Vec<String>, ShipLimits),
     sender: Sender,
     occurrences: Occurrences,
     stop: CancellationToken,
@@ -290,6 +321,7 @@ async fn keep_shipping(
         let outcome = match ship::producer(&brokers, sender.agent.as_str()) {
             Ok(producer) => {
                 Shipper::new(spool.clone(), producer, sender.clone(), occurrences.clone())
+                    .with_limits(limits.clone())
                     .run(stop.clone(), GRACE)
                     .await
             }

@@ -9,6 +9,8 @@ use std::{
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 use vonggac_wire::AgencyId;
 
+use crate::{ship::ShipLimits, spool::Shares};
+
 pub use probe::{HttpConfig, ProbeConfig, ProbeKind, Redirects, Trust};
 pub use redact::RedactConfig;
 pub use sources::{HostConfig, JournalConfig};
@@ -18,6 +20,7 @@ pub use usage::{SocketConfig, UsageConfig, UsageDropConfig, UsageHttpConfig};
 
 mod probe;
 mod redact;
+mod ship;
 mod sources;
 mod syslog;
 mod tail;
@@ -29,19 +32,30 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// A day of a busy web server, and little on any disk.
 pub const SPOOL_BYTES_MAX: u64 = 512 << 20;
 
+/// The least that a spool may be given: what is on its way to Kafka stays in it and must not be all of it.
+pub const SPOOL_BYTES_LEAST: u64 = 16 << 20;
+
 /// How much a power cut may cost of what cannot be read again; files are read again and lose nothing.
 pub const FSYNC_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long a stopping agent tries to deliver what it holds; the rest waits in the spool.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// When the spool is written to the disk.
+/// When the spool is written to the disk, and what that promises.
+///
+/// A crash of the agent alone costs nothing under any of them: what was appended is in the kernel's hands. They differ in what a
+/// power cut or a crash of the kernel may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
-    /// Before a chunk counts as appended.
+    /// Before a chunk counts as appended: whoever handed it over, a portal that posts to the socket too, may forget it then.
+    /// Nothing that was answered is lost. One fsync for each chunk.
     EachChunk,
-    /// At this interval.
+    /// At this interval, and always before the ledger moves. Files and the journal are read again from the ledger's position and
+    /// lose nothing; what cannot be read again (probes, syslog, posts to the socket) may lose what came in the interval.
     Interval(Duration),
+    /// When the kernel likes, usually within half a minute. Nothing is promised: lines that the ledger already calls read may be
+    /// missing, and numbers may have to be skipped. For disks that wear out or must sleep.
+    Never,
 }
 
 /// All settings.
@@ -61,6 +75,10 @@ pub struct Config {
     pub spool_bytes_max: u64,
     /// When it is written to the disk.
     pub fsync: Fsync,
+    /// How its bytes are shared by the lanes.
+    pub shares: Shares,
+    /// How it is sent.
+    pub ship: ShipLimits,
     /// Where `/metrics` listens; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
     /// Between heartbeats.
@@ -112,8 +130,9 @@ impl Config {
         compare("agency", self.agency == other.agency);
         compare("host", self.host == other.host);
         compare("kafka", self.brokers == other.brokers);
-        let spool = |c: &Self| (c.spool_dir.clone(), c.spool_bytes_max, c.fsync);
+        let spool = |c: &Self| (c.spool_dir.clone(), c.spool_bytes_max, c.fsync, c.shares);
         compare("spool", spool(self) == spool(other));
+        compare("ship", self.ship == other.ship);
         compare("metrics", self.metrics == other.metrics);
         compare("heartbeat", self.heartbeat == other.heartbeat);
         names
@@ -127,14 +146,12 @@ impl Config {
             );
         }
         let system = root.text("system").unwrap_or_default();
-        let (spool_dir, spool_bytes_max, fsync) = root.table("spool", |spool| {
+        let (spool_dir, spool_bytes_max, fsync, shares) = root.table("spool", |spool| {
             let dir = spool.text_required("dir").into();
-            let most = spool.bytes("bytes_max", 1 << 20, 1 << 42).unwrap_or(SPOOL_BYTES_MAX);
-            let each = spool.bool("fsync_each_chunk").unwrap_or(false);
-            let interval = spool
-                .duration("fsync_interval", Duration::from_millis(10), Duration::from_secs(60))
-                .unwrap_or(FSYNC_INTERVAL);
-            (dir, most, if each { Fsync::EachChunk } else { Fsync::Interval(interval) })
+            let most =
+                spool.bytes("bytes_max", SPOOL_BYTES_LEAST, 1 << 42).unwrap_or(SPOOL_BYTES_MAX);
+            let shares = spool.table("share", ship::shares);
+            (dir, most, take_fsync(spool), shares)
         });
         Self {
             agency: root.parsed_required(
@@ -147,6 +164,8 @@ impl Config {
             spool_dir,
             spool_bytes_max,
             fsync,
+            shares,
+            ship: root.table("ship", ship::limits),
             metrics: root.table("metrics", |metrics| {
                 metrics.parsed("listen", "an address like \"127.0.0.1:9101\"")
             }),
@@ -164,6 +183,27 @@ impl Config {
             redact: root.table("redact", RedactConfig::take),
             usage_socket: root.table("usage_socket", |socket| SocketConfig::take(socket, &system)),
             system,
+        }
+    }
+}
+
+/// Reads `fsync` ("each-batch", "interval", "never"), the interval, and the older `fsync_each_chunk`.
+fn take_fsync(spool: &mut Table<'_>) -> Fsync {
+    let each = spool.bool("fsync_each_chunk").unwrap_or(false);
+    let interval = spool
+        .duration("fsync_interval", Duration::from_millis(10), Duration::from_secs(60))
+        .unwrap_or(FSYNC_INTERVAL);
+    let usual = if each { "each-batch" } else { "interval" };
+    match spool.text("fsync").as_deref().unwrap_or(usual) {
+        "each-batch" => Fsync::EachChunk,
+        "interval" => Fsync::Interval(interval),
+        "never" => Fsync::Never,
+        other => {
+            spool.wrong(
+                "fsync",
+                format!("is {other:?}; wanted \"each-batch\", \"interval\" or \"never\""),
+            );
+            Fsync::Interval(interval)
         }
     }
 }
@@ -204,6 +244,25 @@ mod tests {
         let text = RIGHT.replace("plain_text = true\n", "");
         let error = Config::from_text(Path::new("a.toml"), &text).unwrap_err().to_string();
         assert!(error.contains("`plain_text`: must be true"), "{error}");
+    }
+
+    #[test]
+    fn keeping_and_sending_are_taken_with_their_mistakes() {
+        let spool = |text: &str| Config::from_text(Path::new("a.toml"), &format!("{RIGHT}{text}"));
+        let right = "fsync = \"never\"\n[spool.share]\nsecurity = 50\nuptime = 20\nusage = 30\n[ship]\nbytes_per_second_max = \"8KiB\"\nquiet_hours = [\"07:30-17:00\"]\n";
+        let config = spool(right).unwrap();
+        assert_eq!(config.fsync, Fsync::Never);
+        assert_eq!((config.shares.security, config.shares.usage), (50, 30));
+        assert_eq!(config.ship.bytes_per_second_max, Some(8192));
+        assert!(config.ship.is_quiet(vonggac_wire::Lane::Usage, 600));
+        let wrong = right
+            .replace("never", "sometimes")
+            .replace("= 30", "= 31")
+            .replace("17:00\"]", "27:00\"]\nquiet_lanes = [\"security\", \"usages\"]");
+        let error = spool(&wrong).unwrap_err().to_string();
+        for part in ["sometimes", "gives 101", "07:30-27:00", "never waits", "usages"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! librdkafka tries a batch again by itself for as long as Kafka is away (`message.timeout.ms=0`), so at most
 //! [`BATCHES_IN_FLIGHT_MAX`] batches a lane are in memory and the rest waits on the disk. Only an error that cannot be tried away
 //! comes back; then the lane is handed out again from its last acknowledged event.
+//!
+//! How much is on its way and whose turn it is decides [`pace`]; what an administrator allows, [`ShipLimits`].
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand::Rng;
@@ -31,11 +33,15 @@ use crate::{
     spool::{Spool, SpoolError},
 };
 
+mod limits;
+mod pace;
+
+use limits::Ceiling;
+pub use limits::{ShipLimits, Span, SpanError};
+use pace::Pace;
+
 /// Batches of one lane on their way at once: enough to hide a round trip, few enough to bound memory.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
-
-/// Bytes of encoded events at which a batch is cut, below the wire's limit with room for its head.
-const BATCH_BYTES_CUT: usize = 768 * 1024;
 
 /// How long an event waits for others to fill its batch.
 const BATCH_AGE_MAX: Duration = Duration::from_millis(250);
@@ -81,6 +87,9 @@ pub fn producer(brokers: &[String], client: &str) -> Result<FutureProducer, Ship
         .set("reconnect.backoff.ms", "200")
         .set("reconnect.backoff.max.ms", "5000")
         .set("socket.keepalive.enable", "true")
+        // A request may take its time over a thin link; one that is given up is sent again, and the link carries it twice.
+        .set("request.timeout.ms", "60000")
+        .set("api.version.request.timeout.ms", "30000")
         .set("topic.metadata.refresh.interval.ms", "60000")
         .set("log_level", "3");
     config.create().map_err(ShipError::Producer)
@@ -140,6 +149,8 @@ impl Checkpoints for SharedSpool {
 struct InFlight {
     last_seq: u64,
     events: u64,
+    bytes: usize,
+    sent: Instant,
     delivery: DeliveryFuture,
 }
 
@@ -158,6 +169,10 @@ pub struct Shipper {
     sender: Sender,
     occurrences: Occurrences,
     lanes: [LaneState; 3],
+    pace: Pace,
+    limits: ShipLimits,
+    ceiling: Ceiling,
+    begun: Instant,
 }
 
 impl Shipper {
@@ -172,7 +187,25 @@ impl Shipper {
         for lane in Lane::ALL {
             spool.lock().rewind(lane);
         }
-        Self { spool, producer, sender, occurrences, lanes: Default::default() }
+        Self {
+            spool,
+            producer,
+            sender,
+            occurrences,
+            lanes: Default::default(),
+            pace: Pace::default(),
+            limits: ShipLimits::default(),
+            ceiling: Ceiling::new(None),
+            begun: Instant::now(),
+        }
+    }
+
+    /// Keeps it within these limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ShipLimits) -> Self {
+        self.ceiling = Ceiling::new(limits.bytes_per_second_max);
+        self.limits = limits;
+        self
     }
 
     /// Runs until `shutdown`; then waits up to `grace` for what is spooled and on its way.
@@ -200,23 +233,35 @@ impl Shipper {
         Ok(())
     }
 
-    /// Sends a batch of each lane that has one and room for it; tells whether any was sent.
+    /// Sends batches, each of the lane whose turn it is, while there is room for them; tells whether any was sent.
     fn send_all(&mut self, now_or_never: bool) -> Result<bool, ShipError> {
         let mut sent = false;
-        for lane in Lane::ALL {
-            let state = &mut self.lanes[lane.index()];
-            if state.resume_at.is_some_and(|at| at > tokio::time::Instant::now()) {
-                continue;
+        let mut due = Lane::ALL.map(|lane| self.may_send(lane));
+        while self.pace.has_room() && self.ceiling.allows(self.begun.elapsed()) {
+            for lane in Lane::ALL {
+                let state = &self.lanes[lane.index()];
+                due[lane.index()] = due[lane.index()]
+                    && state.in_flight.len() < BATCHES_IN_FLIGHT_MAX
+                    && self.is_due(lane, now_or_never);
             }
-            state.resume_at = None;
-            while self.lanes[lane.index()].in_flight.len() < BATCHES_IN_FLIGHT_MAX
-                && self.is_due(lane, now_or_never)
-                && self.send(lane)?
-            {
+            let Some(lane) = self.pace.turn(due) else { break };
+            if self.send(lane)? {
                 sent = true;
+            } else {
+                due[lane.index()] = false;
             }
         }
         Ok(sent)
+    }
+
+    /// The lane waits neither after an error nor for quiet hours to end.
+    fn may_send(&mut self, lane: Lane) -> bool {
+        let state = &mut self.lanes[lane.index()];
+        if state.resume_at.is_some_and(|at| at > tokio::time::Instant::now()) {
+            return false;
+        }
+        state.resume_at = None;
+        self.limits.quiet_hours.is_empty() || !self.limits.is_quiet(lane, minute_of_day())
     }
 
     /// A batch is full or old enough.
@@ -231,7 +276,7 @@ impl Shipper {
     }
 
     fn send(&mut self, lane: Lane) -> Result<bool, ShipError> {
-        let pending = self.spool.lock().next(lane, BATCH_EVENTS_MAX, BATCH_BYTES_CUT)?;
+        let pending = self.spool.lock().next(lane, BATCH_EVENTS_MAX, self.pace.batch_bytes())?;
         let Some(pending) = pending else { return Ok(false) };
         let state = &mut self.lanes[lane.index()];
         let batch = Batch {
@@ -256,7 +301,10 @@ impl Shipper {
         match self.producer.send_result(record) {
             Ok(delivery) => {
                 state.previous = Some(sealed.hash);
-                state.in_flight.push_back(InFlight { last_seq, events, delivery });
+                let (bytes, sent) = (sealed.value.len(), Instant::now());
+                state.in_flight.push_back(InFlight { last_seq, events, bytes, sent, delivery });
+                self.pace.sent(lane, bytes);
+                self.ceiling.spend(&sealed.value);
                 Ok(true)
             }
             Err((error, _)) => {
@@ -289,6 +337,7 @@ impl Shipper {
             Ok(()) => {
                 state.failures = 0;
                 if let Some(done) = state.in_flight.pop_front() {
+                    self.pace.delivered(done.bytes, done.sent.elapsed());
                     self.spool.lock().acknowledge(lane, done.last_seq)?;
                     self.occurrences.batch_delivered(lane, done.events, Time::now().seconds());
                 }
@@ -302,7 +351,8 @@ impl Shipper {
     fn fail(&mut self, lane: Lane, error: &KafkaError) -> Result<(), ShipError> {
         self.occurrences.delivery_failed(lane, error);
         let state = &mut self.lanes[lane.index()];
-        state.in_flight.clear();
+        let bytes: usize = state.in_flight.drain(..).map(|batch| batch.bytes).sum();
+        self.pace.failed(bytes);
         state.failures = state.failures.saturating_add(1);
         let wait = back_off(state.failures);
         state.resume_at = Some(tokio::time::Instant::now() + wait);
@@ -331,6 +381,12 @@ pub(crate) fn back_off(failures: u32) -> Duration {
     let bound =
         BACK_OFF.0.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(BACK_OFF.1);
     bound.mul_f64(rand::rng().random_range(0.1..=1.0))
+}
+
+/// By the host's clock and zone.
+fn minute_of_day() -> u16 {
+    let now = jiff::Zoned::now();
+    u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs())
 }
 
 /// CloudEvents in binary mode.

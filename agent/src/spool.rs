@@ -39,43 +39,59 @@
 //!
 //! Opening scans every record that is left. A torn tail (a header whose payload ends behind the file) was never told to be appended
 //! and is cut off. Any other damage costs the damaged records alone: the scan goes on at the next magic whose checksum holds. Missing
-//! numbers become a [`Gap`] with the reason "damage". If the damage is at a segment's end, as many numbers
-//! are skipped as records could have stood there, so that none is used twice.
+//! numbers become a [`Gap`] with the reason "damage", once: the ledger remembers what was told. If the damage is at a segment's end,
+//! as many numbers are skipped as records could have stood there, so that none is used twice. Files that vanished are told the same
+//! way. A ledger that cannot be read is made anew from the records; if a lane has none, nobody knows its numbers any more, and the
+//! agent takes a new name, because the centre leaves numbers out that it knows.
 //!
 //! # When it is full
 //!
-//! The oldest segment of the lowest lane goes first (usage, then uptime, then security), is counted, and becomes a gap event with the
-//! reason "overflow".
+//! Each lane has a [share](Shares) of the bytes. The oldest segment of the lowest lane that holds more than its share goes first
+//! (usage, then uptime, then security); what is on its way to Kafka stays. It is counted, and becomes a gap event with the reason
+//! "overflow", its numbers, its times and its count. The ledger knows of it before the file goes: after a crash between the two it
+//! is neither counted twice nor forgotten. Gap events that go with a segment are told again. So for each lane what was appended is
+//! what was delivered, what waits, and what was dropped.
 
 use std::{
-    collections::VecDeque,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use vonggac_wire::{
-    AgentId, Event, Lane, Time,
-    event::{Body, Gap, GapReason},
-};
+#[cfg(doc)]
+use vonggac_wire::event::Gap;
+use vonggac_wire::{AgentId, Event, Lane, Time};
 
 use crate::{
     config::Fsync,
     intake::{Appended, Entry, Position},
 };
 
+mod gaps;
 mod identity;
+pub mod inspect;
 mod lane;
 mod ledger;
 mod record;
+mod room;
+mod scan;
 
+use gaps::Loss;
 pub use identity::{Identity, IdentityError};
 pub use lane::LaneFigures;
 use lane::LaneStore;
 use ledger::Ledger;
 pub use record::RECORD_HEAD_BYTES;
+pub use room::Shares;
 
 /// Bytes of a segment: small enough that dropping one costs little, large enough that a full spool has few files.
 pub const SEGMENT_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes of a segment of the smallest spool.
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+
+/// A spool has at least as many segments as this, so that what is dropped at once is little of it.
+const SEGMENTS_MIN: u64 = 16;
 
 /// Why the spool cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +123,21 @@ impl SpoolError {
         use std::io::ErrorKind as E;
         matches!(self, Self::Io { source, .. }
             if matches!(source.kind(), E::StorageFull | E::QuotaExceeded | E::ReadOnlyFilesystem))
+            || matches!(self, Self::Identity(IdentityError::Io { source, .. })
+            if matches!(source.kind(), E::StorageFull | E::QuotaExceeded | E::ReadOnlyFilesystem))
+    }
+
+    /// A file or the folder is not there any more.
+    fn is_vanished(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
     }
 }
+
+/// Damaged places that are named one by one; the rest is counted.
+const SPOTS_NAMED_MAX: usize = 100;
+
+/// How often the ledger is written where the policy names no interval.
+const LEDGER_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,6 +148,45 @@ pub struct Recovery {
     pub damaged_bytes: u64,
     /// Bytes of torn tails that were cut off.
     pub torn_bytes: u64,
+    /// Where, at most a hundred of them.
+    pub damages: Vec<Damage>,
+}
+
+/// Bytes of a segment that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Damage {
+    /// The segment: lane and file.
+    pub segment: String,
+    /// The first byte.
+    pub place: u64,
+    /// How many.
+    pub bytes: u64,
+    /// An append that was cut short at the file's end; its source gives it again.
+    pub torn: bool,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = if self.torn { "torn tail" } else { "damage" };
+        write!(formatter, "{what} in {} at byte {}, {} bytes", self.segment, self.place, self.bytes)
+    }
+}
+
+impl Recovery {
+    fn note(&mut self, lane: Lane, path: &Path, scan: &scan::Scan) {
+        self.records += scan.records;
+        self.damaged_bytes += scan.damaged_bytes();
+        self.torn_bytes += scan.torn_bytes();
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        for spot in scan.spots.iter().take(SPOTS_NAMED_MAX.saturating_sub(self.damages.len())) {
+            self.damages.push(Damage {
+                segment: format!("{}/{file}", lane.name()),
+                place: spot.place,
+                bytes: spot.bytes,
+                torn: spot.torn,
+            });
+        }
+    }
 }
 
 /// Events of a lane, in order and without a hole, ready to be sent.
@@ -140,20 +208,17 @@ pub struct Spool {
     ledger: Ledger,
     ledger_dirty: bool,
     bytes_max: u64,
+    shares: Shares,
     fsync: Fsync,
-    synced: Time,
-    gaps: VecDeque<Gap>,
+    saved: Time,
     recovery: Recovery,
 }
 
-/// Gaps that wait to be told; beyond it neighbours are merged into the last.
-const GAPS_WAITING_MAX: usize = 64;
-
 impl Spool {
-    /// Opens or makes the spool in `dir` and repairs what a power cut left.
+    /// Opens or makes the spool in `dir` and repairs what a power cut left. A full disk is no reason not to open what is there.
     ///
     /// # Errors
-    /// If the folder is in use, or cannot be read and written.
+    /// If the folder is in use, or cannot be read.
     pub fn open(
         dir: &Path,
         host: &str,
@@ -162,27 +227,38 @@ impl Spool {
         now: Time,
     ) -> Result<Self, SpoolError> {
         fs::create_dir_all(dir).map_err(SpoolError::io("make", dir))?;
-        let identity = Identity::open(dir, host)?;
-        let mut ledger = Ledger::read(dir)?;
-        let mut recovery = Recovery::default();
-        let mut gaps = VecDeque::new();
-        let mut open_lane = |lane: Lane, ledger: &mut Ledger| {
+        for lane in Lane::ALL {
             let path = dir.join(lane.name());
-            let start = ledger.lane(lane).clone();
-            LaneStore::open(
-                &path,
-                lane,
-                &start,
-                &mut |stream, offset| ledger.saw(lane, stream, offset),
-                &mut recovery,
-                &mut gaps,
-            )
+            fs::create_dir_all(&path).map_err(SpoolError::io("make", &path))?;
+        }
+        let mut identity = Identity::open(dir, host)?;
+        let (mut ledger, found) = Ledger::read(dir)?;
+        let mut recovery = Recovery::default();
+        let segment_bytes = (bytes_max / SEGMENTS_MIN).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        let mut losses = Vec::new();
+        let mut open_lane = |lane: Lane, ledger: &mut Ledger| {
+            let entry = ledger.lane(lane).clone();
+            let mut saw = |stream: &[u8], offset| {
+                ledger.saw(lane, &String::from_utf8_lossy(stream), offset);
+            };
+            let path = dir.join(lane.name());
+            let opened =
+                LaneStore::open(&path, lane, &entry, segment_bytes, &mut saw, &mut recovery)?;
+            losses.extend(opened.1);
+            Ok::<_, SpoolError>(opened.0)
         };
         let lanes = [
             open_lane(Lane::Security, &mut ledger)?,
             open_lane(Lane::Uptime, &mut ledger)?,
             open_lane(Lane::Usage, &mut ledger)?,
         ];
+        // Numbers that nobody knows any more may not be given again under the old name.
+        if found != ledger::Found::Whole && !identity.fresh && lanes.iter().any(LaneStore::is_empty)
+        {
+            let old = identity.agent.clone();
+            identity.rename(dir, host)?;
+            tracing::error!(%old, new = %identity.agent, "the spool's numbers are lost; the agent goes on under a new name");
+        }
         let mut spool = Self {
             dir: dir.to_owned(),
             identity,
@@ -190,14 +266,26 @@ impl Spool {
             ledger,
             ledger_dirty: true,
             bytes_max,
+            shares: Shares::default(),
             fsync,
-            synced: now,
-            gaps,
+            saved: now,
             recovery,
         };
-        spool.tell_gaps(now)?;
-        spool.save()?;
+        spool.note_losses(losses);
+        match spool.tell_gaps(now).and_then(|()| spool.save()) {
+            Err(error) if error.is_full() => {
+                tracing::error!(%error, "the disk is full; the spool is kept as it is");
+            }
+            outcome => outcome?,
+        }
         Ok(spool)
+    }
+
+    /// Gives each lane its share of the bytes.
+    #[must_use]
+    pub const fn with_shares(mut self, shares: Shares) -> Self {
+        self.shares = shares;
+        self
     }
 
     /// The agent's name.
@@ -237,7 +325,7 @@ impl Spool {
                 }
             }
             let store = &mut self.lanes[lane.index()];
-            let seq = store.next_seq();
+            let seq = store.entry().next_seq;
             outcome = store.append(event, position.as_ref(), now);
             if outcome.is_err() {
                 break;
@@ -269,52 +357,6 @@ impl Spool {
         Ok(appended)
     }
 
-    /// Drops the oldest of the lowest lane until the spool is within its bytes.
-    fn make_room(&mut self, now: Time) -> Result<(), SpoolError> {
-        while self.bytes() > self.bytes_max {
-            let Some(lane) =
-                Lane::ALL.into_iter().rev().find(|lane| self.lanes[lane.index()].bytes() > 0)
-            else {
-                break;
-            };
-            self.save()?;
-            let Some(gap) = self.lanes[lane.index()].drop_oldest()? else { break };
-            let count = gap.last_seq.saturating_sub(gap.first_seq) + 1;
-            self.ledger.lane_mut(lane).dropped += count;
-            tracing::warn!(
-                lane = lane.name(),
-                count,
-                "the spool is full; the oldest events were dropped"
-            );
-            self.note_gap(gap);
-        }
-        self.tell_gaps(now)
-    }
-
-    fn note_gap(&mut self, gap: Gap) {
-        let full = self.gaps.len() >= GAPS_WAITING_MAX;
-        match self.gaps.back_mut() {
-            Some(last)
-                if last.lane == gap.lane
-                    && (full
-                        || (last.reason == gap.reason && last.last_seq + 1 >= gap.first_seq)) =>
-            {
-                last.last_seq = last.last_seq.max(gap.last_seq);
-                last.bytes += gap.bytes;
-            }
-            _ => self.gaps.push_back(gap),
-        }
-    }
-
-    /// Spools what is missing as events of its own. Not while the spool is still too full.
-    fn tell_gaps(&mut self, now: Time) -> Result<(), SpoolError> {
-        while let Some(gap) = self.gaps.pop_front() {
-            let event = Event::new(now, now, Body::Gap(gap)).with_source("spool", 0);
-            self.lanes[Lane::Uptime.index()].append(event, None, now)?;
-        }
-        self.lanes[Lane::Uptime.index()].flush()
-    }
-
     /// The next events of a lane that were not handed out yet: up to `events_max` and about `bytes_max`.
     ///
     /// # Errors
@@ -325,7 +367,13 @@ impl Spool {
         events_max: usize,
         bytes_max: usize,
     ) -> Result<Option<Pending>, SpoolError> {
-        self.lanes[lane.index()].next(events_max, bytes_max)
+        match self.lanes[lane.index()].next(events_max, bytes_max) {
+            Err(error) if error.is_vanished() => {
+                self.mend()?;
+                self.lanes[lane.index()].next(events_max, bytes_max)
+            }
+            outcome => outcome,
+        }
     }
 
     /// How many events of a lane wait to be handed out, and since when.
@@ -358,16 +406,41 @@ impl Spool {
     /// # Errors
     /// If the disk refuses.
     pub fn tick(&mut self, now: Time) -> Result<(), SpoolError> {
-        let Fsync::Interval(interval) = self.fsync else { return self.save() };
-        if now.since(self.synced) >= interval || now < self.synced {
-            self.synced = now;
-            self.save()?;
+        let interval = match self.fsync {
+            Fsync::EachChunk => LEDGER_INTERVAL,
+            Fsync::Interval(interval) => interval,
+            Fsync::Never => LEDGER_INTERVAL,
+        };
+        // A clock that was set back is no reason to wait for it.
+        if now.since(self.saved) < interval && now >= self.saved {
+            return Ok(());
         }
-        Ok(())
+        self.saved = now;
+        match self.save() {
+            Err(error) if error.is_vanished() => self.mend(),
+            outcome => outcome,
+        }
     }
 
-    /// Makes everything that was appended safe from a power cut.
+    /// Files or the whole folder vanished: makes them anew as far as they are known, and tells what is gone.
+    fn mend(&mut self) -> Result<(), SpoolError> {
+        tracing::error!(spool = %self.dir.display(), "files of the spool vanished; it is made anew");
+        fs::create_dir_all(&self.dir).map_err(SpoolError::io("make", &self.dir))?;
+        self.identity.restore(&self.dir)?;
+        for lane in Lane::ALL {
+            let losses = self.lanes[lane.index()].mend()?;
+            self.note_losses(losses);
+        }
+        self.ledger_dirty = true;
+        self.tell_gaps(self.saved)?;
+        self.save()
+    }
+
+    /// Makes everything that was appended safe from a power cut, unless that was not asked for.
     fn sync(&mut self) -> Result<(), SpoolError> {
+        if self.fsync == Fsync::Never {
+            return Ok(());
+        }
         for lane in &mut self.lanes {
             lane.sync()?;
         }
@@ -382,13 +455,9 @@ impl Spool {
         if self.ledger_dirty {
             self.sync()?;
             for lane in Lane::ALL {
-                let store = &self.lanes[lane.index()];
-                let (next_seq, acknowledged) = (store.next_seq(), store.acknowledged());
-                let entry = self.ledger.lane_mut(lane);
-                entry.next_seq = next_seq;
-                entry.acknowledged = acknowledged;
+                *self.ledger.lane_mut(lane) = self.lanes[lane.index()].entry().clone();
             }
-            self.ledger.write(&self.dir)?;
+            self.ledger.write(&self.dir, self.fsync != Fsync::Never)?;
             self.ledger_dirty = false;
         }
         Ok(())
@@ -403,9 +472,7 @@ impl Spool {
     /// What a lane holds, for heartbeats and metrics.
     #[must_use]
     pub fn figures(&self, lane: Lane, now: Time) -> LaneFigures {
-        let mut figures = self.lanes[lane.index()].figures(now);
-        figures.dropped = self.ledger.lane(lane).dropped;
-        figures
+        self.lanes[lane.index()].figures(now)
     }
 
     /// The offset from which a stream has to be read again.
@@ -432,11 +499,6 @@ fn note_end(ends: &mut Vec<Position>, position: &Position) {
         Some(end) => end.offset = end.offset.max(position.offset),
         None => ends.push(position.clone()),
     }
-}
-
-/// A gap of a lane.
-pub(crate) fn gap(lane: Lane, first_seq: u64, last_seq: u64, reason: GapReason, bytes: u64) -> Gap {
-    Gap { lane: lane.into(), first_seq, last_seq, reason: reason.into(), bytes }
 }
 
 #[cfg(test)]

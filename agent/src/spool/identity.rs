@@ -37,6 +37,8 @@ pub enum IdentityError {
 pub struct Identity {
     /// The name.
     pub agent: AgentId,
+    /// It was made just now.
+    pub(super) fresh: bool,
     /// Held until the agent ends, however it ends.
     _lock: File,
 }
@@ -57,25 +59,48 @@ impl Identity {
         lock.try_lock().map_err(|_| IdentityError::InUse(dir.display().to_string()))?;
         let path = dir.join("identity");
         let mut name = String::new();
+        let mut fresh = false;
         match File::open(&path).and_then(|mut file| file.read_to_string(&mut name)) {
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 name = make(host);
-                let fresh = dir.join("identity.new");
-                File::create(&fresh)
-                    .and_then(|mut file| {
-                        file.write_all(name.as_bytes())?;
-                        file.sync_all()
-                    })
-                    .and_then(|()| fs::rename(&fresh, &path))
-                    .map_err(io(&path))?;
+                fresh = true;
+                write(dir, &name).map_err(io(&path))?;
             }
             Err(error) => return Err(io(&path)(error)),
         }
         let agent = AgentId::new(name.trim())
             .map_err(|source| IdentityError::Name { path: path.display().to_string(), source })?;
-        Ok(Self { agent, _lock: lock })
+        Ok(Self { agent, fresh, _lock: lock })
     }
+
+    /// Takes a new name.
+    pub(super) fn rename(&mut self, dir: &Path, host: &str) -> Result<(), IdentityError> {
+        let name = make(host);
+        let path = dir.join("identity").display().to_string();
+        self.agent = AgentId::new(&name)
+            .map_err(|source| IdentityError::Name { path: path.clone(), source })?;
+        write(dir, &name).map_err(|source| IdentityError::Io { path, source })
+    }
+
+    /// Writes the name again into a folder that lost it.
+    pub(super) fn restore(&self, dir: &Path) -> Result<(), IdentityError> {
+        let path = dir.join("identity");
+        if path.exists() {
+            return Ok(());
+        }
+        let path = path.display().to_string();
+        write(dir, self.agent.as_str()).map_err(|source| IdentityError::Io { path, source })
+    }
+}
+
+/// Replaces the file as a whole.
+fn write(dir: &Path, name: &str) -> std::io::Result<()> {
+    let fresh = dir.join("identity.new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(name.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&fresh, dir.join("identity"))
 }
 
 /// The host's name with four random bytes: two hosts of one name stay two agents.

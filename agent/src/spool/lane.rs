@@ -8,15 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use vonggac_wire::{
-    Event, Lane, Time,
-    event::{Gap, GapReason},
-};
+use vonggac_wire::{Event, Lane, Time, event::GapReason};
 
 use super::{
-    Pending, Recovery, SEGMENT_BYTES_MAX, SpoolError, gap,
+    Pending, Recovery, SpoolError,
+    gaps::Loss,
     ledger::LaneEntry,
     record::{self, Found, RECORD_HEAD_BYTES},
+    scan::{Contents, contents, cut, scan},
 };
 use crate::intake::Position;
 
@@ -58,12 +57,14 @@ pub(super) struct LaneStore {
     dir: PathBuf,
     lane: Lane,
     segments: VecDeque<Segment>,
+    /// Bytes at which a segment is full.
+    segment_bytes: u64,
     writer: Option<File>,
     buffer: Vec<u8>,
-    /// First and last number of what stands in `buffer`.
+    /// Something was written since the last sync.
     unsynced: bool,
-    next_seq: u64,
-    acknowledged: u64,
+    /// Numbers as the ledger keeps them.
+    entry: LaneEntry,
     /// The next number to hand out, and where it stands: segment by first number, byte.
     cursor_seq: u64,
     cursor: Option<(u64, u64)>,
@@ -76,55 +77,46 @@ impl LaneStore {
         dir: &Path,
         lane: Lane,
         entry: &LaneEntry,
-        saw: &mut dyn FnMut(&str, u64),
+        segment_bytes: u64,
+        saw: &mut dyn FnMut(&[u8], u64),
         recovery: &mut Recovery,
-        gaps: &mut VecDeque<Gap>,
-    ) -> Result<Self, SpoolError> {
-        fs::create_dir_all(dir).map_err(SpoolError::io("make", dir))?;
-        let mut paths: Vec<_> = fs::read_dir(dir)
-            .map_err(SpoolError::io("list", dir))?
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                let first: u64 = path.file_name()?.to_str()?.strip_suffix(".seg")?.parse().ok()?;
-                Some((first, path))
-            })
-            .collect();
-        paths.sort();
+    ) -> Result<(Self, Vec<Loss>), SpoolError> {
+        let found = segments(dir)?;
         let mut store = Self {
             dir: dir.to_owned(),
             lane,
             segments: VecDeque::new(),
+            segment_bytes,
             writer: None,
             buffer: Vec::new(),
             unsynced: false,
-            next_seq: entry.next_seq.max(1),
-            acknowledged: entry.acknowledged,
+            entry: entry.clone(),
             cursor_seq: entry.acknowledged + 1,
             cursor: None,
             marks: VecDeque::new(),
         };
-        let mut expected = None;
-        for (first_seq, path) in paths {
+        let known = entry.next_seq;
+        store.entry.next_seq = known.max(1);
+        // A ledger that knows nothing cannot miss anything in front.
+        let mut expected = (known > 1).then_some(entry.acknowledged + 1);
+        let mut losses = Vec::new();
+        for (first_seq, path) in found {
             let scan = scan(&path, first_seq, saw)?;
-            recovery.records += scan.records;
-            recovery.damaged_bytes += scan.damaged_bytes;
-            recovery.torn_bytes += scan.torn_bytes;
-            let after = scan.last_seq.map_or(first_seq, |last| last + 1) + scan.skipped;
-            let mut holes = scan.holes;
+            cut(&path, &scan)?;
+            recovery.note(lane, &path, &scan);
+            let mut holes = scan.holes.clone();
             if let Some(expected) = expected.filter(|expected| *expected < first_seq) {
-                holes.insert(0, (expected, first_seq - 1, 0));
+                holes.insert(0, (expected, first_seq - 1));
             }
+            let after = scan.after(first_seq);
             if scan.skipped > 0 {
-                holes.push((after - scan.skipped, after - 1, scan.damaged_bytes));
+                holes.push((after - scan.skipped, after - 1));
             }
-            for (first, last, bytes) in holes {
-                if last > store.acknowledged {
-                    let first = first.max(store.acknowledged + 1);
-                    gaps.push_back(gap(lane, first, last, GapReason::Damage, bytes));
-                }
+            for (first, last) in holes {
+                losses.extend(store.lose(first, last, GapReason::Damage));
             }
-            store.next_seq = store.next_seq.max(after);
-            expected = Some(after);
+            store.entry.next_seq = store.entry.next_seq.max(after);
+            expected = Some(after.max(expected.unwrap_or(0)));
             store.segments.push_back(Segment {
                 path,
                 first_seq,
@@ -132,8 +124,26 @@ impl LaneStore {
                 bytes: scan.bytes,
             });
         }
+        // Numbers that the ledger knows and no file holds.
+        if let Some(expected) = expected.filter(|expected| *expected < known) {
+            losses.extend(store.lose(expected, known - 1, GapReason::Damage));
+        }
         store.collect_garbage()?;
-        Ok(store)
+        store.rewind();
+        Ok((store, losses))
+    }
+
+    /// Takes these numbers for lost; tells those that were not known to be.
+    pub(super) fn lose(&mut self, first: u64, last: u64, reason: GapReason) -> Vec<Loss> {
+        let left = self.entry.unexplained(first, last);
+        for (first, last) in &left {
+            self.entry.lose(*first, *last);
+        }
+        self.entry.acknowledge(0);
+        let lane = self.lane;
+        left.into_iter()
+            .map(|(first, last)| Loss { lane, first, last, reason, ..Loss::default() })
+            .collect()
     }
 
     pub(super) fn append(
@@ -145,14 +155,14 @@ impl LaneStore {
         if self
             .segments
             .back()
-            .is_none_or(|last| last.bytes + self.buffer.len() as u64 >= SEGMENT_BYTES_MAX)
+            .is_none_or(|last| last.bytes + self.buffer.len() as u64 >= self.segment_bytes)
             || self.writer.is_none()
         {
             self.roll()?;
         }
-        let seq = self.next_seq;
+        let seq = self.entry.next_seq;
         record::write(&mut self.buffer, seq, position, &event.encode());
-        self.next_seq += 1;
+        self.entry.next_seq += 1;
         if self.marks.back().is_none_or(|(_, time)| now.since(*time).as_millis() >= 100) {
             if self.marks.len() >= MARKS_MAX {
                 // Every second mark suffices for an age.
@@ -171,15 +181,15 @@ impl LaneStore {
     fn roll(&mut self) -> Result<(), SpoolError> {
         self.flush()?;
         self.sync()?;
-        let path = self.dir.join(format!("{:020}.seg", self.next_seq));
+        let path = self.dir.join(format!("{:020}.seg", self.entry.next_seq));
         let file = OpenOptions::new()
             .create(true)
             .append(true)
             .open(&path)
             .map_err(SpoolError::io("make", &path))?;
         self.writer = Some(file);
-        if self.segments.back().is_none_or(|last| last.first_seq != self.next_seq) {
-            let (first_seq, last_seq) = (self.next_seq, self.next_seq - 1);
+        if self.segments.back().is_none_or(|last| last.first_seq != self.entry.next_seq) {
+            let (first_seq, last_seq) = (self.entry.next_seq, self.entry.next_seq - 1);
             self.segments.push_back(Segment { path, first_seq, last_seq, bytes: 0 });
         }
         Ok(())
@@ -196,14 +206,14 @@ impl LaneStore {
         if let Err(source) = file.write_all(&self.buffer) {
             let cut = file.set_len(segment.bytes);
             self.buffer.clear();
-            self.next_seq = segment.last_seq + 1;
+            self.entry.next_seq = segment.last_seq + 1;
             if cut.is_err() {
                 self.writer = None;
             }
             return Err(SpoolError::io("write", &segment.path)(source));
         }
         segment.bytes += self.buffer.len() as u64;
-        segment.last_seq = self.next_seq - 1;
+        segment.last_seq = self.entry.next_seq - 1;
         self.buffer.clear();
         self.unsynced = true;
         Ok(())
@@ -311,52 +321,119 @@ impl LaneStore {
     }
 
     pub(super) fn acknowledge(&mut self, seq: u64) {
-        self.acknowledged = self.acknowledged.max(seq);
-        while self.marks.len() > 1 && self.marks[1].0 <= self.acknowledged {
+        self.entry.acknowledge(seq);
+        while self.marks.len() > 1 && self.marks[1].0 <= self.entry.acknowledged {
             self.marks.pop_front();
         }
     }
 
     pub(super) fn rewind(&mut self) {
-        self.cursor_seq = self.acknowledged + 1;
+        self.cursor_seq = self.entry.acknowledged + 1;
         self.cursor = None;
     }
 
-    /// A segment can go when all of it is on Kafka and it is not being written.
+    /// A segment can go when all of it is on Kafka or gone, and it is not being written.
     fn is_garbage(&self, place: usize) -> bool {
         let segment = &self.segments[place];
         let written = place + 1 == self.segments.len() && self.writer.is_some();
-        segment.last_seq <= self.acknowledged && !written
+        let gone =
+            |(first, last): &(u64, u64)| *first <= segment.first_seq && segment.last_seq <= *last;
+        let done = segment.last_seq <= self.entry.acknowledged || self.entry.gone.iter().any(gone);
+        done && !written
     }
 
     pub(super) fn has_garbage(&self) -> bool {
-        !self.segments.is_empty() && self.is_garbage(0)
+        (0..self.segments.len()).any(|place| self.is_garbage(place))
     }
 
     pub(super) fn collect_garbage(&mut self) -> Result<(), SpoolError> {
-        while self.has_garbage() {
-            self.remove_first()?;
+        while let Some(place) = (0..self.segments.len()).find(|place| self.is_garbage(*place)) {
+            self.remove(place)?;
         }
         Ok(())
     }
 
-    fn remove_first(&mut self) -> Result<Option<Segment>, SpoolError> {
-        let Some(first) = self.segments.front() else { return Ok(None) };
-        fs::remove_file(&first.path).map_err(SpoolError::io("remove", &first.path))?;
-        Ok(self.segments.pop_front())
+    fn remove(&mut self, place: usize) -> Result<(), SpoolError> {
+        let Some(segment) = self.segments.get(place) else { return Ok(()) };
+        match fs::remove_file(&segment.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(SpoolError::io("remove", &segment.path)(error));
+            }
+            _ => self.segments.remove(place),
+        };
+        Ok(())
     }
 
-    /// Drops the oldest segment because the spool is full; tells what is gone.
-    pub(super) fn drop_oldest(&mut self) -> Result<Option<Gap>, SpoolError> {
-        if self.segments.len() == 1 {
+    /// The oldest segment of which nothing was handed out; with `any`, the oldest.
+    fn droppable(&self, any: bool) -> Option<usize> {
+        let handed = |segment: &Segment| segment.first_seq < self.cursor_seq;
+        self.segments.iter().position(|segment| any || !handed(segment))
+    }
+
+    /// Whether something can go; see [`Self::drop_oldest`].
+    pub(super) fn can_drop(&self, any: bool) -> bool {
+        self.droppable(any).is_some()
+    }
+
+    /// Takes the oldest segment of which nothing was handed out (with `any`: the oldest) for lost, and tells what is in it. Its file
+    /// goes with the next [`Self::collect_garbage`], after the ledger knows.
+    pub(super) fn drop_oldest(
+        &mut self,
+        any: bool,
+    ) -> Result<Option<(Loss, Contents)>, SpoolError> {
+        self.flush()?;
+        let Some(place) = self.droppable(any) else { return Ok(None) };
+        if place + 1 == self.segments.len() {
             self.writer = None;
         }
-        let Some(segment) = self.remove_first()? else { return Ok(None) };
-        let first = segment.first_seq.max(self.acknowledged + 1);
-        self.acknowledged = self.acknowledged.max(segment.last_seq);
-        self.cursor_seq = self.cursor_seq.max(segment.last_seq + 1);
-        Ok((first <= segment.last_seq)
-            .then(|| gap(self.lane, first, segment.last_seq, GapReason::Overflow, segment.bytes)))
+        let segment = &self.segments[place];
+        let contents = contents(&segment.path, self.entry.acknowledged)?;
+        let (first, last) = (segment.first_seq.max(self.entry.acknowledged + 1), segment.last_seq);
+        let loss = Loss {
+            lane: self.lane,
+            first,
+            last,
+            reason: GapReason::Overflow,
+            bytes: segment.bytes,
+            events: contents.events,
+            observed: contents.observed,
+        };
+        self.entry.dropped += contents.events;
+        if first <= last {
+            self.entry.lose(first, last);
+            self.entry.acknowledge(0);
+        }
+        if self.segments.iter().take(place).all(|before| before.last_seq < self.cursor_seq) {
+            self.cursor_seq = self.cursor_seq.max(last + 1);
+        }
+        Ok(Some((loss, contents)))
+    }
+
+    /// Files that vanished are told, and nothing is written to what nobody can find any more.
+    pub(super) fn mend(&mut self) -> Result<Vec<Loss>, SpoolError> {
+        fs::create_dir_all(&self.dir).map_err(SpoolError::io("make", &self.dir))?;
+        let vanished: Vec<(u64, u64)> = self
+            .segments
+            .iter()
+            .filter(|segment| !segment.path.exists())
+            .map(|segment| (segment.first_seq, segment.last_seq))
+            .collect();
+        if vanished.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.segments.retain(|segment| segment.path.exists());
+        self.writer = None;
+        self.cursor = None;
+        let mut losses = Vec::new();
+        for (first, last) in vanished {
+            // What was handed out is on its way from memory, and is acknowledged when it has arrived.
+            let first = first.max(self.cursor_seq);
+            if first <= last {
+                losses.extend(self.lose(first, last, GapReason::Damage));
+                self.cursor_seq = self.cursor_seq.max(last + 1);
+            }
+        }
+        Ok(losses)
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -365,28 +442,45 @@ impl LaneStore {
 
     /// The highest number that reached a file.
     pub(super) fn written_seq(&self) -> u64 {
-        self.segments.back().map_or(self.next_seq - 1, |last| last.last_seq)
+        self.segments.back().map_or(self.entry.next_seq - 1, |last| last.last_seq)
     }
 
-    pub(super) const fn next_seq(&self) -> u64 {
-        self.next_seq
+    /// Numbers as the ledger keeps them.
+    pub(super) const fn entry(&self) -> &LaneEntry {
+        &self.entry
     }
 
-    pub(super) const fn acknowledged(&self) -> u64 {
-        self.acknowledged
+    /// No file of the lane is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
     }
 
     pub(super) fn figures(&self, now: Time) -> LaneFigures {
-        let waits = self.next_seq > self.acknowledged + 1;
-        let oldest = self.appended_at(self.acknowledged + 1).filter(|_| waits);
+        let waits = self.entry.next_seq > self.entry.acknowledged + 1;
+        let oldest = self.appended_at(self.entry.acknowledged + 1).filter(|_| waits);
         LaneFigures {
-            next_seq: self.next_seq,
-            acknowledged: self.acknowledged,
+            next_seq: self.entry.next_seq,
+            acknowledged: self.entry.acknowledged,
             bytes: self.bytes(),
-            dropped: 0,
+            dropped: self.entry.dropped,
             oldest_seconds: oldest.map_or(0.0, |time| now.seconds_since(time).max(0.0)),
         }
     }
+}
+
+/// The segments in a lane's folder, by their first numbers.
+pub(super) fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, SpoolError> {
+    let mut paths: Vec<_> = fs::read_dir(dir)
+        .map_err(SpoolError::io("list", dir))?
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let first: u64 = path.file_name()?.to_str()?.strip_suffix(".seg")?.parse().ok()?;
+            // Number 0 is never given; such a file is not ours.
+            (first > 0).then_some((first, path))
+        })
+        .collect();
+    paths.sort();
+    Ok(paths)
 }
 
 /// Reads a part of a segment: at least one whole record where there is one.
@@ -406,70 +500,4 @@ fn read_at(path: &Path, start: u64, end: u64) -> Result<Vec<u8>, SpoolError> {
     }
     bytes.truncate(filled);
     Ok(bytes)
-}
-
-/// What stands in a segment.
-struct Scan {
-    records: u64,
-    last_seq: Option<u64>,
-    bytes: u64,
-    damaged_bytes: u64,
-    torn_bytes: u64,
-    /// Numbers that the damaged end may have used.
-    skipped: u64,
-    /// Missing numbers between records: first, last, bytes.
-    holes: Vec<(u64, u64, u64)>,
-}
-
-/// Reads every record of a segment, cuts a torn tail off, and tells what is missing.
-fn scan(path: &Path, first_seq: u64, saw: &mut dyn FnMut(&str, u64)) -> Result<Scan, SpoolError> {
-    let bytes = fs::read(path).map_err(SpoolError::io("read", path))?;
-    let mut scan = Scan {
-        records: 0,
-        last_seq: None,
-        bytes: bytes.len() as u64,
-        damaged_bytes: 0,
-        torn_bytes: 0,
-        skipped: 0,
-        holes: Vec::new(),
-    };
-    let mut at = 0;
-    let mut expected = first_seq;
-    while at < bytes.len() {
-        match record::read(&bytes[at..]) {
-            Found::Record(found) => {
-                if found.seq > expected {
-                    scan.holes.push((expected, found.seq - 1, 0));
-                }
-                if !found.stream.is_empty() {
-                    saw(&String::from_utf8_lossy(found.stream), found.offset);
-                }
-                scan.records += 1;
-                scan.last_seq = Some(found.seq);
-                expected = found.seq + 1;
-                at += found.bytes;
-            }
-            torn_or_damaged => match record::resync(&bytes, at + 1) {
-                Some(next) => {
-                    scan.damaged_bytes += (next - at) as u64;
-                    at = next;
-                }
-                None if torn_or_damaged == Found::Torn => {
-                    scan.torn_bytes = (bytes.len() - at) as u64;
-                    let file = OpenOptions::new().write(true).open(path);
-                    file.and_then(|file| file.set_len(at as u64))
-                        .map_err(SpoolError::io("repair", path))?;
-                    scan.bytes = at as u64;
-                    break;
-                }
-                None => {
-                    let rest = (bytes.len() - at) as u64;
-                    scan.damaged_bytes += rest;
-                    scan.skipped = rest.div_ceil(RECORD_HEAD_BYTES as u64);
-                    break;
-                }
-            },
-        }
-    }
-    Ok(scan)
 }

@@ -1,9 +1,14 @@
 //! Numbers and positions, in one small file that is replaced as a whole.
 
-use std::{collections::HashMap, fs, io::Write, path::Path};
+use std::{
+    collections::{HashMap, VecDeque},
+    fs,
+    io::Write,
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
-use vonggac_wire::Lane;
+use vonggac_wire::{Lane, event::Gap};
 
 use super::SpoolError;
 
@@ -19,11 +24,61 @@ pub(super) struct LaneEntry {
     pub(super) next_seq: u64,
     pub(super) acknowledged: u64,
     pub(super) dropped: u64,
+    /// Numbers beyond `acknowledged` that will never come and were told: first, last. Few, because neighbours are one.
+    pub(super) gone: Vec<(u64, u64)>,
 }
 
 impl Default for LaneEntry {
     fn default() -> Self {
-        Self { next_seq: 1, acknowledged: 0, dropped: 0 }
+        Self { next_seq: 1, acknowledged: 0, dropped: 0, gone: Vec::new() }
+    }
+}
+
+impl LaneEntry {
+    /// These numbers will never come.
+    pub(super) fn lose(&mut self, first: u64, last: u64) {
+        self.gone.push((first, last));
+        self.gone.sort_unstable();
+        let mut joined: Vec<(u64, u64)> = Vec::with_capacity(self.gone.len());
+        for (first, last) in self.gone.drain(..) {
+            match joined.last_mut() {
+                Some(before) if first <= before.1.saturating_add(1) => {
+                    before.1 = before.1.max(last);
+                }
+                _ => joined.push((first, last)),
+            }
+        }
+        self.gone = joined;
+    }
+
+    /// What of these numbers is neither acknowledged nor known to be gone.
+    pub(super) fn unexplained(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
+        let mut from = first.max(self.acknowledged + 1);
+        let mut left = Vec::new();
+        for (gone_first, gone_last) in &self.gone {
+            if from <= last && *gone_first > from {
+                left.push((from, last.min(gone_first - 1)));
+            }
+            if *gone_last >= from {
+                from = gone_last + 1;
+            }
+        }
+        if from <= last {
+            left.push((from, last));
+        }
+        left
+    }
+
+    /// Everything up to here is done, and what is gone behind it as well.
+    pub(super) fn acknowledge(&mut self, seq: u64) {
+        self.acknowledged = self.acknowledged.max(seq);
+        for (first, last) in &self.gone {
+            if *first <= self.acknowledged + 1 {
+                self.acknowledged = self.acknowledged.max(*last);
+            }
+        }
+        let acknowledged = self.acknowledged;
+        self.gone.retain(|(_, last)| *last > acknowledged);
     }
 }
 
@@ -45,33 +100,59 @@ pub(super) struct Ledger {
     lanes: [LaneEntry; 3],
     streams: HashMap<String, StreamEntry>,
     touches: u64,
+    /// Gaps that have no event yet.
+    pub(super) untold: VecDeque<Untold>,
+    /// The number that the next gap gets.
+    pub(super) next_gap: u64,
+}
+
+/// A gap that has no event yet. It keeps its number over crashes, so that it is told once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Untold {
+    pub(super) number: u64,
+    pub(super) gap: Gap,
+}
+
+/// How the ledger was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Whole.
+    Whole,
+    /// Not there.
+    Missing,
+    /// There, and not to be read.
+    Damaged,
 }
 
 impl Ledger {
-    pub(super) fn read(dir: &Path) -> Result<Self, SpoolError> {
+    pub(super) fn read(dir: &Path) -> Result<(Self, Found), SpoolError> {
         let path = dir.join(FILE);
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
+                return Ok((Self::default(), Found::Missing));
             }
             Err(error) => return Err(SpoolError::io("read", &path)(error)),
         };
-        Ok(serde_json::from_slice(&text).unwrap_or_else(|error| {
+        Ok(match serde_json::from_slice(&text) {
+            Ok(ledger) => (ledger, Found::Whole),
             // Replaced as a whole, so only a failing disk damages it: the records' own numbers and positions stand in.
-            tracing::error!(%error, path = %path.display(), "the spool's ledger is damaged; records speak for it");
-            Self::default()
-        }))
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "the spool's ledger is damaged; records speak for it");
+                (Self::default(), Found::Damaged)
+            }
+        })
     }
 
-    pub(super) fn write(&self, dir: &Path) -> Result<(), SpoolError> {
+    /// Replaces the file. Without `sync` a power cut may bring the one before back.
+    pub(super) fn write(&self, dir: &Path, sync: bool) -> Result<(), SpoolError> {
         let path = dir.join(FILE);
         let fresh = dir.join("ledger.json.new");
         let text = serde_json::to_vec(self)
             .map_err(|error| SpoolError::io("encode", &path)(error.into()))?;
         let written = fs::File::create(&fresh).and_then(|mut file| {
             file.write_all(&text)?;
-            file.sync_data()
+            if sync { file.sync_data() } else { Ok(()) }
         });
         written.map_err(SpoolError::io("write", &fresh))?;
         fs::rename(&fresh, &path).map_err(SpoolError::io("replace", &path))
@@ -133,5 +214,25 @@ impl Ledger {
 
     pub(super) fn held(&self, stream: &str) -> Vec<u64> {
         self.streams.get(stream).map_or_else(Vec::new, |entry| entry.lanes.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gone_numbers_are_joined_explained_and_passed_over() {
+        let mut entry = LaneEntry { acknowledged: 10, ..LaneEntry::default() };
+        entry.lose(31, 40);
+        entry.lose(21, 30);
+        entry.lose(51, 60);
+        assert_eq!(entry.gone, [(21, 40), (51, 60)]);
+        assert_eq!(entry.unexplained(1, 70), [(11, 20), (41, 50), (61, 70)]);
+        assert_eq!(entry.unexplained(22, 39), []);
+        entry.acknowledge(20);
+        assert_eq!((entry.acknowledged, entry.gone.as_slice()), (40, &[(51, 60)][..]));
+        entry.acknowledge(55);
+        assert_eq!((entry.acknowledged, entry.gone.len()), (60, 0));
     }
 }

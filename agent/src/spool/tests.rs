@@ -1,7 +1,7 @@
 use std::{fs::OpenOptions, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
-use vonggac_wire::event::{Activity, Class, Status};
+use vonggac_wire::event::{Activity, Body, Class, GapReason, Status};
 
 use super::*;
 
@@ -259,7 +259,7 @@ proptest! {
             while let Some(pending) = spool.next(lane, 100, 1 << 20).unwrap() {
                 taken[lane.index()].extend((0..pending.events.len() as u64).map(|n| pending.first_seq + n));
             }
-            let all: Vec<u64> = (1..spool.lanes[lane.index()].next_seq()).collect();
+            let all: Vec<u64> = (1..spool.lanes[lane.index()].entry().next_seq).collect();
             prop_assert_eq!(&taken[lane.index()], &all);
         }
     }

@@ -222,6 +222,14 @@ pub struct Gap {
     pub reason: i32,
     #[prost(uint64, tag = "5")]
     pub bytes: u64,
+    /// When the first and the last of them were read, by the agent's clock; 0: not known.
+    #[prost(sfixed64, tag = "6")]
+    pub first_observed_unix_nano: i64,
+    #[prost(sfixed64, tag = "7")]
+    pub last_observed_unix_nano: i64,
+    /// How many events were in the range, where they could be counted; 0: all its numbers.
+    #[prost(uint64, tag = "8")]
+    pub events: u64,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

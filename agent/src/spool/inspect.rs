@@ -1,0 +1,1 @@
+//! Looks at a spool without changing it.
