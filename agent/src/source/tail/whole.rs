@@ -83,14 +83,19 @@ fn spool(dir: &Path) -> SharedSpool {
     SharedSpool::new(Spool::open(dir, "h", 1 << 30, Fsync::EachChunk, Time::now()).unwrap())
 }
 
-fn raws(spool: &SharedSpool) -> Vec<String> {
+fn held(spool: &SharedSpool, lane: Lane) -> Vec<Event> {
     let mut all = Vec::new();
     let mut spool = spool.lock();
-    spool.rewind(Lane::Security);
-    while let Some(pending) = spool.next(Lane::Security, 1_000, 1 << 20).unwrap() {
-        all.extend(pending.events.iter().map(|e| String::from_utf8_lossy(e.raw()).into_owned()));
+    spool.rewind(lane);
+    while let Some(pending) = spool.next(lane, 1_000, 1 << 20).unwrap() {
+        all.extend(pending.events);
     }
     all
+}
+
+fn raws(spool: &SharedSpool) -> Vec<String> {
+    let raw = |event: &Event| String::from_utf8_lossy(event.raw()).into_owned();
+    held(spool, Lane::Security).iter().map(raw).collect()
 }
 
 fn append(path: &Path, text: &str) {
@@ -99,7 +104,7 @@ fn append(path: &Path, text: &str) {
 }
 
 /// How long something may take that has to come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long is waited for what must not come.
 const AFTERWARDS: Duration = Duration::from_millis(400);
@@ -143,6 +148,72 @@ async fn a_rotation_with_a_stop_between_gives_each_line_once() {
     let standings = reading.occurrences.standings();
     assert_eq!(standings.len(), 1, "{standings:?}");
     assert_eq!(raws(&reading.stop().await), ["one", "trace\n\tat x", "two", "three", "four"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_several_lines_are_whole_although_a_restart_came_in_their_middle() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    let record = [
+        "--1a2b3c4d-A--",
+        "[24/Nov/2026:09:00:00 +0000] X 203.0.113.7 5 10.0.0.5 443",
+        "--1a2b3c4d-B--",
+        "GET /a HTTP/1.1",
+        "--1a2b3c4d-Z--",
+    ];
+    append(&path, &format!("before\n{}\n", record[..2].join("\n")));
+    let spool = spool(&dir.path().join("spool"));
+    let mut reading = start(config(path.to_str().unwrap()), spool);
+    reading.spool_until(1).await;
+    let spool = reading.stop().await;
+    assert_eq!(raws(&spool), ["before"], "the record has no end yet");
+    append(&path, &format!("{}\nafter\n", record[2..].join("\n")));
+    // The records of two audit events, one in the other, and another restart behind them.
+    let audit = |kind: &str, number: u8| {
+        format!(
+            "type={kind} msg=audit(1796000000.1:{number}): arch=c000003e syscall=59 success=yes"
+        )
+    };
+    let events = [audit("SYSCALL", 1), audit("SYSCALL", 2), audit("EOE", 1), audit("EOE", 2)];
+    append(&path, &(events.join("\n") + "\n"));
+    let mut reading = start(config(path.to_str().unwrap()), spool);
+    reading.spool_until(4).await;
+    let spool = reading.stop().await;
+    append(&path, "last\n");
+    let mut reading = start(config(path.to_str().unwrap()), spool);
+    reading.spool_until(5).await;
+    let first = [events[0].as_str(), events[2].as_str()].join("\n");
+    let second = [events[1].as_str(), events[3].as_str()].join("\n");
+    let spool = reading.stop().await;
+    assert_eq!(raws(&spool), ["before", "after", &first, &second, "last"]);
+    let requests = held(&spool, Lane::Usage);
+    assert_eq!(requests.len(), 1, "a request travels on its own lane");
+    assert_eq!(requests[0].raw(), record.join("\n").as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_a_header_names_are_known_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    let row = |second: u8| format!("2026-11-24 09:00:0{second} GET 203.0.113.7 /a 404\n");
+    append(&path, "#Fields: date time cs-method c-ip cs-uri-stem sc-status\n");
+    append(&path, &row(1));
+    let mut reading = start(config(path.to_str().unwrap()), spool(&dir.path().join("spool")));
+    while held(&reading.spool, Lane::Usage).is_empty() {
+        reading.spool_for(Duration::from_millis(50)).await;
+    }
+    let spool = reading.stop().await;
+    append(&path, &row(2));
+    let mut reading = start(config(path.to_str().unwrap()), spool);
+    while held(&reading.spool, Lane::Usage).len() < 2 {
+        reading.spool_for(Duration::from_millis(50)).await;
+    }
+    let held = held(&reading.stop().await, Lane::Usage);
+    for event in &held {
+        let activity = event.activity().unwrap();
+        assert_eq!(activity.source_address().unwrap().to_string(), "203.0.113.7");
+        assert_eq!(activity.http.as_ref().unwrap().status_code, 404);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
