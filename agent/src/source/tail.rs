@@ -32,6 +32,7 @@ mod event;
 mod file;
 mod find;
 mod followed;
+mod grouped;
 mod record;
 mod rotated;
 
@@ -326,7 +327,7 @@ impl Follower {
         if records.is_empty() && begins.is_none() {
             return Ok(());
         }
-        let context = Context::here(Time::now());
+        let mut context = Context::here(Time::now());
         let name = path.display().to_string();
         let mut unparsed = 0;
         let mut chunk = Chunk { passed: begins.into_iter().collect(), ..Chunk::default() };
@@ -337,6 +338,9 @@ impl Follower {
                 continue;
             }
             let start = record.start;
+            if context.columns() != record.columns {
+                context = context.with_columns(record.columns.clone());
+            }
             let (event, known) = event::of(&self.config.format, record, &context);
             unparsed += u64::from(!known);
             let event = event.with_source(&name, start).with_system(&self.config.system);

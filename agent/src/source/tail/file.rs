@@ -8,13 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use vonggac_wire::limits::RAW_BYTES_MAX;
+use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
 
 use super::{
     content::{Content, Identity},
     stream_name,
 };
-use crate::intake::{Checkpoints, Position};
+use crate::{
+    format::join::Joiner,
+    intake::{Checkpoints, Position},
+};
 
 /// Bytes of the first line that identify a file.
 const PRINT_BYTES: usize = 256;
@@ -110,6 +113,31 @@ impl Follow {
     /// Where reading began, if that has to be remembered.
     pub(super) const fn begins(&mut self) -> Option<Position> {
         self.begins.take()
+    }
+
+    /// The columns that the last header before a place named, for logs whose lines mean nothing without.
+    pub(super) fn columns_before(&mut self, place: u64) -> Option<Arc<str>> {
+        if place == 0 {
+            return None;
+        }
+        let mut joiner = Joiner::default();
+        let mut block = vec![0; BLOCK_BYTES];
+        // A header stands at the beginning, and again wherever its program was started anew.
+        let near = match self.content {
+            Content::Plain(_) => place.saturating_sub(BLOCK_BYTES as u64),
+            Content::Packed(_) => 0,
+        };
+        for from in [0, near] {
+            let wanted = usize::try_from(place - from).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
+            let read = self.content.read_at(&mut block[..wanted], from).unwrap_or(0);
+            for line in block[..read].split(|byte| *byte == b'\n') {
+                if line.starts_with(b"#") {
+                    let line = line.strip_suffix(b"\r").unwrap_or(line);
+                    drop(joiner.push(line, 0, Time(0)));
+                }
+            }
+        }
+        joiner.header()
     }
 
     /// How far reading has come, and how many bytes are left.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    file::{Follow, Seen},
-    record::{Joining, Record, Records},
+    file::{Follow, Line, Seen},
+    record::{Begins, Joining, Record, Records},
 };
 use crate::{
     intake::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, Checkpoints, Position},
@@ -103,12 +103,11 @@ impl Followed {
                 let _taken = allowance.take(lines.len() as u64, most, now);
             }
             for line in lines {
-                self.records.push(
-                    line,
-                    now,
-                    |stream| checkpoints.held(stream),
-                    &mut looked.records,
-                );
+                let begins = |line: &Line| Begins {
+                    ends: checkpoints.held(&line.stream),
+                    columns: first.columns_before(line.start),
+                };
+                self.records.push(line, now, begins, &mut looked.records);
             }
             match seen {
                 Seen::More => {
@@ -123,7 +122,7 @@ impl Followed {
                     return looked;
                 }
                 Seen::Gone => {
-                    looked.records.extend(self.records.finish());
+                    self.records.finish(now, &mut looked.records);
                     if self.next_file(path, checkpoints) {
                         // Its lines go into the next chunk, which keeps this one within its bounds.
                         looked.more = true;
