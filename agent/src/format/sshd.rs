@@ -21,7 +21,7 @@ struct Said<'a> {
 }
 
 pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
-    let (message, repeated) = unrepeat(message);
+    let (message, repeated) = unrepeat(without_mark(message));
     let plain = message
         .strip_prefix("error: ")
         .or_else(|| message.strip_prefix("fatal: "))
@@ -41,6 +41,19 @@ pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         activity.unmapped.insert("repeat_count".into(), repeated.to_string());
     }
     Some(Parsed::activity("sshd", activity))
+}
+
+/// Without what Solaris (`[ID 800047 auth.info] `) or a kernel's relay (`kernel: [12.345] `) puts before a message.
+fn without_mark(message: &str) -> &str {
+    let inner = message.strip_prefix("kernel:").map(str::trim_start).unwrap_or(message);
+    let kernel = inner.len() < message.len();
+    if !kernel && !message.starts_with("[ID ") {
+        return message;
+    }
+    match inner.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((_, rest)) => rest.trim_start_matches(':').trim_start(),
+        None => message,
+    }
 }
 
 /// `message repeated 3 times: [ Failed password ... ]`.
@@ -96,7 +109,11 @@ fn named(user: &str) -> (&str, bool) {
             return (user, true);
         }
     }
-    (user, false)
+    if user == "<invalid username>" {
+        return ("", true);
+    }
+    // Some vendors' builds say `for user lan`.
+    (user.strip_prefix("user ").filter(|user| !user.is_empty()).unwrap_or(user), false)
 }
 
 /// `Failed password for root from ...`, `Accepted publickey for lan from ...`, `Postponed ...`.
@@ -217,7 +234,8 @@ fn connection(message: &str) -> Option<Said<'_>> {
         let detail = if lead == "invalid user " { "invalid-user" } else { "gave-up" };
         return Some(note(Status::Failure, 99, detail, user, Some((address, port))));
     }
-    let table: [(&str, &str, Status, u32); 10] = [
+    let table: [(&str, &str, Status, u32); 11] = [
+        ("ssh_dispatch_run_fatal: Connection from ", "bad-protocol", Status::Failure, 99),
         ("Did not receive identification string from ", "no-identification", Status::Failure, 99),
         ("Bad protocol version identification ", "bad-protocol", Status::Failure, 99),
         ("banner exchange: Connection from ", "bad-protocol", Status::Failure, 99),
@@ -238,6 +256,13 @@ fn connection(message: &str) -> Option<Said<'_>> {
         let rest = rest.strip_prefix("connection from ").unwrap_or(rest);
         let inside = || rest.rsplit_once('(').and_then(|(_, rest)| origin(rest));
         let from = origin(rest).or_else(|| last_from(rest).map(|(_, from)| from)).or_else(inside);
+        // What ended before its log-in was none: nobody got in.
+        let refused = message.ends_with("[preauth]")
+            || rest.ends_with(": Auth fail")
+            || rest.contains("uthentication methods available");
+        if status == Status::Unknown && refused {
+            return Some(note(Status::Failure, 99, "gave-up", user, from));
+        }
         return Some(note(status, activity, detail, user, from));
     }
     if message.starts_with("Connection from ")
