@@ -18,3 +18,4 @@ pub mod redact;
 pub mod ship;
 pub mod source;
 pub mod spool;
+pub mod vigil;

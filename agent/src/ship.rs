@@ -29,6 +29,7 @@ use crate::{
     intake::Checkpoints,
     occurrence::Occurrences,
     spool::{Spool, SpoolError},
+    vigil::Part,
 };
 
 /// Batches of one lane on their way at once: enough to hide a round trip, few enough to bound memory.
@@ -185,6 +186,7 @@ impl Shipper {
         grace: Duration,
     ) -> Result<(), ShipError> {
         while !shutdown.is_cancelled() {
+            self.occurrences.moves(Part::Shipping, LOOK_INTERVAL);
             let sent = self.send_all(false)?;
             self.settle(if sent { Duration::ZERO } else { LOOK_INTERVAL }, &shutdown).await?;
         }
