@@ -10,6 +10,7 @@ use crate::{app, config::Config};
 pub mod formats;
 pub mod parse;
 pub mod redact;
+pub mod sources;
 pub mod spool;
 pub mod status;
 
@@ -35,6 +36,8 @@ enum Command {
         #[arg(long, default_value = "/etc/vonggac/agent.toml")]
         config: PathBuf,
     },
+    /// Find the logs, services and ports of this host, and write a configuration that watches them.
+    Sources(sources::Arguments),
     /// Tell how a running agent is.
     Status(status::Arguments),
     /// Look into a spool, or repair it.
@@ -64,6 +67,7 @@ pub fn run(arguments: Arguments) -> Exit {
             }
             Err(exit) => exit,
         },
+        Command::Sources(arguments) => sources::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Parse(arguments) => parse::run(&arguments),

@@ -9,6 +9,7 @@
 pub mod app;
 pub mod command;
 pub mod config;
+pub mod discover;
 pub mod format;
 pub mod heartbeat;
 pub mod intake;
