@@ -9,6 +9,7 @@
 pub mod app;
 pub mod command;
 pub mod config;
+pub mod discover;
 pub mod format;
 pub mod heartbeat;
 pub mod intake;
@@ -18,3 +19,4 @@ pub mod redact;
 pub mod ship;
 pub mod source;
 pub mod spool;
+pub mod vigil;

@@ -3,10 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use vonggac_wire::Lane;
+
+use crate::vigil::{Part, Vigil};
 
 /// Why something was not taken, or not at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,7 @@ pub struct Occurrences {
     /// By the source and the thing.
     standings: Arc<Mutex<BTreeMap<(String, String), Standing>>>,
     last_delivery: IntGauge,
+    vigil: Vigil,
 }
 
 impl Occurrences {
@@ -149,8 +153,20 @@ impl Occurrences {
             )?,
             spool_refusals: counter("spool_refusals_total", "Times that the disk refused a chunk")?,
             last_delivery,
+            vigil: Vigil::default(),
             registry,
         })
+    }
+
+    /// A part of the agent moves, and does so again within that time.
+    pub fn moves(&self, part: Part, within: Duration) {
+        self.vigil.moves(part, within, Instant::now());
+    }
+
+    /// The part that should have moved and did not.
+    #[must_use]
+    pub fn overdue(&self) -> Option<Part> {
+        self.vigil.overdue(Instant::now())
     }
 
     /// For `/metrics`.

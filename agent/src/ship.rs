@@ -31,6 +31,7 @@ use crate::{
     intake::Checkpoints,
     occurrence::Occurrences,
     spool::{Spool, SpoolError},
+    vigil::Part,
 };
 
 mod limits;
@@ -218,6 +219,7 @@ impl Shipper {
         grace: Duration,
     ) -> Result<(), ShipError> {
         while !shutdown.is_cancelled() {
+            self.occurrences.moves(Part::Shipping, LOOK_INTERVAL);
             let sent = self.send_all(false)?;
             self.settle(if sent { Duration::ZERO } else { LOOK_INTERVAL }, &shutdown).await?;
         }
