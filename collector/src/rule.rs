@@ -1,7 +1,8 @@
 //! Rules as data: one YAML file each, Sigma where Sigma can say it, and under `vonggac:` what Sigma has no place for.
 //!
 //! A rule whose `vonggac.machine` is set has no `detection`: a small machine of [`crate::detect`] looks for it, with the numbers of
-//! the file. A broken file is refused alone, with its name.
+//! the file. Neither has a rule that others are `part_of`: their matches are counted together and told as one incident.
+//! A Sigma rule without `vonggac:` is one of [`foreign`] packs. A broken file is refused alone, with its name and line.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +11,10 @@ use std::{
 };
 
 use rsigma_parser::SigmaRule;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use vonggac_wire::RuleId;
+
+mod foreign;
 
 /// Why a rule is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,8 @@ pub enum GroupBy {
     ActorOnHost,
     /// The host.
     Host,
+    /// The account, over the hosts of an agency.
+    User,
 }
 
 /// What Sigma has no place for.
@@ -62,21 +67,38 @@ pub struct Meta {
     pub rule: RuleId,
     /// 1 to 4: M1 to M4.
     pub severity: u32,
+    /// The rule in whose window this one's matches are counted, and of whose incident they are a part.
+    pub part_of: Option<RuleId>,
+    /// The rule of whose incident this one's own signals are a part.
+    pub incident: Option<RuleId>,
+    /// What a part is called in its incident's title.
+    pub label: Option<String>,
     /// The entity; not for machines.
     pub group_by: Option<GroupBy>,
     /// Matches in the window before it fires.
     #[serde(default = "one")]
     pub threshold: u64,
+    /// The same for matches on one host, where fewer are enough.
+    pub threshold_on_host: Option<u64>,
+    /// So many matches make it one level graver.
+    pub grave: Option<u64>,
     /// What a match counts for when this selection is in it; 1 where nothing is said.
     #[serde(default)]
     pub weights: BTreeMap<String, u64>,
     /// Counts different values of this field instead of matches: ports of a scan, addresses of one that is spread.
     pub distinct: Option<String>,
+    /// Selections whose lines may be a second telling of an attempt: they count once for each connection and user, and not where
+    /// the attempt itself was told.
+    #[serde(default)]
+    pub echoes: Vec<String>,
+    /// A selection that takes the failures of its user back: who mistypes and then gets in has attacked nobody.
+    pub forgives: Option<String>,
     /// The window.
     #[serde(default = "five_minutes")]
     pub window_seconds: u64,
-    /// Fires only while this other rule's window of the same entity is full.
-    pub after: Option<RuleId>,
+    /// Fires only while the window of one of these other rules is full for the same entity.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub after: Vec<RuleId>,
     /// The machine that looks for it.
     pub machine: Option<String>,
     /// Numbers of the machine.
@@ -136,6 +158,20 @@ const fn five_minutes() -> u64 {
     300
 }
 
+/// `after: a` and `after: [a, b]`.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RuleId>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        One(RuleId),
+        Many(Vec<RuleId>),
+    }
+    Ok(match Names::deserialize(deserializer)? {
+        Names::One(name) => vec![name],
+        Names::Many(names) => names,
+    })
+}
+
 impl Meta {
     /// The window.
     #[must_use]
@@ -161,7 +197,8 @@ pub struct Rule {
 
 #[derive(Deserialize)]
 struct File {
-    vonggac: Meta,
+    vonggac: Option<Meta>,
+    detection: Option<serde_yaml_ng::Value>,
 }
 
 impl Rule {
@@ -171,24 +208,41 @@ impl Rule {
     /// What is wrong with it.
     pub fn parse(name: &str, text: &str) -> Result<Self, RuleError> {
         let yaml = |source| RuleError::Yaml { name: name.to_owned(), source };
-        let meta = serde_yaml_ng::from_str::<File>(text).map_err(yaml)?.vonggac;
-        if meta.machine.is_some() {
+        let file = serde_yaml_ng::from_str::<File>(text).map_err(yaml)?;
+        let refused = |reason: String| RuleError::Sigma { name: name.to_owned(), reason };
+        let Some(meta) = file.vonggac else {
+            let sigma = sigma(text).map_err(refused)?;
+            return foreign::rule(sigma).map_err(refused);
+        };
+        if file.detection.is_none() {
             return Ok(Self { meta, sigma: None });
         }
-        let refused = |reason: String| RuleError::Sigma { name: name.to_owned(), reason };
-        let mut collection =
-            rsigma_parser::parse_sigma_yaml(text).map_err(|error| refused(error.to_string()))?;
-        if let Some(error) = collection.errors.first() {
-            return Err(refused(error.to_string()));
-        }
-        let Some(sigma) = collection.rules.pop().filter(|_| collection.rules.is_empty()) else {
-            return Err(refused("a file holds one rule".into()));
-        };
-        if meta.group_by.is_none() {
+        let sigma = sigma(text).map_err(refused)?;
+        if meta.group_by.is_none() && meta.part_of.is_none() {
             return Err(refused("`vonggac.group_by` is missing".into()));
+        }
+        let selections = meta.weights.keys().chain(&meta.echoes).chain(&meta.forgives);
+        for selection in selections {
+            if !sigma.detection.named.contains_key(selection) {
+                return Err(refused(format!("there is no selection {selection}")));
+            }
         }
         Ok(Self { meta, sigma: Some(sigma) })
     }
+}
+
+/// The one Sigma rule of a text.
+fn sigma(text: &str) -> Result<SigmaRule, String> {
+    let mut collection =
+        rsigma_parser::parse_sigma_yaml(text).map_err(|error| error.to_string())?;
+    if let Some(error) = collection.errors.first() {
+        return Err(error.clone());
+    }
+    if !collection.correlations.is_empty() {
+        return Err("correlations of Sigma are not counted here; say `vonggac.threshold`".into());
+    }
+    let rule = collection.rules.pop().filter(|_| collection.rules.is_empty());
+    rule.ok_or_else(|| "a file holds one rule".into())
 }
 
 /// All rules.
@@ -209,13 +263,41 @@ const PACK: &[(&str, &str)] = pack![
     "ssh-success-after-brute-force",
     "sudo-abuse",
     "web-attack",
+    "web-sql-injection",
+    "web-cross-site-scripting",
+    "web-path-traversal",
+    "web-command-injection",
+    "web-code-injection",
+    "web-request-forgery",
+    "web-query-injection",
+    "web-header-injection",
+    "web-exposed-files",
+    "web-admin-probing",
+    "web-known-exploit",
+    "web-shell",
+    "web-scanner",
+    "web-protocol-abuse",
+    "web-firewall-verdict",
+    "web-flood",
+    "web-agents",
     "web-scan",
     "web-login-brute-force",
     "login-brute-force",
     "login-success-after-brute-force",
     "distributed-brute-force",
+    "slow-brute-force",
+    "password-spraying",
+    "service-abuse",
     "port-scan",
+    "host-sweep",
+    "firewall-flood",
+    "intrusion-verdict",
     "privileged-account",
+    "persistence",
+    "web-shell-file",
+    "log-tampering",
+    "suspicious-command",
+    "privilege-exploit",
     "service-down",
     "platform-down",
     "certificate-ends",
@@ -234,6 +316,19 @@ impl RuleSet {
         let rules =
             PACK.iter().map(|(name, text)| Rule::parse(name, text)).collect::<Result<_, _>>()?;
         Ok(Self { rules })
+    }
+
+    /// Where a rule is in [`Self::rules`].
+    #[must_use]
+    pub fn index(&self, rule: &str) -> Option<usize> {
+        self.rules.iter().position(|known| known.meta.rule.as_str() == rule)
+    }
+
+    /// The rule whose window and incident a rule's matches belong to: itself, or the one it is a part of.
+    #[must_use]
+    pub fn head(&self, rule: usize) -> usize {
+        let whole = self.rules.get(rule).and_then(|rule| rule.meta.part_of.as_ref());
+        whole.and_then(|whole| self.index(whole.as_str())).unwrap_or(rule)
     }
 
     /// Adds the files of a folder; those that are wrong are left out and told.

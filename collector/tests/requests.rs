@@ -31,6 +31,9 @@ fn material(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// Rules that count what is no attack by itself.
+const BEHAVIOUR: [&str; 4] = ["web-scan", "web-flood", "web-agents", "web-login-brute-force"];
+
 /// The rules that call one request an attack.
 struct Judge {
     rules: RuleSet,
@@ -63,7 +66,7 @@ impl Judge {
             .matches(&event, &activity)
             .into_iter()
             .filter_map(|found| name(found.rule))
-            .filter(|rule| rule == "web-attack")
+            .filter(|rule| !BEHAVIOUR.contains(&rule.as_str()))
             .collect()
     }
 }
@@ -85,7 +88,10 @@ impl Judge {
         self.matcher
             .matches(&event, &activity)
             .into_iter()
-            .filter(|found| !found.selections.iter().any(|name| name == "selection"))
+            .filter(|found| {
+                let rule = self.rules.rules().get(found.rule).map(|rule| rule.meta.rule.as_str());
+                !rule.is_some_and(|rule| BEHAVIOUR.contains(&rule))
+            })
             .flat_map(|found| found.selections)
             .collect()
     }
