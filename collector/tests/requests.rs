@@ -62,12 +62,20 @@ impl Judge {
         let event = Event::new(now, now, Body::Activity(activity.clone()));
         let name =
             |at: usize| self.rules.rules().get(at).map(|rule: &Rule| rule.meta.rule.to_string());
-        self.matcher
-            .matches(&event, &activity)
-            .into_iter()
-            .filter_map(|found| name(found.rule))
-            .filter(|rule| !BEHAVIOUR.contains(&rule.as_str()))
-            .collect()
+        let mut weights: BTreeMap<usize, u64> = BTreeMap::new();
+        let mut said = Vec::new();
+        for found in self.matcher.matches(&event, &activity) {
+            let Some(rule) = self.rules.rules().get(found.rule) else { continue };
+            if rule.meta.part_of.is_some() {
+                *weights.entry(self.rules.head(found.rule)).or_default() += found.weight(rule);
+                said.extend(name(found.rule));
+            }
+        }
+        // What one request alone makes an incident of.
+        let enough = |(head, weight): (&usize, &u64)| {
+            self.rules.rules().get(*head).is_some_and(|head| *weight >= head.meta.threshold)
+        };
+        if weights.iter().any(enough) { said } else { Vec::new() }
     }
 }
 

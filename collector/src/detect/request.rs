@@ -93,6 +93,7 @@ fn decoded(text: &str, separators: bool) -> String {
         text = entities(&text);
     }
     let mut plain = String::with_capacity(text.len());
+    let mut query = false;
     for character in text.chars() {
         match character {
             '\r' | '\n' => {
@@ -101,8 +102,12 @@ fn decoded(text: &str, separators: bool) -> String {
                 }
             }
             '\0' => {}
-            PARAMETER | QUERY => plain.push(character),
-            '+' if separators => plain.push(' '),
+            PARAMETER | QUERY => {
+                query = true;
+                plain.push(character);
+            }
+            // In a path it is itself.
+            '+' if query => plain.push(' '),
             '\u{3002}' | '\u{ff61}' => plain.push('.'),
             // Full-width forms are letters to many servers.
             '\u{ff01}'..='\u{ff5e}' => {

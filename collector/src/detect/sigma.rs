@@ -130,8 +130,17 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(event: &'a Event, activity: &'a Activity) -> Self {
-        let http = activity.http.as_ref();
-        let views = http.map(|http| Views::of(&http.url, &http.user_agent, &http.referrer));
+        let views = match &activity.http {
+            Some(http) => Some(Views::of(&http.url, &http.user_agent, &http.referrer)),
+            // An error log tells the request as it came: `GET /a HTTP/1.1`.
+            None if activity.class() == Class::Http => activity
+                .file_path
+                .split(' ')
+                .nth(1)
+                .filter(|url| url.starts_with('/'))
+                .map(|url| Views::of(url, "", "")),
+            None => None,
+        };
         Self { event, activity, views }
     }
 
