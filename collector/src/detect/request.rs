@@ -45,7 +45,7 @@ static TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// The same of agents and referrers, whose brackets and semicolons are ordinary.
 static HEADER_TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?m)[${<>'`|]|/(?:etc|proc|bin|dev|et[*?])\b|^;|^(?:set|env) -|\(\)|\bselect\b|!entity|::|\.\./").ok()
+    Regex::new(r#"(?m)[${<>'"`|]|/(?:etc|proc|bin|dev|et[*?])\b|^;|^(?:set|env|cat|id) -|\(\)|\bon[a-z]{3,20}\s*=|\b(?:select|delete|insert)\b|!entity|::|url\(|\.\./"#).ok()
 });
 
 impl Views {
