@@ -36,7 +36,7 @@ const RECORD_EVENTS: usize = 20;
 const FOUND_MIN: f64 = 0.95;
 
 /// Kinds of log that the agent has a format for.
-const LISTED: [&str; 28] = [
+const LISTED: [&str; 26] = [
     "syslog",
     "nginx",
     "apache2",
@@ -59,11 +59,9 @@ const LISTED: [&str; 28] = [
     "exchange-pop",
     "k8s-audit",
     "containerd",
-    "wineventlog",
     "keycloak",
     "nextcloud",
     "aws-alb",
-    "laurel",
     "haproxy",
 ];
 

@@ -132,13 +132,10 @@ impl<'a> View<'a> {
     fn new(event: &'a Event, activity: &'a Activity) -> Self {
         let views = match &activity.http {
             Some(http) => Some(Views::of(&http.url, &http.user_agent, &http.referrer)),
-            // An error log tells the request as it came: `GET /a HTTP/1.1`.
-            None if activity.class() == Class::Http => activity
-                .file_path
-                .split(' ')
-                .nth(1)
-                .filter(|url| url.starts_with('/'))
-                .map(|url| Views::of(url, "", "")),
+            // An error log tells the request as it came: `Invalid URI in request GET /a HTTP/1.1`.
+            None if activity.class() == Class::Http => {
+                request_in(&activity.message).map(|url| Views::of(url, "", ""))
+            }
             None => None,
         };
         Self { event, activity, views }
@@ -191,6 +188,14 @@ impl<'a> View<'a> {
         };
         Some(Cow::Borrowed(text))
     }
+}
+
+/// The path of a request that is told inside a message.
+fn request_in(message: &str) -> Option<&str> {
+    let end = message.find(" HTTP/")?;
+    let (before, url) = message.get(..end)?.rsplit_once(' ')?;
+    let method = before.rsplit(' ').next()?;
+    (url.starts_with('/') && method.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(url)
 }
 
 impl rsigma_eval::Event for View<'_> {
