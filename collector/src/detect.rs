@@ -24,6 +24,7 @@ use crate::{record::Record, registry::Registry, rule::RuleSet};
 pub mod request;
 pub mod sigma;
 mod silence;
+mod source;
 mod uptime;
 mod usage;
 mod window;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use vonggac_wire::RuleId;
 
 mod foreign;
+mod place;
 
 /// Why a rule is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +37,12 @@ pub enum RuleError {
         source: serde_yaml_ng::Error,
     },
     /// Sigma refuses it.
-    #[error("understand the rule {name}: {reason}")]
+    #[error("understand the rule {name}:{line}: {reason}")]
     Sigma {
         /// Which.
         name: String,
+        /// Where in it.
+        line: usize,
         /// Why.
         reason: String,
     },
@@ -191,8 +194,10 @@ impl Meta {
 pub struct Rule {
     /// Beside Sigma.
     pub meta: Meta,
-    /// The Sigma rule; `None` for machines.
+    /// The Sigma rule; `None` for machines and for what others are a part of.
     pub sigma: Option<SigmaRule>,
+    /// It is another's: only events of the source that it names are meant.
+    pub foreign: bool,
 }
 
 #[derive(Deserialize)]
@@ -209,13 +214,16 @@ impl Rule {
     pub fn parse(name: &str, text: &str) -> Result<Self, RuleError> {
         let yaml = |source| RuleError::Yaml { name: name.to_owned(), source };
         let file = serde_yaml_ng::from_str::<File>(text).map_err(yaml)?;
-        let refused = |reason: String| RuleError::Sigma { name: name.to_owned(), reason };
+        let refused = |reason: String| {
+            let line = place::line(text, &reason);
+            RuleError::Sigma { name: name.to_owned(), line, reason }
+        };
         let Some(meta) = file.vonggac else {
             let sigma = sigma(text).map_err(refused)?;
             return foreign::rule(sigma).map_err(refused);
         };
         if file.detection.is_none() {
-            return Ok(Self { meta, sigma: None });
+            return Ok(Self { meta, sigma: None, foreign: false });
         }
         let sigma = sigma(text).map_err(refused)?;
         if meta.group_by.is_none() && meta.part_of.is_none() {
@@ -227,7 +235,7 @@ impl Rule {
                 return Err(refused(format!("there is no selection {selection}")));
             }
         }
-        Ok(Self { meta, sigma: Some(sigma) })
+        Ok(Self { meta, sigma: Some(sigma), foreign: false })
     }
 }
 
@@ -244,6 +252,15 @@ fn sigma(text: &str) -> Result<SigmaRule, String> {
     let rule = collection.rules.pop().filter(|_| collection.rules.is_empty());
     rule.ok_or_else(|| "a file holds one rule".into())
 }
+
+/// Folders within a folder of rules: published packs have five.
+const FOLDERS_DEEP_MAX: usize = 8;
+
+/// Bytes of a rule's file: the longest published one has 60 KB.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Rules: all that are published are 4,000.
+const RULES_MAX: usize = 10_000;
 
 /// All rules.
 #[derive(Clone, Debug, Default)]
@@ -331,7 +348,7 @@ impl RuleSet {
         whole.and_then(|whole| self.index(whole.as_str())).unwrap_or(rule)
     }
 
-    /// Adds the files of a folder; those that are wrong are left out and told.
+    /// Adds the files of a folder and of those in it; those that are wrong are left out and told.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -341,22 +358,59 @@ impl RuleSet {
             move |source| RuleError::Io { path, source }
         };
         let mut refused = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(io(folder))? {
-            let path = entry.map_err(io(folder))?.path();
-            if path.extension().is_none_or(|extension| extension != "yml") {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).map_err(io(&path))?;
-            match Rule::parse(&path.display().to_string(), &text) {
-                Ok(rule) if self.meta(rule.meta.rule.as_str()).is_none() => self.rules.push(rule),
-                Ok(rule) => refused.push(RuleError::Sigma {
-                    name: path.display().to_string(),
-                    reason: format!("{} is defined already", rule.meta.rule),
-                }),
-                Err(error) => refused.push(error),
+        let mut folders = vec![(folder.to_owned(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            let entries = std::fs::read_dir(&folder).map_err(io(&folder))?;
+            let mut paths = entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(io(&folder))?;
+            // The order of a folder is chance, and which of two of one name is taken must not be.
+            paths.sort();
+            for path in paths {
+                if path.is_dir() && depth < FOLDERS_DEEP_MAX {
+                    folders.push((path, depth + 1));
+                } else if path.extension().is_some_and(|end| end == "yml" || end == "yaml") {
+                    refused.extend(self.add_file(&path).err());
+                }
             }
         }
         Ok(refused)
+    }
+
+    /// Adds a file.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn add_file(&mut self, path: &Path) -> Result<(), RuleError> {
+        let length = std::fs::metadata(path)
+            .map_err(|source| RuleError::Io { path: path.to_owned(), source })?
+            .len();
+        let name = path.display().to_string();
+        let refused = |line, reason| RuleError::Sigma { name: name.clone(), line, reason };
+        if length > FILE_BYTES_MAX || self.rules.len() >= RULES_MAX {
+            return Err(refused(1, "the file is too large, or there are too many rules".into()));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RuleError::Io { path: path.to_owned(), source })?;
+        let rule = Rule::parse(&name, &text)?;
+        if self.meta(rule.meta.rule.as_str()).is_some() {
+            return Err(refused(1, format!("{} is defined already", rule.meta.rule)));
+        }
+        let others = rule.meta.part_of.iter().chain(&rule.meta.incident).chain(&rule.meta.after);
+        if let Some(other) = others.into_iter().find(|other| self.index(other.as_str()).is_none()) {
+            let line = place::line(&text, &format!("'{other}'"));
+            return Err(refused(line, format!("there is no rule {other}")));
+        }
+        if let Some(sigma) = &rule.sigma {
+            // What parses may still not compile: an expression that is none, or one that would take endless time.
+            rsigma_eval::Engine::new().add_rule(sigma).map_err(|error| {
+                let reason = error.to_string();
+                refused(place::line(&text, &reason), reason)
+            })?;
+        }
+        self.rules.push(rule);
+        Ok(())
     }
 
     /// The rules.

@@ -4,17 +4,17 @@
 //! [`super::request`] too: `request`, and where something telling stands in it `payload`, `payload_sql`, `payload_shell` and
 //! `payload_header`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use rsigma_eval::{Engine, EventValue, ResultBody};
-use rsigma_parser::SigmaRule;
+use rsigma_parser::{LogSource, SigmaRule};
 use serde_json::Value;
 use vonggac_wire::{
     Event,
     event::{Activity, Class},
 };
 
-use super::request::Views;
+use super::{request::Views, source};
 use crate::rule::{Rule, RuleSet};
 
 /// Why a pack cannot be matched.
@@ -31,6 +31,8 @@ pub struct CompileError {
 pub struct Matcher {
     web: Room,
     host: Room,
+    /// Rules of others, and the sources that they are about.
+    foreign: HashMap<usize, LogSource>,
 }
 
 /// An engine, and where its rules are in the set.
@@ -63,9 +65,12 @@ impl Matcher {
     /// # Errors
     /// The first rule that rsigma does not take.
     pub fn new(rules: &RuleSet) -> Result<Self, CompileError> {
-        let mut matcher = Self { web: Room::new(), host: Room::new() };
+        let mut matcher = Self { web: Room::new(), host: Room::new(), foreign: HashMap::new() };
         for (index, rule) in rules.rules().iter().enumerate() {
             let Some(sigma) = &rule.sigma else { continue };
+            if rule.foreign {
+                matcher.foreign.insert(index, sigma.logsource.clone());
+            }
             let category = sigma.logsource.category.as_deref();
             // An application's words may stand in a web server's log too.
             if matches!(category, Some("webserver" | "proxy" | "application")) {
@@ -90,7 +95,12 @@ impl Matcher {
             .evaluate(&view)
             .into_iter()
             .filter_map(|result| {
-                let rule = *room.indices.get(result.header.rule_title.parse::<usize>().ok()?)?;
+                let rule: usize =
+                    *room.indices.get(result.header.rule_title.parse::<usize>().ok()?)?;
+                let meant = self.foreign.get(&rule);
+                if meant.is_some_and(|meant| !source::agrees(meant, event, activity)) {
+                    return None;
+                }
                 let mut selections = match result.body {
                     ResultBody::Detection(body) => body.matched_selections,
                     ResultBody::Correlation(_) => Vec::new(),
@@ -171,7 +181,7 @@ impl<'a> View<'a> {
             "payload_sql" => &self.telling()?.sql,
             "payload_shell" => &self.telling()?.shell,
             "payload_header" => self.views.as_ref()?.header.as_deref()?,
-            "method" | "cs-method" => &http?.http_method,
+            "method" | "cs-method" | "c-method" => &http?.http_method,
             "version" | "cs-version" => &http?.version,
             "hostname" | "cs-host" => &http?.hostname,
             "user_agent" | "c-useragent" | "cs-user-agent" => &http?.user_agent,
@@ -184,7 +194,23 @@ impl<'a> View<'a> {
                 return activity.destination_address().map(|ip| Cow::Owned(ip.to_string()));
             }
             "DestinationHostname" => &activity.dst_hostname,
-            other => activity.unmapped.get(other)?,
+            "c-uri-query" => http?.url.split_once('?')?.1,
+            "c-uri-stem" => http?.url.split('?').next()?,
+            "c-uri-extension" => {
+                let path = http?.url.split('?').next()?;
+                path.rsplit('/').next()?.rsplit_once('.')?.1
+            }
+            "r-dns" => &http?.hostname,
+            "host" | "Computer" => self.event.device(),
+            "raw" => return Some(String::from_utf8_lossy(self.event.raw())),
+            other => match activity.unmapped.get(other) {
+                Some(value) => value,
+                None if self.event.format() == "auditd" => {
+                    let raw = std::str::from_utf8(self.event.raw()).ok()?;
+                    source::audit_field(raw, other)?
+                }
+                None => return None,
+            },
         };
         Some(Cow::Borrowed(text))
     }
@@ -210,7 +236,9 @@ impl rsigma_eval::Event for View<'_> {
                 return Some(EventValue::Int(self.activity.dst_port.into()));
             }
             "severity_id" => return Some(EventValue::Int(self.activity.severity_id.into())),
-            "src_port" | "SourcePort" => return Some(EventValue::Int(self.activity.src_port.into())),
+            "src_port" | "SourcePort" => {
+                return Some(EventValue::Int(self.activity.src_port.into()));
+            }
             _ => {}
         }
         self.text(path).map(EventValue::Str)

@@ -18,8 +18,7 @@ pub(super) fn rule(sigma: SigmaRule) -> Result<Rule, String> {
     let named = name(&sigma.title);
     let rule = RuleId::new(&named).map_err(|error| format!("{named}: {error}"))?;
     let title = sigma.title.replace(['{', '}'], "");
-    let steps: Vec<String> =
-        sigma.description.iter().map(|text| text.trim().to_owned()).collect();
+    let steps: Vec<String> = sigma.description.iter().map(|text| text.trim().to_owned()).collect();
     let meta = Meta {
         rule,
         severity: severity(sigma.level),
@@ -47,7 +46,7 @@ pub(super) fn rule(sigma: SigmaRule) -> Result<Rule, String> {
         attack_tags: tags(&sigma.tags),
         examples: Examples::default(),
     };
-    Ok(Rule { meta, sigma: Some(sigma) })
+    Ok(Rule { meta, sigma: Some(sigma), foreign: true })
 }
 
 /// `Suspicious Curl - Linux` is `suspicious-curl-linux`.

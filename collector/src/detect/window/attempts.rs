@@ -162,12 +162,8 @@ impl Attempts {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        span: Duration::from_secs(300),
-        threshold: 8,
-        on_host: Some(5),
-        distinct: false,
-    };
+    const LIMITS: Limits =
+        Limits { span: Duration::from_secs(300), threshold: 8, on_host: Some(5), distinct: false };
 
     fn attempt(user: u64, connection: u64, echo: bool) -> Attempt {
         let time = Time::from_seconds(1_764_000_000);
@@ -204,9 +200,8 @@ mod tests {
             assert_eq!(window.add(spread.clone(), LIMITS), Outcome::Kept);
         }
         let mut window = Attempts::default();
-        let outcomes: Vec<bool> = (0..5)
-            .map(|_| window.add(attempt(1, 0, false), LIMITS) != Outcome::Kept)
-            .collect();
+        let outcomes: Vec<bool> =
+            (0..5).map(|_| window.add(attempt(1, 0, false), LIMITS) != Outcome::Kept).collect();
         assert_eq!(outcomes, [false, false, false, false, true]);
     }
 
