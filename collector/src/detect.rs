@@ -95,9 +95,8 @@ impl Detector {
         for (index, event) in record.fresh() {
             match event.body() {
                 Body::Activity(activity) => {
-                    for found in self.matcher.matches(event, activity) {
-                        self.windows.matched(&self.rules, &found, record, index, event, activity);
-                    }
+                    let found = self.matcher.matches(event, activity);
+                    self.windows.matched(&self.rules, &found, record, index, event, activity);
                 }
                 Body::Check(check) => {
                     let findings = self.uptime.check(&self.registry, record, event, check, now);

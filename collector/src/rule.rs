@@ -102,6 +102,11 @@ pub struct Meta {
     /// Fires only while the window of one of these other rules is full for the same entity.
     #[serde(default, deserialize_with = "one_or_many")]
     pub after: Vec<RuleId>,
+    /// Is silent while the window of one of these is full for the same entity: that one says it already.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub unless: Vec<RuleId>,
+    /// Before it fires, counts no more than one match in so long: what is fast is for other rules.
+    pub spacing_seconds: Option<u64>,
     /// The machine that looks for it.
     pub machine: Option<String>,
     /// Numbers of the machine.
@@ -397,7 +402,13 @@ impl RuleSet {
         if self.meta(rule.meta.rule.as_str()).is_some() {
             return Err(refused(1, format!("{} is defined already", rule.meta.rule)));
         }
-        let others = rule.meta.part_of.iter().chain(&rule.meta.incident).chain(&rule.meta.after);
+        let others = rule
+            .meta
+            .part_of
+            .iter()
+            .chain(&rule.meta.incident)
+            .chain(&rule.meta.after)
+            .chain(&rule.meta.unless);
         if let Some(other) = others.into_iter().find(|other| self.index(other.as_str()).is_none()) {
             let line = place::line(&text, &format!("'{other}'"));
             return Err(refused(line, format!("there is no rule {other}")));

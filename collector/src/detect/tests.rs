@@ -287,6 +287,59 @@ fn most_injection_strings_of_another_project_are_seen() {
 }
 
 #[test]
+fn slow_attempts_and_many_accounts_are_found_and_fast_ones_are_told_once() {
+    let told = |seconds: u64, users: u64| {
+        let mut detector = detector();
+        let mut told: Vec<String> = Vec::new();
+        for turn in 0..12_u64 {
+            let at = NOW.plus(Duration::from_secs(turn * seconds));
+            let (Body::Activity(mut activity), _) = failed("203.0.113.77") else { return told };
+            activity.user_name = format!("u{}", turn % users);
+            let record = record(
+                "H49",
+                "web-1",
+                turn.try_into().unwrap(),
+                at,
+                vec![(Body::Activity(activity), "")],
+            );
+            told.extend(detector.apply(&record, at).into_iter().map(|signal| signal.rule));
+        }
+        told.dedup();
+        told
+    };
+    assert_eq!(told(1, 1), ["ssh-brute-force"]);
+    assert_eq!(told(1, 12), ["ssh-brute-force"]);
+    assert_eq!(told(600, 1), ["slow-brute-force"]);
+    let both = told(280, 12);
+    assert!(both.contains(&"slow-brute-force".to_owned()), "{both:?}");
+    assert!(both.contains(&"password-spraying".to_owned()), "{both:?}");
+}
+
+#[test]
+fn an_address_is_one_web_incident_whatever_it_tries() {
+    let mut detector = detector();
+    let requests = [
+        "/?id=1%27%20or%201=1--",
+        "/?q=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/a?f=../../../../etc/passwd",
+        "/x?a=;cat%20/etc/hostname",
+    ];
+    let mut signals = Vec::new();
+    for (offset, url) in requests.iter().chain(&requests).enumerate() {
+        let mut activity = Activity::of(Class::Http, 3, Status::Failure);
+        activity.set_source_address("203.0.113.9".parse().unwrap());
+        activity.http =
+            Some(HttpRequest { url: (*url).into(), status_code: 404, ..HttpRequest::default() });
+        let offset = i64::try_from(offset).unwrap();
+        let record = record("H49", "web-1", offset, NOW, vec![(Body::Activity(activity), "")]);
+        signals.extend(detector.apply(&record, NOW));
+    }
+    assert!(signals.iter().all(|signal| signal.rule == "web-attack"), "{signals:?}");
+    assert_eq!(signals.iter().map(|signal| signal.count).sum::<u64>(), 8);
+    assert_eq!(signals[0].values["kinds"], "SQL injection");
+}
+
+#[test]
 fn hosts_of_two_agencies_that_share_a_name_are_two() {
     let mut detector = detector();
     let tried = |agency: &str, offset: i64, from: u32| {

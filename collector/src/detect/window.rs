@@ -1,9 +1,12 @@
 //! How often a rule matched an entity within its window.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use vonggac_wire::{
-    Event, Time,
+    Event, RuleId, Time,
     event::Activity,
     proto::{Entity, EventRef, Signal, SignalKind},
 };
@@ -11,7 +14,7 @@ use vonggac_wire::{
 use super::{add_evidence, reference, sigma::Match};
 use crate::{
     record::Record,
-    rule::{GroupBy, Meta, RuleSet},
+    rule::{GroupBy, Meta, Rule, RuleSet},
 };
 
 mod attempts;
@@ -59,20 +62,45 @@ impl Windows {
         }
     }
 
+    /// What one event was found to be: each incident's rule counts it once, whichever of its parts it matches.
     pub(super) fn matched(
         &mut self,
         rules: &RuleSet,
-        found: &Match,
+        found: &[Match],
         record: &Record,
         index: usize,
         event: &Event,
         activity: &Activity,
     ) {
-        let head = rules.head(found.rule);
-        let (Some(part), Some(whole)) = (rules.rules().get(found.rule), rules.rules().get(head))
-        else {
-            return;
-        };
+        let mut heads: Vec<(usize, Vec<&Match>)> = Vec::new();
+        for one in found {
+            let head = rules.head(one.rule);
+            match heads.iter_mut().find(|(known, _)| *known == head) {
+                Some((_, parts)) => parts.push(one),
+                None => heads.push((head, vec![one])),
+            }
+        }
+        for (head, parts) in heads {
+            self.count(rules, head, &parts, record, index, event, activity);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an event, its place and what it matched")]
+    fn count(
+        &mut self,
+        rules: &RuleSet,
+        head: usize,
+        parts: &[&Match],
+        record: &Record,
+        index: usize,
+        event: &Event,
+        activity: &Activity,
+    ) {
+        let Some(whole) = rules.rules().get(head) else { return };
+        let parts: Vec<(&Rule, &Match)> = parts
+            .iter()
+            .filter_map(|found| Some((rules.rules().get(found.rule)?, *found)))
+            .collect();
         let meta = &whole.meta;
         let host =
             if event.device().is_empty() { record.batch.host.as_str() } else { event.device() };
@@ -83,23 +111,28 @@ impl Windows {
             _ => format!("{}/{entity}", record.batch.agency),
         };
         let time = event.time();
-        if !meta.after.is_empty()
-            && !meta.after.iter().any(|after| self.is_full(rules, after.as_str(), &group, time))
+        let full = |other: &RuleId| self.is_full(rules, other.as_str(), &group, time);
+        if (!meta.after.is_empty() && !meta.after.iter().any(full)) || meta.unless.iter().any(full)
         {
             return;
         }
         let place = format!("{}/{host}", record.batch.agency);
-        let mut attempt = attempt(found, &part.meta, meta, &place, event, activity);
-        attempt.weight = attempt.events.saturating_mul(found.weight(part));
+        let mut attempt = attempt(&parts, meta, &place, event, activity);
+        let weight: u64 = parts.iter().map(|(part, found)| found.weight(part)).sum();
+        attempt.weight = attempt.events.saturating_mul(weight);
         let limits = Limits {
             span: meta.window(),
             threshold: meta.threshold,
             on_host: meta.threshold_on_host,
             distinct: meta.distinct.is_some(),
+            spacing: meta.spacing_seconds.map(Duration::from_secs),
         };
         let window = self.windows.entry((head, group.clone())).or_default();
         window.begin(time, limits.span);
-        if part.meta.forgives.as_ref().is_some_and(|name| found.selections.contains(name)) {
+        let forgiven = |(part, found): &(&Rule, &Match)| {
+            part.meta.forgives.as_ref().is_some_and(|name| found.selections.contains(name))
+        };
+        if parts.iter().any(forgiven) {
             window.forgive(attempt.user);
             return;
         }
@@ -113,7 +146,9 @@ impl Windows {
             Outcome::Told { events, first } => (events, first),
         };
         let graver = meta.grave.is_some_and(|grave| window.total >= grave);
-        let severity = part.meta.severity.saturating_sub(u32::from(graver)).max(1);
+        let gravest =
+            parts.iter().map(|(part, _)| part.meta.severity).min().unwrap_or(meta.severity);
+        let severity = gravest.saturating_sub(u32::from(graver)).max(1);
         let early = std::mem::take(&mut window.early);
         let pending = self.pending.iter_mut().position(|p| p.rule == head && p.group == group);
         let at = pending.unwrap_or_else(|| {
@@ -133,7 +168,9 @@ impl Windows {
             self.pending.len() - 1
         });
         if let Some(pending) = self.pending.get_mut(at) {
-            note_kinds(&mut pending.values, &part.meta, found);
+            for (part, found) in &parts {
+                note_kinds(&mut pending.values, &part.meta, found);
+            }
             pending.severity = pending.severity.min(severity);
             pending.count += count;
             pending.last = pending.last.max(time);
@@ -237,8 +274,7 @@ fn add_kind(values: &mut BTreeMap<String, String>, kind: &str) {
 
 /// A match as its window counts it.
 fn attempt(
-    found: &Match,
-    part: &Meta,
+    parts: &[(&Rule, &Match)],
     whole: &Meta,
     place: &str,
     event: &Event,
@@ -247,10 +283,12 @@ fn attempt(
     // "message repeated 3 times" counts three.
     let repeated: u64 =
         activity.unmapped.get("repeat_count").and_then(|count| count.parse().ok()).unwrap_or(1);
-    let echo = !found.selections.is_empty()
-        && found.selections.iter().all(|name| part.echoes.contains(name));
+    let echo = parts.iter().all(|(part, found)| {
+        !found.selections.is_empty()
+            && found.selections.iter().all(|name| part.meta.echoes.contains(name))
+    });
     let connection = match (activity.process_pid, activity.src_port) {
-        _ if part.echoes.is_empty() => 0,
+        _ if parts.iter().all(|(part, _)| part.meta.echoes.is_empty()) => 0,
         (0, 0) => 0,
         (0, port) => hash(&format!("{place}|port {port}|{}", activity.user_name)),
         (pid, _) => hash(&format!("{place}|{pid}|{}", activity.user_name)),
@@ -273,11 +311,7 @@ fn value(field: &str, event: &Event, activity: &Activity) -> String {
         "src_ip" => {
             activity.source_address().map(|address| address.to_string()).unwrap_or_default()
         }
-        "dst_port" => format!(
-            "{}:{}",
-            activity.destination_address().map(|address| address.to_string()).unwrap_or_default(),
-            activity.dst_port
-        ),
+        "dst_port" => activity.dst_port.to_string(),
         "user" => activity.user_name.clone(),
         "dst_ip" => {
             activity.destination_address().map(|address| address.to_string()).unwrap_or_default()

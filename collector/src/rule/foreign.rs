@@ -35,6 +35,8 @@ pub(super) fn rule(sigma: SigmaRule) -> Result<Rule, String> {
         forgives: None,
         window_seconds: 300,
         after: Vec::new(),
+        unless: Vec::new(),
+        spacing_seconds: None,
         machine: None,
         numbers: BTreeMap::new(),
         quiet_seconds: Some(QUIET_SECONDS),

@@ -40,6 +40,8 @@ pub(super) struct Limits {
     pub(super) threshold: u64,
     pub(super) on_host: Option<u64>,
     pub(super) distinct: bool,
+    /// No more than one match in so long is counted before it fires.
+    pub(super) spacing: Option<Duration>,
 }
 
 /// The window of one entity.
@@ -99,6 +101,11 @@ impl Attempts {
             } else {
                 Outcome::Told { events: attempt.events, first: attempt.time }
             };
+        }
+        let near =
+            |spacing| self.kept.back().is_some_and(|kept| attempt.time.since(kept.time) < spacing);
+        if limits.spacing.is_some_and(near) {
+            return Outcome::Kept;
         }
         if self.kept.len() >= TIMES_MAX {
             // Of values that are known one more tells nothing; of the others the oldest is over soonest.
@@ -162,8 +169,13 @@ impl Attempts {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { span: Duration::from_secs(300), threshold: 8, on_host: Some(5), distinct: false };
+    const LIMITS: Limits = Limits {
+        span: Duration::from_secs(300),
+        threshold: 8,
+        on_host: Some(5),
+        distinct: false,
+        spacing: None,
+    };
 
     fn attempt(user: u64, connection: u64, echo: bool) -> Attempt {
         let time = Time::from_seconds(1_764_000_000);
@@ -203,6 +215,20 @@ mod tests {
         let outcomes: Vec<bool> =
             (0..5).map(|_| window.add(attempt(1, 0, false), LIMITS) != Outcome::Kept).collect();
         assert_eq!(outcomes, [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn what_comes_fast_counts_once_where_slowness_is_looked_for() {
+        let limits = Limits { on_host: Some(3), spacing: Some(Duration::from_secs(240)), ..LIMITS };
+        let mut window = Attempts::default();
+        let mut one = attempt(1, 0, false);
+        let outcomes: Vec<bool> = (0..12)
+            .map(|turn| {
+                one.time = Time::from_seconds(1_764_000_000 + turn * 60);
+                window.add(one.clone(), limits) != Outcome::Kept
+            })
+            .collect();
+        assert_eq!(outcomes.iter().position(|fired| *fired), Some(8));
     }
 
     #[test]
