@@ -11,12 +11,10 @@ use vonggac_wire::{
     event::{Activity, Body, Class, Status, TimeDoubt},
 };
 
-use crate::redact;
 use declared::Declared;
 use vonggac_daemon::settings::SettingsError;
 
 mod audit;
-mod cef;
 pub(crate) mod clock;
 mod combined;
 pub(crate) mod declared;
@@ -33,6 +31,7 @@ mod syslog;
 mod text;
 mod w3c;
 mod wrapped;
+mod zone;
 
 /// What a format needs to know beside the line.
 #[derive(Clone, Debug)]
@@ -120,8 +119,6 @@ const FORMATS: &[(&str, &str, Parse)] = &[
     ),
     ("json", "one JSON object a line, with the usual keys", json::parse),
     ("auditd", "records of the Linux audit daemon", audit::parse),
-    ("cef", "ArcSight's Common Event Format", cef::cef),
-    ("leef", "QRadar's Log Event Extended Format", cef::leef),
     ("w3c", "columns named by #Fields: IIS (web, FTP, SMTP), HTTP.sys, Exchange", w3c::parse),
     ("cri", "containers as the kubelet keeps them; the inner line by its own format", wrapped::cri),
     (
@@ -152,14 +149,29 @@ pub fn names() -> Vec<&'static str> {
     FORMATS.iter().map(|(name, ..)| *name).chain(declared).collect()
 }
 
-/// Names and what they are, with the programs that syslog lines may be of.
+/// A format as it is listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// Where its notation is written down, or was read; empty where the name says it.
+    pub source: &'static str,
+}
+
+/// All formats, with the programs that syslog lines may be of.
 #[must_use]
-pub fn list() -> Vec<(&'static str, &'static str)> {
-    let formats = FORMATS.iter().map(|(name, about, _)| (*name, *about));
-    let declared = Declared::builtin();
-    let declared: Vec<_> =
-        declared.formats().iter().map(|format| (format.name, format.about)).collect();
-    formats.chain(program::list()).chain(declared).collect()
+pub fn list() -> Vec<Listed> {
+    let formats = FORMATS.iter().map(|(name, about, _)| (*name, *about)).chain(program::list());
+    let mut all: Vec<Listed> =
+        formats.map(|(name, about)| Listed { name, about, source: "" }).collect();
+    all.extend(Declared::builtin().formats().iter().map(|format| Listed {
+        name: format.name,
+        about: format.about,
+        source: format.source,
+    }));
+    all
 }
 
 /// Makes an event of a line. `cut_bytes` were cut away by the reader; `name` is a format's or "auto".
@@ -167,19 +179,16 @@ pub fn list() -> Vec<(&'static str, &'static str)> {
 pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Event, bool) {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end_matches(['\r', '\n']);
-    let parsed = find(name, text, context);
+    // A format that was named wrongly is corrected; the event tells which one read the line.
+    let parsed = find(name, text, context).or_else(|| find("auto", text, context));
     let known = parsed.is_some();
     let parsed = parsed.unwrap_or_else(|| unparsed(text));
     let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
-    let raw = match redact::url_secrets(text) {
-        Cow::Borrowed(_) => Cow::Borrowed(line),
-        Cow::Owned(masked) => Cow::Owned(masked.into_bytes()),
-    };
     let event = Event::new(time, context.observed, parsed.body)
         .with_time_doubt(doubt)
         .with_format(&parsed.format)
         .with_device(&parsed.device)
-        .with_raw(&raw, cut_bytes);
+        .with_raw(line, cut_bytes);
     (event, known)
 }
 
@@ -211,10 +220,20 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
             return Some(parsed);
         }
     }
+    if let Some(plain) = wrapped::without_colours(text) {
+        return known(&plain, context).or_else(|| generic::parse(&plain, context));
+    }
+    let found = known(text, context).or_else(|| {
+        let inner = wrapped::without_container(text)?;
+        known(inner, context).or_else(|| generic::parse(inner, context))
+    });
+    found.or_else(|| generic::parse(text, context))
+}
+
+/// By a format that knows the line.
+fn known(text: &str, context: &Context) -> Option<Parsed> {
     let found = match text.as_bytes().first()? {
-        b'{' => context.declared.line(text, context).or_else(|| json::parse(text, context)),
-        _ if text.contains("CEF:") => cef::cef(text, context).or_else(|| mixed(text, context)),
-        _ if text.contains("LEEF:") => cef::leef(text, context).or_else(|| mixed(text, context)),
+        b'{' => object(text, context),
         b't' | b'n' if text.contains(" msg=audit(") => audit::parse(text, context),
         b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
         b'-' if text.starts_with("--") => {
@@ -223,7 +242,14 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
         b'#' => w3c::parse(text, context),
         _ => None,
     };
-    found.or_else(|| mixed(text, context)).or_else(|| generic::parse(text, context))
+    found.or_else(|| mixed(text, context))
+}
+
+/// A JSON object, read once: of a format that knows its keys, else by the usual names.
+fn object(text: &str, context: &Context) -> Option<Parsed> {
+    let object = declared::shape::Object::new(text);
+    let known = context.declared.line_of(text, &object, context);
+    known.or_else(|| json::of(object.values()?, context))
 }
 
 /// A line that may be of syslog or of a program's own log.
@@ -248,7 +274,7 @@ fn mixed(text: &str, context: &Context) -> Option<Parsed> {
 fn embedded(text: &str, context: &Context) -> Option<Parsed> {
     let text = text.trim_start();
     if text.starts_with('{') {
-        return context.declared.line(text, context).or_else(|| json::parse(text, context));
+        return object(text, context);
     }
     if text.contains("] \"") {
         if let Some(parsed) = combined::parse(text, context) {

@@ -4,10 +4,12 @@
 //! spool keeps positions with the events, so that after a crash an entry that is read a second time is recognised and left out:
 //! a line is in the spool once, even if its checkpoint was never written.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{mpsc, oneshot};
 use vonggac_wire::Event;
+
+use crate::{redact::Redactor, source::usage_map::UsageMap};
 
 /// Chunks that may wait for the spool. Small, because each may hold [`CHUNK_ENTRIES_MAX`] lines: this is the agent's memory bound.
 pub const CHUNKS_WAITING_MAX: usize = 16;
@@ -56,13 +58,57 @@ pub struct Chunk {
     pub appended: Option<oneshot::Sender<Appended>>,
 }
 
-/// The sending end, one for each source.
-pub type Intake = mpsc::Sender<Chunk>;
+/// The sending end, one for each source. What passes it is redacted: nothing reaches the disk with a citizen's data in it.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    chunks: mpsc::Sender<Chunk>,
+    /// Shared by all sources, and exchanged as a whole by a reload.
+    rules: Arc<RwLock<Arc<Rules>>>,
+}
 
-/// The queue into the spool.
+/// What is done with every event before it is spooled.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// What is taken out of it.
+    pub redactor: Redactor,
+    /// What a request means beside itself.
+    pub usage: UsageMap,
+}
+
+/// The spool takes nothing any more: the agent stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("hand over to the spool: the agent is stopping")]
+pub struct Closed;
+
+impl Intake {
+    /// Redacts a chunk and waits for a place for it.
+    ///
+    /// # Errors
+    /// If the agent is stopping.
+    pub async fn send(&self, mut chunk: Chunk) -> Result<(), Closed> {
+        let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
+        let mut entries = Vec::with_capacity(chunk.entries.len());
+        for entry in chunk.entries {
+            let meant = rules.usage.of(&entry);
+            for Entry { event, position } in std::iter::once(entry).chain(meant) {
+                entries.push(Entry { event: rules.redactor.apply(event), position });
+            }
+        }
+        chunk.entries = entries;
+        self.chunks.send(chunk).await.map_err(|_| Closed)
+    }
+
+    /// Has all sources go by these rules from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+}
+
+/// The queue into the spool, with the default rules until it is given others.
 #[must_use]
 pub fn queue() -> (Intake, mpsc::Receiver<Chunk>) {
-    mpsc::channel(CHUNKS_WAITING_MAX)
+    let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
+    (Intake { chunks, rules: Arc::default() }, receiver)
 }
 
 /// Tells a source where to begin: a place up to which everything of the stream is in the spool.
@@ -71,4 +117,9 @@ pub trait Checkpoints: Send + Sync {
     fn resume(&self, stream: &str) -> Option<u64>;
     /// All streams that begin with this prefix, with their offsets: for files that were rotated while the agent was away.
     fn known(&self, prefix: &str) -> Vec<(String, u64)>;
+    /// Up to where the lanes hold the stream, which may be beyond [`Self::resume`]: records were cut there before a crash, and
+    /// have to be cut there again.
+    fn held(&self, _stream: &str) -> Vec<u64> {
+        Vec::new()
+    }
 }

@@ -1,7 +1,64 @@
 //! What happens in an agent: each kind has one place that counts it and says it.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use vonggac_wire::Lane;
+
+/// Why something was not taken, or not at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// A datagram beyond what its sender may send.
+    SyslogSender,
+    /// A datagram that the kernel had no room for.
+    SyslogKernel,
+    /// A connection beyond the places there are.
+    SyslogConnection,
+}
+
+impl Dropped {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::SyslogSender, Self::SyslogKernel, Self::SyslogConnection];
+
+    /// As metrics and the status name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SyslogSender => "syslog-sender",
+            Self::SyslogKernel => "syslog-kernel",
+            Self::SyslogConnection => "syslog-connection",
+        }
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::SyslogSender => {
+                "a sender of syslog sends more than it may; datagrams of it were dropped"
+            }
+            Self::SyslogKernel => {
+                "the kernel dropped datagrams of syslog; raise receive_buffer, or let senders use tcp"
+            }
+            Self::SyslogConnection => "connections of syslog beyond the limit were sent away",
+        }
+    }
+}
+
+/// How far the reading of something has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The place in it.
+    pub offset: u64,
+    /// Bytes that are not read yet, where they can be counted.
+    pub lag_bytes: Option<u64>,
+    /// Lines read since the agent began with it.
+    pub lines: u64,
+}
+
+/// Things whose standing is remembered: what a status shows without end is not read by anybody.
+const STANDINGS_MAX: usize = 4_096;
 
 /// The agent's metrics. Cloning shares them.
 #[derive(Clone)]
@@ -19,6 +76,10 @@ pub struct Occurrences {
     spool_waiting: IntGaugeVec,
     spool_dropped: IntGaugeVec,
     spool_refusals: IntCounter,
+    drops: IntCounterVec,
+    tails_slowed: IntCounter,
+    /// By the source and the thing.
+    standings: Arc<Mutex<BTreeMap<(String, String), Standing>>>,
     last_delivery: IntGauge,
 }
 
@@ -51,7 +112,18 @@ impl Occurrences {
             "When Kafka last took a batch",
         )?;
         registry.register(Box::new(last_delivery.clone()))?;
+        let drops = IntCounterVec::new(
+            Opts::new("vonggac_agent_drops_total", "What was not taken, by the reason"),
+            &["reason"],
+        )?;
+        registry.register(Box::new(drops.clone()))?;
         Ok(Self {
+            drops,
+            tails_slowed: counter(
+                "tail_slowed_total",
+                "Times that a file had to wait because it gives more lines than it may",
+            )?,
+            standings: Arc::default(),
             lines_read: counter("lines_read_total", "Lines that sources read")?,
             lines_unparsed: counter(
                 "lines_unparsed_total",
@@ -99,9 +171,82 @@ impl Occurrences {
         (self.lines_read.get(), self.lines_unparsed.get())
     }
 
+    /// Something was not taken.
+    pub fn dropped(&self, reason: Dropped, count: u64) {
+        if count > 0 {
+            self.drops.with_label_values(&[reason.name()]).inc_by(count);
+            tracing::warn!(count, reason = reason.name(), "{}", reason.sentence());
+        }
+    }
+
+    /// A file gives more lines than it may, and waits.
+    pub fn tail_slowed(&self, path: &dyn std::fmt::Display) {
+        self.tails_slowed.inc();
+        tracing::debug!(%path, "a file gives more lines than it may; it is read more slowly");
+    }
+
+    /// How often files had to wait.
+    #[must_use]
+    pub fn times_slowed(&self) -> u64 {
+        self.tails_slowed.get()
+    }
+
+    /// How far a source has come with one of its things.
+    pub fn stands(&self, source: &str, thing: &str, standing: Standing) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (source.to_owned(), thing.to_owned());
+        if standings.len() < STANDINGS_MAX || standings.contains_key(&key) {
+            standings.insert(key, standing);
+        }
+    }
+
+    /// A source ends.
+    pub fn forget_standings(&self, source: &str) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        standings.retain(|(of, _), _| of != source);
+    }
+
+    /// How far everything is read: the source, the thing, its standing.
+    #[must_use]
+    pub fn standings(&self) -> Vec<(String, String, Standing)> {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        standings
+            .iter()
+            .map(|((source, thing), standing)| (source.clone(), thing.clone(), *standing))
+            .collect()
+    }
+
+    /// What was not taken since the start, by the reason.
+    #[must_use]
+    pub fn drops(&self) -> Vec<(&'static str, u64)> {
+        Dropped::ALL
+            .iter()
+            .map(|reason| (reason.name(), self.drops.with_label_values(&[reason.name()]).get()))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
     /// Events are in the spool.
     pub fn events_spooled(&self, lane: Lane, count: u64) {
         self.events_spooled.with_label_values(&[lane.name()]).inc_by(count);
+    }
+
+    /// Events of a lane spooled since the start.
+    #[must_use]
+    pub fn spooled(&self, lane: Lane) -> u64 {
+        self.events_spooled.with_label_values(&[lane.name()]).get()
+    }
+
+    /// Events of a lane that Kafka took since the start.
+    #[must_use]
+    pub fn delivered(&self, lane: Lane) -> u64 {
+        self.events_delivered.with_label_values(&[lane.name()]).get()
+    }
+
+    /// When Kafka last took a batch, in seconds; `None`: not since the start.
+    #[must_use]
+    pub fn last_delivery(&self) -> Option<i64> {
+        Some(self.last_delivery.get()).filter(|at| *at > 0)
     }
 
     /// Lines came a second time.

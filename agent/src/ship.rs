@@ -26,6 +26,7 @@ use vonggac_wire::{
 };
 
 use crate::{
+    intake::Checkpoints,
     occurrence::Occurrences,
     spool::{Spool, SpoolError},
 };
@@ -119,6 +120,20 @@ impl SharedSpool {
     pub fn lock(&self) -> MutexGuard<'_, Spool> {
         // A panic while it was held left it as the disk has it: every step ends in a consistent file.
         self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Checkpoints for SharedSpool {
+    fn resume(&self, stream: &str) -> Option<u64> {
+        self.lock().resume(stream)
+    }
+
+    fn known(&self, prefix: &str) -> Vec<(String, u64)> {
+        self.lock().known(prefix)
+    }
+
+    fn held(&self, stream: &str) -> Vec<u64> {
+        self.lock().held(stream)
     }
 }
 

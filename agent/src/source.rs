@@ -10,11 +10,16 @@ use crate::{
     occurrence::Occurrences,
 };
 
+mod allowance;
 mod host;
 mod journal;
 mod probes;
 mod socket;
+mod syslog;
 pub mod tail;
+mod usage;
+
+pub use usage::map as usage_map;
 
 /// Why a source ended. The agent starts it again after a while.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +57,10 @@ pub type Running = Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>>
 pub trait Source: Send + Sync {
     /// Its name for the log.
     fn name(&self) -> String;
+    /// All that it was told, as a text: a reload leaves it alone as long as this is the same.
+    fn settings(&self) -> String {
+        self.name()
+    }
     /// Reads until told to stop.
     fn run(&self, context: SourceContext) -> Running;
 }
@@ -72,8 +81,17 @@ pub fn build(config: &Config) -> Vec<Box<dyn Source>> {
     if !config.probes.is_empty() {
         sources.push(Box::new(probes::Probes::new(config.probes.clone())));
     }
+    for syslog in &config.syslogs {
+        sources.push(Box::new(syslog::Syslog::new(syslog.clone())));
+    }
     if let Some(socket) = &config.usage_socket {
         sources.push(Box::new(socket::UsageSocket::new(socket.clone())));
+    }
+    if let Some(http) = &config.usage.http {
+        sources.push(Box::new(usage::http::UsageHttp::new(http.clone())));
+    }
+    for drop in &config.usage.drops {
+        sources.push(Box::new(usage::drop::UsageDrop::new(drop.clone())));
     }
     sources
 }

@@ -60,7 +60,7 @@ use vonggac_wire::{
 
 use crate::{
     config::Fsync,
-    intake::{Appended, Checkpoints, Entry, Position},
+    intake::{Appended, Entry, Position},
 };
 
 mod identity;
@@ -408,23 +408,22 @@ impl Spool {
         figures
     }
 
-    /// Positions as sources ask for them.
+    /// The offset from which a stream has to be read again.
     #[must_use]
-    pub fn checkpoints(&self) -> KnownPositions {
-        KnownPositions(self.ledger.resumes())
-    }
-}
-
-/// The positions that the spool knew when the agent started.
-pub struct KnownPositions(Vec<(String, u64)>);
-
-impl Checkpoints for KnownPositions {
-    fn resume(&self, stream: &str) -> Option<u64> {
-        self.0.iter().find(|(name, _)| name == stream).map(|(_, offset)| *offset)
+    pub fn resume(&self, stream: &str) -> Option<u64> {
+        self.ledger.resume(stream)
     }
 
-    fn known(&self, prefix: &str) -> Vec<(String, u64)> {
-        self.0.iter().filter(|(name, _)| name.starts_with(prefix)).cloned().collect()
+    /// All streams that begin with this prefix, with their offsets.
+    #[must_use]
+    pub fn known(&self, prefix: &str) -> Vec<(String, u64)> {
+        self.ledger.known(prefix)
+    }
+
+    /// Up to where each lane holds a stream.
+    #[must_use]
+    pub fn held(&self, stream: &str) -> Vec<u64> {
+        self.ledger.held(stream)
     }
 }
 

@@ -1,14 +1,14 @@
 //! The screen's life: a pure [`App`] in the middle, terminal and feed around it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_normalization::UnicodeNormalization;
 use vonggac_wire::{
     Time,
     proto::{
-        Acknowledge, Assign, Close, Command, Hold, Note, Reopen, Resolve, SpreadRequest, Verdict,
-        command::Action as Wire,
+        Acknowledge, Assign, Close, Command, Hold, Judge, Note, Reopen, Resolve, SpreadRequest,
+        Verdict, command::Action as Wire,
     },
 };
 
@@ -23,6 +23,7 @@ use crate::{
     words::{Lang, Words},
 };
 
+mod marks;
 mod turn;
 
 pub use turn::run;
@@ -61,8 +62,8 @@ pub enum Field {
     Search,
     /// A command.
     Command,
-    /// An action on an incident.
-    Act(Action, u64),
+    /// An action on one incident, or on all that are marked.
+    Act(Action, Vec<u64>),
 }
 
 /// A text field over the message line.
@@ -150,6 +151,8 @@ pub struct App {
     pub help: bool,
     /// A search is under way.
     pub searching: bool,
+    /// Incidents that are marked, for acting on several at once.
+    pub marks: BTreeSet<u64>,
     keymap: Keymap,
     quitting: bool,
     held: Vec<vonggac_wire::proto::WatchReply>,
@@ -175,6 +178,7 @@ impl App {
             all_incidents: false,
             help: false,
             searching: false,
+            marks: BTreeSet::new(),
             keymap,
             quitting: false,
             held: Vec::new(),
@@ -312,7 +316,14 @@ impl App {
             | Action::Hold
             | Action::Resolve
             | Action::Close
-            | Action::Reopen => return self.begin(action, now),
+            | Action::Reopen
+            | Action::Verdict => return self.begin(action, now),
+            Action::Mark => self.mark(),
+            Action::MarkAll => self.mark_all(),
+            Action::NextTrouble => self.seek_trouble(true),
+            Action::PreviousTrouble => self.seek_trouble(false),
+            Action::Usage => return self.go(Screen::Usage, now),
+            Action::Menu => self.message = self.words.get(screen::menu(self)),
             Action::Screen1 => return self.go(Screen::Board, now),
             Action::Screen2 => return self.go(Screen::Incidents, now),
             Action::Screen3 => return self.go(Screen::Agencies, now),
@@ -404,14 +415,21 @@ impl App {
 
     /// `a` acts at once; the others open a field that names what is required.
     fn begin(&mut self, action: Action, now: Time) -> Vec<Effect> {
-        let Some(id) = screen::incident(self) else {
+        let listed = matches!(self.place().screen, Screen::Incidents | Screen::Shift);
+        let ids: Vec<u64> = if listed && !self.marks.is_empty() {
+            self.marks.iter().copied().collect()
+        } else {
+            screen::incident(self).into_iter().collect()
+        };
+        if ids.is_empty() {
             self.message = self.words.get("told-nothing");
             return Vec::new();
-        };
-        if action == Action::Acknowledge {
-            return self.send(id, Wire::Acknowledge(Acknowledge {}), now);
         }
-        self.input = Some(Input { field: Field::Act(action, id), text: String::new() });
+        // Of several the count is named first, even where one key would act at once.
+        if action == Action::Acknowledge && ids.len() == 1 {
+            return self.send_all(&ids, &Wire::Acknowledge(Acknowledge {}), now);
+        }
+        self.input = Some(Input { field: Field::Act(action, ids), text: String::new() });
         Vec::new()
     }
 
@@ -481,16 +499,25 @@ impl App {
                 self.search(&text, now)
             }
             Field::Command => self.command(&text, now),
-            Field::Act(action, id) => {
+            Field::Act(action, ids) => {
                 let wire = match action {
                     Action::Assign => Wire::Assign(Assign { owner: text, ..Assign::default() }),
                     Action::Note => Wire::Note(Note { text }),
                     Action::Hold => Wire::Hold(Hold { reason: text }),
                     Action::Resolve => Wire::Resolve(Resolve { result: text }),
                     Action::Close => close(&text),
+                    Action::Acknowledge => Wire::Acknowledge(Acknowledge {}),
+                    Action::Verdict => {
+                        let verdict = verdict(&text);
+                        if verdict == Verdict::Unspecified {
+                            self.message = self.words.get("told-verdict");
+                            return Vec::new();
+                        }
+                        Wire::Judge(Judge { verdict: verdict.into() })
+                    }
                     _ => Wire::Reopen(Reopen { reason: text }),
                 };
-                self.send(id, wire, now)
+                self.send_all(&ids, &wire, now)
             }
         }
     }
@@ -537,10 +564,8 @@ impl App {
     }
 }
 
-/// A letter is the verdict, the rest the result: `t đã chặn`.
-fn close(text: &str) -> Wire {
-    let (letter, result) = text.split_once(' ').unwrap_or((text, ""));
-    let verdict = match letter {
+fn verdict(letter: &str) -> Verdict {
+    match letter {
         "f" => Verdict::FalsePositive,
         "t" => Verdict::TruePositive,
         "b" => Verdict::Benign,
@@ -548,7 +573,13 @@ fn close(text: &str) -> Wire {
         "i" => Verdict::InsufficientData,
         "u" => Verdict::Duplicate,
         _ => Verdict::Unspecified,
-    };
+    }
+}
+
+/// A letter is the verdict, the rest the result: `t đã chặn`.
+fn close(text: &str) -> Wire {
+    let (letter, result) = text.split_once(' ').unwrap_or((text, ""));
+    let verdict = verdict(letter);
     let result = if verdict == Verdict::Unspecified { text } else { result };
     Wire::Close(Close { verdict: verdict.into(), result: result.to_owned() })
 }

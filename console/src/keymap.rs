@@ -71,6 +71,20 @@ actions! {
     Close = "close";
     /// Re-open.
     Reopen = "reopen";
+    /// Say what it was.
+    Verdict = "verdict";
+    /// Mark this incident, for acting on several.
+    Mark = "mark";
+    /// Mark all that are shown, or none.
+    MarkAll = "mark_all";
+    /// To the next row that is in trouble.
+    NextTrouble = "next_trouble";
+    /// To the one before.
+    PreviousTrouble = "previous_trouble";
+    /// Usage figures.
+    Usage = "usage";
+    /// What can be done here.
+    Menu = "menu";
     /// The board.
     Screen1 = "screen_1";
     /// Incidents.

@@ -142,7 +142,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, now: Time) {
     lines.push(keys(app, width));
     frame.render_widget(Paragraph::new(lines), area);
     if app.help {
-        let (wide, high) = (76.min(area.width), 23.min(area.height));
+        let (wide, high) = (76.min(area.width), 24.min(area.height));
         let place = Rect {
             x: (area.width - wide) / 2,
             y: (area.height - high) / 2,
@@ -263,7 +263,10 @@ fn message(app: &App, width: usize) -> Line<'static> {
     let Some(input) = &app.input else { return plain(&fit(&app.message, width)) };
     let words = &app.words;
     let number = match &input.field {
-        Field::Act(_, id) => id.to_string(),
+        Field::Act(_, ids) => match ids.as_slice() {
+            [one] => one.to_string(),
+            many => words.with("ask-many", &[("count", &many.len().to_string())]),
+        },
         _ => String::new(),
     };
     use crate::keymap::Action as A;
@@ -278,6 +281,8 @@ fn message(app: &App, width: usize) -> Line<'static> {
                 A::Hold => "ask-hold",
                 A::Resolve => "ask-result",
                 A::Close => "ask-close",
+                A::Verdict => "ask-verdict",
+                A::Acknowledge => "ask-acknowledge",
                 _ => "ask-reopen",
             };
             words.with(id, &[("id", &number)])
@@ -353,6 +358,50 @@ pub(crate) fn incident(app: &App) -> Option<u64> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// The incidents that are listed here.
+pub(crate) fn incident_ids(app: &App) -> Vec<u64> {
+    match &app.place().screen {
+        Screen::Incidents | Screen::Shift => {
+            incidents::shown(app).iter().map(|incident| incident.id).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Of each row, whether it is in trouble: an incident that nobody has, an agency or system that is not fine, an event that went wrong.
+pub(crate) fn troubles(app: &App) -> Vec<bool> {
+    let bad =
+        |state: H| matches!(state, H::Down | H::UnderAttack | H::Silent | H::Degraded | H::Unknown);
+    match &app.place().screen {
+        Screen::Incidents | Screen::Shift => {
+            incidents::shown(app).iter().map(|incident| incident.owner.is_empty()).collect()
+        }
+        Screen::Agencies => agencies::shown(app).iter().map(|row| bad(row.state())).collect(),
+        Screen::Systems => systems::shown(app).iter().map(|row| bad(row.state())).collect(),
+        Screen::System(agency, id) => {
+            systems::hosts(app, agency, id).iter().map(|row| bad(row.state())).collect()
+        }
+        Screen::Events => app
+            .model
+            .search
+            .iter()
+            .flat_map(|reply| &reply.rows)
+            .map(|row| matches!(row.status.as_str(), "failure" | "down" | "degraded"))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The message that lists what is valid here.
+pub(crate) fn menu(app: &App) -> &'static str {
+    match &app.place().screen {
+        Screen::Incident(_) => "told-menu-incident",
+        Screen::Incidents | Screen::Shift => "told-menu-list",
+        Screen::Events | Screen::Event(_) => "told-menu-events",
+        _ => "told-menu-plain",
     }
 }
 

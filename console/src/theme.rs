@@ -130,6 +130,12 @@ impl Theme {
         if self.ascii { ">" } else { "▸" }
     }
 
+    /// An incident that is marked.
+    #[must_use]
+    pub const fn marked(&self) -> &'static str {
+        if self.ascii { "*" } else { "◉" }
+    }
+
     /// A rule's character.
     #[must_use]
     pub const fn rule(&self) -> &'static str {

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use ratatui::{Terminal, backend::TestBackend};
 use unicode_width::UnicodeWidthStr;
 use vonggac_console::{
-    app::{App, Link, Options},
-    feed::Told,
+    app::{App, Effect, Link, Options},
+    feed::{Ask, Told},
     keymap::Keymap,
     screen,
     theme::Theme,
@@ -499,11 +499,49 @@ fn actions_are_refused_while_the_link_is_lost() {
     assert_eq!(app.message, "Chưa gửi: mất nối.");
 }
 
+/// Which incidents commands were sent for.
+fn acted(effects: &[Effect]) -> Vec<u64> {
+    let command = |effect: &Effect| match effect {
+        Effect::Ask(Ask::Act(command)) => Some(command.incident),
+        _ => None,
+    };
+    effects.iter().filter_map(command).collect()
+}
+
+#[test]
+fn marked_incidents_are_acted_on_together_after_their_number_is_named() {
+    let mut app = app(Lang::En, false);
+    press(&mut app, "2  ");
+    assert_eq!((app.marks.len(), app.message.as_str()), (2, "2 marked"));
+    assert!(draw(&app, 80, 24).contains("◉"));
+    press(&mut app, "a");
+    assert!(draw(&app, 80, 24).contains("Acknowledge 2 incidents?"));
+    let effects = app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE), now());
+    assert_eq!(acted(&effects).len(), 2);
+    assert!(app.marks.is_empty() && app.message.contains("2 incidents"));
+    press(&mut app, "**");
+    assert!(app.marks.is_empty(), "all, then none");
+}
+
+#[test]
+fn a_verdict_wants_its_letter_and_trouble_is_found_by_a_key() {
+    let mut app = app(Lang::En, false);
+    press(&mut app, "2Vx\n");
+    assert!(app.message.contains("f t b d i u"), "{}", app.message);
+    press(&mut app, "Vt");
+    let effects = app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE), now());
+    assert_eq!(acted(&effects), [3_107]);
+    press(&mut app, "ge");
+    assert_eq!(app.place().cursor, 1, "the next one that nobody has");
+    press(&mut app, ".");
+    assert!(app.message.contains("Space mark"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn no_line_is_wider_than_the_screen_and_no_control_character_reaches_it(
-        which in 0_usize..14, width in 80_u16..210, height in 24_u16..70, ascii in any::<bool>(), more in "[jkGgs\t]{0,8}"
+        which in 0_usize..14, width in 80_u16..210, height in 24_u16..70, ascii in any::<bool>(), more in "[jkGgseEu.* \t]{0,8}"
     ) {
         let mut app = arrived(if ascii { Lang::En } else { Lang::Vi }, ascii, SCREENS[which].1);
         press(&mut app, &more);

@@ -121,6 +121,17 @@ impl Event {
         self
     }
 
+    /// Changes the raw line and the body in place, e.g. to redact them, and holds the result to the limits again.
+    #[must_use]
+    pub fn with_edits(mut self, edit: impl FnOnce(&mut Vec<u8>, &mut Body)) -> Self {
+        edit(&mut self.inner.raw, &mut self.body);
+        let more = self.inner.raw.len().saturating_sub(RAW_BYTES_MAX);
+        self.inner.raw.truncate(RAW_BYTES_MAX);
+        self.inner.raw_cut_bytes = self.inner.raw_cut_bytes.saturating_add(more as u64);
+        self.limit_body();
+        self
+    }
+
     /// When it happened, by the source's clock.
     #[must_use]
     pub const fn time(&self) -> Time {

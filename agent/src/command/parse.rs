@@ -116,7 +116,9 @@ fn write(
     }
     if !known {
         row.insert("unparsed".into(), json!(true));
-        row.insert("reason".into(), json!("no format knows this line"));
+        let empty = joined.text.trim_ascii().is_empty();
+        let reason = if empty { "the line is empty" } else { "no format knows this line" };
+        row.insert("reason".into(), json!(reason));
     }
     writeln!(writer, "{}", Value::Object(row))
 }
@@ -193,4 +195,39 @@ fn row(event: &Event) -> Map<String, Value> {
         }
     }
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str) -> Vec<Value> {
+        let context = Context::at("2026-11-24T09:30:00Z".parse().unwrap(), TimeZone::UTC);
+        let mut out = Vec::new();
+        parse("auto", context, text.as_bytes(), &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn columns_are_those_of_the_header_above() {
+        let rows = rows(
+            "#Fields: date time c-ip cs-method cs-uri-stem sc-status\n2026-11-24 09:00:00 203.0.113.7 GET /a 404\n",
+        );
+        assert_eq!(rows[1]["src_endpoint.ip"], "203.0.113.7");
+        assert_eq!(rows[1]["http_response.code"], 404);
+        assert_eq!(rows[1]["time"], "2026-11-24T09:00:00Z");
+        assert_eq!(rows[1]["line"], 2);
+    }
+
+    #[test]
+    fn a_record_of_several_lines_is_one_row_and_binary_lines_are_kept() {
+        let rows = rows(
+            "--1a2b3c4d-A--\n[24/Nov/2026:09:00:00 +0000] X 203.0.113.7 5 10.0.0.5 443\n--1a2b3c4d-B--\nGET /a HTTP/1.1\n--1a2b3c4d-Z--\n\u{0}\u{1}x",
+        );
+        assert_eq!(rows.len(), 2);
+        assert_eq!((&rows[0]["line"], &rows[0]["lines"]), (&json!(1), &json!(5)));
+        assert_eq!(rows[0]["http_request.url.path"], "/a");
+        assert_eq!((&rows[1]["line"], &rows[1]["unparsed"]), (&json!(6), &json!(true)));
+    }
 }

@@ -52,12 +52,23 @@ pub(crate) fn bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
         year = Some(word.parse().ok()?);
         (word, rest) = rest.trim_start().split_once(' ')?;
     }
-    let clock = clock(word.trim_end_matches(':'))?;
+    let (clock, rest) = half_day(clock(word.trim_end_matches(':'))?, rest);
     if let Some(year) = year {
         let at = civil::Date::new(year, month, day).ok()?.to_datetime(clock);
         return Some(((local(at, &context.zone)?, TimeDoubt::Zone), rest));
     }
     Some((recent(month, day, clock, context)?, rest))
+}
+
+/// `4:00:00 PM`: the clock of a whole day, and what follows the mark.
+fn half_day(clock: civil::Time, rest: &str) -> (civil::Time, &str) {
+    let after = match rest.get(..2) {
+        Some("AM" | "PM") => rest[2..].trim_start(),
+        _ => return (clock, rest),
+    };
+    let hour = clock.hour() % 12 + if rest.starts_with('P') { 12 } else { 0 };
+    let whole = civil::Time::new(hour, clock.minute(), clock.second(), clock.subsec_nanosecond());
+    whole.map_or((clock, rest), |whole| (whole, after))
 }
 
 /// `2026-11-24T16:00:00.123+07:00`, with a space for `T`, with or without zone, as one or two words; gives the rest.
@@ -124,7 +135,9 @@ pub(crate) fn access(text: &str, context: &Context) -> Option<(Time, TimeDoubt)>
     let (date, rest) = text.split_once(':')?;
     let mut parts = date.split('/');
     let day = parts.next()?.parse().ok()?;
-    let month = month(parts.next()?)?;
+    let name = parts.next()?;
+    // Proxmox writes `24/11/2026`.
+    let month = month(name).or_else(|| name.parse().ok())?;
     let year = parts.next()?.parse().ok()?;
     let (word, zone) = rest.split_once(' ').unwrap_or((rest, ""));
     let at = civil::Date::new(year, month, day).ok()?.to_datetime(clock(word)?);
@@ -370,6 +383,19 @@ fn seconds(text: &str) -> Option<((Time, TimeDoubt), &str)> {
         let nanos: i64 = format!("{decimals:0<9}").parse().ok()?;
         let time = Time(head.parse::<i64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)?);
         return Some(((time, TimeDoubt::None), rest));
+    }
+    // Whole parts of a second are exact; a float would not be.
+    let nanos_a_part: Option<i64> = match head.len() {
+        13 => Some(1_000_000),
+        16 => Some(1_000),
+        19 => Some(1),
+        _ => None,
+    };
+    if let Some(nanos) = nanos_a_part.filter(|_| decimals.is_empty()) {
+        return Some((
+            (Time(head.parse::<i64>().ok()?.checked_mul(nanos)?), TimeDoubt::None),
+            rest,
+        ));
     }
     Some(((epoch(word.parse().ok()?)?, TimeDoubt::None), rest))
 }

@@ -23,7 +23,11 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     let extras = Extras::read(words.next().unwrap_or(""));
     let head = Head::read(line[..open].trim_end())?;
 
-    let none = |text: &str| if text == "-" { String::new() } else { text.to_owned() };
+    let none = |text: &str| match text {
+        "-" | "\"\"" => String::new(),
+        text => text.to_owned(),
+    };
+    let request = none(&request);
     let (http_method, url, version) = http::split_request(&request);
     let mut activity =
         Activity::of(Class::Http, http::method_activity(http_method), http::outcome(status_code));
@@ -65,7 +69,12 @@ impl<'a> Head<'a> {
         let is_address = |word: &&str| text::address(word).is_some();
         let first = *words.first()?;
         let (mut vhost, mut at) = match words.get(1) {
-            Some(second) if !is_address(&first) && is_address(second) => (first, 1),
+            Some(second) if !is_address(&first) && is_address(second) => {
+                if !first.bytes().all(is_of_name) {
+                    return None;
+                }
+                (first, 1)
+            }
             _ => ("", 0),
         };
         // Of a list that proxies have lengthened the last was written by the nearest.
@@ -89,7 +98,11 @@ impl<'a> Head<'a> {
 
 fn is_name(word: &str) -> bool {
     (word.contains('.') || matches!(word, "localhost" | "-" | "unix:"))
-        && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'))
+        && word.bytes().all(is_of_name)
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'*')
 }
 
 /// What stands behind the bytes.

@@ -26,6 +26,7 @@ mod literal;
 mod load;
 mod meaning;
 pub(crate) mod shape;
+mod spaced;
 
 use expression::Expression;
 use field::{Draft, Field};
@@ -61,6 +62,8 @@ pub(crate) struct Example {
 pub(crate) struct Format {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
+    /// Where its notation is written down, or was read.
+    pub(crate) source: &'static str,
     /// Those of a low rank are asked first: the surer a format knows its lines, the lower.
     rank: u64,
     programs: Vec<String>,
@@ -70,6 +73,8 @@ pub(crate) struct Format {
     map: Vec<(Field, Vec<String>)>,
     patterns: Vec<Pattern>,
     cases: Vec<Case>,
+    /// Whether words that no pattern reads are guessed at: not where they are statements of clients.
+    guesses: bool,
     /// What holds where nothing else is said.
     meaning: Meaning,
     pub(crate) fire: Vec<Example>,
@@ -113,7 +118,7 @@ impl Declared {
         let mut paths: Vec<_> = std::fs::read_dir(folder)
             .map_err(unreadable)?
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+            .filter(|path| is_format(path))
             .collect();
         paths.sort();
         let mut formats = Self::read_builtin();
@@ -126,14 +131,15 @@ impl Declared {
                 return Err(Mistakes { file: path, mistakes: vec![mistake] }.into());
             }
             formats.retain(|known| known.name != format.name);
-            // An administrator knows this host better than this program does: of one rank, those files are asked first.
-            formats.insert(0, format);
+            // An administrator knows this host better than this program does.
+            formats.insert(0, Format { rank: 0, ..format });
         }
         Ok(Arc::new(Self::of(formats)))
     }
 
     fn read_builtin() -> Vec<Format> {
-        let files = FILES.files().filter_map(|file| Some((file.path(), file.contents_utf8()?)));
+        let files = FILES.files().filter(|file| is_format(file.path()));
+        let files = files.filter_map(|file| Some((file.path(), file.contents_utf8()?)));
         let read = |(path, text): (&Path, &str)| {
             load::format(&Document::from_text(path, text.to_owned()), false)
         };
@@ -151,10 +157,19 @@ impl Declared {
 
     /// A whole line of any format.
     pub(crate) fn line(&self, line: &str, context: &Context) -> Option<Parsed> {
-        let object = Object::new(line);
+        self.line_of(line, &Object::new(line), context)
+    }
+
+    /// The same of a line that may be a JSON object, which is read at most once.
+    pub(crate) fn line_of(
+        &self,
+        line: &str,
+        object: &Object<'_>,
+        context: &Context,
+    ) -> Option<Parsed> {
         let candidates = self.gate.candidates(line);
         let mut formats = self.formats.iter().zip(candidates).filter(|(_, open)| *open);
-        formats.find_map(|(format, _)| format.read_line(line, &object, context))
+        formats.find_map(|(format, _)| format.read_line(line, object, context))
     }
 
     /// A message of a program, without its syslog header.
@@ -168,7 +183,10 @@ impl Declared {
         let lower = program.to_ascii_lowercase();
         // `postfix/smtpd` is one of `postfix`; `dovecot: auth` of `dovecot`.
         let family = lower.split(['/', '(', ' ']).next().unwrap_or(&lower);
-        let known = self.by_program.get(&lower).or_else(|| self.by_program.get(family))?;
+        // `mongod.27017` of `mongod`: an instance has its port behind the name.
+        let instance = family.split('.').next().unwrap_or(family);
+        let mut names = [lower.as_str(), family, instance].into_iter();
+        let known = names.find_map(|name| self.by_program.get(name))?;
         let mut parsed = known.iter().find_map(|at| self.formats[*at].message(message, context))?;
         if let Body::Activity(activity) = &mut parsed.body {
             if activity.process_name.is_empty() {
@@ -188,6 +206,10 @@ impl Declared {
     }
 }
 
+fn is_format(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "toml")
+}
+
 impl Format {
     /// Reads a whole line.
     pub(crate) fn line(&self, line: &str, context: &Context) -> Option<Parsed> {
@@ -198,14 +220,8 @@ impl Format {
         if let Some(found) = self.shaped(line, object, context) {
             return Some(found);
         }
-        for head in &self.heads {
-            let Some((groups, rest)) = head.begins(line) else { continue };
-            let mut draft = Draft::default();
-            self.understand(&mut draft, rest, &groups, context);
-            for (name, value) in &groups {
-                expression::put(&mut draft, name, value, context);
-            }
-            return Some(self.parsed(draft));
+        if let Some(found) = self.headed(line, context) {
+            return Some(found);
         }
         let own = self.patterns.iter().filter(|pattern| pattern.line);
         own.into_iter().find_map(|pattern| self.by_pattern(pattern, line, context))
@@ -216,17 +232,17 @@ impl Format {
         if let Some(found) = self.shaped(message, &Object::new(message), context) {
             return Some(found);
         }
-        if let Some(found) =
-            self.patterns.iter().find_map(|pattern| self.by_pattern(pattern, message, context))
-        {
+        // Its own head may stand behind syslog's.
+        if let Some(found) = self.headed(message, context) {
             return Some(found);
         }
-        // Its own head may stand behind syslog's.
-        let (groups, rest) = self.heads.iter().find_map(|head| head.begins(message))?;
+        self.patterns.iter().find_map(|pattern| self.by_pattern(pattern, message, context))
+    }
+
+    /// By the first head that begins the text.
+    fn headed(&self, text: &str, context: &Context) -> Option<Parsed> {
+        let (groups, rest) = self.heads.iter().find_map(|head| head.begins(text))?;
         let mut draft = Draft::default();
-        for (name, value) in &groups {
-            expression::put(&mut draft, name, value, context);
-        }
         self.understand(&mut draft, rest, &groups, context);
         Some(self.parsed(draft))
     }
@@ -240,62 +256,55 @@ impl Format {
     fn by_pattern(&self, pattern: &Pattern, text: &str, context: &Context) -> Option<Parsed> {
         let groups = pattern.text.captures(text)?;
         let mut draft = Draft::default();
-        self.fill(&mut draft, pattern, text, &groups, context);
+        draft.activity.message = text.to_owned();
+        self.meaning.apply(&mut draft, context);
+        pattern.meaning.apply(&mut draft, context);
+        put_all(&mut draft, &groups, context);
+        meaning::decide(&self.cases, &mut draft, &groups, context);
         Some(self.parsed(draft))
     }
 
-    fn fill(
+    /// What follows a head: by the first pattern that reads it, else by a guess at its words.
+    fn understand<'t>(
         &self,
         draft: &mut Draft,
-        pattern: &Pattern,
-        text: &str,
-        groups: &[(&str, &str)],
+        rest: &'t str,
+        head: &[(&'static str, &'t str)],
         context: &Context,
     ) {
-        draft.activity.message = text.to_owned();
+        rest.clone_into(&mut draft.activity.message);
         self.meaning.apply(draft, context);
-        pattern.meaning.apply(draft, context);
-        for (name, value) in groups {
-            expression::put(draft, name, value, context);
-        }
-        meaning::decide(&self.cases, draft, groups, context);
-    }
-
-    /// What follows a head: by the first pattern that reads it, else as a message.
-    fn understand(&self, draft: &mut Draft, rest: &str, head: &[(&str, &str)], context: &Context) {
+        put_all(draft, head, context);
         let found = self
             .patterns
             .iter()
             .find_map(|pattern| pattern.text.captures(rest).map(|groups| (pattern, groups)));
-        match found {
-            Some((pattern, groups)) => self.fill(draft, pattern, rest, &groups, context),
-            None => {
-                // What its patterns do not know may still speak of a client or a request.
-                if let Some(mut guess) = generic::message(rest) {
-                    draft.http = guess.http.take().unwrap_or_default();
-                    draft.activity = guess;
-                }
-                draft.activity.message = rest.to_owned();
-                self.meaning.apply(draft, context);
-                meaning::decide(&self.cases, draft, head, context);
+        let Some((pattern, mut groups)) = found else {
+            // What its patterns do not know may still speak of a client or a request.
+            if let Some(guess) = self.guesses.then(|| generic::message(rest)).flatten() {
+                draft.complete(guess);
             }
+            meaning::decide(&self.cases, draft, head, context);
+            return;
+        };
+        pattern.meaning.apply(draft, context);
+        put_all(draft, &groups, context);
+        // A head is the program's own word; what follows may repeat what a client says.
+        let is_source = |name: &str| matches!(expression::plain(name), "src" | "src_port");
+        for (name, value) in head.iter().filter(|(name, _)| is_source(name)) {
+            expression::put(draft, name, value, context);
         }
+        groups.extend_from_slice(head);
+        meaning::decide(&self.cases, draft, &groups, context);
     }
 
     /// Puts named values into their places; the others are kept beside them.
     fn structured(&self, values: &shape::Values, context: &Context) -> Draft {
         let mut draft = Draft::default();
         self.meaning.apply(&mut draft, context);
-        let mut used: Vec<&str> = Vec::new();
-        for (field, keys) in &self.map {
-            for key in keys {
-                let Some(value) = values.get(key).filter(|value| !field::is_nothing(value)) else {
-                    continue;
-                };
-                draft.put(field, value, context);
-                used.push(key);
-                break;
-            }
+        let mapped = self.mapped(values);
+        for (field, _, value) in &mapped {
+            draft.put(field, value, context);
         }
         let pairs = values.pairs();
         let message = draft.activity.message.clone();
@@ -305,23 +314,45 @@ impl Format {
             .find_map(|pattern| pattern.text.captures(&message).map(|groups| (pattern, groups)));
         if let Some((pattern, groups)) = &found {
             pattern.meaning.apply(&mut draft, context);
-            for (name, value) in groups {
-                expression::put(&mut draft, name, value, context);
+            put_all(&mut draft, groups, context);
+            // Whence it came stands in a value of its own; a message may repeat what a client says.
+            for (field, _, value) in &mapped {
+                if matches!(field, Field::Source | Field::SourcePort) {
+                    draft.put(field, value, context);
+                }
             }
         }
         let decided = meaning::decide(&self.cases, &mut draft, &pairs, context);
         // What neither a pattern nor a case knows may still tell in its words of a client or a refusal.
-        if !decided && found.is_none() && draft.activity.class_uid == 0 && !draft.has_request() {
+        if self.guesses
+            && !decided
+            && found.is_none()
+            && draft.activity.class_uid == 0
+            && !draft.has_request()
+        {
             if let Some(guess) = generic::message(&names::telling(&pairs)) {
                 draft.complete(guess);
             }
         }
         for (key, value) in pairs {
-            if !used.contains(&key) && !field::is_nothing(value) {
+            let used = mapped.iter().any(|(_, used, _)| *used == key);
+            if !used && !field::is_nothing(value) {
                 draft.activity.unmapped.entry(key.to_owned()).or_insert_with(|| value.to_owned());
             }
         }
         draft
+    }
+
+    /// The fields of its map that have a value: field, key, value.
+    fn mapped<'v>(&'v self, values: &'v shape::Values) -> Vec<(&'v Field, &'v str, &'v str)> {
+        let find = |keys: &'v [String]| {
+            let mut values = keys.iter().filter_map(|key| Some((key.as_str(), values.get(key)?)));
+            values.find(|(_, value)| !field::is_nothing(value))
+        };
+        self.map
+            .iter()
+            .filter_map(|(field, keys)| find(keys).map(|(key, value)| (field, key, value)))
+            .collect()
     }
 
     fn parsed(&self, mut draft: Draft) -> Parsed {
@@ -372,6 +403,22 @@ impl Format {
             }
         }
         wrong
+    }
+}
+
+/// Puts the groups of an expression into their fields. `_words` are an application's, told through its server.
+fn put_all(draft: &mut Draft, groups: &[(&str, &str)], context: &Context) {
+    // A time behind which its zone stands needs to know it.
+    if let Some((_, zone)) = groups.iter().find(|(name, _)| *name == "zone") {
+        draft.put(&Field::Zone, zone, context);
+    }
+    for (name, value) in groups {
+        expression::put(draft, name, value, context);
+        if *name == "_words" {
+            if let Some(guess) = generic::message(value) {
+                draft.retell(guess);
+            }
+        }
     }
 }
 

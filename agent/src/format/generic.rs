@@ -79,6 +79,11 @@ static REQUEST: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// A status behind a request.
 static CODE: LazyLock<Option<Regex>> = LazyLock::new(|| expression(r"^\W{0,4}([1-5]\d\d)\b"));
 
+/// A status between bars, wherever it stands.
+static BARRED_CODE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    expression(r"\|\s*(?:\x1b\[[\d;]*m)?\s*([1-5]\d\d)\s*(?:\x1b\[[\d;]*m)?\s*\|")
+});
+
 fn expression(source: &str) -> Option<Regex> {
     // A test compiles all of them.
     Regex::new(source).ok()
@@ -191,7 +196,10 @@ pub(super) fn message(message: &str) -> Option<Activity> {
     let mut activity_id =
         u32::from(class == Class::Authentication && (from.is_some() || user.is_some()));
     if let Some(request) = &request {
-        if request.status_code > 0 || class == Class::Base {
+        // A log-in that was refused stays one, whatever the request was answered with.
+        let refused =
+            class == Class::Authentication && bad && !(1..400).contains(&request.status_code);
+        if !refused && (request.status_code > 0 || class == Class::Base) {
             class = Class::Http;
             activity_id = http::method_activity(&request.http_method);
             if request.status_code > 0 {
@@ -260,7 +268,8 @@ fn address(message: &str) -> Option<(IpAddr, u32)> {
 fn request(message: &str) -> Option<HttpRequest> {
     let found = REQUEST.as_ref()?.captures(message)?;
     let behind = &message[found.get(0)?.end()..];
-    let code = CODE.as_ref()?.captures(behind).and_then(|code| code.get(1)?.as_str().parse().ok());
+    let code = CODE.as_ref()?.captures(behind).or_else(|| BARRED_CODE.as_ref()?.captures(message));
+    let code = code.and_then(|code| code.get(1)?.as_str().parse().ok());
     let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
     Some(HttpRequest {
         http_method: part(1).to_owned(),
@@ -363,7 +372,9 @@ mod tests {
 
     #[test]
     fn every_expression_compiles() {
-        for regex in [&BAD, &LOGIN, &GOOD, &USER, &FROM, &TO, &ADDRESS, &REQUEST, &CODE] {
+        for regex in
+            [&BAD, &LOGIN, &GOOD, &USER, &FROM, &TO, &ADDRESS, &REQUEST, &CODE, &BARRED_CODE]
+        {
             assert!(regex.is_some());
         }
     }

@@ -1,4 +1,5 @@
-//! Lines that are parts of one record, put together: ModSecurity's audit sections, lines that a container runtime has split.
+//! Lines that are parts of one record, put together: ModSecurity's audit sections, records of one audit event, lines that a container
+//! runtime has split, the two lines of Java's own logging.
 //!
 //! Pure: `push(line, now)` gives what is complete. What never ends is given out as it is, by its size, its lines or its age.
 //! A joiner also keeps the `#Fields:` header of the file it reads, because the lines behind it mean nothing without.
@@ -8,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde_json::Value;
 use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
 
-use super::{modsecurity, w3c, wrapped::Cri};
+use super::{audit, modsecurity, w3c, wrapped::Cri};
 
 /// Bytes of one record: what an event may keep of its raw text.
 const RECORD_BYTES_MAX: usize = RAW_BYTES_MAX;
@@ -38,11 +39,33 @@ pub struct Joined {
     pub cut_bytes: u64,
 }
 
+impl Joined {
+    /// Adds a line's text, as far as there is room for it, and says whether the room has ended.
+    pub(super) fn append(
+        &mut self,
+        line: &Self,
+        before: &[u8],
+        text: &[u8],
+        bytes_max: usize,
+    ) -> bool {
+        self.lines += 1;
+        let room = bytes_max.saturating_sub(self.text.len() + before.len());
+        let kept = text.len().min(room);
+        if kept > 0 || room > 0 {
+            self.text.extend_from_slice(before);
+        }
+        self.text.extend_from_slice(&text[..kept]);
+        self.cut_bytes += line.cut_bytes + (text.len() - kept) as u64;
+        kept < text.len()
+    }
+}
+
 /// What a record belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Audit,
     Stream(String),
+    Java,
 }
 
 /// A record whose end has not come.
@@ -60,6 +83,8 @@ enum Rest {
     Audit { id: String, section: char },
     /// A line of the kubelet's.
     Cri,
+    /// The first line of Java's own logging: time, class, method.
+    Java,
     /// A line of Docker's: the object of its first part.
     Docker(Value),
 }
@@ -79,8 +104,12 @@ struct Part {
 #[derive(Debug, Default)]
 pub struct Joiner {
     open: BTreeMap<Key, Open>,
+    /// Events of the Linux audit daemon.
+    events: audit::join::Events,
     line: u64,
     header: Option<Arc<str>>,
+    /// The day that the header tells, for logs whose lines tell only the time.
+    day: String,
 }
 
 impl Joiner {
@@ -109,13 +138,26 @@ impl Joiner {
             }
             return done;
         };
-        if let Some(header) = w3c::header(text).filter(|header| header.len() <= HEADER_BYTES_MAX) {
-            self.header = Some(header.into());
-        }
+        self.keep_header(text);
         let boundary = if text.starts_with("--") { modsecurity::boundary(text) } else { None };
         if boundary.is_some() || self.open.contains_key(&Key::Audit) {
             let boundary = boundary.map(|(id, section)| (id.to_owned(), section));
             done.extend(self.audit(alone, boundary, now));
+        } else if self.open.contains_key(&Key::Java) && java_level(text) {
+            self.append(&Key::Java, &alone, b"\n", &alone.text);
+            done.extend(self.open.remove(&Key::Java).map(Open::closed));
+        } else if let Some(other) = self.open.remove(&Key::Java) {
+            // It was none after all.
+            self.line -= 1;
+            done.push(other.joined);
+            done.extend(self.push(line, cut_bytes, now));
+        } else if java_head(text) {
+            self.open.insert(Key::Java, Open { joined: alone, since: now, rest: Rest::Java });
+        } else if text.contains(" msg=audit(") {
+            match self.events.push(alone, text, now) {
+                Ok(events) => done.extend(events),
+                Err(alone) => done.push(alone),
+            }
         } else if let Some(part) = Part::of(text, !self.open.is_empty()) {
             done.extend(self.stream(alone, part, now));
         } else {
@@ -124,20 +166,38 @@ impl Joiner {
         done
     }
 
+    fn keep_header(&mut self, text: &str) {
+        if let Some(day) = w3c::day(text) {
+            day.clone_into(&mut self.day);
+        }
+        if let Some(header) = w3c::header(text).filter(|header| header.len() <= HEADER_BYTES_MAX) {
+            let dated = header.split([' ', ',', '\t']).any(|name| name.starts_with("date"));
+            self.header = Some(match (dated, self.day.as_str()) {
+                (true, _) | (_, "") => header.into(),
+                (false, day) => format!("@{day} {header}").into(),
+            });
+        }
+    }
+
     /// What has waited too long for its end.
     pub fn expired(&mut self, now: Time) -> Vec<Joined> {
         let old = |open: &Open| open.since.plus(RECORD_AGE_MAX) < now;
-        if !self.open.values().any(old) {
-            return Vec::new();
+        let mut done = self.events.expired(now);
+        if self.open.values().any(old) {
+            let all = std::mem::take(&mut self.open);
+            let (gone, kept) = all.into_iter().partition(|(_, o)| old(o));
+            self.open = kept;
+            done.extend(in_order(gone));
         }
-        let (gone, kept) = std::mem::take(&mut self.open).into_iter().partition(|(_, o)| old(o));
-        self.open = kept;
-        in_order(gone)
+        done
     }
 
     /// All that is still open, at the end of a file.
     pub fn finish(&mut self) -> Vec<Joined> {
-        in_order(std::mem::take(&mut self.open))
+        let mut all = self.events.finish();
+        all.extend(in_order(std::mem::take(&mut self.open)));
+        all.sort_by_key(|joined| joined.line);
+        all
     }
 
     fn audit(&mut self, alone: Joined, boundary: Option<(String, char)>, now: Time) -> Vec<Joined> {
@@ -197,14 +257,7 @@ impl Joiner {
     fn append(&mut self, key: &Key, line: &Joined, before: &[u8], text: &[u8]) -> bool {
         let Some(open) = self.open.get_mut(key) else { return false };
         let record = &mut open.joined;
-        record.lines += 1;
-        let room = RECORD_BYTES_MAX.saturating_sub(record.text.len() + before.len());
-        let kept = text.len().min(room);
-        if kept > 0 || room > 0 {
-            record.text.extend_from_slice(before);
-        }
-        record.text.extend_from_slice(&text[..kept]);
-        record.cut_bytes += line.cut_bytes + (text.len() - kept) as u64;
+        record.append(line, before, text, RECORD_BYTES_MAX);
         record.lines >= RECORD_LINES_MAX
     }
 }
@@ -244,6 +297,26 @@ impl Part {
         let partial = !content.ends_with('\n');
         Some(Self { stream, partial, content, head: String::new(), docker: Some(object) })
     }
+}
+
+/// `Nov 24, 2026 4:00:00 PM org.apache.catalina.startup.Catalina start`
+fn java_head(text: &str) -> bool {
+    let words: Vec<&str> = text.splitn(8, ' ').collect();
+    let [month, day, year, clock, half, class, method] = words.as_slice() else { return false };
+    month.len() == 3
+        && day.ends_with(',')
+        && year.len() == 4
+        && clock.contains(':')
+        && matches!(*half, "AM" | "PM")
+        && class.contains('.')
+        && !method.is_empty()
+}
+
+/// `WARNING: ...`
+fn java_level(text: &str) -> bool {
+    text.split_once(": ").is_some_and(|(level, _)| {
+        matches!(level, "SEVERE" | "WARNING" | "INFO" | "CONFIG" | "FINE" | "FINER" | "FINEST")
+    })
 }
 
 fn in_order(open: BTreeMap<Key, Open>) -> Vec<Joined> {
@@ -310,6 +383,14 @@ mod tests {
     }
 
     #[test]
+    fn two_lines_of_java_are_one_record() {
+        let head = "Nov 24, 2026 4:00:00 PM org.apache.catalina.startup.Catalina start";
+        let lines = [head, "INFO: Server startup", head, "\tat x.y", "INFO: z"];
+        let found: Vec<(u64, u64)> = join(&lines).iter().map(|j| (j.0, j.1)).collect();
+        assert_eq!(found, [(1, 2), (3, 1), (4, 1), (5, 1)]);
+    }
+
+    #[test]
     fn what_never_ends_is_given_out_by_its_age_and_by_its_size() {
         let mut joiner = Joiner::default();
         let now = Time::from_seconds(1_796_000_000);
@@ -331,5 +412,35 @@ mod tests {
         let mut joiner = Joiner::default();
         joiner.push(b"#Fields: date time c-ip", 0, Time::from_seconds(1));
         assert_eq!(joiner.header().as_deref(), Some("date time c-ip"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_every_line_is_given_out_once(
+            picks in proptest::collection::vec((0_usize..12, ".{0,12}"), 0..60),
+        ) {
+            let texts = [
+                "--1a2b3c4d-A--",
+                "--1a2b3c4d-C--",
+                "--1a2b3c4d-Z--",
+                "--5e6f7a8b-A--",
+                "--5e6f7a8b-Z--",
+                "2026-11-24T16:00:00.1+07:00 stdout P x",
+                "2026-11-24T16:00:00.1+07:00 stdout F y",
+                r#"{"log":"a","stream":"stderr","time":"t"}"#,
+                r#"{"log":"b\n","stream":"stderr","time":"t"}"#,
+                "Nov 24, 2026 4:00:00 PM org.apache.x.Y z",
+                "INFO: x",
+            ];
+            let mut joiner = Joiner::default();
+            let mut lines = 0;
+            for (at, (pick, other)) in picks.iter().enumerate() {
+                let text = texts.get(*pick).copied().unwrap_or(other);
+                let now = Time::from_seconds(1_796_000_000 + at as i64);
+                lines += joiner.push(text.as_bytes(), 0, now).iter().map(|j| j.lines).sum::<u64>();
+            }
+            lines += joiner.finish().iter().map(|j| j.lines).sum::<u64>();
+            proptest::prop_assert_eq!(lines, picks.len() as u64);
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! One JSON object a line, with whatever keys its program chose.
 
-use serde_json::Value;
 use vonggac_wire::event::{Body, Class, Status};
 
 use super::{
@@ -13,11 +12,11 @@ use super::{
 };
 
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
-    let object: Value = serde_json::from_str(line).ok()?;
-    if !object.is_object() {
-        return None;
-    }
-    let values = shape::Values::of(&object);
+    of(shape::Object::new(line).values()?, context)
+}
+
+/// The same of values that are read already.
+pub(super) fn of(values: &shape::Values, context: &Context) -> Option<Parsed> {
     let mut parsed = named(&values.pairs(), context);
     parsed.format = "json".into();
     Some(parsed)
@@ -36,6 +35,10 @@ pub(super) fn named(pairs: &[(&str, &str)], context: &Context) -> Parsed {
     // What the words say completes what the names say.
     let words = names::telling(pairs);
     if let Some(found) = generic::message(&words) {
+        // A log-in that was refused stays one, whatever the request was answered with.
+        let refused = found.class() == Class::Authentication
+            && found.status() == Status::Failure
+            && !(1..400).contains(&draft.http.status_code);
         let activity = &mut draft.activity;
         if activity.src_ip.is_empty() {
             activity.src_ip = found.src_ip;
@@ -43,7 +46,7 @@ pub(super) fn named(pairs: &[(&str, &str)], context: &Context) -> Parsed {
         if activity.user_name.is_empty() {
             activity.user_name = found.user_name;
         }
-        if !request {
+        if !request || refused {
             activity.status_id = found.status_id;
             activity.class_uid = found.class_uid;
             activity.activity_id = found.activity_id;

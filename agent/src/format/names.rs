@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use super::declared::field::{Draft, Field, is_nothing};
+use super::{
+    declared::field::{Draft, Field, is_nothing},
+    http,
+};
 use crate::format::Context;
 
 /// A field, and the keys that mean it, the surest first. Keys are compared without case, `_`, `-`, `.` and blanks, as a whole and by
@@ -32,6 +35,8 @@ const NAMES: &[(Field, &[&str])] = &[
             "systemtime",
             "utctime",
             "$date",
+            "msec",
+            "edgestarttimestamp",
         ],
     ),
     (
@@ -164,11 +169,24 @@ const NAMES: &[(Field, &[&str])] = &[
             "acct",
         ],
     ),
-    (Field::Method, &["httpmethod", "requestmethod", "method", "verb", "requestverb", "cs-method"]),
+    (Field::Request, &["request", "requestline", "httprequest"]),
+    (
+        Field::Method,
+        &[
+            "httpmethod",
+            "requestmethod",
+            "clientrequestmethod",
+            "method",
+            "verb",
+            "requestverb",
+            "cs-method",
+        ],
+    ),
     (
         Field::Url,
         &[
             "requesturi",
+            "clientrequesturi",
             "uri",
             "httpurl",
             "requestpath",
@@ -184,6 +202,7 @@ const NAMES: &[(Field, &[&str])] = &[
         Field::Code,
         &[
             "httpstatus",
+            "edgeresponsestatus",
             "statuscode",
             "httpstatuscode",
             "responsestatus",
@@ -194,8 +213,28 @@ const NAMES: &[(Field, &[&str])] = &[
             "code",
         ],
     ),
-    (Field::Agent, &["useragent", "httpuseragent", "requestuseragent", "agent", "ua"]),
-    (Field::Referrer, &["referer", "referrer", "httpreferer", "httpreferrer", "requestreferer"]),
+    (
+        Field::Agent,
+        &[
+            "useragent",
+            "httpuseragent",
+            "requestuseragent",
+            "clientrequestuseragent",
+            "agent",
+            "ua",
+        ],
+    ),
+    (
+        Field::Referrer,
+        &[
+            "referer",
+            "referrer",
+            "httpreferer",
+            "httpreferrer",
+            "requestreferer",
+            "clientrequestreferer",
+        ],
+    ),
     (
         Field::Bytes,
         &[
@@ -208,7 +247,10 @@ const NAMES: &[(Field, &[&str])] = &[
             "length",
         ],
     ),
-    (Field::Vhost, &["requesthost", "vhost", "servername", "httphost", "requestaddr"]),
+    (
+        Field::Vhost,
+        &["requesthost", "clientrequesthost", "vhost", "servername", "httphost", "requestaddr"],
+    ),
     (
         Field::Device,
         &["hostname", "host", "computer", "computername", "devname", "devicename", "node"],
@@ -337,8 +379,11 @@ pub(super) fn fill(draft: &mut Draft, pairs: &[(&str, &str)], context: &Context)
                 value.parse::<u64>().is_ok()
             }
             Field::Time => super::clock::any(value, context).is_some(),
+            // A request's header names the host that was asked for, not the one that tells.
+            Field::Device => !key.contains("header"),
             Field::Method => value.len() <= 10 && value.bytes().all(|b| b.is_ascii_alphabetic()),
             Field::Url => value.contains('/'),
+            Field::Request => !http::split_request(value).2.is_empty(),
             _ => true,
         };
         if fits && best[place].is_none_or(|(known, _)| rank < known) {
@@ -352,12 +397,14 @@ pub(super) fn fill(draft: &mut Draft, pairs: &[(&str, &str)], context: &Context)
             .and_then(|at| best.get(at).copied().flatten())
     };
     // Only a request has a path and a code.
-    let request = found(&Field::Method).is_some() && found(&Field::Url).is_some();
+    let whole = found(&Field::Request).is_some();
+    let request = whole || (found(&Field::Method).is_some() && found(&Field::Url).is_some());
     for ((field, _), value) in NAMES.iter().zip(best.iter()) {
         let Some((_, value)) = value else { continue };
         let of_request = matches!(
             field,
-            Field::Method
+            Field::Request
+                | Field::Method
                 | Field::Url
                 | Field::Code
                 | Field::Agent

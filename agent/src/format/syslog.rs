@@ -1,12 +1,18 @@
 //! Syslog lines: RFC 3164 as rsyslog and journald write it to files, ISO times, RFC 5424, with or without priority.
 
-use vonggac_wire::event::{Activity, Body, Class, Status};
+use vonggac_wire::{
+    Time,
+    event::{Activity, Body, Class, Status, TimeDoubt},
+};
 
 use super::{Context, Parsed, clock, generic, program};
 
+/// A time, and what is doubtful in it.
+type Moment = (Time, TimeDoubt);
+
 /// The header of a line.
 struct Head<'a> {
-    time: Option<(vonggac_wire::Time, vonggac_wire::event::TimeDoubt)>,
+    time: Option<Moment>,
     host: &'a str,
     program: &'a str,
     pid: u32,
@@ -36,7 +42,9 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
         None if any_program => foreign(&head, context),
         None => return None,
     };
-    parsed.time = head.time.or(parsed.time);
+    // What is only guessed to be a time may be a client's.
+    let own = parsed.time.filter(|_| head.time.is_none() || parsed.format != "generic");
+    parsed.time = surer(head.time, own);
     if parsed.device.is_empty() {
         parsed.device = head.host.to_owned();
     }
@@ -44,6 +52,21 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
         activity.severity_id = activity.severity_id.max(severity);
     }
     Some(parsed)
+}
+
+/// A header's time, unless its year is a guess and the message's own time is exact and of about the same time of the year.
+fn surer(head: Option<Moment>, own: Option<Moment>) -> Option<Moment> {
+    /// A header is written within this time of its message, in whatever zone.
+    const APART_SECONDS_MAX: i64 = 25 * 3600;
+    const YEAR_SECONDS: i64 = 31_556_952;
+    match (head, own) {
+        (Some((at, TimeDoubt::Year)), Some((exact, TimeDoubt::None))) => {
+            let apart = (at.seconds() - exact.seconds()).rem_euclid(YEAR_SECONDS);
+            let near = !(APART_SECONDS_MAX..=YEAR_SECONDS - APART_SECONDS_MAX).contains(&apart);
+            if near { own } else { head }
+        }
+        _ => head.or(own),
+    }
 }
 
 /// A message of a program that no format knows by its name: what applications and relays write into syslog.

@@ -47,8 +47,13 @@ const COLUMNS: &[(&str, Field)] = &[
     ("s-reason", Field::Detail),
 ];
 
+/// The day in a line, if it is the header that tells it.
+pub(super) fn day(line: &str) -> Option<&str> {
+    let day = line.strip_prefix("#Date:")?.trim().split(' ').next()?;
+    (day.len() == 10).then_some(day)
+}
+
 /// The header in a line, if it is one.
-#[must_use]
 pub(super) fn header(line: &str) -> Option<&str> {
     line.strip_prefix("#Fields:").map(str::trim)
 }
@@ -89,22 +94,67 @@ fn directive(line: &str, context: &Context) -> Option<Parsed> {
 }
 
 fn by_header(header: &str, line: &str, context: &Context) -> Option<Parsed> {
+    // The day of a log that names only the time stands before its columns.
+    let (day, header) = match header.strip_prefix('@') {
+        Some(dated) => dated.split_once(' ')?,
+        None => ("", header),
+    };
     let separator = if header.contains(',') { ',' } else { ' ' };
     let names: Vec<&str> =
         header.split([separator, '\t']).filter(|name| !name.is_empty()).collect();
-    let values = if separator == ',' {
-        shape::columns(line, ',')
+    let values = if separator == ',' { shape::columns(line, ',') } else { words_of(line) };
+    // A line of something else, or one that is torn. Of CSV the last columns may be left out.
+    let whole = if separator == ',' {
+        (names.len().min(4)..=names.len()).contains(&values.len())
     } else {
-        line.split([' ', '\t']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        values.len() == names.len()
     };
-    // A line of something else, or one that is torn.
-    if names.is_empty() || values.len() < names.len().min(4) || values.len() > names.len() {
+    if names.is_empty() || !whole {
         return None;
     }
     let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-    let columns: Vec<(&str, &str)> =
+    let mut columns: Vec<(&str, &str)> =
         lower.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
+    // Every such log dates its lines; what has no date there is a line of something else.
+    let dated = columns.iter().any(|(name, value)| {
+        (matches!(*name, "date" | "date-time" | "datetime") || (*name == "time" && !day.is_empty()))
+            && value.as_bytes().first().is_some_and(u8::is_ascii_digit)
+    });
+    let is_client = |value: &str| value == "-" || text::address(value).is_some();
+    let client = columns.iter().find(|(name, _)| *name == "c-ip");
+    if !dated || client.is_some_and(|(_, value)| !is_client(value)) {
+        return None;
+    }
+    if !day.is_empty() {
+        columns.push(("date", day));
+    }
     Some(parsed(&columns, line, context))
+}
+
+/// Words between blanks; one in quotes may hold some, with doubled quotes.
+fn words_of(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let Some(inner) = rest.strip_prefix('"') else {
+            let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+            words.push(rest[..end].to_owned());
+            rest = rest[end..].trim_start();
+            continue;
+        };
+        let mut end = inner.len();
+        let mut from = 0;
+        while let Some(at) = inner[from..].find('"').map(|at| from + at) {
+            if !inner[at + 1..].starts_with('"') {
+                end = at;
+                break;
+            }
+            from = at + 2;
+        }
+        words.push(inner[..end].replace("\"\"", "\""));
+        rest = inner.get(end + 1..).unwrap_or_default().trim_start();
+    }
+    words
 }
 
 fn parsed(columns: &[(&str, &str)], line: &str, context: &Context) -> Parsed {
@@ -123,13 +173,22 @@ fn parsed(columns: &[(&str, &str)], line: &str, context: &Context) -> Parsed {
         }
     }
     draft.activity.message = if draft.has_request() { String::new() } else { line.to_owned() };
+    // IIS' FTP of old has the session's number before the command.
     let method = draft.http.http_method.clone();
+    let method = match method.split_once(']') {
+        Some((number, command)) if number.starts_with('[') => command.to_owned(),
+        _ => method,
+    };
     let code = draft.http.status_code;
     let is_web = method.is_empty() || super::http::method_activity(&method) != 99;
-    if !method.is_empty() && !is_web && value("cs-version").is_none() && value("cs-host").is_none()
-    {
+    let of_http = value("cs-version").is_some_and(|version| version.starts_with("HTTP"))
+        || value("cs-host").is_some_and(|host| host != "-");
+    if !method.is_empty() && !is_web && !of_http {
         other_protocol(&mut draft, &method, code);
     } else if !draft.has_request() {
+        if value("event-id").is_some_and(|event| matches!(event, "FAIL" | "DROP" | "BADMAIL")) {
+            draft.activity.status_id = Status::Failure.id();
+        }
         if let Some(guess) = generic::message(&words(columns)) {
             draft.complete(Activity { http: None, ..guess });
         }
@@ -154,6 +213,12 @@ fn other_protocol(draft: &mut Draft, method: &str, code: u32) {
             (Class::Authentication, Status::Failure)
         }
         ("AUTH", 235) => (Class::Authentication, Status::Success),
+        // What a mail client calls itself is no user.
+        ("EHLO" | "HELO" | "MAIL" | "RCPT" | "DATA" | "QUIT" | "RSET" | "BDAT", _) => {
+            let name = std::mem::take(&mut activity.user_name);
+            activity.unmapped.insert("helo".into(), name);
+            (Class::Base, Status::Unknown)
+        }
         ("STOR" | "RETR" | "DELE" | "MKD" | "RMD" | "APPE", _) => (
             Class::FileSystem,
             if (200..300).contains(&code) { Status::Success } else { Status::Failure },
@@ -265,4 +330,46 @@ fn texts_and_codes<'a>(
     };
     columns.extend(names.iter().copied().zip(codes));
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    fn read(header: Option<&str>, line: &str) -> (String, Activity) {
+        let context = Context::at("2026-11-24T16:30:00Z".parse().unwrap(), TimeZone::UTC);
+        let parsed = parse(line, &context.with_columns(header.map(Into::into))).unwrap();
+        let Body::Activity(activity) = parsed.body else { panic!() };
+        (parsed.time.unwrap().0.to_string(), activity)
+    }
+
+    #[test]
+    fn lines_of_iis_are_understood_without_their_header() {
+        for line in [
+            "2026-11-24 09:00:00 10.0.0.5 GET /a id=1 443 - 203.0.113.7 Mozilla/5.0+(X) https://b/ 404 0 2 15",
+            "2026-11-24 09:00:00 W3SVC1 WEB01 10.0.0.5 GET /a id=1 443 - 203.0.113.7 HTTP/1.1 Mozilla/5.0+(X) c=d https://b/ dvc.example.vn 404 0 2 1200 300 15",
+            "2026-11-24 09:00:00 W3SVC1 10.0.0.5 GET /a id=1 443 - 203.0.113.7 Mozilla/5.0+(X) 404 0 2",
+            "2026-11-24 09:00:00 203.0.113.7 - 10.0.0.5 443 GET /a id=1 404 Mozilla/5.0+(X)",
+        ] {
+            let (time, activity) = read(None, line);
+            assert_eq!(time, "2026-11-24T09:00:00Z", "{line}");
+            assert_eq!(activity.source_address().unwrap().to_string(), "203.0.113.7", "{line}");
+            let http = activity.http.unwrap();
+            assert_eq!((http.url.as_str(), http.status_code), ("/a?id=1", 404), "{line}");
+        }
+    }
+
+    #[test]
+    fn values_in_quotes_and_a_day_in_the_header_are_understood() {
+        let header = "@2026-11-24 time c-ip cs-method cs-uri-stem cs(User-Agent) sc-status";
+        let line = "09:00:00 203.0.113.7 GET /a \"Mozilla \"\"x\"\" y\" 200";
+        let (time, activity) = read(Some(header), line);
+        assert_eq!(time, "2026-11-24T09:00:00Z");
+        assert_eq!(activity.http.unwrap().user_agent, "Mozilla \"x\" y");
+        let header = "@2026-11-24 time c-ip cs-method cs-uri-stem sc-status";
+        let (_, activity) = read(Some(header), "09:00:00 203.0.113.7 [2]PASS - 530");
+        assert_eq!((activity.class(), activity.status()), (Class::Authentication, Status::Failure));
+    }
 }

@@ -45,22 +45,88 @@ pub(super) fn cri(text: &str, context: &Context) -> Option<Parsed> {
     Some(of_container(found.line, Some(time), stream, "cri", context))
 }
 
-/// Docker's `json-file` driver and the journal's JSON.
+/// Docker's `json-file` driver, the journal's JSON, and what shippers of logs put around a line.
 pub(super) fn json(text: &str, context: &Context) -> Option<Parsed> {
     let docker = text.contains("\"log\":") && text.contains("\"stream\":");
     let journal = text.contains("\"__REALTIME_TIMESTAMP\"") || text.contains("\"_BOOT_ID\"");
-    if !docker && !journal {
+    let shipper = text.contains("\"message\":") && SHIPPERS.iter().any(|mark| text.contains(mark));
+    if !docker && !journal && !shipper {
         return None;
     }
     let object: Value = serde_json::from_str(text).ok()?;
-    if docker {
-        let line = object.get("log")?.as_str()?.trim_end_matches(['\n', '\r']);
-        let stream = object.get("stream")?.as_str()?;
-        let stamp = object.get("time").and_then(Value::as_str).unwrap_or_default();
-        let time = clock::iso(stamp, context).map(|(time, _)| time);
+    let word = |key: &str| object.get(key).and_then(Value::as_str);
+    if let (true, Some(line), Some(stream)) = (docker, word("log"), word("stream")) {
+        let line = line.trim_end_matches(['\n', '\r']);
+        let time = clock::iso(word("time").unwrap_or_default(), context).map(|(time, _)| time);
         return Some(of_container(line, time, stream, "docker", context));
     }
-    of_journal(&object, context)
+    if journal { of_journal(&object, context) } else { of_shipper(&object, context) }
+}
+
+/// What tells a shipper's object from a program's own.
+const SHIPPERS: [&str; 5] = [
+    "\"agent\":{\"",
+    "\"log\":{\"file\":",
+    "\"log\":{\"offset\":",
+    "\"source_type\":",
+    "\"kubernetes\":{",
+];
+
+/// A line that Filebeat, Fluent Bit or Vector has read from a file, if a format knows it.
+fn of_shipper(object: &Value, context: &Context) -> Option<Parsed> {
+    let mut parsed = super::bare(object.get("message")?.as_str()?, context)?;
+    if matches!(&*parsed.format, "generic" | "json" | "syslog") {
+        return None;
+    }
+    let word = |path: &str| object.pointer(path).and_then(Value::as_str);
+    if !matches!(parsed.time, Some((_, TimeDoubt::None))) {
+        let stamp = word("/@timestamp").or_else(|| word("/timestamp")).unwrap_or_default();
+        parsed.time = parsed.time.or_else(|| clock::iso(stamp, context).map(|(time, _)| time));
+    }
+    if parsed.device.is_empty() {
+        let host = ["/host/name", "/host/hostname", "/agent/hostname", "/host", "/hostname"];
+        parsed.device = host.iter().find_map(|path| word(path)).unwrap_or_default().to_owned();
+    }
+    Some(parsed)
+}
+
+/// A line without the colours that a program writes for a terminal.
+pub(super) fn without_colours(text: &str) -> Option<String> {
+    let (mut plain, mut rest) =
+        text.split_once('\u{1b}').map(|(head, rest)| (head.to_owned(), rest))?;
+    loop {
+        // `ESC [ ... letter`
+        if let Some(sequence) = rest.strip_prefix('[') {
+            let end = sequence
+                .find(|c: char| c.is_ascii_alphabetic())
+                .map_or(sequence.len(), |at| at + 1);
+            rest = &sequence[end..];
+        }
+        match rest.split_once('\u{1b}') {
+            Some((head, after)) => {
+                plain.push_str(head);
+                rest = after;
+            }
+            None => {
+                plain.push_str(rest);
+                return Some(plain);
+            }
+        }
+    }
+}
+
+/// A line without the name of its container before it: `web-1  | LINE` of compose, `[pod/web/nginx] LINE` of kubectl,
+/// `16:00:00 1|app  | LINE` of pm2.
+pub(super) fn without_container(text: &str) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix("[pod/") {
+        return rest.split_once("] ").map(|(_, line)| line);
+    }
+    let (name, line) = text.split_once(" | ")?;
+    let name = name.trim_end();
+    let name = name.rsplit_once('|').map_or(name, |(_, name)| name);
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let named = !name.is_empty() && name.len() <= 64 && name.bytes().all(is_name);
+    (named && name.bytes().any(|b| b.is_ascii_alphabetic())).then_some(line)
 }
 
 fn of_container(
@@ -132,4 +198,37 @@ fn of_journal(object: &Value, context: &Context) -> Option<Parsed> {
         }
     }
     Some(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_and_names_of_containers_are_taken_off() {
+        assert_eq!(without_colours("\u{1b}[2K\u{1b}[31mred\u{1b}[0m x").as_deref(), Some("red x"));
+        assert_eq!(without_colours("a\u{1b}").as_deref(), Some("a"));
+        assert_eq!(without_colours("plain"), None);
+        assert_eq!(without_container("web-1  | x | y"), Some("x | y"));
+        assert_eq!(without_container("16:00:00 1|app  | x"), Some("x"));
+        assert_eq!(without_container("[pod/a/b] x"), Some("x"));
+        assert_eq!(without_container("10.0.0.1 | x"), None);
+        assert_eq!(without_container("two words | x"), None);
+    }
+
+    #[test]
+    fn the_line_inside_is_read_by_its_own_format_whatever_is_around_it() {
+        let context = Context::at("2026-11-24T16:30:00Z".parse().unwrap(), jiff::tz::TimeZone::UTC);
+        for text in [
+            r#"{"log":"Nov 24 16:00:00 w sshd[1]: Failed password for a from 203.0.113.7 port 5 ssh2\n","stream":"stderr","time":"2026-11-24T09:00:00Z"}"#,
+            r#"{"@timestamp":"2026-11-24T09:00:00Z","stream":"stdout","log":{"file":{"path":"/a"}},"message":"Nov 24 16:00:00 w sshd[1]: Failed password for a from 203.0.113.7 port 5 ssh2"}"#,
+            r#"{"__REALTIME_TIMESTAMP":"1795510800000000","SYSLOG_IDENTIFIER":"sshd","_PID":"1","MESSAGE":"Failed password for a from 203.0.113.7 port 5 ssh2"}"#,
+        ] {
+            let parsed = json(text, &context).unwrap();
+            assert_eq!(parsed.format, "sshd", "{text}");
+            let Body::Activity(activity) = parsed.body else { panic!() };
+            assert_eq!(activity.source_address().unwrap().to_string(), "203.0.113.7", "{text}");
+        }
+        assert!(json(r#"{"log":{"a":1},"stream":"x"}"#, &context).is_none());
+    }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rand::Rng;
 use tokio::{sync::Semaphore, task::JoinSet};
-use vonggac_wire::{Event, Time, event::Body};
+use vonggac_wire::{
+    Event, Time,
+    event::{Body, CheckOutcome},
+};
 
 use super::{Running, Source, SourceContext};
 use crate::{
@@ -31,6 +34,10 @@ impl Source for Probes {
         "probes".into()
     }
 
+    fn settings(&self) -> String {
+        format!("probes {:?}", self.configs)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         let configs = self.configs.clone();
         Box::pin(async move {
@@ -45,20 +52,31 @@ impl Source for Probes {
     }
 }
 
+/// The part of an interval after which a first failure is looked at again.
+const AGAIN: f64 = 0.25;
+
 async fn repeat(config: ProbeConfig, context: SourceContext, places: Arc<Semaphore>) {
-    // Probes that begin together are spread over a tenth of their interval, once: the rhythm itself stays even.
-    let jitter = config.interval.mul_f64(rand::rng().random_range(0.0..0.1));
+    // Probes that begin together are spread, once: the rhythm itself stays even.
+    let jitter = config.jitter.mul_f64(rand::rng().random_range(0.0..=1.0));
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + jitter, config.interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut failed = false;
     loop {
         tokio::select! {
             () = context.shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let Ok(place) = places.acquire().await else { return };
         let begun = Time::now();
-        let check = probe::run(&config).await;
-        drop(place);
+        let check = tokio::select! {
+            () = context.shutdown.cancelled() => return,
+            check = probe::run(&config, &places) => check,
+        };
+        // A first failure is looked at again soon, so that two of them are known within two intervals.
+        let down = check.outcome() == CheckOutcome::Down;
+        if down && !failed {
+            ticks.reset_after(config.interval.mul_f64(AGAIN));
+        }
+        failed = down;
         let event = Event::new(begun, Time::now(), Body::Check(check))
             .with_source(&format!("probe:{}", config.name), 0)
             .with_system(&config.system);
@@ -66,5 +84,50 @@ async fn repeat(config: ProbeConfig, context: SourceContext, places: Arc<Semapho
         if context.intake.send(chunk).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Nothing was read before.
+    struct Nothing;
+
+    impl crate::intake::Checkpoints for Nothing {
+        fn resume(&self, _: &str) -> Option<u64> {
+            None
+        }
+
+        fn known(&self, _: &str) -> Vec<(String, u64)> {
+            Vec::new()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_first_failure_is_looked_at_again_within_half_an_interval() {
+        // Nobody listens at the port for multiplexing.
+        let config = crate::probe::tests::probe(
+            "kind = \"tcp\"\ntarget = \"127.0.0.1:1\"\ninterval = \"4s\"\njitter = \"0s\"\nretries = 0",
+        );
+        let (intake, mut chunks) = crate::intake::queue();
+        let context = SourceContext {
+            intake,
+            checkpoints: Arc::new(Nothing),
+            shutdown: tokio_util::sync::CancellationToken::new(),
+            occurrences: crate::occurrence::Occurrences::new().unwrap(),
+        };
+        let stop = context.shutdown.clone();
+        let running = tokio::spawn(repeat(config, context, Arc::new(Semaphore::new(1))));
+        let mut times = Vec::new();
+        for _ in 0..2 {
+            let chunk = chunks.recv().await.unwrap();
+            times.push(chunk.entries[0].event.time());
+        }
+        stop.cancel();
+        running.await.unwrap();
+        assert!(times[1].since(times[0]) < Duration::from_secs(2), "{times:?}");
     }
 }

@@ -1,40 +1,64 @@
 //! Log files, followed through rotation by rename, copytruncate, truncation and restarts of the agent.
 //!
-//! A thread a pattern: files are looked at when the kernel tells of a change and at least every [`LOOK_INTERVAL`], because
-//! notifications do not cross NFS and can overflow. The stream of a file is its path, device, inode, the hash of its first line,
-//! and a generation that grows when it is cut: an inode that is used again is another stream.
+//! A thread a pattern: a file is looked at when the kernel tells of a change in it, and all of them at least every
+//! [`LOOK_INTERVAL`], because notifications do not cross NFS and can overflow. The stream of a file is its path, device, inode, the
+//! hash of its first line, and a generation that grows when it is cut: an inode that is used again is another stream.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use notify::{RecursiveMode, Watcher};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use regex::bytes::Regex;
 use tokio_util::sync::CancellationToken;
 
 use super::{Running, Source, SourceContext, SourceError};
 use crate::{
-    config::{TailConfig, TailFrom},
-    format::{self, Context},
-    intake::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, Chunk, Entry, Position},
+    config::{Multiline, TailConfig, TailFrom},
+    format::Context,
+    intake::{Chunk, Entry, Position},
 };
-use vonggac_wire::Time;
+use vonggac_wire::{
+    Event, Lane, Time,
+    event::{Body, Gap, GapReason},
+};
 
+mod content;
+mod event;
 mod file;
+mod find;
+mod followed;
+mod record;
+mod rotated;
 
-use file::{Follow, Line, Seen};
+use find::Found;
+use followed::Followed;
+use record::{Joining, Record};
 
 /// How often files are looked at without being told.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often the pattern is matched anew.
+/// The same where there are more than [`FEW_FILES_MAX`]: a look costs two calls of the kernel for each.
+const LOOK_INTERVAL_OF_MANY: Duration = Duration::from_secs(1);
+
+/// Files that are looked at as often as a single one.
+const FEW_FILES_MAX: usize = 64;
+
+/// How often the pattern is matched anew, at most.
 const GLOB_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Files that one pattern may open, far below any limit of open files.
-const FILES_MAX: usize = 1_024;
+/// The same, as a multiple of what matching took: a folder of a hundred thousand files must not keep a core busy.
+const GLOB_SHARE: u32 = 50;
+
+/// Changed files that are remembered; beyond, all are looked at.
+const CHANGES_MAX: usize = 1_024;
+
+/// A burst of lines is read in one look instead of one for each write.
+const BURST: Duration = Duration::from_millis(20);
 
 /// Files that match a pattern.
 pub struct Tail {
@@ -54,11 +78,15 @@ impl Source for Tail {
         format!("tail {}", self.config.path)
     }
 
+    fn settings(&self) -> String {
+        format!("tail {:?}", self.config)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         let config = self.config.clone();
         Box::pin(async move {
             let worked =
-                tokio::task::spawn_blocking(move || Follower::new(config, context).run()).await;
+                tokio::task::spawn_blocking(move || Follower::new(config, context)?.run()).await;
             match worked {
                 Ok(outcome) => outcome,
                 Err(error) => {
@@ -69,149 +97,269 @@ impl Source for Tail {
     }
 }
 
+/// What the kernel told of since the last look.
+#[derive(Default)]
+struct Changes {
+    paths: HashSet<PathBuf>,
+    /// More than can be remembered, or told without a path.
+    all: bool,
+}
+
 /// One thread's work.
 struct Follower {
     config: TailConfig,
+    joining: Joining,
     context: SourceContext,
-    files: HashMap<PathBuf, Vec<Follow>>,
+    files: HashMap<PathBuf, Followed>,
     refused: HashMap<PathBuf, String>,
+    left_out: usize,
     first_look: bool,
+    block: Vec<u8>,
 }
 
 impl Follower {
-    fn new(config: TailConfig, context: SourceContext) -> Self {
-        Self { config, context, files: HashMap::new(), refused: HashMap::new(), first_look: true }
+    fn new(config: TailConfig, context: SourceContext) -> Result<Self, SourceError> {
+        let joining = match &config.multiline {
+            Multiline::Off => Joining::Off,
+            Multiline::Auto => Joining::Auto,
+            Multiline::Start(pattern) => Joining::Start(Regex::new(pattern).map_err(|error| {
+                SourceError::Missing(format!("the pattern of multiline is wrong: {error}"))
+            })?),
+        };
+        Ok(Self {
+            config,
+            joining,
+            context,
+            files: HashMap::new(),
+            refused: HashMap::new(),
+            left_out: 0,
+            first_look: true,
+            block: vec![0; file::BLOCK_BYTES],
+        })
     }
 
     fn run(mut self) -> Result<(), SourceError> {
-        let (told, changes) = mpsc::sync_channel::<()>(1);
-        let mut watcher = notify::recommended_watcher(move |_| {
-            // One waiting word is enough: a look sees everything.
-            let _full = told.try_send(());
-        })
-        .ok();
-        let folder = folder(&self.config.path);
-        if let Some(watcher) = &mut watcher {
-            if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                tracing::info!(%error, folder = %folder.display(), "changes are not told here; files are polled");
+        let (told, woken) = mpsc::sync_channel::<()>(1);
+        let changes = Arc::new(Mutex::new(Changes::default()));
+        let _watcher = self.watch(told, Arc::clone(&changes));
+        let (mut found_at, mut found_in) = (Instant::now(), self.find()?);
+        let mut looked_at: Option<Instant> = None;
+        let outcome = loop {
+            if self.context.shutdown.is_cancelled() {
+                break Ok(());
             }
-        }
-        let mut matched = std::time::Instant::now();
-        self.find();
-        while !self.context.shutdown.is_cancelled() {
-            if matched.elapsed() >= GLOB_INTERVAL {
-                matched = std::time::Instant::now();
-                self.find();
+            let changed =
+                std::mem::take(&mut *changes.lock().unwrap_or_else(PoisonError::into_inner));
+            let appeared = changed.paths.iter().any(|path| !self.files.contains_key(path));
+            let rest = if appeared { LOOK_INTERVAL } else { GLOB_INTERVAL };
+            if found_at.elapsed() >= rest.max(found_in * GLOB_SHARE) {
+                found_in = self.find()?;
+                found_at = Instant::now();
             }
-            let more = self.look()?;
+            let every = if self.files.len() <= FEW_FILES_MAX {
+                LOOK_INTERVAL
+            } else {
+                LOOK_INTERVAL_OF_MANY
+            };
+            let all = changed.all || looked_at.is_none_or(|at| at.elapsed() >= every);
+            if all {
+                looked_at = Some(Instant::now());
+            }
+            let more = self.look((!all).then_some(&changed.paths))?;
             if !more {
-                match changes.recv_timeout(LOOK_INTERVAL) {
-                    // A burst of lines is read in one look instead of one for each write.
-                    Ok(()) => thread::sleep(Duration::from_millis(20)),
+                match woken.recv_timeout(LOOK_INTERVAL) {
+                    Ok(()) => thread::sleep(BURST),
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
                     Err(mpsc::RecvTimeoutError::Disconnected) => thread::sleep(LOOK_INTERVAL),
+                }
+            } else if !all {
+                // What is left is somewhere among all files.
+                looked_at = None;
+            }
+        };
+        self.context.occurrences.forget_standings(&self.config.path);
+        outcome
+    }
+
+    /// Has the kernel tell of changes, where it does.
+    fn watch(
+        &self,
+        told: mpsc::SyncSender<()>,
+        changes: Arc<Mutex<Changes>>,
+    ) -> Option<RecommendedWatcher> {
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
+                match event {
+                    Ok(event) if matches!(event.kind, notify::EventKind::Access(_)) => return,
+                    Ok(event) if !event.need_rescan() && changes.paths.len() < CHANGES_MAX => {
+                        changes.paths.extend(event.paths);
+                    }
+                    _ => changes.all = true,
+                }
+                // One waiting word is enough: a look sees everything.
+                let _full = told.try_send(());
+            })
+            .ok()?;
+        let folder = find::folder(&self.config.path);
+        if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+            tracing::info!(%error, folder = %folder.display(), "changes are not told here; files are polled");
+        }
+        Some(watcher)
+    }
+
+    /// Opens what matches and is not open; tells how long that took.
+    fn find(&mut self) -> Result<Duration, SourceError> {
+        let begun = Instant::now();
+        let Found { paths, left_out } = match find::find(&self.config.path) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%error, pattern = self.config.path, "the pattern cannot be matched");
+                return Ok(begun.elapsed());
+            }
+        };
+        if left_out != self.left_out {
+            self.left_out = left_out;
+            tracing::warn!(
+                left_out,
+                limit = find::FILES_MAX,
+                pattern = self.config.path,
+                "more files match than are followed; those that changed last are"
+            );
+        }
+        self.refused.retain(|path, _| paths.contains(path));
+        for path in paths {
+            if !self.files.contains_key(&path) {
+                self.open(path)?;
+            }
+        }
+        self.first_look = false;
+        Ok(begun.elapsed())
+    }
+
+    fn open(&mut self, path: PathBuf) -> Result<(), SourceError> {
+        let at_end = self.first_look && self.config.from == TailFrom::End;
+        let opened = rotated::open(&path, at_end, self.context.checkpoints.as_ref());
+        let opened = opened.and_then(|opened| match self.same(&opened.files) {
+            Some(other) => Err(std::io::Error::other(format!(
+                "is the same file as {}, which is followed already",
+                other.display()
+            ))),
+            None => Ok(opened),
+        });
+        match opened {
+            Ok(opened) => {
+                self.refused.remove(&path);
+                tracing::info!(path = %path.display(), parts = opened.files.len(), "following");
+                if opened.lost && self.first_look {
+                    self.tell_loss(&path)?;
+                }
+                let followed = Followed::new(
+                    opened.files,
+                    self.joining.clone(),
+                    self.config.lines_per_second_max,
+                );
+                self.files.insert(path, followed);
+            }
+            Err(error) => {
+                // Said once for each reason: the pattern is matched every few seconds.
+                let text = error.to_string();
+                if self.refused.get(&path) != Some(&text) {
+                    tracing::warn!(path = %path.display(), error = text, "cannot be followed yet");
+                    self.refused.insert(path, text);
                 }
             }
         }
         Ok(())
     }
 
-    /// Opens what matches and is not open.
-    fn find(&mut self) {
-        let paths: Vec<PathBuf> = match glob::glob(&self.config.path) {
-            Ok(paths) => paths.filter_map(Result::ok).take(FILES_MAX).collect(),
-            Err(error) => {
-                tracing::error!(%error, pattern = self.config.path, "the pattern cannot be matched");
-                return;
-            }
-        };
-        for path in paths {
-            if self.files.get(&path).is_some_and(|files| !files.is_empty()) {
-                continue;
-            }
-            let at_end = self.first_look && self.config.from == TailFrom::End;
-            match Follow::open(&path, at_end, self.context.checkpoints.as_ref()) {
-                Ok(files) => {
-                    self.refused.remove(&path);
-                    tracing::info!(path = %path.display(), parts = files.len(), "following");
-                    self.files.insert(path, files);
-                }
-                Err(error) => {
-                    // Said once for each reason: the pattern is matched every few seconds.
-                    let text = error.to_string();
-                    if self.refused.get(&path) != Some(&text) {
-                        tracing::warn!(path = %path.display(), error = text, "cannot be followed yet");
-                        self.refused.insert(path, text);
-                    }
-                }
-            }
-        }
-        self.first_look = false;
+    /// The path by which the same file is followed already, if any.
+    fn same(&self, files: &[file::Follow]) -> Option<&Path> {
+        let new = files.last()?;
+        let is = |followed: &Followed| followed.is(new.device, new.inode);
+        self.files.iter().find(|(_, followed)| is(followed)).map(|(path, _)| path.as_path())
     }
 
-    /// Reads what is new in all files; tells whether there is more.
-    fn look(&mut self) -> Result<bool, SourceError> {
-        let mut more = false;
-        let paths: Vec<PathBuf> = self.files.keys().cloned().collect();
-        for path in paths {
-            let Some(mut files) = self.files.remove(&path) else { continue };
-            // The oldest first: a rotated file is read to its end before its successor.
-            while let Some(first) = files.first_mut() {
-                let (lines, seen) = first.read(CHUNK_ENTRIES_MAX, CHUNK_BYTES_MAX);
-                let full = !lines.is_empty();
-                self.send(&path, lines)?;
-                match seen {
-                    Seen::More => {
-                        more = true;
-                        break;
-                    }
-                    Seen::Waiting => {
-                        more |= full;
-                        break;
-                    }
-                    Seen::Gone => {
-                        let old = files.remove(0);
-                        if files.is_empty() {
-                            if let Some(next) =
-                                old.successor(&path, self.context.checkpoints.as_ref())
-                            {
-                                files.push(next);
-                            }
-                        }
-                        if files.is_empty() {
-                            break;
-                        }
-                    }
-                }
+    /// Reads what is new in these files, or in all; tells whether there is more.
+    fn look(&mut self, only: Option<&HashSet<PathBuf>>) -> Result<bool, SourceError> {
+        let paths: Vec<PathBuf> = match only {
+            Some(changed) => {
+                changed.iter().filter(|p| self.files.contains_key(*p)).cloned().collect()
             }
-            if !files.is_empty() {
-                self.files.insert(path, files);
+            None => self.files.keys().cloned().collect(),
+        };
+        let mut more = false;
+        for path in paths {
+            let Some(mut followed) = self.files.remove(&path) else { continue };
+            let looked = followed.look(
+                &path,
+                &mut self.block,
+                self.context.checkpoints.as_ref(),
+                Instant::now(),
+            );
+            self.send(&path, looked.begins, looked.records, looked.lines)?;
+            if looked.slowed {
+                self.context.occurrences.tail_slowed(&path.display());
+            }
+            if let Some(standing) = followed.standing(Instant::now()) {
+                self.context.occurrences.stands(
+                    &self.config.path,
+                    &path.display().to_string(),
+                    standing,
+                );
+            }
+            more |= looked.more;
+            if !looked.gone {
+                self.files.insert(path, followed);
             }
         }
         Ok(more)
     }
 
-    fn send(&self, path: &Path, lines: Vec<Line>) -> Result<(), SourceError> {
-        if lines.is_empty() {
+    fn send(
+        &self,
+        path: &Path,
+        begins: Option<Position>,
+        records: Vec<Record>,
+        lines: u64,
+    ) -> Result<(), SourceError> {
+        if records.is_empty() && begins.is_none() {
             return Ok(());
         }
         let context = Context::here(Time::now());
         let name = path.display().to_string();
-        let (count, mut unparsed) = (lines.len() as u64, 0);
-        let mut chunk = Chunk::default();
-        for Line { stream, start, end, bytes, cut } in lines {
-            let position = Position { stream, offset: end };
-            if bytes.iter().all(u8::is_ascii_whitespace) && cut == 0 {
+        let mut unparsed = 0;
+        let mut chunk = Chunk { passed: begins.into_iter().collect(), ..Chunk::default() };
+        for record in records {
+            let position = Position { stream: Arc::clone(&record.stream), offset: record.end };
+            if record.is_blank() {
                 chunk.passed.push(position);
                 continue;
             }
-            let (event, known) = format::event(&self.config.format, &bytes, cut, &context);
+            let start = record.start;
+            let (event, known) = event::of(&self.config.format, record, &context);
             unparsed += u64::from(!known);
             let event = event.with_source(&name, start).with_system(&self.config.system);
             chunk.entries.push(Entry { event, position: Some(position) });
         }
-        self.context.occurrences.lines_read(count, unparsed);
+        self.context.occurrences.lines_read(lines, unparsed);
         self.hand_over(chunk)
+    }
+
+    /// What was read of before is nowhere any more: the centre is told that lines may be missing.
+    fn tell_loss(&self, path: &Path) -> Result<(), SourceError> {
+        tracing::warn!(path = %path.display(), "the log was replaced while the agent was away, and what was read of before is gone; lines may be missing");
+        let now = Time::now();
+        let gap = Gap {
+            lane: Lane::Security.into(),
+            reason: GapReason::Truncation.into(),
+            ..Gap::default()
+        };
+        let event = Event::new(now, now, Body::Gap(gap))
+            .with_source(&path.display().to_string(), 0)
+            .with_system(&self.config.system);
+        let entry = Entry { event, position: None };
+        self.hand_over(Chunk { entries: vec![entry], ..Chunk::default() })
     }
 
     /// Waits for a place in the queue, but not for ever: a stopping agent reads these lines again at its next start.
@@ -232,29 +380,12 @@ impl Follower {
     }
 }
 
-/// The folder of a pattern, for notifications.
-fn folder(pattern: &str) -> PathBuf {
-    let plain: PathBuf = Path::new(pattern)
-        .components()
-        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']))
-        .collect();
-    if plain.is_dir() {
-        plain
-    } else {
-        plain.parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
-    }
-}
-
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole;
 
-/// For tests and the file: a stream's name.
-pub(crate) fn stream_name(
-    path: &Path,
-    device: u64,
-    inode: u64,
-    print: u32,
-    generation: u32,
-) -> Arc<str> {
+/// A stream's name.
+fn stream_name(path: &Path, device: u64, inode: u64, print: u32, generation: u32) -> Arc<str> {
     format!("tail:{}#{device}:{inode}:{print:08x}#{generation}", path.display()).into()
 }

@@ -122,7 +122,16 @@ impl Ledger {
         entry.resume = offset.max(entry.resume);
     }
 
-    pub(super) fn resumes(&self) -> Vec<(String, u64)> {
-        self.streams.iter().map(|(name, entry)| (name.clone(), entry.resume)).collect()
+    pub(super) fn resume(&self, stream: &str) -> Option<u64> {
+        self.streams.get(stream).map(|entry| entry.resume)
+    }
+
+    pub(super) fn known(&self, prefix: &str) -> Vec<(String, u64)> {
+        let of_prefix = self.streams.iter().filter(|(name, _)| name.starts_with(prefix));
+        of_prefix.map(|(name, entry)| (name.clone(), entry.resume)).collect()
+    }
+
+    pub(super) fn held(&self, stream: &str) -> Vec<u64> {
+        self.streams.get(stream).map_or_else(Vec::new, |entry| entry.lanes.to_vec())
     }
 }

@@ -135,8 +135,9 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
             fit(&wording::since(Time(incident.first_time_unix_nano), area.now), 5),
             right(&deadline(app, incident, area.now), 7),
         );
+        let mark = if app.marks.contains(&incident.id) { app.theme.marked() } else { " " };
         lines.push(line(vec![
-            (format!(" {}", app.theme.severity(incident.level())), first),
+            (format!("{mark}{}", app.theme.severity(incident.level())), first),
             (text, style),
         ]));
     }

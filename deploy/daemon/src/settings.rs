@@ -305,6 +305,21 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// One text, or a list of texts.
+    pub fn text_or_texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        self.convert(name, "a text or a list of texts", |value| match value.take() {
+            ValueInner::String(text) => Ok(vec![text.into_owned()]),
+            ValueInner::Array(items) => items
+                .into_iter()
+                .map(|mut item| match item.take() {
+                    ValueInner::String(text) => Ok(text.into_owned()),
+                    other => Err(format!("holds {}", other.type_str())),
+                })
+                .collect(),
+            other => Err(format!("is {}", other.type_str())),
+        })
+    }
+
     /// A list of texts that must be there and hold at least one.
     pub fn texts_required(&mut self, name: &'static str) -> Vec<String> {
         let noted = self.mistakes.len();
@@ -368,16 +383,20 @@ impl<'a> Table<'a> {
         read
     }
 
-    /// A list of tables (`[[name]]`).
+    /// A list of tables (`[[name]]`); one table (`[name]`) is a list of one.
     pub fn tables<T>(
         &mut self,
         name: &'static str,
         mut read: impl FnMut(&mut Table<'a>) -> T,
     ) -> Vec<T> {
         let Some(mut found) = self.take(name) else { return Vec::new() };
-        let ValueInner::Array(items) = found.value.take() else {
-            self.wrong_at(found.line, name, "is no list of tables; wanted [[name]]".into());
-            return Vec::new();
+        let items = match found.value.take() {
+            ValueInner::Array(items) => items,
+            ValueInner::Table(table) => vec![Value::new(ValueInner::Table(table))],
+            _ => {
+                self.wrong_at(found.line, name, "is no list of tables; wanted [[name]]".into());
+                return Vec::new();
+            }
         };
         let mut all = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
@@ -476,6 +495,18 @@ mod tests {
     fn a_file_that_is_no_toml_is_refused_with_its_line() {
         let error = read("agency = \"a\"\n[spool\n").unwrap_err().to_string();
         assert!(error.contains(":2:") || error.contains(":3:"), "{error}");
+    }
+
+    #[test]
+    fn one_table_is_a_list_of_one_and_one_text_too() {
+        let listens = |text: &str| {
+            Document::from_text(Path::new("a.toml"), text.into())
+                .finish(|root| root.tables("syslog", |syslog| syslog.text_or_texts("listen")))
+        };
+        assert_eq!(listens("[syslog]\nlisten = \"a\"\n").unwrap(), [Some(vec!["a".into()])]);
+        let two = "[[syslog]]\nlisten = [\"a\", \"b\"]\n[[syslog]]\nlisten = \"c\"\n";
+        assert_eq!(listens(two).unwrap().len(), 2);
+        assert!(listens("syslog = 7\n").is_err());
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl Play {
         }
         // Ordinary people mistype: far apart, from many addresses.
         if chance.random_bool(0.002) {
-            let address = format!("198.51.100.{}", chance.random_range(1..250));
+            let address =
+                format!("100.64.{}.{}", chance.random_range(0..250), chance.random_range(1..250));
             events.push(log_in(&address, "lan", Status::Failure, now));
         }
         if chance.random_bool(0.004) {

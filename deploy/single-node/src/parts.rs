@@ -158,6 +158,22 @@ fn write_collector(layout: &Layout) -> io::Result<()> {
     fs::write(layout.path("etc/collector.toml"), text)
 }
 
+/// Logs of a Debian host that tell of log-ins, attacks and services, and what must be readable for each.
+const USUAL_LOGS: [(&str, &str); 12] = [
+    ("/var/log/auth.log", "/var/log/auth.log"),
+    ("/var/log/secure", "/var/log/secure"),
+    ("/var/log/mail.log", "/var/log/mail.log"),
+    ("/var/log/ufw.log", "/var/log/ufw.log"),
+    ("/var/log/vsftpd.log", "/var/log/vsftpd.log"),
+    ("/var/log/haproxy.log", "/var/log/haproxy.log"),
+    ("/var/log/fail2ban.log", "/var/log/fail2ban.log"),
+    ("/var/log/audit/audit.log", "/var/log/audit/audit.log"),
+    ("/var/log/nginx/*.log", "/var/log/nginx"),
+    ("/var/log/apache2/*.log", "/var/log/apache2"),
+    ("/var/log/postgresql/*.log", "/var/log/postgresql"),
+    ("/var/log/mysql/*.log", "/var/log/mysql"),
+];
+
 /// The local agent: the usual logs of a host where they can be read, and what was asked for.
 fn write_agent(layout: &Layout, options: &Options) -> io::Result<()> {
     let mut text = format!(
@@ -170,9 +186,12 @@ fn write_agent(layout: &Layout, options: &Options) -> io::Result<()> {
     let journal =
         PathBuf::from("/var/log/journal").is_dir() && PathBuf::from("/run/systemd/system").is_dir();
     text.push_str(&format!("\n[journal]\nenabled = {journal}\n"));
-    for log in ["/var/log/auth.log", "/var/log/nginx/access.log", "/var/log/apache2/access.log"] {
-        if fs::File::open(log).is_ok() {
-            text.push_str(&format!("\n[[tail]]\npath = {}\nfrom = \"end\"\n", quote(log)));
+    for (pattern, place) in USUAL_LOGS {
+        let readable = fs::read_dir(place).is_ok() || fs::File::open(place).is_ok();
+        // What is watched by name is read once.
+        let named = options.watch.iter().any(|watch| split_format(watch).0 == pattern);
+        if readable && !named {
+            text.push_str(&format!("\n[[tail]]\npath = {}\nfrom = \"end\"\n", quote(pattern)));
         }
     }
     for watch in &options.watch {

@@ -14,6 +14,9 @@ use crate::format::Context;
 /// Bytes that one compiled expression may take: a file with a huge repetition is refused instead of eating a host's memory.
 const COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes that the search with one expression may keep for speed; there are hundreds of expressions.
+const SEARCH_BYTES_MAX: usize = 128 * 1024;
+
 /// Named groups of a match.
 pub(super) type Groups<'t> = Vec<(&'static str, &'t str)>;
 
@@ -117,11 +120,53 @@ impl Expression {
 }
 
 fn compile(source: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(source).size_limit(COMPILED_BYTES_MAX).build()
+    RegexBuilder::new(&ascii(source))
+        .size_limit(COMPILED_BYTES_MAX)
+        .dfa_size_limit(SEARCH_BYTES_MAX)
+        .build()
+}
+
+/// `\d`, `\w` and `\b` as logs mean them: of ASCII. Their tables for all scripts would take a hundred times the memory.
+fn ascii(source: &str) -> String {
+    let mut text = String::with_capacity(source.len() + 64);
+    let mut characters = source.chars();
+    let mut in_class = false;
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match (characters.next(), in_class) {
+                (Some('d'), false) => text.push_str("[0-9]"),
+                (Some('d'), true) => text.push_str("0-9"),
+                (Some('w'), false) => text.push_str("[0-9A-Za-z_]"),
+                (Some('w'), true) => text.push_str("0-9A-Za-z_"),
+                (Some('b'), false) => text.push_str("(?-u:\\b)"),
+                (Some(other), _) => text.extend(['\\', other]),
+                (None, _) => text.push('\\'),
+            },
+            '[' if !in_class => {
+                in_class = true;
+                text.push('[');
+                // A `]` that stands first is one of the class.
+                let rest = characters.as_str();
+                for first in ["^]", "]"] {
+                    if let Some(rest) = rest.strip_prefix(first) {
+                        text.push_str(first);
+                        characters = rest.chars();
+                        break;
+                    }
+                }
+            }
+            ']' => {
+                in_class = false;
+                text.push(']');
+            }
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 /// `src2` and `src` are one field: an expression may name alternatives.
-fn plain(name: &str) -> &str {
+pub(super) fn plain(name: &str) -> &str {
     if name.starts_with("x_") || name.starts_with('_') {
         name
     } else {
@@ -147,4 +192,23 @@ fn intern(name: &str) -> &'static str {
     let kept: &'static str = Box::leak(name.to_owned().into_boxed_str());
     names.insert(kept);
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_of_ascii_and_mean_what_they_did() {
+        for (source, text, is) in [
+            (r"^[\w.-]+\d$", "a.b-7", true),
+            (r"^\w+$", "trần", false),
+            (r"^[]\d]+$", "]7", true),
+            (r"^[^]\d]+$", "ab", true),
+            (r"\bok\b", "it is ok.", true),
+            (r"^.*\\d$", "x\\d", true),
+        ] {
+            assert_eq!(compile(source).unwrap().is_match(text), is, "{source}");
+        }
+    }
 }

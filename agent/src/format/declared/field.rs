@@ -7,7 +7,7 @@ use vonggac_wire::{
 };
 
 use crate::{
-    format::{Context, clock, http, text},
+    format::{Context, clock, http, text, zone},
     redact,
 };
 
@@ -40,6 +40,8 @@ fields! {
     Time = "time";
     /// The same, of a log whose times without a zone are UTC.
     TimeUtc = "time_utc";
+    /// The name of the zone that the time is in, where a log has it apart.
+    Zone = "zone";
     /// The host that the line speaks of.
     Device = "host";
     /// On whom.
@@ -91,13 +93,15 @@ pub(crate) struct Draft {
     pub(crate) http: HttpRequest,
     pub(crate) time: Option<(Time, TimeDoubt)>,
     pub(crate) device: String,
+    /// The zone of its time, where the line names it apart.
+    pub(crate) zone: Option<TimeZone>,
 }
 
 /// What stands for "nothing" in logs.
 pub(crate) fn is_nothing(value: &str) -> bool {
     matches!(
         value,
-        "" | "-" | "?" | "(null)" | "null" | "N/A" | "n/a" | "(none)" | "<none>" | "none"
+        "" | "-" | "--" | "?" | "(null)" | "null" | "N/A" | "n/a" | "(none)" | "<none>" | "none"
     )
 }
 
@@ -112,13 +116,18 @@ impl Draft {
         let own = || value.to_owned();
         match field {
             Field::Time => {
-                self.time = clock::any(value, context).map(|(time, _)| time).or(self.time);
-            }
-            Field::TimeUtc => {
-                let utc = Context { zone: TimeZone::UTC, ..context.clone() };
-                let found = clock::any(value, &utc).map(|((time, _), _)| (time, TimeDoubt::None));
+                let value = &*usual_time(value);
+                let own = self.zone.clone();
+                let found = match own {
+                    Some(zone) => in_zone(value, zone, context),
+                    None => clock::any(value, context).map(|(time, _)| time),
+                };
                 self.time = found.or(self.time);
             }
+            Field::TimeUtc => {
+                self.time = in_zone(&usual_time(value), TimeZone::UTC, context).or(self.time);
+            }
+            Field::Zone => self.zone = zone::named(value),
             Field::Device => self.device = own(),
             Field::User => activity.user_name = user(value),
             Field::Actor => activity.actor_user_name = user(value),
@@ -203,6 +212,7 @@ impl Draft {
             Field::Time | Field::TimeUtc => {
                 self.time.map(|(time, _)| time.to_string()).unwrap_or_default()
             }
+            Field::Zone => String::new(),
             Field::Device => self.device.clone(),
             Field::User => activity.user_name.clone(),
             Field::Actor => activity.actor_user_name.clone(),
@@ -273,6 +283,16 @@ impl Draft {
         }
     }
 
+    /// Takes from a guess at an application's words the log-in that they tell of; whence it came is known from who wrote the line.
+    pub(crate) fn retell(&mut self, guess: Activity) {
+        if guess.class() == Class::Authentication {
+            self.activity.class_uid = guess.class_uid;
+            self.activity.activity_id = guess.activity_id;
+            self.activity.status_id = guess.status_id;
+        }
+        self.complete(guess);
+    }
+
     /// Completes what follows from the rest: the class of a request, its activity and outcome.
     pub(crate) fn finish(&mut self) {
         let has_request = self.has_request();
@@ -283,7 +303,8 @@ impl Draft {
         if activity.severity_id == 0 {
             activity.severity_id = if activity.status() == Status::Failure { 2 } else { 1 };
         }
-        if has_request {
+        // An agent is worth keeping even where no request is told.
+        if has_request || !self.http.user_agent.is_empty() || !self.http.referrer.is_empty() {
             let http = std::mem::take(&mut self.http);
             if activity.class() == Class::Http {
                 activity.activity_id = http::method_activity(&http.http_method);
@@ -292,6 +313,10 @@ impl Draft {
                 }
             }
             activity.http = Some(http);
+        }
+        if !has_request && self.http.response_bytes > 0 {
+            let bytes = self.http.response_bytes.to_string();
+            activity.unmapped.insert("traffic.bytes".into(), bytes);
         }
         if activity.activity_id == 0 {
             activity.activity_id = match activity.class() {
@@ -310,13 +335,49 @@ fn source(value: &str) -> Option<(std::net::IpAddr, Option<u32>)> {
     text::endpoint(value.rsplit(',').next().unwrap_or(value))
 }
 
+/// Notations of one program family each, in one that [`clock::any`] reads: `2026/11/24 - 16:00:00` of Gin, `1124 16:00:00.123456` of
+/// glog.
+fn usual_time(value: &str) -> std::borrow::Cow<'_, str> {
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if let Some((date, clock)) = value.split_once(" - ").filter(|(date, _)| date.len() == 10) {
+        return format!("{date} {clock}").into();
+    }
+    if value.contains('\t') {
+        return value.replace('\t', " ").into();
+    }
+    // `2026:11:24-16:00:00` of DirectAdmin.
+    if value.len() == 19 && value.get(4..5) == Some(":") && value.get(10..11) == Some("-") {
+        let date = value.get(..10).unwrap_or_default().replace(':', "-");
+        return format!("{date} {}", value.get(11..).unwrap_or_default()).into();
+    }
+    match (value.get(..4), value.get(4..5)) {
+        (Some(day), Some(" ")) if digits(day) => {
+            format!("{}-{}{}", &day[..2], &day[2..], &value[4..]).into()
+        }
+        _ => value.into(),
+    }
+}
+
+/// A time of a zone that is known: nothing is in doubt.
+fn in_zone(value: &str, zone: TimeZone, context: &Context) -> Option<(Time, TimeDoubt)> {
+    let context = Context { zone, ..context.clone() };
+    let ((time, doubt), _) = clock::any(value, &context)?;
+    Some((time, if doubt == TimeDoubt::Zone { TimeDoubt::None } else { doubt }))
+}
+
 fn duration(value: &str, parts_of_a_second: f64) -> Option<f64> {
     value.parse().ok().map(|number: f64| number / parts_of_a_second)
 }
 
-/// A user's name without what some writers put around it.
+/// A user's name without the quotes or brackets that some writers put around it.
 fn user(value: &str) -> String {
-    value.trim_matches(['"', '\'', '<', '>', '`', '[', ']', '(', ')']).trim().to_owned()
+    let mut name = value.trim();
+    for (open, close) in [('"', '"'), ('\'', '\''), ('`', '\''), ('<', '>'), ('[', ']'), ('(', ')')]
+    {
+        let inner = name.strip_prefix(open).and_then(|inner| inner.strip_suffix(close));
+        name = inner.filter(|inner| !inner.is_empty()).unwrap_or(name);
+    }
+    name.trim_start_matches('`').trim().to_owned()
 }
 
 /// An outcome by the word that a log uses for it.
@@ -371,9 +432,10 @@ pub(crate) fn status(word: &str) -> Status {
 /// OCSF's severity by syslog's number or word.
 pub(crate) fn severity(word: &str) -> u32 {
     match word.trim_matches(['<', '>', '[', ']', ':']).to_ascii_lowercase().as_str() {
-        "emerg" | "emergency" | "alert" | "crit" | "critical" | "fatal" | "panic" | "c" | "f" => 5,
-        "err" | "error" | "severe" | "high" | "e" => 3,
-        "warn" | "warning" | "medium" | "w" => 2,
+        "emerg" | "emergency" | "alert" | "crit" | "critical" | "fatal" | "ftl" | "panic" | "c"
+        | "f" => 5,
+        "err" | "error" | "eror" | "severe" | "high" | "e" => 3,
+        "warn" | "warning" | "wrn" | "medium" | "w" => 2,
         _ => 1,
     }
 }

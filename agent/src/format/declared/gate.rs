@@ -2,12 +2,15 @@
 
 use std::sync::OnceLock;
 
-use regex::{RegexSet, RegexSetBuilder};
+use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::Format;
 
 /// Bytes that the compiled literals may take.
-const COMPILED_BYTES_MAX: usize = 16 * 1024 * 1024;
+const COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes that a search may keep for speed.
+const SEARCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// Literals, and which of them open each format.
 pub(super) struct Gate {
@@ -44,10 +47,15 @@ impl Gate {
     pub(super) fn candidates(&self, line: &str) -> Vec<bool> {
         let set = self.set.get_or_init(|| {
             let sources = self.literals.iter().map(|literal| regex::escape(literal));
-            RegexSetBuilder::new(sources).size_limit(COMPILED_BYTES_MAX).build().ok()
+            RegexSetBuilder::new(sources)
+                .unicode(false)
+                .size_limit(COMPILED_BYTES_MAX)
+                .dfa_size_limit(SEARCH_BYTES_MAX)
+                .build()
+                .ok()
         });
         let Some(set) = set else { return vec![true; self.formats.len()] };
-        let there = set.matches(line);
+        let there = set.matches(line.as_bytes());
         self.formats
             .iter()
             .map(|ways| ways.iter().any(|needs| needs.iter().all(|need| there.matched(*need))))

@@ -2,15 +2,16 @@
 
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 
-use super::{Case, Example, Expression, Field, Format, Meaning, Pattern, Shape, meaning};
+use super::{
+    Case, Example, Expression, Field, Format, Meaning, Pattern, Shape, meaning, shape::End,
+};
 
 /// `check`: compile every expression now, to tell what is wrong with it; files of this program are checked by a test.
 pub(super) fn format(document: &Document, check: bool) -> Result<Format, SettingsError> {
     document.finish(|table| {
         let name = table.text_required("name");
         let about = table.text_required("about");
-        // Where its notation is written down, or was read.
-        table.text_required("source");
+        let source = table.text_required("source");
         let heads = expressions(table, "head", check);
         let mut map = Vec::new();
         for (name, keys) in table.pairs("map") {
@@ -28,6 +29,7 @@ pub(super) fn format(document: &Document, check: bool) -> Result<Format, Setting
         Format {
             name: leak(name),
             about: leak(about),
+            source: leak(source),
             programs,
             rank: table.integer("rank", 0, 9).unwrap_or(5),
             heads,
@@ -35,6 +37,7 @@ pub(super) fn format(document: &Document, check: bool) -> Result<Format, Setting
             map,
             patterns,
             cases: table.tables("case", |table| Case::take(table, check)),
+            guesses: table.bool("guess").unwrap_or(true),
             meaning: Meaning::take(table),
             fire: table.tables("example", example),
             quiet: table.tables("counterexample", example),
@@ -98,7 +101,16 @@ fn shapes(table: &mut Table<'_>, check: bool) -> Vec<Shape> {
         }
         Shape::Json { has, like }
     });
-    found.extend(table.tables("pairs", |table| Shape::Pairs { lead: lead(table, check) }));
+    found.extend(table.tables("pairs", |table| {
+        let lead = lead(table, check);
+        let separator = table.text("separator").and_then(|text| text.chars().next());
+        let end = match separator {
+            Some(separator) => End::Separator(separator),
+            None if table.bool("spaces").unwrap_or(false) => End::Key,
+            None => End::Space,
+        };
+        Shape::Pairs { lead, end }
+    }));
     found.extend(table.tables("columns", |table| {
         let lead = lead(table, check);
         let names = table.texts_required("names");

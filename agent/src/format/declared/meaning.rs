@@ -112,6 +112,8 @@ impl Case {
         self.when.iter().all(|(key, expression)| {
             let group = groups.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
             match (group, Field::from_name(key)) {
+                // Words for a severity are many; what they mean is compared.
+                (_, Some(Field::Severity)) => expression.is_in(&draft.get(&Field::Severity)),
                 (Some(value), _) => expression.is_in(value),
                 (None, Some(field)) => expression.is_in(&draft.get(&field)),
                 (None, None) => expression.is_in(""),

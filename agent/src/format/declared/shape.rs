@@ -2,13 +2,16 @@
 
 use serde_json::Value;
 
-use super::expression::Expression;
+use super::{expression::Expression, spaced};
 
 /// Values of one line: more than a hostile one should have.
 const VALUES_MAX: usize = 512;
 
 /// Levels of JSON that are followed.
 const DEPTH_MAX: usize = 8;
+
+/// Items of a list that are kept.
+const LIST_MAX: usize = 16;
 
 /// How values are found.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(crate) enum Shape {
     Pairs {
         /// What must be in the text.
         lead: Expression,
+        /// What ends a value.
+        end: End,
     },
     /// A JSON object that has all of these keys (dotted).
     Json {
@@ -34,6 +39,17 @@ pub(crate) enum Shape {
         /// Their names; `_`: of no interest.
         names: Vec<String>,
     },
+}
+
+/// What ends the value of a pair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    /// White space, if it is not in quotes.
+    Space,
+    /// The next key: values hold spaces, and `\` keeps an equals sign (CEF).
+    Key,
+    /// This character, if the line names no other (LEEF).
+    Separator(char),
 }
 
 /// The part of a dotted key that stands in the text.
@@ -87,7 +103,7 @@ impl Values {
         self.all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
     }
 
-    fn push(&mut self, key: &str, value: &str) {
+    pub(super) fn push(&mut self, key: &str, value: &str) {
         if self.all.len() < VALUES_MAX && !key.is_empty() {
             self.all.push((key.to_owned(), value.to_owned()));
         }
@@ -98,7 +114,7 @@ impl Shape {
     /// What a text must hold, all of it.
     pub(super) fn needs(&self) -> Vec<&[u8]> {
         match self {
-            Self::Pairs { lead } | Self::Columns { lead, .. } => lead.needs().collect(),
+            Self::Pairs { lead, .. } | Self::Columns { lead, .. } => lead.needs().collect(),
             Self::Json { has, .. } => has.iter().map(|key| innermost(key).as_bytes()).collect(),
         }
     }
@@ -106,10 +122,16 @@ impl Shape {
     /// The values of a text. `object`: the text as JSON, for it is read only once.
     pub(super) fn read(&self, text: &str, object: &Object<'_>) -> Option<Values> {
         match self {
-            Self::Pairs { lead } => {
+            Self::Pairs { lead, end } => {
                 let groups = lead.captures(text)?;
-                let mut values = pairs(text);
-                for (name, value) in groups {
+                let group = |name| groups.iter().find(|(known, _)| *known == name).map(|(_, v)| *v);
+                let body = group("_pairs").unwrap_or(text);
+                let mut values = match end {
+                    End::Space => pairs(body),
+                    End::Key => spaced::pairs(body),
+                    End::Separator(usual) => spaced::separated(body, group("_separator"), *usual),
+                };
+                for (name, value) in groups.iter().filter(|(name, _)| !name.starts_with('_')) {
                     values.push(name, value);
                 }
                 Some(values)
@@ -241,7 +263,12 @@ fn flatten(values: &mut Values, prefix: &str, value: &Value, depth: usize) {
             }
         }
         Value::Array(items) => {
-            for (at, item) in items.iter().enumerate().take(16) {
+            // A list of words is also one value: of addresses the last one counts.
+            let words: Option<Vec<&str>> = items.iter().take(LIST_MAX).map(Value::as_str).collect();
+            if let Some(words) = words.filter(|words| !words.is_empty() && depth > 0) {
+                values.push(prefix, &words.join(","));
+            }
+            for (at, item) in items.iter().enumerate().take(LIST_MAX) {
                 flatten(values, &name(&at.to_string()), item, depth + 1);
             }
         }

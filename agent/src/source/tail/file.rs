@@ -1,9 +1,8 @@
 //! One file that is followed: its identity, where it was read to, and whether it is still there.
 
 use std::{
-    fs::{self, File},
-    io,
-    os::unix::fs::{FileExt, FileTypeExt, MetadataExt},
+    fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -11,14 +10,17 @@ use std::{
 
 use vonggac_wire::limits::RAW_BYTES_MAX;
 
-use super::stream_name;
-use crate::intake::Checkpoints;
+use super::{
+    content::{Content, Identity},
+    stream_name,
+};
+use crate::intake::{Checkpoints, Position};
 
 /// Bytes of the first line that identify a file.
 const PRINT_BYTES: usize = 256;
 
 /// Bytes read at once.
-const BLOCK_BYTES: usize = 64 * 1024;
+pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 
 /// How long a rotated file is kept open without growing: its writer may not have opened the new one yet.
 const LINGER: Duration = Duration::from_secs(2);
@@ -51,12 +53,14 @@ pub(super) enum Seen {
 #[derive(Debug)]
 pub(super) struct Follow {
     path: PathBuf,
-    file: File,
-    device: u64,
-    inode: u64,
+    content: Content,
+    pub(super) device: u64,
+    pub(super) inode: u64,
     /// Known once the first line is whole; before that there is nothing to send.
     stream: Option<Arc<str>>,
     generation: u32,
+    /// The hash of the first line that the stream is named by.
+    print: u32,
     /// The next byte to read, and the first of the line that is being gathered.
     offset: u64,
     line_start: u64,
@@ -66,64 +70,23 @@ pub(super) struct Follow {
     at_end: bool,
     rotated_at: Option<Instant>,
     /// Opened for its rest only: it has a successor already.
-    is_old: bool,
+    pub(super) is_old: bool,
+    /// Reading begins here although nothing before was read: told once, so that a restart begins here too.
+    begins: Option<Position>,
 }
 
 impl Follow {
-    /// Opens a file, and before it the file that had its name when the agent last ran, if that is still there under another.
-    pub(super) fn open(
-        path: &Path,
-        at_end: bool,
-        checkpoints: &dyn Checkpoints,
-    ) -> io::Result<Vec<Self>> {
-        let mut current = Self::open_one(path, path, at_end)?;
-        let mut all = Vec::new();
-        let prefix = format!("tail:{}#", path.display());
-        let known = checkpoints.known(&prefix);
-        if known.is_empty() {
-            current.identify(checkpoints)?;
-            return Ok(vec![current]);
-        }
-        current.at_end = false;
-        for (name, resume) in known {
-            let Some((device, inode)) = identity(&name[prefix.len()..]) else { continue };
-            if (device, inode) == (current.device, current.inode) {
-                continue;
-            }
-            let Some(rotated) = find_by_inode(path, device, inode) else { continue };
-            let mut old = Self::open_one(path, &rotated, false)?;
-            old.is_old = true;
-            old.identify(checkpoints)?;
-            if old.stream.as_deref() == Some(name.as_str())
-                && fs::metadata(&rotated)?.len() > resume
-            {
-                all.push(old);
-            }
-        }
-        current.identify(checkpoints)?;
-        all.push(current);
-        Ok(all)
-    }
-
-    fn open_one(name: &Path, path: &Path, at_end: bool) -> io::Result<Self> {
-        let kind = fs::metadata(path)?.file_type();
-        if kind.is_dir()
-            || kind.is_fifo()
-            || kind.is_char_device()
-            || kind.is_block_device()
-            || kind.is_socket()
-        {
-            return Err(io::Error::other("is no ordinary file; name log files only"));
-        }
-        let file = File::open(path)?;
-        let data = file.metadata()?;
-        Ok(Self {
+    /// Opens the file `path`, which is or was called `name`.
+    pub(super) fn open(name: &Path, path: &Path, at_end: bool) -> io::Result<Self> {
+        let (content, Identity { device, inode }) = Content::open(path)?;
+        let mut follow = Self {
             path: name.to_owned(),
-            file,
-            device: data.dev(),
-            inode: data.ino(),
+            content,
+            device,
+            inode,
             stream: None,
             generation: 0,
+            print: 0,
             offset: 0,
             line_start: 0,
             partial: Vec::new(),
@@ -131,17 +94,39 @@ impl Follow {
             at_end,
             rotated_at: None,
             is_old: false,
-        })
+            begins: None,
+        };
+        // A file without a whole line has no end to begin at: all of it is still to come.
+        follow.at_end = at_end && follow.print()?.is_some();
+        Ok(follow)
+    }
+
+    /// Goes on with a stream that was read before, under another name or compressed.
+    pub(super) fn take_over(&mut self, stream: &str, resume: u64) {
+        self.stream = Some(stream.into());
+        (self.offset, self.line_start) = (resume, resume);
+    }
+
+    /// Where reading began, if that has to be remembered.
+    pub(super) const fn begins(&mut self) -> Option<Position> {
+        self.begins.take()
+    }
+
+    /// How far reading has come, and how many bytes are left.
+    pub(super) fn standing(&self) -> (u64, Option<u64>) {
+        let length = self.content.length().ok().flatten();
+        (self.offset, length.map(|length| length.saturating_sub(self.offset)))
     }
 
     /// Names the stream once the first line is whole, and goes to where it was read to.
-    fn identify(&mut self, checkpoints: &dyn Checkpoints) -> io::Result<()> {
+    pub(super) fn identify(&mut self, checkpoints: &dyn Checkpoints) -> io::Result<()> {
         if self.stream.is_some() {
             return Ok(());
         }
         let Some(print) = self.print()? else { return Ok(()) };
-        let length = self.file.metadata()?.len();
-        let name = |generation| stream_name(&self.path, self.device, self.inode, print, generation);
+        let length = self.content.length()?.unwrap_or(u64::MAX);
+        let (path, device, inode) = (self.path.clone(), self.device, self.inode);
+        let name = |generation| stream_name(&path, device, inode, print, generation);
         // The newest generation that was read; a file shorter than that was cut while nobody looked.
         let mut generation = self.generation;
         while checkpoints.resume(&name(generation + 1)).is_some() {
@@ -158,15 +143,25 @@ impl Follow {
             None => 0,
         };
         let stream = name(generation);
-        (self.generation, self.stream) = (generation, Some(stream));
+        if resume.is_none() && start > 0 {
+            self.begins = Some(Position { stream: Arc::clone(&stream), offset: start });
+        }
+        (self.generation, self.stream, self.print) = (generation, Some(stream), print);
         (self.offset, self.line_start) = (start, start);
         Ok(())
     }
 
     /// The hash of the first line, or of its first bytes; `None` while there is no whole line.
-    fn print(&self) -> io::Result<Option<u32>> {
+    pub(super) fn print(&mut self) -> io::Result<Option<u32>> {
         let mut head = [0; PRINT_BYTES];
-        let length = self.file.read_at(&mut head, 0)?;
+        let mut length = 0;
+        while length < PRINT_BYTES {
+            let read = self.content.read_at(&mut head[length..], length as u64)?;
+            if read == 0 {
+                break;
+            }
+            length += read;
+        }
         match memchr::memchr(b'\n', &head[..length]) {
             Some(end) => Ok(Some(crc32c::crc32c(&head[..end]))),
             None if length == PRINT_BYTES => Ok(Some(crc32c::crc32c(&head))),
@@ -175,13 +170,13 @@ impl Follow {
     }
 
     /// Where the last whole line ends: a line that is being written is taken from its beginning.
-    fn last_line_end(&self, length: u64) -> io::Result<u64> {
+    fn last_line_end(&mut self, length: u64) -> io::Result<u64> {
         let mut block = vec![0; BLOCK_BYTES];
         let mut end = length;
         while end > 0 {
             let start = end.saturating_sub(BLOCK_BYTES as u64);
             let wanted = usize::try_from(end - start).unwrap_or(BLOCK_BYTES);
-            let read = self.file.read_at(&mut block[..wanted], start)?;
+            let read = self.content.read_at(&mut block[..wanted], start)?;
             if let Some(at) = memchr::memrchr(b'\n', &block[..read]) {
                 return Ok(start + at as u64 + 1);
             }
@@ -190,10 +185,16 @@ impl Follow {
         Ok(0)
     }
 
-    /// Reads lines up to the limits.
-    pub(super) fn read(&mut self, lines_max: usize, bytes_max: usize) -> (Vec<Line>, Seen) {
+    /// Reads lines up to the limits. `block` is room to read into.
+    pub(super) fn read(
+        &mut self,
+        limits: (usize, usize),
+        block: &mut [u8],
+        checkpoints: &dyn Checkpoints,
+    ) -> (Vec<Line>, Seen) {
         let mut lines = Vec::new();
-        let seen = self.try_read(&mut lines, lines_max, bytes_max).unwrap_or_else(|error| {
+        let seen = self.try_read(&mut lines, limits, block, checkpoints);
+        let seen = seen.unwrap_or_else(|error| {
             tracing::warn!(path = %self.path.display(), %error, "reading failed; the file is opened again");
             Seen::Gone
         });
@@ -203,23 +204,25 @@ impl Follow {
     fn try_read(
         &mut self,
         lines: &mut Vec<Line>,
-        lines_max: usize,
-        bytes_max: usize,
+        (lines_max, bytes_max): (usize, usize),
+        block: &mut [u8],
+        checkpoints: &dyn Checkpoints,
     ) -> io::Result<Seen> {
-        if self.file.metadata()?.len() < self.offset {
+        let length = self.content.length()?;
+        if length == Some(self.offset) {
+            return self.at_the_end(lines);
+        }
+        if length.is_some_and(|length| length < self.offset) || self.was_replaced()? {
             self.was_cut();
         }
-        if self.stream.is_none() {
-            self.identify(&Nothing)?;
-        }
-        let mut block = vec![0; BLOCK_BYTES];
+        self.identify(checkpoints)?;
         let mut taken = 0;
         if let Some(stream) = self.stream.clone() {
             loop {
                 if lines.len() >= lines_max || taken >= bytes_max {
                     return Ok(Seen::More);
                 }
-                let read = self.file.read_at(&mut block, self.offset)?;
+                let read = self.content.read_at(block, self.offset)?;
                 if read == 0 {
                     break;
                 }
@@ -229,6 +232,12 @@ impl Follow {
             }
         }
         self.at_the_end(lines)
+    }
+
+    /// Cut and grown again beyond where it was read to: its first line is another.
+    fn was_replaced(&mut self) -> io::Result<bool> {
+        let plain = matches!(self.content, Content::Plain(_));
+        Ok(plain && !self.is_old && self.stream.is_some() && self.print()? != Some(self.print))
     }
 
     /// Cuts a block into lines; gives the bytes that were used.
@@ -310,41 +319,15 @@ impl Follow {
 
     /// The file that has the name now, if any.
     pub(super) fn successor(&self, path: &Path, checkpoints: &dyn Checkpoints) -> Option<Self> {
-        let mut next = Self::open_one(path, path, false).ok()?;
+        let mut next = Self::open(path, path, false).ok()?;
         if (next.device, next.inode) == (self.device, self.inode) {
             // Reading failed on it: go on where it was.
-            next.generation = self.generation;
+            (next.generation, next.print) = (self.generation, self.print);
             next.stream.clone_from(&self.stream);
             (next.offset, next.line_start) = (self.line_start, self.line_start);
             return Some(next);
         }
         next.identify(checkpoints).ok()?;
         Some(next)
-    }
-}
-
-/// "DEV:INODE:PRINT#GENERATION" to device and inode.
-fn identity(text: &str) -> Option<(u64, u64)> {
-    let mut parts = text.split([':', '#']);
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
-/// The file beside `path` with this inode, if it was not compressed meanwhile.
-fn find_by_inode(path: &Path, device: u64, inode: u64) -> Option<PathBuf> {
-    fs::read_dir(path.parent()?).ok()?.filter_map(Result::ok).find_map(|entry| {
-        let data = entry.metadata().ok()?;
-        ((data.dev(), data.ino()) == (device, inode) && data.is_file()).then(|| entry.path())
-    })
-}
-
-/// No checkpoints: for a file that was cut while it was followed.
-struct Nothing;
-
-impl Checkpoints for Nothing {
-    fn resume(&self, _: &str) -> Option<u64> {
-        None
-    }
-    fn known(&self, _: &str) -> Vec<(String, u64)> {
-        Vec::new()
     }
 }

@@ -3,8 +3,11 @@ use std::{
     io::Write,
 };
 
-use super::file::{Follow, Line, Seen};
-use crate::{intake::Checkpoints, spool::KnownPositions};
+use super::{
+    file::{BLOCK_BYTES, Follow, Line, Seen},
+    rotated,
+};
+use crate::intake::Checkpoints;
 
 struct Known(Vec<(String, u64)>);
 
@@ -27,10 +30,15 @@ fn append(path: &std::path::Path, text: &str) {
         .unwrap();
 }
 
+fn read_some(follow: &mut Follow, lines_max: usize) -> (Vec<Line>, Seen) {
+    let mut block = vec![0; BLOCK_BYTES];
+    follow.read((lines_max, 1 << 20), &mut block, &Known(vec![]))
+}
+
 fn read(follow: &mut Follow) -> Vec<String> {
     let mut all = Vec::new();
     loop {
-        let (lines, seen) = follow.read(3, 1 << 20);
+        let (lines, seen) = read_some(follow, 3);
         all.extend(lines.iter().map(|line| String::from_utf8_lossy(&line.bytes).into_owned()));
         if seen != Seen::More {
             return all;
@@ -39,7 +47,7 @@ fn read(follow: &mut Follow) -> Vec<String> {
 }
 
 fn open(path: &std::path::Path, known: &Known) -> Vec<Follow> {
-    Follow::open(path, false, known).unwrap()
+    rotated::open(path, false, known).unwrap().files
 }
 
 #[test]
@@ -73,7 +81,7 @@ fn a_line_of_ten_megabytes_is_cut_and_the_next_one_is_whole() {
     let mut follow = open(&path, &Known(vec![])).remove(0);
     let mut lines: Vec<Line> = Vec::new();
     while lines.len() < 2 {
-        lines.extend(follow.read(10, 1 << 20).0);
+        lines.extend(read_some(&mut follow, 10).0);
     }
     assert_eq!(lines[0].bytes.len() as u64 + lines[0].cut, 10_000_000);
     assert_eq!(lines[1].bytes, b"next");
@@ -85,7 +93,7 @@ fn a_rotation_while_the_agent_was_away_loses_nothing() {
     let path = dir.path().join("a.log");
     append(&path, "one\ntwo\n");
     let mut follow = open(&path, &Known(vec![])).remove(0);
-    let (lines, _) = follow.read(1, 1 << 20);
+    let (lines, _) = read_some(&mut follow, 1);
     let known = Known(vec![(lines[0].stream.to_string(), lines[0].end)]);
     drop(follow);
     append(&path, "three\n");
@@ -93,12 +101,12 @@ fn a_rotation_while_the_agent_was_away_loses_nothing() {
     append(&path, "four\n");
     let mut files = open(&path, &known);
     assert_eq!(files.len(), 2);
-    let (lines, _) = files[0].read(10, 1 << 20);
+    let (lines, _) = read_some(&mut files[0], 10);
     assert_eq!(
         lines.iter().map(|l| l.bytes.as_slice()).collect::<Vec<_>>(),
         [&b"two"[..], b"three"]
     );
-    assert_eq!(files[0].read(10, 1 << 20).1, Seen::Gone);
+    assert_eq!(read_some(&mut files[0], 10).1, Seen::Gone);
     assert_eq!(read(&mut files[1]), ["four"]);
 }
 
@@ -107,14 +115,118 @@ fn a_restart_goes_on_behind_the_last_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.log");
     append(&path, "one\ntwo\nthree\n");
-    let (lines, _) = open(&path, &Known(vec![])).remove(0).read(2, 1 << 20);
+    let (lines, _) = read_some(&mut open(&path, &Known(vec![]))[0], 2);
     let known = Known(vec![(lines[1].stream.to_string(), lines[1].end)]);
     assert_eq!(read(&mut open(&path, &known)[0]), ["three"]);
 }
 
 #[test]
 fn devices_and_folders_are_refused_with_a_sentence() {
-    let error = Follow::open(std::path::Path::new("/dev/zero"), false, &Known(vec![])).unwrap_err();
-    assert!(error.to_string().contains("no ordinary file"), "{error}");
-    let _type_check: Option<KnownPositions> = None;
+    for path in ["/dev/zero", "/tmp"] {
+        let path = std::path::Path::new(path);
+        let error = Follow::open(path, path, false).unwrap_err();
+        assert!(error.to_string().contains("no ordinary file"), "{error}");
+    }
+}
+
+fn pack(path: &std::path::Path) {
+    let packed = path.with_extension(format!("{}.gz", path.extension().unwrap().to_str().unwrap()));
+    let file = fs::File::create(&packed).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    encoder.write_all(&fs::read(path).unwrap()).unwrap();
+    encoder
+        .finish()
+        .unwrap()
+        .set_modified(fs::metadata(path).unwrap().modified().unwrap())
+        .unwrap();
+    fs::remove_file(path).unwrap();
+}
+
+/// Says when a file was changed last, in seconds before now.
+fn age(path: &std::path::Path, seconds: u64) {
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+    OpenOptions::new().write(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+fn read_all(files: &mut [Follow]) -> Vec<String> {
+    files.iter_mut().flat_map(read).collect()
+}
+
+#[test]
+fn logs_that_were_rotated_and_compressed_during_an_absence_are_read_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\ntwo\n");
+    let (lines, _) = read_some(&mut open(&path, &Known(vec![]))[0], 1);
+    let known = Known(vec![(lines[0].stream.to_string(), lines[0].end)]);
+    append(&path, "three\n");
+    // Three days pass: the known file and one that was never seen are compressed, a third is only renamed.
+    fs::rename(&path, dir.path().join("a.log.3")).unwrap();
+    age(&dir.path().join("a.log.3"), 300);
+    append(&dir.path().join("a.log.2"), "four\nfive\n");
+    age(&dir.path().join("a.log.2"), 200);
+    pack(&dir.path().join("a.log.3"));
+    pack(&dir.path().join("a.log.2"));
+    append(&dir.path().join("a.log.1"), "six\n");
+    age(&dir.path().join("a.log.1"), 100);
+    append(&path, "seven\n");
+    // And one from before the known one, which was read under another start of the agent.
+    append(&dir.path().join("a.log.4"), "zero\n");
+    age(&dir.path().join("a.log.4"), 400);
+    let opened = rotated::open(&path, false, &known).unwrap();
+    assert!(!opened.lost);
+    let mut files = opened.files;
+    assert_eq!(read_all(&mut files), ["two", "three", "four", "five", "six", "seven"]);
+}
+
+#[test]
+fn what_was_read_wholly_before_it_was_compressed_is_not_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\ntwo\n");
+    let (lines, _) = read_some(&mut open(&path, &Known(vec![]))[0], 9);
+    let known = Known(vec![(lines[1].stream.to_string(), lines[1].end)]);
+    fs::rename(&path, dir.path().join("a.log.1")).unwrap();
+    pack(&dir.path().join("a.log.1"));
+    append(&path, "three\n");
+    assert_eq!(read_all(&mut open(&path, &known)), ["three"]);
+}
+
+#[test]
+fn a_log_whose_past_is_gone_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n");
+    let (lines, _) = read_some(&mut open(&path, &Known(vec![]))[0], 9);
+    let known = Known(vec![(lines[0].stream.to_string(), lines[0].end)]);
+    // Another file takes the name before the old one goes: two files never share an inode.
+    append(&dir.path().join("new"), "two\n");
+    fs::rename(dir.path().join("new"), &path).unwrap();
+    let opened = rotated::open(&path, false, &known).unwrap();
+    assert!(opened.lost);
+}
+
+#[test]
+fn a_file_that_was_cut_and_grew_beyond_its_old_length_is_read_from_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n");
+    let mut follow = open(&path, &Known(vec![])).remove(0);
+    assert_eq!(read(&mut follow), ["one"]);
+    fs::write(&path, "other\nlines\n").unwrap();
+    assert_eq!(read(&mut follow), ["other", "lines"]);
+}
+
+#[test]
+fn an_empty_file_has_no_end_to_begin_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "");
+    let mut follow = rotated::open(&path, true, &Known(vec![])).unwrap().files.remove(0);
+    append(&path, "first\n");
+    assert_eq!(read(&mut follow), ["first"]);
+    let mut other = rotated::open(&path, true, &Known(vec![])).unwrap().files.remove(0);
+    assert_eq!(other.begins().unwrap().offset, 6, "a restart begins here too");
+    append(&path, "second\n");
+    assert_eq!(read(&mut other), ["second"]);
 }

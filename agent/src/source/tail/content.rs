@@ -1,0 +1,113 @@
+//! The bytes of a log, plain or compressed by the rotation.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufReader, Read},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use flate2::read::MultiGzDecoder;
+
+/// Bytes thrown away at once on the way to a place in a compressed log.
+const SKIP_BYTES: usize = 64 * 1024;
+
+/// A log's bytes.
+#[derive(Debug)]
+pub(super) enum Content {
+    Plain(File),
+    Packed(Box<Packed>),
+}
+
+/// A compressed log, read forward.
+pub(super) struct Packed {
+    path: PathBuf,
+    decoder: MultiGzDecoder<BufReader<File>>,
+    at: u64,
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Packed").field("path", &self.path).field("at", &self.at).finish()
+    }
+}
+
+/// What is known of a file without reading it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+impl Content {
+    /// Opens an ordinary file; anything else is refused with a sentence, and never waited for.
+    pub(super) fn open(path: &Path) -> io::Result<(Self, Identity)> {
+        // A pipe would hold the opening until somebody writes.
+        let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("is no ordinary file; name log files only"));
+        }
+        let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+        let data = file.metadata()?;
+        if !data.is_file() {
+            return Err(io::Error::other("is no ordinary file; name log files only"));
+        }
+        let identity = Identity { device: data.dev(), inode: data.ino() };
+        if is_packed(path) {
+            let decoder = MultiGzDecoder::new(BufReader::new(file));
+            let packed = Packed { path: path.to_owned(), decoder, at: 0 };
+            return Ok((Self::Packed(Box::new(packed)), identity));
+        }
+        Ok((Self::Plain(file), identity))
+    }
+
+    /// Reads at a place; in a compressed log everything before it has to be unpacked.
+    pub(super) fn read_at(&mut self, block: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read_at(block, offset),
+            Self::Packed(packed) => packed.read_at(block, offset),
+        }
+    }
+
+    /// How long a plain log is; `None` for a compressed one, which does not say.
+    pub(super) fn length(&self) -> io::Result<Option<u64>> {
+        match self {
+            Self::Plain(file) => Ok(Some(file.metadata()?.len())),
+            Self::Packed(_) => Ok(None),
+        }
+    }
+}
+
+impl Packed {
+    fn read_at(&mut self, block: &mut [u8], offset: u64) -> io::Result<usize> {
+        if offset < self.at {
+            self.decoder = MultiGzDecoder::new(BufReader::new(File::open(&self.path)?));
+            self.at = 0;
+        }
+        let mut skipped = vec![0; if offset > self.at { SKIP_BYTES } else { 0 }];
+        while self.at < offset {
+            let wanted = usize::try_from(offset - self.at).unwrap_or(SKIP_BYTES).min(SKIP_BYTES);
+            let read = self.decoder.read(&mut skipped[..wanted])?;
+            if read == 0 {
+                return Ok(0);
+            }
+            self.at += read as u64;
+        }
+        let read = self.decoder.read(block)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+pub(super) fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "gz")
+}
+
+/// The length of a compressed log by its last four bytes (RFC 1952), modulo 2^32.
+pub(super) fn packed_length(path: &Path) -> io::Result<u32> {
+    let file = File::open(path)?;
+    let mut tail = [0; 4];
+    let length = file.metadata()?.len();
+    file.read_exact_at(&mut tail, length.checked_sub(4).ok_or(io::ErrorKind::UnexpectedEof)?)?;
+    Ok(u32::from_le_bytes(tail))
+}
