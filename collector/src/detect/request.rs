@@ -20,44 +20,51 @@ const PARAMETER: char = '\u{1}';
 /// Between path and parameters.
 const QUERY: char = '\u{2}';
 
-/// The views of one request.
+/// The views of one request. Those but the first are there only where something telling stands in it.
 #[derive(Debug, Default)]
 pub struct Views {
     /// Decoded, in small letters.
-    pub payload: String,
-    /// The same as a database reads it: comments are blanks, blanks are one.
+    pub request: String,
+    /// `request` holds something telling.
+    pub telling: bool,
+    /// `request` as a database reads it: comments are blanks, blanks are one.
     pub sql: String,
-    /// The same as a shell reads it: without quotes, escapes and empty expansions inside words.
+    /// `request` as a shell reads it: without quotes, escapes and empty expansions inside words.
     pub shell: String,
     /// Agent and referrer, decoded, in small letters.
-    pub header: String,
+    pub header: Option<String>,
 }
 
-/// What no ordinary request holds: signs of code, words of queries. Everything else is passed over.
+/// What few ordinary requests hold: signs of code, words of queries. What has none of it is not looked at for them.
 static TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r#"['"<>(){}\[\];|`$\\^*!@~#\n?]|proto|[a-z]:\d|\b(?:time|env|sudo|exec|command) |\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|: |:/|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.env|\.git|\.php|\.asp|\.jsp|\.sql|\.bak|\.zip|\.ini|\.xml|\.cgi|\.action|admin|actuator|console|cgi-bin|wp-|shell|config|backup|debug|phpmyadmin|owa|autodiscover|boaform|telerik|/rest/|/service/|servlet|/ui/|/sap|/irj|/ctc|/dana|/vpn|/zm/|graph|/unauth|mboximport|/nidp|/webui|/level/|/citrix|/menu/|/casa|/eam/|druid|nacos|geoserver|jolokia|heapdump|goform|gpon|seeyon|weaver|uapws|cgi|hnap|solr|jmx|manager|struts|vendor|setup|install|remote|mgmt|dana-na|vpns)"#,
+        r#"['"<>(){}\[\];|`$\\^*!@~#\n?]|proto|[a-z]:\d|\b(?:time|env|sudo|exec|command) |\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|: |:/|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.ini|\.config|\.asax|-inf|\.history)\b|\bro0ab|\brequire\b|\bfile\.|\bio\.|\bclass"#,
     )
     .ok()
 });
 
 /// The same of agents and referrers, whose brackets and semicolons are ordinary.
 static HEADER_TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?m)[${<>'`|]|/(?:etc|proc|bin|dev|et[*?])\b|^;|^(?:set|env) -|\(\)|\bselect\b|!entity|::|\.\./").ok()
+    Regex::new(r#"(?m)[${<>'"`|]|/(?:etc|proc|bin|dev|et[*?])\b|^;|^(?:set|env|cat|id) -|\(\)|\bon[a-z]{3,20}\s*=|\b(?:select|delete|insert)\b|!entity|::|url\(|\.\./"#).ok()
 });
 
 impl Views {
-    /// The views; `None` for a request that holds nothing telling.
+    /// The views of what an access log holds of a request.
     #[must_use]
-    pub fn of(url: &str, agent: &str, referrer: &str) -> Option<Self> {
-        let payload = decoded(cut(url), true);
+    pub fn of(url: &str, agent: &str, referrer: &str) -> Self {
+        let request = decoded(cut(url), true);
+        let telling = TELLING.as_ref().is_none_or(|telling| telling.is_match(&request));
         let header = decoded(&format!("{}\n{}", cut(agent), cut(referrer)), false);
-        let telling = TELLING.as_ref().is_none_or(|telling| telling.is_match(&payload));
-        if !telling && !HEADER_TELLING.as_ref().is_none_or(|telling| telling.is_match(&header)) {
-            return None;
-        }
-        let (sql, shell) = (as_sql(&payload), as_shell(&payload));
-        Some(Self { payload, sql, shell, header })
+        let header = HEADER_TELLING
+            .as_ref()
+            .is_none_or(|telling| telling.is_match(&header))
+            .then_some(header);
+        let (sql, shell) = if telling {
+            (as_sql(&request), as_shell(&request))
+        } else {
+            (String::new(), String::new())
+        };
+        Self { request, telling, sql, shell, header }
     }
 }
 
@@ -86,6 +93,7 @@ fn decoded(text: &str, separators: bool) -> String {
         text = entities(&text);
     }
     let mut plain = String::with_capacity(text.len());
+    let mut query = false;
     for character in text.chars() {
         match character {
             '\r' | '\n' => {
@@ -94,8 +102,12 @@ fn decoded(text: &str, separators: bool) -> String {
                 }
             }
             '\0' => {}
-            PARAMETER | QUERY => plain.push(character),
-            '+' if separators => plain.push(' '),
+            PARAMETER | QUERY => {
+                query = true;
+                plain.push(character);
+            }
+            // In a path it is itself.
+            '+' if query => plain.push(' '),
             '\u{3002}' | '\u{ff61}' => plain.push('.'),
             // Full-width forms are letters to many servers.
             '\u{ff01}'..='\u{ff5e}' => {
@@ -320,7 +332,7 @@ mod tests {
     use super::*;
 
     fn payload(url: &str) -> String {
-        Views::of(url, "", "").map(|views| views.payload).unwrap_or_default()
+        Views::of(url, "", "").request
     }
 
     #[test]
@@ -341,11 +353,11 @@ mod tests {
 
     #[test]
     fn databases_and_shells_read_through_comments_and_quotes() {
-        let views = Views::of("/a?x=1/**/UNION/*!50000SELECT*/1", "", "").unwrap();
+        let views = Views::of("/a?x=1/**/UNION/*!50000SELECT*/1", "", "");
         assert!(views.sql.contains("union select 1"), "{}", views.sql);
-        let views = Views::of("/a?x=;c%27%27at%20/et%22%22c/pas[s]wd", "", "").unwrap();
+        let views = Views::of("/a?x=;c%27%27at%20/et%22%22c/pas[s]wd", "", "");
         assert!(views.shell.contains(";cat /etc/passwd"), "{}", views.shell);
-        let views = Views::of("/a?x=;cat$IFS/etc/passwd", "", "").unwrap();
+        let views = Views::of("/a?x=;cat$IFS/etc/passwd", "", "");
         assert!(views.shell.contains(";cat"), "{}", views.shell);
     }
 
@@ -354,11 +366,9 @@ mod tests {
         for url in
             ["/", "/ho-so/tra-cuu?ten=Nguy%E1%BB%85n%20V%C4%83n%20A&trang=2", "/css/a.css?v=12"]
         {
-            assert!(
-                Views::of(url, "Mozilla/5.0 (X11; Linux x86_64)", "https://dvc.example.vn/")
-                    .is_none(),
-                "{url}"
-            );
+            let views =
+                Views::of(url, "Mozilla/5.0 (X11; Linux x86_64)", "https://dvc.example.vn/");
+            assert!(!views.telling && views.header.is_none(), "{url}");
         }
     }
 
