@@ -1,23 +1,36 @@
 //! Builds the agent, runs it, and stops it in order: sources, spool, shipper.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use rand::Rng;
-use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
 use vonggac_daemon::{metrics, shutdown};
 use vonggac_wire::{Lane, Time};
 
 use crate::{
     config::{Config, GRACE},
     heartbeat::Pulse,
-    intake::{self, Chunk},
+    intake::{self, Chunk, Intake},
     occurrence::Occurrences,
     ship::{self, Sender, SharedSpool, ShipError, Shipper},
-    source::{self, Source, SourceContext},
+    source::SourceContext,
     spool::Spool,
 };
+
+mod report;
+mod running;
+
+use report::Report;
+use running::RunningSources;
 
 /// How often the spool's clockwork is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -28,11 +41,12 @@ const DISK_RETRY: Duration = Duration::from_secs(1);
 /// How often the status file is written.
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until it is told to stop. At a SIGHUP `file` is read again.
 ///
 /// # Errors
 /// If the spool cannot be opened, or an address cannot be bound.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, file: PathBuf) -> anyhow::Result<()> {
+    widen_open_files();
     let stop = shutdown::on_signal().context("failed to catch signals")?;
     let occurrences = Occurrences::new().context("failed to make metrics")?;
     let spool = open_spool(&config)?;
@@ -52,29 +66,24 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             .with_context(|| format!("failed to listen on {address} for metrics; is it taken?"))?;
     }
 
-    let sources = source::build(&config);
-    let pulse = Pulse::new(config.heartbeat, sources.len(), &config.system);
-    let redactor =
-        config.redact.redactor(&config.spool_dir).context("failed to make ready for pseudonyms")?;
     let (intake, chunks) = intake::queue();
-    let intake = intake.with_redactor(Arc::new(redactor));
-    let tasks = TaskTracker::new();
-    for source in sources {
-        let context = SourceContext {
-            intake: intake.clone(),
-            checkpoints: Arc::clone(&checkpoints) as _,
-            shutdown: stop.clone(),
-            occurrences: occurrences.clone(),
-        };
-        tasks.spawn(keep_running(source, context));
-    }
-    drop(intake);
+    intake.set_rules(rules(&config)?);
+    let mut running = RunningSources::new(SourceContext {
+        intake: intake.clone(),
+        checkpoints,
+        shutdown: stop.clone(),
+        occurrences: occurrences.clone(),
+    });
+    running.apply(&config).await;
+    let pulse = Pulse::new(config.heartbeat, running.count(), &config.system);
+    let report = Arc::new(Report::new(config.spool_dir.join("status.json")));
+    report.sources(running.names());
     let spooling = tokio::spawn(spool_chunks(spool.clone(), chunks, occurrences.clone()));
     let clockwork = tokio::spawn(tick(
         spool.clone(),
         pulse,
         config.heartbeat,
-        config.spool_dir.join("status.json"),
+        Arc::clone(&report),
         occurrences.clone(),
         stop.clone(),
     ));
@@ -83,16 +92,29 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         spool.clone(),
         config.brokers.clone(),
         sender,
-        occurrences,
+        occurrences.clone(),
         sources_done.clone(),
     ));
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
         tracing::debug!(%error, "no systemd to tell that the agent is ready");
     }
 
-    stop.cancelled().await;
-    tasks.close();
-    shutdown::drain(GRACE, tasks.wait()).await;
+    let mut hangup = signal(SignalKind::hangup()).context("failed to catch SIGHUP")?;
+    let mut config = config;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            told = hangup.recv() => if told.is_none() { break },
+        }
+        if let Some(fresh) = reload(&config, &file, &intake, &mut running).await {
+            config = fresh;
+            report.sources(running.names());
+        }
+    }
+    // The queue ends when the last of its senders goes.
+    drop(intake);
+    shutdown::drain(GRACE, running.ended()).await;
+    drop(running);
     clockwork.abort();
     shutdown::drain(GRACE, async {
         let _ended = spooling.await;
@@ -106,6 +128,63 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     spool.lock().save().context("failed to save the spool's ledger")?;
     tracing::info!("the agent stopped");
     Ok(())
+}
+
+/// What is done with every event.
+fn rules(config: &Config) -> anyhow::Result<intake::Rules> {
+    let redactor =
+        config.redact.redactor(&config.spool_dir).context("failed to make ready for pseudonyms")?;
+    Ok(intake::Rules { redactor, usage: config.usage.map.clone() })
+}
+
+/// Reads the configuration again. One that is wrong changes nothing.
+async fn reload(
+    old: &Config,
+    file: &Path,
+    intake: &Intake,
+    running: &mut RunningSources,
+) -> Option<Config> {
+    let began = sd_notify::NotifyState::monotonic_usec_now();
+    let states: Vec<_> = [sd_notify::NotifyState::Reloading].into_iter().chain(began).collect();
+    let _untold = sd_notify::notify(&states);
+    let fresh = match Config::read(file) {
+        Ok(fresh) => match rules(&fresh) {
+            Ok(rules) => {
+                intake.set_rules(rules);
+                Some(fresh)
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the configuration is not taken over"
+                );
+                None
+            }
+        },
+        Err(error) => {
+            tracing::error!(%error, "the configuration is wrong; the agent goes on as before");
+            None
+        }
+    };
+    if let Some(fresh) = &fresh {
+        let changed = running.apply(fresh).await;
+        tracing::info!(?changed, "the configuration was read again");
+        for name in old.needs_restart(fresh) {
+            tracing::warn!(name, "this setting was changed and takes effect at the next start");
+        }
+    }
+    let _untold = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    fresh
+}
+
+/// Lets the agent open as many files as it may: a thousand logs are more than the usual first limit.
+fn widen_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::info!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn open_spool(config: &Config) -> anyhow::Result<Spool> {
@@ -122,22 +201,6 @@ fn open_spool(config: &Config) -> anyhow::Result<Spool> {
         tracing::warn!(?recovery, "the spool was damaged; what could not be read is told as a gap");
     }
     Ok(spool)
-}
-
-/// Starts a source again when it fails; it never ends the agent.
-async fn keep_running(source: Box<dyn Source>, context: SourceContext) {
-    let mut failures = 0;
-    while !context.shutdown.is_cancelled() {
-        match source.run(context.clone()).await {
-            Ok(()) => return,
-            Err(error) => context.occurrences.source_failed(&source.name(), &error),
-        }
-        failures += 1;
-        tokio::select! {
-            () = context.shutdown.cancelled() => return,
-            () = tokio::time::sleep(ship::back_off(failures)) => {}
-        }
-    }
 }
 
 /// Appends chunks. While the disk refuses, the queue stays full and sources wait.
@@ -180,12 +243,14 @@ async fn tick(
     spool: SharedSpool,
     pulse: Pulse,
     interval: Duration,
-    status: std::path::PathBuf,
+    report: Arc<Report>,
     occurrences: Occurrences,
     stop: CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(TICK);
     let (mut beat_at, mut status_at) = (tokio::time::Instant::now(), tokio::time::Instant::now());
+    // The clockwork stands still if the spool's lock or the disk does: then systemd may begin anew.
+    let watchdog = sd_notify::watchdog_enabled().is_some();
     while !stop.is_cancelled() {
         let at = ticks.tick().await;
         let now = Time::now();
@@ -202,46 +267,13 @@ async fn tick(
         if let Err(error) = spool.lock().tick(now) {
             occurrences.spool_refused(&error);
         }
+        if watchdog {
+            let _untold = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
         if at >= status_at {
             status_at = at + STATUS_INTERVAL;
-            tell(&spool, &occurrences, &status, now);
+            report.tell(&spool, &occurrences, now);
         }
-    }
-}
-
-/// Metrics and the file that `vonggac-agent status` reads.
-fn tell(spool: &SharedSpool, occurrences: &Occurrences, status: &Path, now: Time) {
-    let locked = spool.lock();
-    let mut lanes = Vec::new();
-    for lane in Lane::ALL {
-        let figures = locked.figures(lane, now);
-        let waiting = figures.next_seq.saturating_sub(figures.acknowledged + 1);
-        occurrences.spool(lane, figures.bytes, waiting, figures.dropped);
-        lanes.push(crate::command::status::LaneStatus {
-            lane: lane.name().into(),
-            next_seq: figures.next_seq,
-            acknowledged_seq: figures.acknowledged,
-            waiting_events: waiting,
-            bytes: figures.bytes,
-            dropped_events: figures.dropped,
-            oldest_seconds: figures.oldest_seconds,
-        });
-    }
-    let (lines_read, lines_unparsed) = occurrences.lines();
-    let (rss_bytes, cpu_seconds) = crate::heartbeat::own_figures();
-    let report = crate::command::status::Status {
-        agent: locked.agent().to_string(),
-        time: now.to_string(),
-        pid: std::process::id(),
-        lines_read,
-        lines_unparsed,
-        rss_bytes,
-        cpu_seconds,
-        lanes,
-    };
-    drop(locked);
-    if let Err(error) = report.write(status) {
-        tracing::warn!(%error, "the status file cannot be written");
     }
 }
 

@@ -52,7 +52,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> Exit {
     match arguments.command {
         Command::Run { config } => match read(&config) {
-            Ok(config) => run_agent(config),
+            Ok(settings) => run_agent(settings, config),
             Err(exit) => exit,
         },
         Command::CheckConfig { config } => match read(&config) {
@@ -84,7 +84,7 @@ fn read(path: &std::path::Path) -> Result<Config, Exit> {
     })
 }
 
-fn run_agent(config: Config) -> Exit {
+fn run_agent(settings: Config, file: PathBuf) -> Exit {
     log::start();
     // Two threads: one for files and figures, one for the network. More would only take memory from the host.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -93,7 +93,7 @@ fn run_agent(config: Config) -> Exit {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => match runtime.block_on(app::run(config)) {
+        Ok(runtime) => match runtime.block_on(app::run(settings, file)) {
             Ok(()) => Exit::Success,
             Err(error) => complain(&format!("{error:#}"), Exit::Failure),
         },

@@ -9,12 +9,12 @@ use std::{
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 use vonggac_wire::AgencyId;
 
-pub use probe::{ProbeConfig, ProbeKind};
+pub use probe::{HttpConfig, ProbeConfig, ProbeKind, Redirects, Trust};
 pub use redact::RedactConfig;
 pub use sources::{HostConfig, JournalConfig};
 pub use syslog::{Listen, SyslogConfig, TlsFiles, Transport};
 pub use tail::{Multiline, TailConfig, TailFrom};
-pub use usage::SocketConfig;
+pub use usage::{SocketConfig, UsageConfig, UsageDropConfig, UsageHttpConfig};
 
 mod probe;
 mod redact;
@@ -77,6 +77,8 @@ pub struct Config {
     pub syslogs: Vec<SyslogConfig>,
     /// The socket for usage events; `None`: none.
     pub usage_socket: Option<SocketConfig>,
+    /// Usage beside it.
+    pub usage: UsageConfig,
     /// What is taken out of events.
     pub redact: RedactConfig,
 }
@@ -96,6 +98,25 @@ impl Config {
     /// All its mistakes.
     pub fn from_text(file: &Path, text: &str) -> Result<Self, SettingsError> {
         Document::from_text(file, text.to_owned()).finish(Self::take)
+    }
+
+    /// Settings that another configuration has otherwise and a reload cannot change.
+    #[must_use]
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        let mut compare = |name, same: bool| {
+            if !same {
+                names.push(name);
+            }
+        };
+        compare("agency", self.agency == other.agency);
+        compare("host", self.host == other.host);
+        compare("kafka", self.brokers == other.brokers);
+        let spool = |c: &Self| (c.spool_dir.clone(), c.spool_bytes_max, c.fsync);
+        compare("spool", spool(self) == spool(other));
+        compare("metrics", self.metrics == other.metrics);
+        compare("heartbeat", self.heartbeat == other.heartbeat);
+        names
     }
 
     fn take(root: &mut Table<'_>) -> Self {
@@ -139,6 +160,7 @@ impl Config {
             host_figures: root.table("host_figures", HostConfig::take),
             probes: root.tables("probe", |probe| ProbeConfig::take(probe, &system)),
             syslogs: root.tables("syslog", |syslog| SyslogConfig::take(syslog, &system)),
+            usage: root.table("usage", |usage| UsageConfig::take(usage, &system)),
             redact: root.table("redact", RedactConfig::take),
             usage_socket: root.table("usage_socket", |socket| SocketConfig::take(socket, &system)),
             system,
@@ -164,6 +186,17 @@ mod tests {
         let config = Config::from_text(Path::new("a.toml"), RIGHT).unwrap();
         assert_eq!(config.heartbeat, HEARTBEAT_INTERVAL);
         assert!(config.tails.is_empty() && config.usage_socket.is_none());
+    }
+
+    #[test]
+    fn usage_is_taken_with_its_mistakes() {
+        let usage = |text: &str| Config::from_text(Path::new("a.toml"), &format!("{RIGHT}{text}"));
+        let right = "[usage.http]\nlisten = \"127.0.0.1:8600\"\n[[usage.map]]\npath = \"/nop-ho-so/*\"\nkind = \"dossier\"\nstep = \"received\"\n[[usage.drop]]\nfolder = \"/drop\"\ncolumns = { \"Bước\" = \"step\" }\n";
+        let config = usage(right).unwrap().usage;
+        assert!(config.http.is_some() && config.drops[0].columns[0].1 == "step");
+        let wrong = usage(&right.replace("127.0.0.1", "0.0.0.0").replace("received", "eaten"));
+        let wrong = wrong.unwrap_err().to_string();
+        assert!(wrong.contains("loopback") && wrong.contains("`usage.map[0]`: `step`"), "{wrong}");
     }
 
     #[test]

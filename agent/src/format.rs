@@ -11,7 +11,7 @@ use vonggac_wire::{
     event::{Activity, Body, Class, Status, TimeDoubt},
 };
 
-use declared::{Declared, shape};
+use declared::Declared;
 use vonggac_daemon::settings::SettingsError;
 
 mod audit;
@@ -247,7 +247,7 @@ fn known(text: &str, context: &Context) -> Option<Parsed> {
 
 /// A JSON object, read once: of a format that knows its keys, else by the usual names.
 fn object(text: &str, context: &Context) -> Option<Parsed> {
-    let object = shape::Object::new(text);
+    let object = declared::shape::Object::new(text);
     let known = context.declared.line_of(text, &object, context);
     known.or_else(|| json::of(object.values()?, context))
 }

@@ -4,12 +4,12 @@
 //! spool keeps positions with the events, so that after a crash an entry that is read a second time is recognised and left out:
 //! a line is in the spool once, even if its checkpoint was never written.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{mpsc, oneshot};
 use vonggac_wire::Event;
 
-use crate::redact::Redactor;
+use crate::{redact::Redactor, source::usage_map::UsageMap};
 
 /// Chunks that may wait for the spool. Small, because each may hold [`CHUNK_ENTRIES_MAX`] lines: this is the agent's memory bound.
 pub const CHUNKS_WAITING_MAX: usize = 16;
@@ -62,7 +62,17 @@ pub struct Chunk {
 #[derive(Clone, Debug)]
 pub struct Intake {
     chunks: mpsc::Sender<Chunk>,
-    redactor: Arc<Redactor>,
+    /// Shared by all sources, and exchanged as a whole by a reload.
+    rules: Arc<RwLock<Arc<Rules>>>,
+}
+
+/// What is done with every event before it is spooled.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// What is taken out of it.
+    pub redactor: Redactor,
+    /// What a request means beside itself.
+    pub usage: UsageMap,
 }
 
 /// The spool takes nothing any more: the agent stops.
@@ -76,26 +86,29 @@ impl Intake {
     /// # Errors
     /// If the agent is stopping.
     pub async fn send(&self, mut chunk: Chunk) -> Result<(), Closed> {
-        chunk.entries = chunk
-            .entries
-            .into_iter()
-            .map(|Entry { event, position }| Entry { event: self.redactor.apply(event), position })
-            .collect();
+        let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
+        let mut entries = Vec::with_capacity(chunk.entries.len());
+        for entry in chunk.entries {
+            let meant = rules.usage.of(&entry);
+            for Entry { event, position } in std::iter::once(entry).chain(meant) {
+                entries.push(Entry { event: rules.redactor.apply(event), position });
+            }
+        }
+        chunk.entries = entries;
         self.chunks.send(chunk).await.map_err(|_| Closed)
     }
 
-    /// The same queue with other rules.
-    #[must_use]
-    pub fn with_redactor(&self, redactor: Arc<Redactor>) -> Self {
-        Self { chunks: self.chunks.clone(), redactor }
+    /// Has all sources go by these rules from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 }
 
-/// The queue into the spool, redacting by the default rules until it is given others.
+/// The queue into the spool, with the default rules until it is given others.
 #[must_use]
 pub fn queue() -> (Intake, mpsc::Receiver<Chunk>) {
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    (Intake { chunks, redactor: Arc::new(Redactor::default()) }, receiver)
+    (Intake { chunks, rules: Arc::default() }, receiver)
 }
 
 /// Tells a source where to begin: a place up to which everything of the stream is in the spool.

@@ -231,6 +231,24 @@ impl Occurrences {
         self.events_spooled.with_label_values(&[lane.name()]).inc_by(count);
     }
 
+    /// Events of a lane spooled since the start.
+    #[must_use]
+    pub fn spooled(&self, lane: Lane) -> u64 {
+        self.events_spooled.with_label_values(&[lane.name()]).get()
+    }
+
+    /// Events of a lane that Kafka took since the start.
+    #[must_use]
+    pub fn delivered(&self, lane: Lane) -> u64 {
+        self.events_delivered.with_label_values(&[lane.name()]).get()
+    }
+
+    /// When Kafka last took a batch, in seconds; `None`: not since the start.
+    #[must_use]
+    pub fn last_delivery(&self) -> Option<i64> {
+        Some(self.last_delivery.get()).filter(|at| *at > 0)
+    }
+
     /// Lines came a second time.
     pub fn events_known(&self, count: u64) {
         if count > 0 {

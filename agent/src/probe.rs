@@ -1,17 +1,24 @@
-//! One run of a probe: phases in seconds, an outcome, and why.
+//! Probes: one run of one, as a [`Check`].
 
-use std::{net::SocketAddr, time::Instant};
+use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use vonggac_wire::{
     Time,
     event::{Check, CheckKind, CheckOutcome},
 };
 
-use crate::config::{ProbeConfig, ProbeKind};
+use crate::config::{ProbeConfig, ProbeKind, Trust};
 
+mod greeting;
 mod http;
+mod local;
+mod net;
+mod packet;
 mod tls;
+
+/// Rest before a probe that failed is tried again.
+const RETRY_REST: Duration = Duration::from_millis(500);
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +37,9 @@ pub(crate) enum ProbeError {
     /// No connection.
     #[error("no connection: {0}")]
     Connect(std::io::Error),
+    /// The connection broke.
+    #[error("no answer: {0}")]
+    Silent(std::io::Error),
     /// No TLS.
     #[error("no TLS: {0}")]
     Tls(std::io::Error),
@@ -39,28 +49,50 @@ pub(crate) enum ProbeError {
     /// The wrong answer.
     #[error("{0}")]
     Answer(String),
+    /// It answers, but not well.
+    #[error("{0}")]
+    Degraded(String),
+    /// This agent may not ask: nothing is known.
+    #[error("{0}")]
+    Unable(String),
+}
+
+/// Runs a probe, again if it fails and may, and judges it. `places` bounds how many run at once.
+pub async fn run(config: &ProbeConfig, places: &Semaphore) -> Check {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let place = places.acquire().await;
+        let mut check = once(config).await;
+        drop(place);
+        if check.outcome() != CheckOutcome::Down || tries > config.retries {
+            if tries > 1 && check.outcome() == CheckOutcome::Down {
+                check.detail = format!("{}; {tries} times", check.detail);
+            }
+            return check;
+        }
+        tokio::time::sleep(RETRY_REST).await;
+    }
 }
 
 /// Runs a probe once.
-pub async fn run(config: &ProbeConfig) -> Check {
+async fn once(config: &ProbeConfig) -> Check {
     let begun = Instant::now();
-    let kind = match config.kind {
-        ProbeKind::Http => CheckKind::Http,
-        ProbeKind::Tcp => CheckKind::Tcp,
-        ProbeKind::Tls => CheckKind::Tls,
-        ProbeKind::Dns => CheckKind::Dns,
-    };
     let mut check = Check {
         name: config.name.clone(),
-        kind: kind.into(),
+        kind: kind(config.kind).into(),
         target: config.target.clone(),
         interval_seconds: config.interval.as_secs_f64(),
         ..Check::default()
     };
-    let outcome = tokio::time::timeout(config.timeout, attempt(config, &mut check)).await;
+    let mut facts = Facts::default();
+    let outcome =
+        tokio::time::timeout(config.timeout, attempt(config, &mut check, &mut facts)).await;
     check.total_seconds = begun.elapsed().as_secs_f64();
     let (outcome, detail) = match outcome {
-        Ok(Ok(())) => judge(config, &check, Time::now()),
+        Ok(Ok(())) => judge(config, &check, &facts, Time::now()),
+        Ok(Err(ProbeError::Degraded(detail))) => (CheckOutcome::Degraded, detail),
+        Ok(Err(ProbeError::Unable(detail))) => (CheckOutcome::Unspecified, detail),
         Ok(Err(error)) => (CheckOutcome::Down, error.to_string()),
         Err(_) => (CheckOutcome::Down, format!("no answer within {:?}", config.timeout)),
     };
@@ -69,25 +101,60 @@ pub async fn run(config: &ProbeConfig) -> Check {
     check
 }
 
-async fn attempt(config: &ProbeConfig, check: &mut Check) -> Result<(), ProbeError> {
+const fn kind(kind: ProbeKind) -> CheckKind {
+    match kind {
+        ProbeKind::Http => CheckKind::Http,
+        ProbeKind::Tcp => CheckKind::Tcp,
+        ProbeKind::Tls => CheckKind::Tls,
+        ProbeKind::Dns => CheckKind::Dns,
+        ProbeKind::Udp => CheckKind::Udp,
+        ProbeKind::Icmp => CheckKind::Icmp,
+        ProbeKind::Smtp => CheckKind::Smtp,
+        ProbeKind::Postgresql => CheckKind::Postgresql,
+        ProbeKind::Mysql => CheckKind::Mysql,
+        ProbeKind::Redis => CheckKind::Redis,
+        ProbeKind::Unit => CheckKind::Unit,
+        ProbeKind::Process => CheckKind::Process,
+        ProbeKind::File => CheckKind::File,
+        ProbeKind::Command => CheckKind::Command,
+    }
+}
+
+/// What was seen beside what a check tells.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// Why the chain of certificates is not trusted.
+    pub(crate) untrusted: Option<String>,
+}
+
+async fn attempt(
+    config: &ProbeConfig,
+    check: &mut Check,
+    facts: &mut Facts,
+) -> Result<(), ProbeError> {
     match config.kind {
-        ProbeKind::Http => http::attempt(config, check).await,
-        ProbeKind::Dns => {
-            let begun = Instant::now();
-            resolve(&config.target, 0).await?;
-            check.dns_seconds = Some(begun.elapsed().as_secs_f64());
-            Ok(())
-        }
-        ProbeKind::Tcp => connect(&config.target, check).await.map(drop),
+        ProbeKind::Http => http::attempt(config, check, facts).await,
+        ProbeKind::Dns => net::names(config, check).await,
+        ProbeKind::Tcp => greeting::tcp(config, check).await,
         ProbeKind::Tls => {
-            let (stream, host) = connect(&config.target, check).await?;
-            tls::handshake(stream, &host, check).await.map(drop)
+            let (stream, host) = net::connect(&config.target, check).await?;
+            tls::handshake(stream, &host, config, check, facts).await.map(drop)
         }
+        ProbeKind::Udp => packet::udp(config, check).await,
+        ProbeKind::Icmp => packet::icmp(config, check).await,
+        ProbeKind::Smtp => greeting::smtp(config, check).await,
+        ProbeKind::Postgresql => greeting::postgresql(config, check).await,
+        ProbeKind::Mysql => greeting::mysql(config, check).await,
+        ProbeKind::Redis => greeting::redis(config, check).await,
+        ProbeKind::Unit => local::unit(config).await,
+        ProbeKind::Process => local::process(config).await,
+        ProbeKind::File => local::file(config).await,
+        ProbeKind::Command => local::command(config).await,
     }
 }
 
 /// It answered: is that good enough?
-fn judge(config: &ProbeConfig, check: &Check, now: Time) -> (CheckOutcome, String) {
+fn judge(config: &ProbeConfig, check: &Check, facts: &Facts, now: Time) -> (CheckOutcome, String) {
     if let Some(end) = check.certificate_not_after_unix_nano.map(Time) {
         let left = end.seconds_since(now) / 86_400.0;
         if left < 0.0 {
@@ -97,150 +164,35 @@ fn judge(config: &ProbeConfig, check: &Check, now: Time) -> (CheckOutcome, Strin
             return (CheckOutcome::Degraded, format!("the certificate ends in {left:.0} days"));
         }
     }
+    match (&facts.untrusted, config.certificate_trust) {
+        (Some(why), Trust::Require) => return (CheckOutcome::Down, why.clone()),
+        (Some(why), Trust::Warn) => return (CheckOutcome::Degraded, why.clone()),
+        _ => {}
+    }
     if config.slow.is_some_and(|slow| check.total_seconds > slow.as_secs_f64()) {
         return (CheckOutcome::Degraded, format!("took {:.3} s", check.total_seconds));
     }
     (CheckOutcome::Up, String::new())
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ProbeError> {
-    let name = |source| ProbeError::Name { name: host.to_owned(), source };
-    let found: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(name)?.collect();
-    if found.is_empty() { Err(name(std::io::Error::other("no address"))) } else { Ok(found) }
+/// What came back has to say what is expected.
+pub(crate) fn require(
+    expect: Option<&regex::bytes::Regex>,
+    found: &[u8],
+) -> Result<(), ProbeError> {
+    let Some(expect) = expect.filter(|expect| !expect.is_match(found)) else { return Ok(()) };
+    Err(ProbeError::Answer(format!("wanted {expect}, got {:?}", first_line(found))))
 }
 
-/// `host:port` or `[v6]:port`.
-fn split(target: &str) -> Result<(String, u16), ProbeError> {
-    let wrong = || ProbeError::Target(target.to_owned());
-    let (host, port) = target.rsplit_once(':').ok_or_else(wrong)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() {
-        return Err(wrong());
-    }
-    Ok((host.to_owned(), port.parse().map_err(|_| wrong())?))
+/// The beginning of an answer, for a person.
+pub(crate) fn first_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(DETAIL_BYTES_MAX)]);
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).collect()
 }
 
-async fn connect(target: &str, check: &mut Check) -> Result<(TcpStream, String), ProbeError> {
-    let (host, port) = split(target)?;
-    let begun = Instant::now();
-    let addresses = resolve(&host, port).await?;
-    check.dns_seconds = Some(begun.elapsed().as_secs_f64());
-    let begun = Instant::now();
-    let mut last = None;
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                check.connect_seconds = Some(begun.elapsed().as_secs_f64());
-                return Ok((stream, host));
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(ProbeError::Connect(last.unwrap_or_else(|| std::io::Error::other("no address"))))
-}
-
-/// Bytes of a body that are read; a page that is longer answers all the same.
-pub(crate) const BODY_BYTES_MAX: u64 = 4 << 20;
-
-/// Sent with every request.
-pub(crate) const USER_AGENT: &str = concat!("vonggac-agent/", env!("CARGO_PKG_VERSION"));
+/// Bytes of an answer that a detail repeats.
+const DETAIL_BYTES_MAX: usize = 200;
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
-
-    use super::*;
-
-    fn config(kind: ProbeKind, target: &str) -> ProbeConfig {
-        ProbeConfig {
-            name: "p".into(),
-            kind,
-            target: target.into(),
-            interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(2),
-            expect_status: None,
-            slow: None,
-            certificate_days_min: 14,
-            system: String::new(),
-        }
-    }
-
-    async fn answering(answer: &'static str) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = [0; 1024];
-                let _read = stream.read(&mut request).await;
-                let _written = stream.write_all(answer.as_bytes()).await;
-            }
-        });
-        address
-    }
-
-    #[tokio::test]
-    async fn an_http_answer_is_up_with_its_phases() {
-        let address =
-            answering("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello")
-                .await;
-        let check = run(&config(ProbeKind::Http, &format!("http://{address}/"))).await;
-        assert_eq!(check.outcome(), CheckOutcome::Up, "{}", check.detail);
-        assert_eq!((check.http_status_code, check.body_bytes), (Some(200), 5));
-        assert!(check.connect_seconds.is_some() && check.first_byte_seconds.is_some());
-    }
-
-    #[tokio::test]
-    async fn a_status_of_500_and_a_closed_port_are_down_with_a_reason() {
-        let address =
-            answering("HTTP/1.1 503 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
-        let check = run(&config(ProbeKind::Http, &format!("http://{address}/"))).await;
-        assert_eq!(check.outcome(), CheckOutcome::Down);
-        assert!(check.detail.contains("status 503"), "{}", check.detail);
-        let check = run(&config(ProbeKind::Tcp, "127.0.0.1:1")).await;
-        assert_eq!(check.outcome(), CheckOutcome::Down);
-        assert!(check.detail.contains("no connection"), "{}", check.detail);
-    }
-
-    #[tokio::test]
-    async fn a_certificate_of_ten_days_is_degraded_and_its_end_is_told() {
-        let mut parameters = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
-        let soon = std::time::SystemTime::now() + Duration::from_secs(10 * 86_400);
-        parameters.not_after = soon.into();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
-        let server = rustls::ServerConfig::builder_with_provider(
-            rustls::crypto::ring::default_provider().into(),
-        )
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let _accepted = acceptor.accept(stream).await;
-            }
-        });
-        let check = run(&config(ProbeKind::Tls, &format!("localhost:{}", address.port()))).await;
-        assert_eq!(check.outcome(), CheckOutcome::Degraded, "{}", check.detail);
-        let left = Time(check.certificate_not_after_unix_nano.unwrap()).seconds_since(Time::now());
-        assert!((9.0..=10.1).contains(&(left / 86_400.0)), "{left}");
-    }
-
-    #[test]
-    fn targets_are_split_with_brackets() {
-        assert_eq!(split("[::1]:443").unwrap(), ("::1".into(), 443));
-        assert!(split("nothing").is_err() && split(":1").is_err());
-    }
-}
+pub(crate) mod tests;

@@ -17,6 +17,9 @@ mod probes;
 mod socket;
 mod syslog;
 pub mod tail;
+mod usage;
+
+pub use usage::map as usage_map;
 
 /// Why a source ended. The agent starts it again after a while.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +57,10 @@ pub type Running = Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>>
 pub trait Source: Send + Sync {
     /// Its name for the log.
     fn name(&self) -> String;
+    /// All that it was told, as a text: a reload leaves it alone as long as this is the same.
+    fn settings(&self) -> String {
+        self.name()
+    }
     /// Reads until told to stop.
     fn run(&self, context: SourceContext) -> Running;
 }
@@ -79,6 +86,12 @@ pub fn build(config: &Config) -> Vec<Box<dyn Source>> {
     }
     if let Some(socket) = &config.usage_socket {
         sources.push(Box::new(socket::UsageSocket::new(socket.clone())));
+    }
+    if let Some(http) = &config.usage.http {
+        sources.push(Box::new(usage::http::UsageHttp::new(http.clone())));
+    }
+    for drop in &config.usage.drops {
+        sources.push(Box::new(usage::drop::UsageDrop::new(drop.clone())));
     }
     sources
 }

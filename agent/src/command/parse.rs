@@ -116,7 +116,9 @@ fn write(
     }
     if !known {
         row.insert("unparsed".into(), json!(true));
-        row.insert("reason".into(), json!("no format knows this line"));
+        let empty = joined.text.trim_ascii().is_empty();
+        let reason = if empty { "the line is empty" } else { "no format knows this line" };
+        row.insert("reason".into(), json!(reason));
     }
     writeln!(writer, "{}", Value::Object(row))
 }

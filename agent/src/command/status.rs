@@ -28,8 +28,54 @@ pub struct Status {
     pub rss_bytes: u64,
     /// CPU seconds since its start.
     pub cpu_seconds: f64,
+    /// Lines read a second, over the last seconds.
+    #[serde(default)]
+    pub lines_per_second: f64,
+    /// When Kafka last took a batch, RFC 3339; `None`: not since its start.
+    #[serde(default)]
+    pub last_delivery: Option<String>,
     /// Its lanes.
     pub lanes: Vec<LaneStatus>,
+    /// What it reads.
+    #[serde(default)]
+    pub sources: Vec<SourceStatus>,
+    /// What it did not take, by the reason.
+    #[serde(default)]
+    pub drops: Vec<DropStatus>,
+    /// How often a file had to wait because it gives more lines than it may.
+    #[serde(default)]
+    pub times_slowed: u64,
+}
+
+/// How a source is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub name: String,
+    /// What it reads, where that has places.
+    pub things: Vec<ThingStatus>,
+}
+
+/// How far the reading of one thing is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ThingStatus {
+    /// A path.
+    pub name: String,
+    /// Everything before was read.
+    pub offset: u64,
+    /// Bytes that were not.
+    pub lag_bytes: Option<u64>,
+    /// Lines read since reading of it began.
+    pub lines: u64,
+}
+
+/// What was not taken for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DropStatus {
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// How a lane is.
@@ -49,6 +95,12 @@ pub struct LaneStatus {
     pub dropped_events: u64,
     /// Age of the oldest event that is not on Kafka.
     pub oldest_seconds: f64,
+    /// Events spooled a second, over the last seconds.
+    #[serde(default)]
+    pub spooled_per_second: f64,
+    /// Events delivered a second, over the last seconds.
+    #[serde(default)]
+    pub delivered_per_second: f64,
 }
 
 impl Status {
@@ -101,26 +153,53 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             );
         }
     };
-    let age =
-        status.time.parse::<Time>().map_or(f64::INFINITY, |time| Time::now().seconds_since(time));
-    say(&format!("{} (pid {}), written {age:.0} s ago", status.agent, status.pid));
+    show(&status, Time::now());
+    Exit::Success
+}
+
+/// For a person.
+fn show(status: &Status, now: Time) {
+    let ago =
+        |time: &str| time.parse::<Time>().map_or(f64::INFINITY, |time| now.seconds_since(time));
+    say(&format!("{} (pid {}), written {:.0} s ago", status.agent, status.pid, ago(&status.time)));
     #[expect(clippy::cast_precision_loss, reason = "megabytes for a person")]
     let megabytes = status.rss_bytes as f64 / 1e6;
     say(&format!(
-        "lines {} (unparsed {}), memory {megabytes:.1} MB, CPU {:.1} s",
-        status.lines_read, status.lines_unparsed, status.cpu_seconds
+        "lines {} ({:.1}/s, unparsed {}), memory {megabytes:.1} MB, CPU {:.1} s",
+        status.lines_read, status.lines_per_second, status.lines_unparsed, status.cpu_seconds
     ));
-    for lane in status.lanes {
+    say(&match &status.last_delivery {
+        Some(time) => format!("last delivery {:.0} s ago", ago(time)),
+        None => "nothing delivered since the start".into(),
+    });
+    for lane in &status.lanes {
         say(&format!(
-            "{:<9} next {} acknowledged {} waiting {} ({:.0} s) bytes {} dropped {}",
+            "{:<9} next {} acknowledged {} waiting {} ({:.0} s) bytes {} dropped {}; {:.1}/s in, {:.1}/s out",
             lane.lane,
             lane.next_seq,
             lane.acknowledged_seq,
             lane.waiting_events,
             lane.oldest_seconds,
             lane.bytes,
-            lane.dropped_events
+            lane.dropped_events,
+            lane.spooled_per_second,
+            lane.delivered_per_second
         ));
     }
-    Exit::Success
+    for source in &status.sources {
+        say(&source.name);
+        for thing in &source.things {
+            let lag = thing.lag_bytes.map_or_else(|| "unknown".to_owned(), |lag| lag.to_string());
+            say(&format!(
+                "  {} offset {} lag {lag} bytes, {} lines",
+                thing.name, thing.offset, thing.lines
+            ));
+        }
+    }
+    for drop in &status.drops {
+        say(&format!("not taken: {} {}", drop.count, drop.reason));
+    }
+    if status.times_slowed > 0 {
+        say(&format!("files had to wait {} times", status.times_slowed));
+    }
 }

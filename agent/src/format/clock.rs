@@ -135,7 +135,9 @@ pub(crate) fn access(text: &str, context: &Context) -> Option<(Time, TimeDoubt)>
     let (date, rest) = text.split_once(':')?;
     let mut parts = date.split('/');
     let day = parts.next()?.parse().ok()?;
-    let month = month(parts.next()?)?;
+    let name = parts.next()?;
+    // Proxmox writes `24/11/2026`.
+    let month = month(name).or_else(|| name.parse().ok())?;
     let year = parts.next()?.parse().ok()?;
     let (word, zone) = rest.split_once(' ').unwrap_or((rest, ""));
     let at = civil::Date::new(year, month, day).ok()?.to_datetime(clock(word)?);

@@ -183,7 +183,10 @@ impl Declared {
         let lower = program.to_ascii_lowercase();
         // `postfix/smtpd` is one of `postfix`; `dovecot: auth` of `dovecot`.
         let family = lower.split(['/', '(', ' ']).next().unwrap_or(&lower);
-        let known = self.by_program.get(&lower).or_else(|| self.by_program.get(family))?;
+        // `mongod.27017` of `mongod`: an instance has its port behind the name.
+        let instance = family.split('.').next().unwrap_or(family);
+        let mut names = [lower.as_str(), family, instance].into_iter();
+        let known = names.find_map(|name| self.by_program.get(name))?;
         let mut parsed = known.iter().find_map(|at| self.formats[*at].message(message, context))?;
         if let Body::Activity(activity) = &mut parsed.body {
             if activity.process_name.is_empty() {

@@ -1,5 +1,5 @@
-//! Lines that are parts of one record, put together: ModSecurity's audit sections, lines that a container runtime has split, the two
-//! lines of Java's own logging.
+//! Lines that are parts of one record, put together: ModSecurity's audit sections, records of one audit event, lines that a container
+//! runtime has split, the two lines of Java's own logging.
 //!
 //! Pure: `push(line, now)` gives what is complete. What never ends is given out as it is, by its size, its lines or its age.
 //! A joiner also keeps the `#Fields:` header of the file it reads, because the lines behind it mean nothing without.
@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde_json::Value;
 use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
 
-use super::{modsecurity, w3c, wrapped::Cri};
+use super::{audit, modsecurity, w3c, wrapped::Cri};
 
 /// Bytes of one record: what an event may keep of its raw text.
 const RECORD_BYTES_MAX: usize = RAW_BYTES_MAX;
@@ -37,6 +37,27 @@ pub struct Joined {
     pub text: Vec<u8>,
     /// Bytes that were left out.
     pub cut_bytes: u64,
+}
+
+impl Joined {
+    /// Adds a line's text, as far as there is room for it, and says whether the room has ended.
+    pub(super) fn append(
+        &mut self,
+        line: &Self,
+        before: &[u8],
+        text: &[u8],
+        bytes_max: usize,
+    ) -> bool {
+        self.lines += 1;
+        let room = bytes_max.saturating_sub(self.text.len() + before.len());
+        let kept = text.len().min(room);
+        if kept > 0 || room > 0 {
+            self.text.extend_from_slice(before);
+        }
+        self.text.extend_from_slice(&text[..kept]);
+        self.cut_bytes += line.cut_bytes + (text.len() - kept) as u64;
+        kept < text.len()
+    }
 }
 
 /// What a record belongs to.
@@ -83,6 +104,8 @@ struct Part {
 #[derive(Debug, Default)]
 pub struct Joiner {
     open: BTreeMap<Key, Open>,
+    /// Events of the Linux audit daemon.
+    events: audit::join::Events,
     line: u64,
     header: Option<Arc<str>>,
     /// The day that the header tells, for logs whose lines tell only the time.
@@ -130,6 +153,11 @@ impl Joiner {
             done.extend(self.push(line, cut_bytes, now));
         } else if java_head(text) {
             self.open.insert(Key::Java, Open { joined: alone, since: now, rest: Rest::Java });
+        } else if text.contains(" msg=audit(") {
+            match self.events.push(alone, text, now) {
+                Ok(events) => done.extend(events),
+                Err(alone) => done.push(alone),
+            }
         } else if let Some(part) = Part::of(text, !self.open.is_empty()) {
             done.extend(self.stream(alone, part, now));
         } else {
@@ -154,17 +182,22 @@ impl Joiner {
     /// What has waited too long for its end.
     pub fn expired(&mut self, now: Time) -> Vec<Joined> {
         let old = |open: &Open| open.since.plus(RECORD_AGE_MAX) < now;
-        if !self.open.values().any(old) {
-            return Vec::new();
+        let mut done = self.events.expired(now);
+        if self.open.values().any(old) {
+            let all = std::mem::take(&mut self.open);
+            let (gone, kept) = all.into_iter().partition(|(_, o)| old(o));
+            self.open = kept;
+            done.extend(in_order(gone));
         }
-        let (gone, kept) = std::mem::take(&mut self.open).into_iter().partition(|(_, o)| old(o));
-        self.open = kept;
-        in_order(gone)
+        done
     }
 
     /// All that is still open, at the end of a file.
     pub fn finish(&mut self) -> Vec<Joined> {
-        in_order(std::mem::take(&mut self.open))
+        let mut all = self.events.finish();
+        all.extend(in_order(std::mem::take(&mut self.open)));
+        all.sort_by_key(|joined| joined.line);
+        all
     }
 
     fn audit(&mut self, alone: Joined, boundary: Option<(String, char)>, now: Time) -> Vec<Joined> {
@@ -224,14 +257,7 @@ impl Joiner {
     fn append(&mut self, key: &Key, line: &Joined, before: &[u8], text: &[u8]) -> bool {
         let Some(open) = self.open.get_mut(key) else { return false };
         let record = &mut open.joined;
-        record.lines += 1;
-        let room = RECORD_BYTES_MAX.saturating_sub(record.text.len() + before.len());
-        let kept = text.len().min(room);
-        if kept > 0 || room > 0 {
-            record.text.extend_from_slice(before);
-        }
-        record.text.extend_from_slice(&text[..kept]);
-        record.cut_bytes += line.cut_bytes + (text.len() - kept) as u64;
+        record.append(line, before, text, RECORD_BYTES_MAX);
         record.lines >= RECORD_LINES_MAX
     }
 }

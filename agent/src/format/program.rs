@@ -2,7 +2,7 @@
 
 use vonggac_wire::event::{Activity, Class, Status};
 
-use super::{Parsed, sshd, sudo, text};
+use super::{Parsed, audit, sshd, sudo, text};
 
 type ParseMessage = fn(&str, u32, &str) -> Option<Parsed>;
 
@@ -26,10 +26,15 @@ pub(super) fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
-    if matches!(program, "kernel" | "audit" | "audispd" | "audisp-syslog")
-        && message.contains("audit(")
-    {
-        return super::audit::kernel(message).or_else(|| super::audit::read(message));
+    if matches!(program, "kernel" | "audit" | "auditd" | "audispd" | "audisp-syslog") {
+        let record = message
+            .contains("audit(")
+            .then(|| audit::kernel(message).or_else(|| audit::read(message)))
+            .flatten()
+            .or_else(|| (program == "audit").then(|| audit::journal(message)).flatten());
+        if record.is_some() {
+            return record;
+        }
     }
     if let Some(parsed) = pam(program, pid, message) {
         return Some(parsed);

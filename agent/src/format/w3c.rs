@@ -103,8 +103,13 @@ fn by_header(header: &str, line: &str, context: &Context) -> Option<Parsed> {
     let names: Vec<&str> =
         header.split([separator, '\t']).filter(|name| !name.is_empty()).collect();
     let values = if separator == ',' { shape::columns(line, ',') } else { words_of(line) };
-    // A line of something else, or one that is torn.
-    if names.is_empty() || values.len() < names.len().min(4) || values.len() > names.len() {
+    // A line of something else, or one that is torn. Of CSV the last columns may be left out.
+    let whole = if separator == ',' {
+        (names.len().min(4)..=names.len()).contains(&values.len())
+    } else {
+        values.len() == names.len()
+    };
+    if names.is_empty() || !whole {
         return None;
     }
     let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
@@ -115,7 +120,9 @@ fn by_header(header: &str, line: &str, context: &Context) -> Option<Parsed> {
         (matches!(*name, "date" | "date-time" | "datetime") || (*name == "time" && !day.is_empty()))
             && value.as_bytes().first().is_some_and(u8::is_ascii_digit)
     });
-    if !dated {
+    let is_client = |value: &str| value == "-" || text::address(value).is_some();
+    let client = columns.iter().find(|(name, _)| *name == "c-ip");
+    if !dated || client.is_some_and(|(_, value)| !is_client(value)) {
         return None;
     }
     if !day.is_empty() {
@@ -174,10 +181,14 @@ fn parsed(columns: &[(&str, &str)], line: &str, context: &Context) -> Parsed {
     };
     let code = draft.http.status_code;
     let is_web = method.is_empty() || super::http::method_activity(&method) != 99;
-    if !method.is_empty() && !is_web && value("cs-version").is_none() && value("cs-host").is_none()
-    {
+    let of_http = value("cs-version").is_some_and(|version| version.starts_with("HTTP"))
+        || value("cs-host").is_some_and(|host| host != "-");
+    if !method.is_empty() && !is_web && !of_http {
         other_protocol(&mut draft, &method, code);
     } else if !draft.has_request() {
+        if value("event-id").is_some_and(|event| matches!(event, "FAIL" | "DROP" | "BADMAIL")) {
+            draft.activity.status_id = Status::Failure.id();
+        }
         if let Some(guess) = generic::message(&words(columns)) {
             draft.complete(Activity { http: None, ..guess });
         }
@@ -202,6 +213,12 @@ fn other_protocol(draft: &mut Draft, method: &str, code: u32) {
             (Class::Authentication, Status::Failure)
         }
         ("AUTH", 235) => (Class::Authentication, Status::Success),
+        // What a mail client calls itself is no user.
+        ("EHLO" | "HELO" | "MAIL" | "RCPT" | "DATA" | "QUIT" | "RSET" | "BDAT", _) => {
+            let name = std::mem::take(&mut activity.user_name);
+            activity.unmapped.insert("helo".into(), name);
+            (Class::Base, Status::Unknown)
+        }
         ("STOR" | "RETR" | "DELE" | "MKD" | "RMD" | "APPE", _) => (
             Class::FileSystem,
             if (200..300).contains(&code) { Status::Success } else { Status::Failure },

@@ -54,11 +54,10 @@ pub(super) fn json(text: &str, context: &Context) -> Option<Parsed> {
         return None;
     }
     let object: Value = serde_json::from_str(text).ok()?;
-    if docker {
-        let line = object.get("log")?.as_str()?.trim_end_matches(['\n', '\r']);
-        let stream = object.get("stream")?.as_str()?;
-        let stamp = object.get("time").and_then(Value::as_str).unwrap_or_default();
-        let time = clock::iso(stamp, context).map(|(time, _)| time);
+    let word = |key: &str| object.get(key).and_then(Value::as_str);
+    if let (true, Some(line), Some(stream)) = (docker, word("log"), word("stream")) {
+        let line = line.trim_end_matches(['\n', '\r']);
+        let time = clock::iso(word("time").unwrap_or_default(), context).map(|(time, _)| time);
         return Some(of_container(line, time, stream, "docker", context));
     }
     if journal { of_journal(&object, context) } else { of_shipper(&object, context) }
@@ -215,5 +214,21 @@ mod tests {
         assert_eq!(without_container("[pod/a/b] x"), Some("x"));
         assert_eq!(without_container("10.0.0.1 | x"), None);
         assert_eq!(without_container("two words | x"), None);
+    }
+
+    #[test]
+    fn the_line_inside_is_read_by_its_own_format_whatever_is_around_it() {
+        let context = Context::at("2026-11-24T16:30:00Z".parse().unwrap(), jiff::tz::TimeZone::UTC);
+        for text in [
+            r#"{"log":"Nov 24 16:00:00 w sshd[1]: Failed password for a from 203.0.113.7 port 5 ssh2\n","stream":"stderr","time":"2026-11-24T09:00:00Z"}"#,
+            r#"{"@timestamp":"2026-11-24T09:00:00Z","stream":"stdout","log":{"file":{"path":"/a"}},"message":"Nov 24 16:00:00 w sshd[1]: Failed password for a from 203.0.113.7 port 5 ssh2"}"#,
+            r#"{"__REALTIME_TIMESTAMP":"1795510800000000","SYSLOG_IDENTIFIER":"sshd","_PID":"1","MESSAGE":"Failed password for a from 203.0.113.7 port 5 ssh2"}"#,
+        ] {
+            let parsed = json(text, &context).unwrap();
+            assert_eq!(parsed.format, "sshd", "{text}");
+            let Body::Activity(activity) = parsed.body else { panic!() };
+            assert_eq!(activity.source_address().unwrap().to_string(), "203.0.113.7", "{text}");
+        }
+        assert!(json(r#"{"log":{"a":1},"stream":"x"}"#, &context).is_none());
     }
 }

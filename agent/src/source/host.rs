@@ -31,6 +31,10 @@ impl Source for Host {
         "host figures".into()
     }
 
+    fn settings(&self) -> String {
+        format!("host {:?}", self.interval)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         Box::pin(take(context, self.interval))
     }

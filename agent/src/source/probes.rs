@@ -34,6 +34,10 @@ impl Source for Probes {
         "probes".into()
     }
 
+    fn settings(&self) -> String {
+        format!("probes {:?}", self.configs)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         let configs = self.configs.clone();
         Box::pin(async move {
@@ -52,8 +56,8 @@ impl Source for Probes {
 const AGAIN: f64 = 0.25;
 
 async fn repeat(config: ProbeConfig, context: SourceContext, places: Arc<Semaphore>) {
-    // Probes that begin together are spread over a tenth of their interval, once: the rhythm itself stays even.
-    let jitter = config.interval.mul_f64(rand::rng().random_range(0.0..0.1));
+    // Probes that begin together are spread, once: the rhythm itself stays even.
+    let jitter = config.jitter.mul_f64(rand::rng().random_range(0.0..=1.0));
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + jitter, config.interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut failed = false;
@@ -62,10 +66,11 @@ async fn repeat(config: ProbeConfig, context: SourceContext, places: Arc<Semapho
             () = context.shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let Ok(place) = places.acquire().await else { return };
         let begun = Time::now();
-        let check = probe::run(&config).await;
-        drop(place);
+        let check = tokio::select! {
+            () = context.shutdown.cancelled() => return,
+            check = probe::run(&config, &places) => check,
+        };
         // A first failure is looked at again soon, so that two of them are known within two intervals.
         let down = check.outcome() == CheckOutcome::Down;
         if down && !failed {
@@ -87,7 +92,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::ProbeKind;
 
     /// Nothing was read before.
     struct Nothing;
@@ -104,18 +108,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_first_failure_is_looked_at_again_within_half_an_interval() {
-        let config = ProbeConfig {
-            name: "p".into(),
-            kind: ProbeKind::Tcp,
-            // Nobody listens at the port for multiplexing.
-            target: "127.0.0.1:1".into(),
-            interval: Duration::from_secs(4),
-            timeout: Duration::from_secs(1),
-            expect_status: None,
-            slow: None,
-            certificate_days_min: 14,
-            system: String::new(),
-        };
+        // Nobody listens at the port for multiplexing.
+        let config = crate::probe::tests::probe(
+            "kind = \"tcp\"\ntarget = \"127.0.0.1:1\"\ninterval = \"4s\"\njitter = \"0s\"\nretries = 0",
+        );
         let (intake, mut chunks) = crate::intake::queue();
         let context = SourceContext {
             intake,

@@ -9,13 +9,13 @@ use tokio::{
 };
 use vonggac_wire::Time;
 
-use super::{Running, Source, SourceContext, SourceError};
+use super::{Running, Source, SourceContext, SourceError, usage::posted};
 use crate::{
     config::SocketConfig,
     intake::{Chunk, Entry},
 };
 
-mod post;
+pub(super) mod post;
 
 /// Bytes of one line.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -39,6 +39,10 @@ impl UsageSocket {
 impl Source for UsageSocket {
     fn name(&self) -> String {
         format!("socket {}", self.config.path.display())
+    }
+
+    fn settings(&self) -> String {
+        format!("socket {:?}", self.config)
     }
 
     fn run(&self, context: SourceContext) -> Running {
@@ -113,9 +117,9 @@ async fn talk(stream: UnixStream, context: &SourceContext, system: &str) -> std:
         if text.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let outcome = match post::event(text, system, Time::now()) {
+        let outcome = match posted::line(text, system, Time::now()) {
             Ok(event) => spool(context, event).await,
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error),
         };
         writer.write_all(answer(number, outcome).as_bytes()).await?;
     }

@@ -38,6 +38,10 @@ impl Source for Syslog {
         format!("syslog {}", listens.join(" "))
     }
 
+    fn settings(&self) -> String {
+        format!("syslog {:?}", self.config)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         Box::pin(listen(Arc::clone(&self.config), context))
     }

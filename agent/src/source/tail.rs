@@ -78,6 +78,10 @@ impl Source for Tail {
         format!("tail {}", self.config.path)
     }
 
+    fn settings(&self) -> String {
+        format!("tail {:?}", self.config)
+    }
+
     fn run(&self, context: SourceContext) -> Running {
         let config = self.config.clone();
         Box::pin(async move {

@@ -288,7 +288,7 @@ const fn doubt(doubt: TimeDoubt) -> &'static str {
     }
 }
 
-/// "http", "tcp", "tls", "dns", "unit", "process", "step".
+/// "http", "tcp", "tls", "dns", "unit", "process", "step", "udp", "icmp" and so on.
 #[must_use]
 pub const fn check_kind(kind: CheckKind) -> &'static str {
     match kind {
@@ -300,5 +300,13 @@ pub const fn check_kind(kind: CheckKind) -> &'static str {
         CheckKind::Unit => "unit",
         CheckKind::Process => "process",
         CheckKind::Step => "step",
+        CheckKind::Udp => "udp",
+        CheckKind::Icmp => "icmp",
+        CheckKind::Smtp => "smtp",
+        CheckKind::Postgresql => "postgresql",
+        CheckKind::Mysql => "mysql",
+        CheckKind::Redis => "redis",
+        CheckKind::File => "file",
+        CheckKind::Command => "command",
     }
 }

@@ -505,6 +505,16 @@ pub enum CheckKind {
     Process = 6,
     /// A scripted harmless step, e.g. filing a dossier on a test account.
     Step = 7,
+    Udp = 8,
+    Icmp = 9,
+    Smtp = 10,
+    Postgresql = 11,
+    Mysql = 12,
+    Redis = 13,
+    /// How old the newest file of a pattern is: backups, exports, certificates.
+    File = 14,
+    /// A program's exit code, by the convention of monitoring plugins: 0 up, 1 degraded, others down.
+    Command = 15,
 }
 impl CheckKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -521,6 +531,14 @@ impl CheckKind {
             Self::Unit => "CHECK_KIND_UNIT",
             Self::Process => "CHECK_KIND_PROCESS",
             Self::Step => "CHECK_KIND_STEP",
+            Self::Udp => "CHECK_KIND_UDP",
+            Self::Icmp => "CHECK_KIND_ICMP",
+            Self::Smtp => "CHECK_KIND_SMTP",
+            Self::Postgresql => "CHECK_KIND_POSTGRESQL",
+            Self::Mysql => "CHECK_KIND_MYSQL",
+            Self::Redis => "CHECK_KIND_REDIS",
+            Self::File => "CHECK_KIND_FILE",
+            Self::Command => "CHECK_KIND_COMMAND",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -534,6 +552,14 @@ impl CheckKind {
             "CHECK_KIND_UNIT" => Some(Self::Unit),
             "CHECK_KIND_PROCESS" => Some(Self::Process),
             "CHECK_KIND_STEP" => Some(Self::Step),
+            "CHECK_KIND_UDP" => Some(Self::Udp),
+            "CHECK_KIND_ICMP" => Some(Self::Icmp),
+            "CHECK_KIND_SMTP" => Some(Self::Smtp),
+            "CHECK_KIND_POSTGRESQL" => Some(Self::Postgresql),
+            "CHECK_KIND_MYSQL" => Some(Self::Mysql),
+            "CHECK_KIND_REDIS" => Some(Self::Redis),
+            "CHECK_KIND_FILE" => Some(Self::File),
+            "CHECK_KIND_COMMAND" => Some(Self::Command),
             _ => None,
         }
     }

@@ -124,7 +124,9 @@ impl Draft {
                 };
                 self.time = found.or(self.time);
             }
-            Field::TimeUtc => self.time = in_zone(value, TimeZone::UTC, context).or(self.time),
+            Field::TimeUtc => {
+                self.time = in_zone(&usual_time(value), TimeZone::UTC, context).or(self.time);
+            }
             Field::Zone => self.zone = zone::named(value),
             Field::Device => self.device = own(),
             Field::User => activity.user_name = user(value),
@@ -340,6 +342,9 @@ fn usual_time(value: &str) -> std::borrow::Cow<'_, str> {
     if let Some((date, clock)) = value.split_once(" - ").filter(|(date, _)| date.len() == 10) {
         return format!("{date} {clock}").into();
     }
+    if value.contains('\t') {
+        return value.replace('\t', " ").into();
+    }
     // `2026:11:24-16:00:00` of DirectAdmin.
     if value.len() == 19 && value.get(4..5) == Some(":") && value.get(10..11) == Some("-") {
         let date = value.get(..10).unwrap_or_default().replace(':', "-");
@@ -427,9 +432,10 @@ pub(crate) fn status(word: &str) -> Status {
 /// OCSF's severity by syslog's number or word.
 pub(crate) fn severity(word: &str) -> u32 {
     match word.trim_matches(['<', '>', '[', ']', ':']).to_ascii_lowercase().as_str() {
-        "emerg" | "emergency" | "alert" | "crit" | "critical" | "fatal" | "panic" | "c" | "f" => 5,
-        "err" | "error" | "severe" | "high" | "e" => 3,
-        "warn" | "warning" | "medium" | "w" => 2,
+        "emerg" | "emergency" | "alert" | "crit" | "critical" | "fatal" | "ftl" | "panic" | "c"
+        | "f" => 5,
+        "err" | "error" | "eror" | "severe" | "high" | "e" => 3,
+        "warn" | "warning" | "wrn" | "medium" | "w" => 2,
         _ => 1,
     }
 }

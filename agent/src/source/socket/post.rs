@@ -8,7 +8,7 @@ use vonggac_wire::{
 
 /// Why a line was not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PostError {
+pub(in crate::source) enum PostError {
     #[error("the line is no JSON object")]
     Json,
     #[error("`kind` is {0:?}; wanted session, dossier, document, payment, rating or exchange")]
@@ -86,7 +86,7 @@ impl Fields {
 }
 
 /// Makes an event of a posted line. `system` stands in where the line names none.
-pub(super) fn event(line: &[u8], system: &str, now: Time) -> Result<Event, PostError> {
+pub(in crate::source) fn event(line: &[u8], system: &str, now: Time) -> Result<Event, PostError> {
     let Ok(Value::Object(object)) = serde_json::from_slice(line) else {
         return Err(PostError::Json);
     };

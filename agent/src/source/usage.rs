@@ -1,0 +1,8 @@
+//! What citizens use, as portals tell it: posted, dropped as files, or read out of access logs by the paths that were asked for.
+
+pub(super) mod drop;
+pub(super) mod http;
+pub mod map;
+pub(super) mod posted;
+mod sheet;
+mod xroad;
