@@ -1,6 +1,9 @@
 //! The screen's life: a pure [`App`] in the middle, terminal and feed around it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use vonggac_wire::{
@@ -27,8 +30,11 @@ mod palette;
 mod turn;
 mod window;
 
+pub(crate) use form::VERDICTS;
 pub use form::{Form, FormField};
 pub use go::Place;
+#[cfg(test)]
+pub(crate) use palette::COMMANDS;
 pub use palette::{Palette, Suggestion};
 pub use turn::run;
 
@@ -179,6 +185,12 @@ pub struct App {
     pub saved: Vec<(String, String)>,
     /// What was last looked for on a screen that is no list.
     pub find: String,
+    /// Columns and rows of the terminal: arrows walk as the form drawn there looks.
+    pub size: (u16, u16),
+    /// Severity and state of open incidents when one looked last.
+    pub looked: BTreeMap<u64, (u32, i32)>,
+    /// The incident that one acted on last: its change is no colleague's.
+    acted: Option<u64>,
     order: Vec<u64>,
     last_key: Time,
     keymap: Keymap,
@@ -188,6 +200,9 @@ pub struct App {
     commands: Vec<String>,
     held: Vec<WatchReply>,
 }
+
+/// Open incidents whose severity is remembered from one look to the next.
+const LOOKED_MAX: usize = 2_000;
 
 /// Deltas that are kept while the picture is frozen; then it goes on by itself.
 const HELD_MAX: usize = 3_600;
@@ -215,6 +230,9 @@ impl App {
             flood: false,
             saved: Vec::new(),
             find: String::new(),
+            size: screen::LEAST,
+            looked: BTreeMap::new(),
+            acted: None,
             order: Vec::new(),
             last_key: Time::default(),
             keymap,
@@ -286,6 +304,7 @@ impl App {
                 self.message = error;
             }
             Told::Acted(id, reply) => {
+                self.acted = Some(id);
                 let number = id.to_string();
                 self.message = match &reply.incident {
                     Some(incident) if reply.refused.is_empty() => {
@@ -296,8 +315,21 @@ impl App {
                             &[("id", &number), ("state", &state), ("owner", &incident.owner)],
                         )
                     }
-                    _ => crate::cli::refusal(&self.words, &number, &reply.refused),
+                    known => {
+                        let refused = crate::cli::refusal(&self.words, &number, &reply.refused);
+                        // Who was faster, and when.
+                        let known = known.as_ref().or_else(|| self.model.incidents.get(&id));
+                        match known.filter(|_| reply.refused.starts_with("wrong-state")) {
+                            Some(known) => {
+                                format!("{refused} {}", act::moved_on(&self.words, known))
+                            }
+                            None => refused,
+                        }
+                    }
                 };
+                if let Some(incident) = reply.incident {
+                    self.model.incidents.insert(id, incident);
+                }
                 return vec![Effect::Ask(Ask::Detail(id))];
             }
         }
@@ -315,12 +347,37 @@ impl App {
     }
 
     fn fold(&mut self, reply: WatchReply) {
+        self.tell_others(&reply);
         self.steady(|app| app.model.fold(reply));
         if self.seen == Time::default() {
-            self.seen = self.model.time.unwrap_or_default();
+            let now = self.model.time.unwrap_or_default();
+            self.look(now);
         }
         let rate = self.model.opened_lately();
         self.flood = rate > FLOOD.0 || (self.flood && rate >= FLOOD.1);
+    }
+
+    /// All that is there now has been seen.
+    fn look(&mut self, now: Time) {
+        self.seen = self.model.time.unwrap_or(now);
+        let open = self.model.incidents.values().filter(|row| row.current_state().is_open());
+        self.looked =
+            open.take(LOOKED_MAX).map(|row| (row.id, (row.severity, row.state))).collect();
+    }
+
+    /// What a colleague did stands in the message line too, where nothing of one's own does.
+    fn tell_others(&mut self, reply: &WatchReply) {
+        if reply.snapshot || self.input.is_some() {
+            return;
+        }
+        for incident in &reply.incidents {
+            let Some(known) = self.model.incidents.get(&incident.id) else { continue };
+            let moved = known.owner != incident.owner || known.state != incident.state;
+            let mine = self.acted.take_if(|id| *id == incident.id).is_some();
+            if moved && !mine && incident.owner != self.options.operator {
+                self.message = act::told_by(&self.words, incident);
+            }
+        }
     }
 
     /// Changes something while the cursor stays on its thing, not on its row.
@@ -417,12 +474,11 @@ impl App {
             }
             (Some(Overlay::News), Action::News) => {
                 // What was read is not new any more.
-                self.seen = self.model.time.unwrap_or(now);
+                self.look(now);
+                self.message = self.words.get("told-looked");
                 return vec![Effect::Remember];
             }
-            (Some(Overlay::Menu(_)), action)
-                if !matches!(action, Action::Back | Action::Menu) =>
-            {
+            (Some(Overlay::Menu(_)), action) if !matches!(action, Action::Back | Action::Menu) => {
                 return self.act(action, now);
             }
             _ => {}

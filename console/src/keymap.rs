@@ -250,9 +250,9 @@ pub fn label(key: &str) -> String {
         other if other.chars().count() == 1 => other.to_owned(),
         other => {
             let mut letters = other.chars();
-            letters.next().map_or_else(String::new, |first| {
-                first.to_uppercase().chain(letters).collect()
-            })
+            letters
+                .next()
+                .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
         }
     }
 }
@@ -301,9 +301,8 @@ mod tests {
     #[test]
     fn letters_of_an_input_method_count_as_what_was_typed_and_others_fire_nothing() {
         let keymap = Keymap::load(None);
-        let press = |character| {
-            keymap.action(KeyEvent::new(KeyCode::Char(character), KeyModifiers::NONE))
-        };
+        let press =
+            |character| keymap.action(KeyEvent::new(KeyCode::Char(character), KeyModifiers::NONE));
         assert_eq!(press('ê'), Some(Action::NextTrouble));
         assert_eq!(press('Đ'), Some(Action::DayBack));
         assert_eq!(press('ô'), Some(Action::HourOn));

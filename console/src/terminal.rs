@@ -1,6 +1,7 @@
 //! The terminal's edge: whether it draws the symbols one column wide, its clipboard, and what is remembered between visits.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write},
     path::PathBuf,
@@ -25,12 +26,8 @@ pub async fn draws_symbols() -> bool {
         let mut out = io::stdout();
         write!(out, "\r{SYMBOLS}").and_then(|()| out.flush()).ok()?;
         let (column, _) = cursor::position().ok()?;
-        execute!(
-            out,
-            cursor::MoveToColumn(0),
-            terminal::Clear(terminal::ClearType::CurrentLine)
-        )
-        .ok()?;
+        execute!(out, cursor::MoveToColumn(0), terminal::Clear(terminal::ClearType::CurrentLine))
+            .ok()?;
         Some(usize::from(column))
     });
     match tokio::time::timeout(ANSWER_WITHIN, asked).await {
@@ -58,13 +55,17 @@ pub struct Memory {
     pub seen: Option<Time>,
     /// Name and line of each search.
     pub saved: Vec<(String, String)>,
+    /// Severity and state of open incidents then, by number.
+    pub looked: BTreeMap<u64, (u32, i32)>,
 }
 
 impl Memory {
     /// From its file in the XDG state folder; nothing where there is none.
     #[must_use]
     pub fn read() -> Self {
-        path().and_then(|path| fs::read_to_string(path).ok()).map_or_else(Self::default, |text| Self::parse(&text))
+        path()
+            .and_then(|path| fs::read_to_string(path).ok())
+            .map_or_else(Self::default, |text| Self::parse(&text))
     }
 
     fn parse(text: &str) -> Self {
@@ -72,6 +73,16 @@ impl Memory {
         for line in text.lines() {
             match line.split_once('\t') {
                 Some(("seen", time)) => memory.seen = time.parse().ok(),
+                Some(("open", rest)) => {
+                    let mut numbers = rest.split('\t');
+                    let mut next = || numbers.next()?.parse::<u64>().ok();
+                    if let (Some(id), Some(severity), Some(state)) = (next(), next(), next()) {
+                        let (severity, state) = (u32::try_from(severity), i32::try_from(state));
+                        if let (Ok(severity), Ok(state)) = (severity, state) {
+                            memory.looked.insert(id, (severity, state));
+                        }
+                    }
+                }
                 Some((name, line)) => {
                     let name = name.strip_prefix("search ").unwrap_or(name);
                     memory.saved.push((name.to_owned(), line.to_owned()));
@@ -84,6 +95,9 @@ impl Memory {
 
     fn text(&self) -> String {
         let mut text = self.seen.map(|seen| format!("seen\t{seen}\n")).unwrap_or_default();
+        for (id, (severity, state)) in &self.looked {
+            text.push_str(&format!("open\t{id}\t{severity}\t{state}\n"));
+        }
         for (name, line) in &self.saved {
             text.push_str(&format!("search {}\t{line}\n", name.replace('\t', " ")));
         }
@@ -104,7 +118,8 @@ impl Memory {
 }
 
 fn path() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable =
+        |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = variable("XDG_STATE_HOME")
         .or_else(|| variable("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("vonggac/console"))
@@ -119,6 +134,7 @@ mod tests {
         let memory = Memory {
             seen: "2026-11-24T02:12:00Z".parse().ok(),
             saved: vec![("dò mật khẩu".into(), "class:authentication -1h".into())],
+            looked: BTreeMap::from([(3_107, (1, 2))]),
         };
         assert_eq!(Memory::parse(&memory.text()), memory);
         assert_eq!(Memory::parse("torn"), Memory::default());

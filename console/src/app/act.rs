@@ -248,3 +248,51 @@ impl App {
         vec![Effect::Ask(Ask::Act(Box::new(command)))]
     }
 }
+
+/// What a colleague did: `09:40:52 #3102: xử lý, chủ trì Minh.`
+pub(super) fn told_by(
+    words: &crate::words::Words,
+    incident: &vonggac_wire::proto::Incident,
+) -> String {
+    let state = words.get(&format!("istate-{}", incident.current_state().name()));
+    let owner =
+        if incident.owner.is_empty() { words.get("no-data") } else { incident.owner.clone() };
+    words.with(
+        "told-by-other",
+        &[
+            ("time", &crate::wording::clock(Time(incident.updated_unix_nano))),
+            ("id", &incident.id.to_string()),
+            ("state", &state),
+            ("owner", &owner),
+        ],
+    )
+}
+
+/// Who has an incident now, and since when: `Minh đã nhận lúc 09:40:52`.
+pub(super) fn moved_on(
+    words: &crate::words::Words,
+    incident: &vonggac_wire::proto::Incident,
+) -> String {
+    let at = |nanos: i64| crate::wording::clock(Time(nanos));
+    let state = words.get(&format!("istate-{}", incident.current_state().name()));
+    let id = incident.id.to_string();
+    match incident.acknowledged_unix_nano {
+        Some(since)
+            if incident.current_state() == vonggac_wire::proto::IncidentState::InProgress =>
+        {
+            words.with(
+                "moved-taken",
+                &[("owner", &incident.owner), ("time", &at(since)), ("id", &id)],
+            )
+        }
+        _ => words.with(
+            "moved-state",
+            &[
+                ("state", &state),
+                ("owner", &incident.owner),
+                ("time", &at(incident.updated_unix_nano)),
+                ("id", &id),
+            ],
+        ),
+    }
+}

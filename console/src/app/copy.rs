@@ -27,11 +27,7 @@ impl App {
 
     /// The rows of this screen as a file.
     pub(super) fn export(&mut self, form: &str, now: Time) -> Vec<Effect> {
-        let name = format!(
-            "vonggac-{}-{}.{form}",
-            self.place().screen.name(),
-            wording::stamp(now)
-        );
+        let name = format!("vonggac-{}-{}.{form}", self.place().screen.name(), wording::stamp(now));
         match cli::exported(self, form, now) {
             Some(text) => {
                 self.message = self.words.with("told-exported", &[("file", &name)]);
@@ -92,7 +88,8 @@ impl App {
             self.nothing();
             return;
         };
-        let steps = if self.words.lang() == Lang::Vi { &detail.runbook_vi } else { &detail.runbook_en };
+        let steps =
+            if self.words.lang() == Lang::Vi { &detail.runbook_vi } else { &detail.runbook_en };
         let mut lines: Vec<String> =
             (1..).zip(steps).map(|(number, step)| format!("{number}. {step}")).collect();
         if lines.is_empty() {

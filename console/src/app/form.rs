@@ -39,6 +39,10 @@ pub struct Form {
     pub at: usize,
     /// What is wrong with it: a message.
     pub wrong: String,
+    /// Who did what on the incident since the form was opened: a message. Enter again sends it all the same.
+    pub moved: String,
+    /// State and owner of each incident as the form was opened.
+    pub known: Vec<(i32, String)>,
 }
 
 /// Letters of verdicts, as the field shows them.
@@ -62,7 +66,12 @@ impl Form {
         let field = |id, required| FormField { id, required, text: String::new() };
         let mut fields = match action {
             Action::Assign => {
-                vec![field("owner", true), field("unit", false), field("task", false), field("deadline", false)]
+                vec![
+                    field("owner", true),
+                    field("unit", false),
+                    field("task", false),
+                    field("deadline", false),
+                ]
             }
             Action::Note => vec![field("note", true)],
             Action::Hold | Action::Reopen => vec![field("reason", true)],
@@ -85,14 +94,23 @@ impl Form {
             }
         }
         let at = fields.iter().position(|f| f.required && f.text.is_empty()).unwrap_or(0);
-        Self { action, ids, fields, at, wrong: String::new() }
+        let known = known(&ids, model);
+        Self { action, ids, fields, at, wrong: String::new(), moved: String::new(), known }
     }
 
     /// The form that asks for an export's format.
     #[must_use]
     pub fn export() -> Self {
         let format = FormField { id: "format", required: true, text: "csv".into() };
-        Self { action: Action::Export, ids: Vec::new(), fields: vec![format], at: 0, wrong: String::new() }
+        Self {
+            action: Action::Export,
+            ids: Vec::new(),
+            fields: vec![format],
+            at: 0,
+            wrong: String::new(),
+            moved: String::new(),
+            known: Vec::new(),
+        }
     }
 
     fn text(&self, id: &str) -> String {
@@ -118,14 +136,17 @@ impl Form {
             Action::Note => Wire::Note(Note { text: self.text("note") }),
             Action::Hold => Wire::Hold(Hold { reason: self.text("reason") }),
             Action::Resolve => Wire::Resolve(Resolve { result: self.text("result") }),
-            Action::Close => Wire::Close(Close { result: self.text("result"), verdict: verdict()? }),
+            Action::Close => {
+                Wire::Close(Close { result: self.text("result"), verdict: verdict()? })
+            }
             Action::HandOver => {
                 Wire::HandOver(HandOver { owner: self.text("owner"), note: self.text("note") })
             }
             Action::Verdict => Wire::Judge(Judge { verdict: verdict()? }),
             Action::Merge => {
                 let number = self.text("into");
-                let into = number.trim_start_matches('#').parse().map_err(|_| ("into", "told-number"))?;
+                let into =
+                    number.trim_start_matches('#').parse().map_err(|_| ("into", "told-number"))?;
                 Wire::Merge(Merge { into })
             }
             Action::Split => {
@@ -134,13 +155,24 @@ impl Form {
                 Wire::Split(Split { agencies, reason: self.text("reason") })
             }
             Action::Hide => {
-                let until = later(&self.text("until"), now).ok_or(("until", "told-time"))?;
-                Wire::Hide(Hide { reason: self.text("reason"), until_unix_nano: until.0 })
+                // `0` ends it: the incident is shown again.
+                let until = match self.text("until").as_str() {
+                    "0" => 0,
+                    text => later(text, now).ok_or(("until", "told-time"))?.0,
+                };
+                Wire::Hide(Hide { reason: self.text("reason"), until_unix_nano: until })
             }
             Action::Reopen => Wire::Reopen(Reopen { reason: self.text("reason") }),
             _ => Wire::Acknowledge(Acknowledge {}),
         })
     }
+}
+
+/// State and owner of incidents.
+fn known(ids: &[u64], model: &Model) -> Vec<(i32, String)> {
+    let find =
+        |id| model.incidents.get(id).map_or((0, String::new()), |i| (i.state, i.owner.clone()));
+    ids.iter().map(find).collect()
 }
 
 /// A time to come: `2h`, `45m`, `09:48` (tomorrow's, if it has been).
@@ -208,6 +240,18 @@ impl App {
             return self.export(&asked, now);
         }
         let ids = form.ids.clone();
+        // A colleague was faster: that is told before anything is sent, and Enter again sends it.
+        let now_known = known(&ids, &self.model);
+        if now_known != form.known {
+            let at = form.known.iter().zip(&now_known).position(|(one, two)| one != two);
+            let moved = at.and_then(|at| self.model.incidents.get(&ids[at]));
+            form.known = now_known;
+            form.moved = moved.map_or_else(String::new, |incident| {
+                let told = super::act::moved_on(&self.words, incident);
+                self.words.with("form-moved", &[("told", &told)])
+            });
+            return Vec::new();
+        }
         match form.wire(&self.words, now) {
             Ok(wire) => {
                 self.overlay = None;

@@ -132,9 +132,10 @@ impl App {
 
     /// From anywhere to a numbered screen. Events of an agency, system or host are those of that place.
     pub(super) fn go(&mut self, screen: Screen, now: Time) -> Vec<Effect> {
-        let filter = match (&screen, &self.place().screen, screen::item(self)) {
+        let item = screen::item(self);
+        let filter = match (&screen, &self.place().screen, &item) {
             (Screen::Events, Screen::System(..), Some(Item::Host(agency, agent))) => {
-                self.host_query(&agency, &agent)
+                self.host_query(agency, agent)
             }
             (Screen::Events, Screen::Host(agency, agent), _) => self.host_query(agency, agent),
             (Screen::Events, Screen::System(agency, system), _)

@@ -103,7 +103,9 @@ impl App {
         let rows = items.len();
         let cursor = self.place().cursor;
         let hit = (1..=rows)
-            .map(|step| if forward { (cursor + step) % rows } else { (cursor + rows - step) % rows })
+            .map(
+                |step| if forward { (cursor + step) % rows } else { (cursor + rows - step) % rows },
+            )
             .find(|at| wording::folded(&screen::text_of(self, &items[*at])).contains(&find));
         match hit {
             Some(at) => self.set_cursor(at),
@@ -145,6 +147,10 @@ mod tests {
     fn letters_with_combining_marks_become_one_and_are_erased_as_one() {
         assert_eq!(read("Đa\u{300}"), "Đà");
         assert_eq!(read("Đa\u{300}\u{7f}"), "Đ");
-        assert_eq!(read("q\u{300}\u{7f}"), "", "a letter without a composed form is one letter too");
+        assert_eq!(
+            read("q\u{300}\u{7f}"),
+            "",
+            "a letter without a composed form is one letter too"
+        );
     }
 }

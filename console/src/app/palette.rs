@@ -98,7 +98,9 @@ impl App {
             self.suggest_agencies(command, &asked, &mut all);
         }
         for (name, line) in &self.saved {
-            if command == Some("sukien") || folded(name).starts_with(&folded(typed)) && !typed.is_empty() {
+            if command == Some("sukien")
+                || folded(name).starts_with(&folded(typed)) && !typed.is_empty()
+            {
                 let does = self.words.get("cmd-saved");
                 all.push(Suggestion { line: format!("sukien {line}"), about: name.clone(), does });
             }
@@ -112,10 +114,9 @@ impl App {
         let hits = self.model.agencies_named(asked);
         for agency in hits.iter().take(3) {
             let name = words.pick(&agency.name_vi, &agency.name_en).to_owned();
-            let verb = match command {
-                Some(verb @ ("sukien" | "suco" | "visao" | "chiso" | "hethong")) => verb,
-                _ => "coquan",
-            };
+            let verb = command
+                .filter(|verb| matches!(*verb, "sukien" | "suco" | "visao" | "chiso" | "hethong"))
+                .unwrap_or("coquan");
             let does = format!("{} {}", words.get("cmd-coquan"), self.theme.state(agency.state()));
             let line = match verb {
                 "sukien" => format!("sukien agency:{} -1h", agency.code),
@@ -123,7 +124,8 @@ impl App {
             };
             all.push(Suggestion { line, about: name, does });
         }
-        let Some(first) = hits.first().filter(|_| command.is_none_or(|verb| verb == "coquan")) else {
+        let Some(first) = hits.first().filter(|_| command.is_none_or(|verb| verb == "coquan"))
+        else {
             return;
         };
         let short = words.pick(&first.short_vi, &first.short_en);
@@ -253,7 +255,11 @@ impl App {
     }
 
     fn agency(&mut self, rest: &str) {
-        let hit = if rest.is_empty() { None } else { self.model.agencies_named(rest).first().map(|a| a.code.clone()) };
+        let hit = if rest.is_empty() {
+            None
+        } else {
+            self.model.agencies_named(rest).first().map(|a| a.code.clone())
+        };
         match hit {
             Some(code) => {
                 self.places.truncate(1);
@@ -294,9 +300,10 @@ impl App {
         if rest.is_empty() {
             return self.go(Screen::Spread, now);
         }
-        let (field, value) = rest.split_once(['=', ':']).filter(|(field, _)| {
-            ["src_ip", "user", "url", "host"].contains(field)
-        }).unwrap_or(("src_ip", rest));
+        let (field, value) = rest
+            .split_once(['=', ':'])
+            .filter(|(field, _)| ["src_ip", "user", "url", "host"].contains(field))
+            .unwrap_or(("src_ip", rest));
         let (field, value) = (field.to_owned(), value.to_owned());
         self.spread(field, value, now)
     }

@@ -53,8 +53,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let memory = Memory::read();
     app.seen = memory.seen.unwrap_or_default();
     app.saved = memory.saved;
+    app.looked = memory.looked;
     let mut terminal = ratatui::try_init()?;
-    let outcome = Turn { slow, ..Turn::default() }.run(&mut app, &mut terminal, &asks, &mut told).await;
+    let outcome =
+        Turn { slow, ..Turn::default() }.run(&mut app, &mut terminal, &asks, &mut told).await;
     ratatui::try_restore()?;
     outcome
 }
@@ -129,9 +131,14 @@ impl Turn {
     }
 
     /// Draws what is not on the screen yet; the same picture sends no byte.
-    fn draw(&mut self, app: &App, terminal: &mut ratatui::DefaultTerminal) -> anyhow::Result<()> {
+    fn draw(
+        &mut self,
+        app: &mut App,
+        terminal: &mut ratatui::DefaultTerminal,
+    ) -> anyhow::Result<()> {
         let size = terminal.size()?;
         let area = Rect::new(0, 0, size.width, size.height);
+        app.size = (size.width, size.height);
         let mut fresh = Buffer::empty(area);
         screen::render(app, area, &mut fresh, Time::now());
         if self.shown.as_ref() == Some(&fresh) {
@@ -178,7 +185,11 @@ impl Turn {
                 }
             }
             Effect::Remember => {
-                let memory = Memory { seen: Some(app.seen), saved: app.saved.clone() };
+                let memory = Memory {
+                    seen: Some(app.seen),
+                    saved: app.saved.clone(),
+                    looked: app.looked.clone(),
+                };
                 if let Err(error) = memory.write() {
                     let error = error.to_string();
                     app.message = app.words.with("told-not-remembered", &[("error", &error)]);

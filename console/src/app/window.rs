@@ -100,11 +100,8 @@ impl App {
         if !at_end || self.searching.is_some() || self.place().screen != Screen::Events {
             return Vec::new();
         }
-        let request = vonggac_wire::proto::SearchRequest {
-            cursor,
-            histogram_columns: 0,
-            ..asked.clone()
-        };
+        let request =
+            vonggac_wire::proto::SearchRequest { cursor, histogram_columns: 0, ..asked.clone() };
         self.searching = Some(now);
         vec![Effect::Ask(Ask::Search(Box::new(request)))]
     }
