@@ -16,10 +16,12 @@ mod format;
 mod row;
 mod schema;
 mod show;
+mod shown;
 
 pub(crate) use act::refusal;
 use filter::Filter;
 use format::Format;
+pub(crate) use shown::{exported, options_of};
 
 /// The watch over the e-government: a console, or one answer.
 #[derive(Debug, Parser)]
@@ -58,6 +60,9 @@ struct Common {
     /// A wall: no cursor, no keys.
     #[arg(long, global = true)]
     wall: bool,
+    /// Look only: no key acts on an incident.
+    #[arg(long, global = true)]
+    observer: bool,
     #[command(flatten)]
     filter: Filter,
 }
@@ -209,6 +214,7 @@ async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
         ascii: common.ascii,
         slow: common.slow,
         wall: common.wall,
+        observer: common.observer,
     };
     match crate::app::run(options).await {
         Ok(()) => Exit::Success,

@@ -181,6 +181,10 @@ pub(super) async fn run(
 /// A refusal as a sentence.
 pub(crate) fn refusal(words: &Words, id: &str, refused: &str) -> String {
     let (word, detail) = refused.split_once(' ').unwrap_or((refused, ""));
+    let state = format!("istate-{detail}");
+    let known = words.get(&state);
+    // A state in the language's own word.
+    let detail = if word == "wrong-state" && known != state { known.as_str() } else { detail };
     words.with(&format!("refused-{word}"), &[("id", id), ("detail", detail)])
 }
 
