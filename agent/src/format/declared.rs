@@ -17,7 +17,7 @@ use include_dir::{Dir, include_dir};
 use vonggac_daemon::settings::{Document, Mistake, Mistakes, SettingsError};
 use vonggac_wire::event::{Body, Class};
 
-use super::{Context, Parsed, generic, names};
+use super::{Context, Parsed, clock, generic, names};
 
 mod expression;
 pub(crate) mod field;
@@ -224,7 +224,11 @@ impl Format {
             return Some(found);
         }
         let own = self.patterns.iter().filter(|pattern| pattern.line);
-        own.into_iter().find_map(|pattern| self.by_pattern(pattern, line, context))
+        let mut found =
+            own.into_iter().find_map(|pattern| self.by_pattern(pattern, line, context))?;
+        // What stands in the middle of a line has its time at the line's beginning.
+        found.time = found.time.or_else(|| clock::any(line, context).map(|(time, _)| time));
+        Some(found)
     }
 
     /// Reads a message of one of its programs.

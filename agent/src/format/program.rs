@@ -63,11 +63,7 @@ pub(super) fn of(
 
 /// `pam_unix(sshd:auth): authentication failure; logname= uid=0 ... rhost=203.0.113.7  user=root` of any program.
 fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
-    let start = message.find("pam_")?;
-    let (module, rest) = message[start..].split_once("):")?;
-    let (_, stack) = module.split_once('(')?;
-    let service = stack.split(':').next().unwrap_or(program);
-    let rest = rest.trim_start();
+    let (service, rest) = pam_stack(program, message)?;
     let privilege = matches!(service, "sudo" | "su" | "su-l" | "polkit-1" | "runuser");
     let class = if privilege { Class::AuthorizeSession } else { Class::Authentication };
     let (status, activity_id, detail) = if rest.starts_with("authentication failure") {
@@ -131,6 +127,23 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         activity.actor_user_name = by.split(['(', ' ']).next().unwrap_or("").to_owned();
     }
     Some(Parsed::activity("pam", activity))
+}
+
+/// The service and what is said of it: `pam_unix(sshd:auth): ...`; `(pam_unix) ...` and `pam_unix: ...` of older ones.
+fn pam_stack<'a>(program: &'a str, message: &'a str) -> Option<(&'a str, &'a str)> {
+    let start = message.find("pam_")?;
+    // Behind `PAM ` or `error: ` at most: what follows a name is what a client says.
+    if start > 16 {
+        return None;
+    }
+    let told = &message[start..];
+    let end = told.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    if let Some(rest) = told[end..].strip_prefix('(') {
+        let (stack, rest) = rest.split_once("):")?;
+        return Some((stack.split(':').next().unwrap_or(program), rest.trim_start()));
+    }
+    let rest = told[end..].strip_prefix([':', ')'])?.trim_start();
+    Some((program, rest.trim_start_matches(':').trim_start()))
 }
 
 /// `New session 5 of user lan.`, `Removed session 5.`

@@ -17,7 +17,31 @@ struct Said<'a> {
     detail: &'a str,
     user: &'a str,
     method: &'a str,
-    from: Option<(IpAddr, u32)>,
+    from: Option<Origin<'a>>,
+}
+
+/// Where a client is: its address, or its name where the server looks names up.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    address: Option<IpAddr>,
+    name: &'a str,
+    port: u32,
+}
+
+impl<'a> Origin<'a> {
+    fn at(address: IpAddr, port: u32) -> Self {
+        Self { address: Some(address), name: "", port }
+    }
+
+    /// `client.example.vn`, `client.example.vn via 10.0.0.5`: a name that nothing but the server's own words follow.
+    fn by_name(text: &'a str) -> Option<Self> {
+        let (name, rest) = text::word(text);
+        let is_name = !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:".contains(&b));
+        let ends = rest.is_empty()
+            || ["via ", "port ", "[preauth]", "ssh"].iter().any(|word| rest.starts_with(word));
+        (is_name && ends).then_some(Self { address: None, name, port: 0 })
+    }
 }
 
 pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
@@ -33,9 +57,13 @@ pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     activity.status_detail = said.detail.to_owned();
     activity.user_name = said.user.to_owned();
     activity.auth_protocol = said.method.to_owned();
-    if let Some((address, port)) = said.from {
-        activity.set_source_address(address);
-        activity.src_port = port;
+    if let Some(from) = said.from {
+        activity.src_port = from.port;
+        if let Some(address) = from.address {
+            activity.set_source_address(address);
+        } else {
+            activity.unmapped.insert("src_endpoint.hostname".into(), from.name.to_owned());
+        }
     }
     if repeated > 1 {
         activity.unmapped.insert("repeat_count".into(), repeated.to_string());
@@ -68,7 +96,7 @@ fn unrepeat(message: &str) -> (&str, u32) {
 }
 
 /// `203.0.113.7 port 51022 ssh2: ...` at the beginning.
-fn origin(text: &str) -> Option<(IpAddr, u32)> {
+fn origin(text: &str) -> Option<Origin<'_>> {
     let (first, rest) = text::word(text);
     let address = text::address(first.trim_end_matches([':', '.']))?;
     let port = rest.trim_start().strip_prefix("port ").map_or(0, |rest| {
@@ -77,12 +105,12 @@ fn origin(text: &str) -> Option<(IpAddr, u32)> {
             .and_then(|port| port.parse().ok())
             .unwrap_or(0)
     });
-    Some((address, port))
+    Some(Origin::at(address, port))
 }
 
 /// Splits at the ` from ADDRESS` that the server wrote: the last one with a port and a protocol behind it, else the last one. What
 /// stands before it may hold anything that a client says.
-fn last_from(text: &str) -> Option<(&str, (IpAddr, u32))> {
+fn last_from(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
     let mut last = None;
     while let Some(at) = text[..end].rfind(" from ") {
@@ -96,6 +124,8 @@ fn last_from(text: &str) -> Option<(&str, (IpAddr, u32))> {
             if whole {
                 return Some((&text[..at], from));
             }
+            last = last.or(Some((&text[..at], from)));
+        } else if let Some(from) = Origin::by_name(rest) {
             last = last.or(Some((&text[..at], from)));
         }
         end = at;
@@ -131,6 +161,9 @@ fn attempt(message: &str) -> Option<Said<'_>> {
     }
     let (user, from) = last_from(user).map_or((user, None), |(user, from)| (user, Some(from)));
     let (user, unknown) = named(user);
+    // A client offers each of its keys until one is taken: a key that a known user's server does not know is no attempt yet.
+    let offered = method == "publickey" && !unknown && status == Status::Failure;
+    let activity = if offered { 99 } else { activity };
     let detail = match (status, unknown, method) {
         (Status::Failure, true, _) => "invalid-user",
         (Status::Failure, false, "none") => "no-credentials",
@@ -180,7 +213,7 @@ fn refusal(message: &str) -> Option<Said<'_>> {
     }
     if message.contains("more authentication failure") {
         let from =
-            text::value(message, "rhost").and_then(text::address).map(|address| (address, 0));
+            text::value(message, "rhost").and_then(|host| origin(host).or(Origin::by_name(host)));
         let said = fail("wrong-password", text::value(message, "user").unwrap_or(""), from);
         return Some(Said { activity: 99, ..said });
     }
@@ -232,7 +265,7 @@ fn connection(message: &str) -> Option<Said<'_>> {
             words.get(at + 2).and_then(|port| port.trim_end_matches(':').parse().ok()).unwrap_or(0);
         let user = rest.split(words[at]).next().unwrap_or("").trim_end();
         let detail = if lead == "invalid user " { "invalid-user" } else { "gave-up" };
-        return Some(note(Status::Failure, 99, detail, user, Some((address, port))));
+        return Some(note(Status::Failure, 99, detail, user, Some(Origin::at(address, port))));
     }
     let table: [(&str, &str, Status, u32); 11] = [
         ("ssh_dispatch_run_fatal: Connection from ", "bad-protocol", Status::Failure, 99),
@@ -261,7 +294,7 @@ fn connection(message: &str) -> Option<Said<'_>> {
             || rest.ends_with(": Auth fail")
             || rest.contains("uthentication methods available");
         if status == Status::Unknown && refused {
-            return Some(note(Status::Failure, 99, "gave-up", user, from));
+            return Some(note(Status::Failure, 99, detail, user, from));
         }
         return Some(note(status, activity, detail, user, from));
     }
@@ -271,8 +304,9 @@ fn connection(message: &str) -> Option<Said<'_>> {
     {
         let inside =
             message.split('[').nth(1).and_then(|rest| text::address(rest.split(']').next()?));
-        let from =
-            inside.map(|address| (address, 0)).or_else(|| last_from(message).map(|(_, from)| from));
+        let from = inside
+            .map(|address| Origin::at(address, 0))
+            .or_else(|| last_from(message).map(|(_, from)| from));
         let from = from.or_else(|| origin(message.strip_prefix("Connection from ")?));
         return Some(note(Status::Unknown, 99, "connection", "", from));
     }

@@ -172,7 +172,7 @@ fn structured_end(text: &str) -> Option<usize> {
 /// `TIME HOST PROGRAM[PID]: MESSAGE`.
 fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
     let (time, rest) = clock::bsd(line, context).or_else(|| clock::iso(line, context))?;
-    let rest = rest.trim_start();
+    let rest = without_level(rest.trim_start());
     let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
     // Some writers leave the host out: then the first word is the program.
     let without_host = (first.ends_with(':') && !first.contains("::")) || first.starts_with('[');
@@ -184,6 +184,20 @@ fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
         return None;
     }
     Some(Head { time: Some(time), host, program, pid, message, whole: tag_and_message })
+}
+
+/// Without `<mail.info> ` or `<22.6> ` that BSD's syslogd puts behind the time when it is asked to (`-v`).
+fn without_level(rest: &str) -> &str {
+    let level = rest.strip_prefix('<').and_then(|rest| rest.split_once("> "));
+    match level {
+        Some((level, rest))
+            if level.contains('.')
+                && level.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.') =>
+        {
+            rest
+        }
+        _ => rest,
+    }
 }
 
 /// `HOST PROGRAM[PID]: MESSAGE` or `PROGRAM[PID]: MESSAGE`: what is left when a tool prints the time elsewhere.

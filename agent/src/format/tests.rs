@@ -103,7 +103,7 @@ fn sshd_lines_of_every_kind_are_understood() {
             "",
             "203.0.113.2",
             77,
-            Status::Unknown,
+            Status::Failure,
             "disconnected",
         ),
         (

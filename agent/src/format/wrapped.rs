@@ -138,7 +138,14 @@ fn of_container(
 ) -> Parsed {
     // The runtime's time has its zone: what a line says in a zone of its own choosing gives way to it.
     let mut parsed = super::bare(line, context).unwrap_or_else(|| plain(format, line));
-    if !matches!(parsed.time, Some((_, TimeDoubt::None))) {
+    // Of two that tell the same second the finer one is kept.
+    let finer = match (parsed.time, time) {
+        (Some((own, _)), Some((outer, _))) => {
+            own.0 % 1_000_000_000 == 0 && own.seconds() == outer.seconds()
+        }
+        _ => false,
+    };
+    if finer || !matches!(parsed.time, Some((_, TimeDoubt::None))) {
         parsed.time = time.or(parsed.time);
     }
     if let Body::Activity(activity) = &mut parsed.body {
