@@ -205,6 +205,8 @@ fn find(name: &str, text: &str, context: &Context) -> Option<Parsed> {
 /// By the line's looks.
 fn find_auto(text: &str, context: &Context) -> Option<Parsed> {
     let text = text.trim_start_matches('\u{feff}');
+    // Some programs indent their objects.
+    let text = Some(text.trim_start()).filter(|text| text.starts_with('{')).unwrap_or(text);
     let wrapped = match text.as_bytes().first()? {
         b'{' => wrapped::json(text, context),
         b'0'..=b'9' => wrapped::cri(text, context),

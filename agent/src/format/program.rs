@@ -10,6 +10,7 @@ type ParseMessage = fn(&str, u32, &str) -> Option<Parsed>;
 const PROGRAMS: &[(&str, &str, ParseMessage)] = &[
     ("sshd", "OpenSSH: log-ins, refusals, scans", sshd::parse),
     ("sshd-session", "OpenSSH 9.8 and later", sshd::parse),
+    ("sshd-auth", "OpenSSH 10 and later", sshd::parse),
     ("sudo", "privilege by sudo", sudo::sudo),
     ("su", "another user by su", sudo::su),
     ("systemd-logind", "sessions", logind),
@@ -70,13 +71,22 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         (Status::Failure, 1, "wrong-password")
     } else if rest.starts_with("check pass; user unknown") {
         (Status::Failure, 1, "invalid-user")
+    } else if rest.starts_with("authentication success") {
+        (Status::Success, 99, "")
+    } else if let Some(user) = rest.strip_prefix("password changed for ") {
+        let mut made = of(Class::AccountChange, 3, Status::Success, service, pid, message);
+        made.process_name = program.to_owned();
+        made.user_name = user.trim().to_owned();
+        return Some(Parsed::activity("pam", made));
     } else if rest.starts_with("session opened") {
         (Status::Success, 1, "session-opened")
     } else if rest.starts_with("session closed") {
         (Status::Unknown, 2, "session-closed")
-    } else if ["failed", "error", "denied", "deny ", "locked"]
-        .iter()
-        .any(|word| rest.contains(word))
+    } else if [
+        "failed", "failure", "error", "denied", "deny ", "locked", "expired", "Refused", "refused",
+    ]
+    .iter()
+    .any(|word| rest.contains(word))
     {
         (Status::Failure, 1, "refused")
     } else {
@@ -87,7 +97,9 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     activity.status_detail = detail.into();
     activity.auth_protocol = "pam".into();
     // sshd tells of the same attempt in a line of its own, which counts.
-    if matches!(program, "sshd" | "sshd-session" | "dropbear") && activity.activity_id == 1 {
+    if matches!(program, "sshd" | "sshd-session" | "sshd-auth" | "dropbear")
+        && activity.activity_id == 1
+    {
         activity.activity_id = 99;
     }
     // What a client says stands behind "  user=", and as ruser before the true rhost.
@@ -110,18 +122,30 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         rest.split("for user ").nth(1).map(|rest| rest.split(['(', ' ']).next().unwrap_or(""));
     // `user lan (1000) tally 6, deny 5` of pam_tally2; pam_faillock and pam_succeed_if write alike.
     let tallied = rest.strip_prefix("user ").map(|rest| text::word(rest).0);
+    // `account lan has expired`; `access denied for user 'lan' from '203.0.113.7'`, in pam_access's own quotes.
+    let account = rest.strip_prefix("account ").map(|rest| text::word(rest).0);
+    let listed = rest.split(" user ").nth(1).map(|rest| text::word(rest).0);
+    if activity.src_ip.is_empty() {
+        if let Some((_, from)) = rest.rsplit_once(" from `") {
+            if let Some(address) = text::address(from.trim_end_matches('\'')) {
+                activity.set_source_address(address);
+            }
+        }
+    }
     let user = rest
         .rsplit_once(" user=")
         .map(|(_, user)| user)
         .or_else(|| text::value(rest, "user"))
         .or(tallied)
-        .or(opened);
+        .or(opened)
+        .or(account)
+        .or(listed);
     activity.user_name = user
         .unwrap_or("")
         .split_whitespace()
         .next()
         .unwrap_or("")
-        .trim_matches(['[', ']'])
+        .trim_matches(['[', ']', '`', '\''])
         .to_owned();
     if let Some(by) = text::value(rest, "ruser").or_else(|| rest.split(" by ").nth(1)) {
         activity.actor_user_name = by.split(['(', ' ']).next().unwrap_or("").to_owned();

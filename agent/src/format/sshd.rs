@@ -298,6 +298,19 @@ fn connection(message: &str) -> Option<Said<'_>> {
         }
         return Some(note(status, activity, detail, user, from));
     }
+    // `drop connection #10 from [203.0.113.7]:51022 on [10.0.0.5]:22 past MaxStartups`
+    if let Some(rest) = message.strip_prefix("drop connection #") {
+        let (place, port) = rest.split_once(" from [")?.1.split_once("]:")?;
+        let port = port.split(' ').next().and_then(|port| port.parse().ok()).unwrap_or(0);
+        let from = text::address(place).map(|address| Origin::at(address, port));
+        return Some(note(Status::Failure, 99, "dropped", "", from));
+    }
+    // `srclimit_penalise: ipv4: new 203.0.113.7/32 deferred penalty of 5 seconds for penalty: failed authentication`
+    if let Some(rest) = message.strip_prefix("srclimit_penalise: ") {
+        let of = |word: &str| text::address(word.split_once('/')?.0);
+        let from = rest.split(' ').find_map(of).map(|address| Origin::at(address, 0));
+        return Some(note(Status::Failure, 99, "penalty", "", from));
+    }
     if message.starts_with("Connection from ")
         || message.starts_with("reverse mapping checking")
         || message.contains("POSSIBLE BREAK-IN")
