@@ -206,6 +206,19 @@ impl Declared {
     }
 }
 
+/// A line without what devices put before its time: `<189>45: *Nov 24 16:00:00.123: ` has a priority, a count and a mark.
+fn without_count(line: &str) -> &str {
+    let mut rest = line;
+    if let Some((_, inner)) = line.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+        rest = inner;
+    }
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    if (1..=10).contains(&digits) {
+        rest = rest[digits..].strip_prefix(": ").unwrap_or(rest);
+    }
+    rest.strip_prefix(['*', '.']).unwrap_or(rest)
+}
+
 fn is_format(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "toml")
 }
@@ -227,7 +240,8 @@ impl Format {
         let mut found =
             own.into_iter().find_map(|pattern| self.by_pattern(pattern, line, context))?;
         // What stands in the middle of a line has its time at the line's beginning.
-        found.time = found.time.or_else(|| clock::any(line, context).map(|(time, _)| time));
+        found.time =
+            found.time.or_else(|| clock::any(without_count(line), context).map(|(time, _)| time));
         Some(found)
     }
 
