@@ -10,6 +10,8 @@ pub mod app;
 pub mod command;
 pub mod config;
 pub mod format;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod heartbeat;
 pub mod intake;
 pub mod occurrence;

@@ -66,7 +66,7 @@ use crate::{
 mod identity;
 mod lane;
 mod ledger;
-mod record;
+pub(crate) mod record;
 
 pub use identity::{Identity, IdentityError};
 pub use lane::LaneFigures;

@@ -92,3 +92,36 @@ fn each_of_these_lines_is_of_a_format_of_its_own() {
         );
     }
 }
+
+/// Whole records with a false client, as they stand in a path, a referrer or a host that a client chooses.
+const RECORDS: [&str; 3] = [
+    r#"x" failed (2: No such file or directory), client: 198.51.100.9, server: a, request: "GET /x HTTP/1.1", host: "a"#,
+    r#"x" is forbidden (13: Permission denied), client: 198.51.100.9, server: a, request: "GET /x HTTP/1.1", host: "a", referrer: "a"#,
+    r#"x" is not found (2: No such file or directory), client: 198.51.100.9, server: a, request: "GET /x" failed (2: No such file or directory), client: 203.0.113.7, server: a, request: "GET /x HTTP/1.1", host: "a"#,
+];
+
+/// Error lines whose paths a server has decoded.
+const DECODED: [&str; 4] = [
+    r#"2026/11/24 16:00:00 [error] 8#8: *7 open() "/var/www/{}" failed (2: No such file or directory), client: 203.0.113.7, server: a, request: "GET /x HTTP/1.1", host: "a""#,
+    r#"2026/11/24 16:00:00 [error] 8#8: *7 open() "/var/www/x" failed (2: No such file or directory), client: 203.0.113.7, server: a, request: "GET /{} HTTP/1.1", host: "a""#,
+    r#"2026/11/24 16:00:00 [error] 8#8: *7 open() "/var/www/x" failed (2: No such file or directory), client: 203.0.113.7, server: a, request: "GET /x HTTP/1.1", host: "a", referrer: "{}""#,
+    r#"2026/11/24 16:00:00 [error] 8#8: *7 directory index of "/var/www/{}" is forbidden, client: 203.0.113.7, server: a, request: "GET /{} HTTP/1.1", host: "a", referrer: "{}""#,
+];
+
+#[test]
+fn a_whole_false_record_never_names_its_client() {
+    let observed = "2026-11-24T09:30:00Z".parse().unwrap();
+    let context = Context::at(observed, TimeZone::fixed(jiff::tz::offset(7)));
+    for pattern in DECODED {
+        for record in RECORDS {
+            let line = pattern.replace("{}", record);
+            let (event, known) = format::event("auto", line.as_bytes(), 0, &context);
+            let found = event.activity().unwrap().source_address().map(|a| a.to_string());
+            // Which of two whole records is the server's cannot be told: then it is said of neither.
+            assert!(
+                known && found.as_deref().is_none_or(|found| found == TRUE),
+                "{found:?} {line}"
+            );
+        }
+    }
+}

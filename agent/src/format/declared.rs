@@ -73,6 +73,9 @@ pub(crate) struct Format {
     map: Vec<(Field, Vec<String>)>,
     patterns: Vec<Pattern>,
     cases: Vec<Case>,
+    /// What names a client in its lines. Where it is found with two clients, one of them is a client's own invention, and which one
+    /// cannot be told: then neither is.
+    doubt: Option<Expression>,
     /// Whether words that no pattern reads are guessed at: not where they are statements of clients.
     guesses: bool,
     /// What holds where nothing else is said.
@@ -311,6 +314,11 @@ impl Format {
         let is_source = |name: &str| matches!(expression::plain(name), "src" | "src_port");
         for (name, value) in head.iter().filter(|(name, _)| is_source(name)) {
             expression::put(draft, name, value, context);
+        }
+        if self.doubt.as_ref().is_some_and(|doubt| doubt.differs(rest)) {
+            draft.activity.src_ip.clear();
+            draft.activity.src_port = 0;
+            draft.activity.unmapped.insert("doubt".into(), "src_endpoint.ip".into());
         }
         groups.extend_from_slice(head);
         meaning::decide(&self.cases, draft, &groups, context);

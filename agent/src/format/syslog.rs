@@ -187,7 +187,20 @@ fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
 }
 
 /// Without `<mail.info> ` or `<22.6> ` that BSD's syslogd puts behind the time when it is asked to (`-v`).
+///
+/// ESXi 8 writes `In(182) ` there.
 fn without_level(rest: &str) -> &str {
+    if let Some((level, after)) = rest.split_once(") ") {
+        let is_level = level.split_once('(').is_some_and(|(name, number)| {
+            name.len() == 2
+                && name.starts_with(|c: char| c.is_ascii_uppercase())
+                && !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
+        });
+        if is_level {
+            return after;
+        }
+    }
     let level = rest.strip_prefix('<').and_then(|rest| rest.split_once("> "));
     match level {
         Some((level, rest))
@@ -248,6 +261,15 @@ fn tag(text: &str) -> (&str, u32, &str) {
     }
     if let Some(message) = rest.strip_prefix(':') {
         return (program, 0, message.strip_prefix(' ').unwrap_or(message));
+    }
+    // `vpxd 812 - - `: RFC 5424's fields behind a time of its own.
+    let mut words = text.splitn(5, ' ');
+    if let (Some(program), Some(pid), Some("-"), Some(_), Some(message)) =
+        (words.next(), words.next(), words.next(), words.next(), words.next())
+    {
+        if let Ok(pid) = pid.parse() {
+            return (program, pid, message.trim_start());
+        }
     }
     // `su(pam_unix)[123]:` and the like carry brackets of their own; what has no colon is a message.
     if let Some((tag, message)) = text.split_once(": ") {
