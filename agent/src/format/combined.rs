@@ -6,7 +6,6 @@
 use vonggac_wire::event::{Activity, Class, HttpRequest};
 
 use super::{Context, Parsed, clock, http, text};
-use crate::redact;
 
 /// Words behind the bytes that are looked at.
 const EXTRAS_MAX: usize = 32;
@@ -42,11 +41,11 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     activity.unmapped.extend(extras.others);
     activity.http = Some(HttpRequest {
         http_method: http_method.to_owned(),
-        url: redact::url_secrets(url).into_owned(),
+        url: url.to_owned(),
         version: version.to_owned(),
         hostname: http::without_port(head.vhost).to_owned(),
         user_agent: none(&extras.agent),
-        referrer: none(&redact::url_secrets(&extras.referrer)),
+        referrer: none(&extras.referrer),
         status_code,
         response_bytes,
         duration_seconds: extras.seconds,

@@ -12,7 +12,6 @@ use vonggac_wire::{
 };
 
 use super::{Context, Parsed, clock, declared::shape, http, json, text};
-use crate::redact;
 
 /// Bytes of a line that are looked at.
 const LOOKED_AT_BYTES_MAX: usize = 4_096;
@@ -273,7 +272,7 @@ fn request(message: &str) -> Option<HttpRequest> {
     let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
     Some(HttpRequest {
         http_method: part(1).to_owned(),
-        url: redact::url_secrets(part(2)).into_owned(),
+        url: part(2).to_owned(),
         version: part(3).to_owned(),
         status_code: code.unwrap_or(0),
         ..HttpRequest::default()
