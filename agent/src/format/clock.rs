@@ -172,6 +172,7 @@ pub(crate) fn any<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
             .or_else(|| written(text, context))
             .or_else(|| numbers(text, context))
             .or_else(|| compact(text, context))
+            .or_else(|| year_then_bsd(text, context))
             .or_else(|| seconds(text))
             .or_else(|| no_year(text, context));
     }
@@ -222,6 +223,17 @@ fn bsd_then_year<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDou
     let utc = matches!(zone, "UTC" | "GMT");
     let time = if utc { local(at, &TimeZone::UTC)? } else { local(at, &context.zone)? };
     Some(((time, if utc { TimeDoubt::None } else { TimeDoubt::Zone }), after))
+}
+
+/// `2026 Nov 24 16:00:00`, as some devices and syslog-ng's own template write it.
+fn year_then_bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &'a str)> {
+    let (word, rest) = text.split_once(' ')?;
+    let year = year(word)?;
+    let ((time, doubt), rest) = bsd(rest, context)?;
+    let here = context.zone.to_datetime(Timestamp::from_nanosecond(i128::from(time.0)).ok()?);
+    let at = civil::Date::new(year, here.month(), here.day()).ok()?.to_datetime(here.time());
+    let doubt = if doubt == TimeDoubt::Year { TimeDoubt::Zone } else { doubt };
+    Some(((local(at, &context.zone)?, doubt), rest))
 }
 
 /// A text whose clock is followed by something, as [`bsd`] wants it.

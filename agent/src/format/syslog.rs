@@ -34,7 +34,9 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
     let (severity, line) = priority(line);
     let head = version_1(line, context)
         .or_else(|| classic(line, context))
-        .or_else(|| without_time(line, context))?;
+        .or_else(|| without_time(line, context))
+        // Times as nobody's standard has them: only where a format knows the program behind it.
+        .or_else(|| if any_program { None } else { behind(clock::any(line, context)?, line) })?;
     let mut parsed = match program::parse(head.program, head.pid, head.message)
         .or_else(|| context.declared.message(head.program, head.pid, head.message, context))
     {
@@ -171,7 +173,17 @@ fn structured_end(text: &str) -> Option<usize> {
 
 /// `TIME HOST PROGRAM[PID]: MESSAGE`.
 fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
-    let (time, rest) = clock::bsd(line, context).or_else(|| clock::iso(line, context))?;
+    let found = clock::bsd(line, context).or_else(|| clock::iso(line, context))?;
+    // `Nov 24 16:00:00 2026 host`: the year stands where the host would.
+    let year = found.1.trim_start().as_bytes().first_chunk::<5>();
+    if year.is_some_and(|year| year[..4].iter().all(u8::is_ascii_digit) && year[4] == b' ') {
+        return behind(clock::any(line, context)?, line);
+    }
+    behind(found, line)
+}
+
+/// What stands behind a header's time.
+fn behind<'a>((time, rest): (Moment, &'a str), line: &'a str) -> Option<Head<'a>> {
     let rest = without_level(rest.trim_start());
     let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
     // Some writers leave the host out: then the first word is the program.
