@@ -108,29 +108,36 @@ fn origin(text: &str) -> Option<Origin<'_>> {
     Some(Origin::at(address, port))
 }
 
-/// Splits at the ` from ADDRESS` that the server wrote: the last one with a port and a protocol behind it, else the last one. What
-/// stands before it may hold anything that a client says.
-fn last_from(text: &str) -> Option<(&str, Origin<'_>)> {
+/// Splits at the ` from ADDRESS` that the server wrote. Where it ends with a protocol (`from 203.0.113.7 port 51022 ssh2`), that is the
+/// last one so complete; what stands before it may hold anything that a client says.
+fn whole_from(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
-    let mut last = None;
     while let Some(at) = text[..end].rfind(" from ") {
         let rest = &text[at + 6..];
-        if let Some(from) = origin(rest) {
-            let mut words = rest.split(' ').skip(1);
-            let (port, number, protocol) = (words.next(), words.next(), words.next());
-            let whole = port == Some("port")
-                && number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
-                && protocol.is_some_and(|protocol| protocol.starts_with("ssh"));
-            if whole {
-                return Some((&text[..at], from));
-            }
-            last = last.or(Some((&text[..at], from)));
-        } else if let Some(from) = Origin::by_name(rest) {
-            last = last.or(Some((&text[..at], from)));
+        let mut words = rest.split(' ').skip(1);
+        let (port, number, protocol) = (words.next(), words.next(), words.next());
+        let whole = port == Some("port")
+            && number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+            && protocol.is_some_and(|protocol| protocol.starts_with("ssh"));
+        if let Some(from) = origin(rest).filter(|_| whole) {
+            return Some((&text[..at], from));
         }
         end = at;
     }
-    last
+    last_from(text)
+}
+
+/// The same where no protocol is told: the last one is the server's.
+fn last_from(text: &str) -> Option<(&str, Origin<'_>)> {
+    let mut end = text.len();
+    while let Some(at) = text[..end].rfind(" from ") {
+        let rest = &text[at + 6..];
+        if let Some(from) = origin(rest).or_else(|| Origin::by_name(rest)) {
+            return Some((&text[..at], from));
+        }
+        end = at;
+    }
+    None
 }
 
 fn named(user: &str) -> (&str, bool) {
@@ -159,7 +166,7 @@ fn attempt(message: &str) -> Option<Said<'_>> {
     if method.contains(' ') {
         return None;
     }
-    let (user, from) = last_from(user).map_or((user, None), |(user, from)| (user, Some(from)));
+    let (user, from) = whole_from(user).map_or((user, None), |(user, from)| (user, Some(from)));
     let (user, unknown) = named(user);
     // A client offers each of its keys until one is taken: a key that a known user's server does not know is no attempt yet.
     let offered = method == "publickey" && !unknown && status == Status::Failure;
