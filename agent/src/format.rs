@@ -87,8 +87,8 @@ impl Context {
 pub struct Parsed {
     /// When it happened; `None`: the line does not say.
     pub time: Option<(Time, TimeDoubt)>,
-    /// What happened.
-    pub body: Body,
+    /// What happened. In a box: it is handed from format to format, and is large.
+    pub body: Box<Body>,
     /// The format, e.g. "sshd".
     pub format: Cow<'static, str>,
     /// The host that the line names.
@@ -99,7 +99,7 @@ impl Parsed {
     pub(crate) fn activity(format: &'static str, activity: Activity) -> Self {
         Self {
             time: None,
-            body: Body::Activity(activity),
+            body: Box::new(Body::Activity(activity)),
             format: format.into(),
             device: String::new(),
         }
@@ -184,7 +184,7 @@ pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Eve
     let known = parsed.is_some();
     let parsed = parsed.unwrap_or_else(|| unparsed(text));
     let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
-    let event = Event::new(time, context.observed, parsed.body)
+    let event = Event::new(time, context.observed, *parsed.body)
         .with_time_doubt(doubt)
         .with_format(&parsed.format)
         .with_device(&parsed.device)
@@ -193,6 +193,9 @@ pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Eve
 }
 
 fn find(name: &str, text: &str, context: &Context) -> Option<Parsed> {
+    if name == "auto" {
+        return find_auto(text, context);
+    }
     if let Some((.., parse)) = FORMATS.iter().find(|(known, ..)| *known == name) {
         return parse(text, context);
     }
@@ -236,7 +239,7 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
 fn known(text: &str, context: &Context) -> Option<Parsed> {
     let found = match text.as_bytes().first()? {
         b'{' => object(text, context),
-        b't' | b'n' if text.contains(" msg=audit(") => audit::parse(text, context),
+        b't' | b'n' if has(text, " msg=audit(") => audit::parse(text, context),
         b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
         b'-' if text.starts_with("--") => {
             modsecurity::parse(text, context).or_else(|| modsecurity::piece(text))
@@ -245,6 +248,11 @@ fn known(text: &str, context: &Context) -> Option<Parsed> {
         _ => None,
     };
     found.or_else(|| mixed(text, context))
+}
+
+/// Whether a text holds another, by the machine's widest steps.
+fn has(text: &str, part: &str) -> bool {
+    memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some()
 }
 
 /// A JSON object, read once: of a format that knows its keys, else by the usual names.
@@ -256,7 +264,7 @@ fn object(text: &str, context: &Context) -> Option<Parsed> {
 
 /// A line that may be of syslog or of a program's own log.
 fn mixed(text: &str, context: &Context) -> Option<Parsed> {
-    if text.contains("] \"") {
+    if has(text, "] \"") {
         if let Some(parsed) = combined::parse(text, context) {
             return Some(parsed);
         }
@@ -278,7 +286,7 @@ fn embedded(text: &str, context: &Context) -> Option<Parsed> {
     if text.starts_with('{') {
         return object(text, context);
     }
-    if text.contains("] \"") {
+    if has(text, "] \"") {
         if let Some(parsed) = combined::parse(text, context) {
             return Some(parsed);
         }

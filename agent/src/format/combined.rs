@@ -32,7 +32,7 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
         Activity::of(Class::Http, http::method_activity(http_method), http::outcome(status_code));
     activity.severity_id = 1;
     activity.user_name = none(&head.user);
-    match text::address(head.client) {
+    match head.address {
         Some(address) => activity.set_source_address(address),
         None => {
             activity.unmapped.insert("src_endpoint.hostname".into(), head.client.to_owned());
@@ -59,6 +59,7 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
 struct Head<'a> {
     vhost: &'a str,
     client: &'a str,
+    address: Option<std::net::IpAddr>,
     user: String,
 }
 
@@ -68,7 +69,8 @@ impl<'a> Head<'a> {
         let is_address = |word: &&str| text::address(word).is_some();
         let first = *words.first()?;
         let (mut vhost, mut at) = match words.get(1) {
-            Some(second) if !is_address(&first) && is_address(second) => {
+            // What begins with a digit and is followed by `-` is the client.
+            Some(second) if *second != "-" && !is_address(&first) && is_address(second) => {
                 if !first.bytes().all(is_of_name) {
                     return None;
                 }
@@ -82,7 +84,8 @@ impl<'a> Head<'a> {
         }
         let client = words[at].trim_end_matches(',');
         // A client by its name; a word of something else before a time is none.
-        if !(is_address(&client) || words.len() == 3 && is_name(client)) {
+        let address = text::address(client);
+        if !(address.is_some() || words.len() == 3 && is_name(client)) {
             return None;
         }
         let ident = words.get(at + 1).copied().unwrap_or("-");
@@ -91,7 +94,7 @@ impl<'a> Head<'a> {
             vhost = ident;
         }
         let user = words.get(at + 2..).map(|user| user.join(" ")).unwrap_or_default();
-        Some(Self { vhost, client, user })
+        Some(Self { vhost, client, address, user })
     }
 }
 
@@ -209,7 +212,7 @@ mod tests {
 
     fn read(line: &str) -> Option<Activity> {
         let context = Context::at("2026-11-24T16:30:00Z".parse().unwrap(), TimeZone::UTC);
-        match parse(line, &context)?.body {
+        match *parse(line, &context)?.body {
             Body::Activity(activity) => Some(activity),
             _ => None,
         }

@@ -191,7 +191,7 @@ impl Declared {
         let mut names = [lower.as_str(), family, instance].into_iter();
         let known = names.find_map(|name| self.by_program.get(name))?;
         let mut parsed = known.iter().find_map(|at| self.formats[*at].message(message, context))?;
-        if let Body::Activity(activity) = &mut parsed.body {
+        if let Body::Activity(activity) = &mut *parsed.body {
             if activity.process_name.is_empty() {
                 activity.process_name = program.to_owned();
             }
@@ -385,7 +385,7 @@ impl Format {
         draft.finish();
         Parsed {
             time: draft.time,
-            body: Body::Activity(draft.activity),
+            body: Box::new(Body::Activity(draft.activity)),
             format: self.name.into(),
             device: draft.device,
         }
@@ -406,7 +406,7 @@ impl Format {
                 wrong.push(format!("{}: does not read {:?}", self.name, example.line));
                 continue;
             };
-            let Body::Activity(activity) = parsed.body else { continue };
+            let Body::Activity(activity) = *parsed.body else { continue };
             if example.class.is_some_and(|wanted| wanted != activity.class()) {
                 let found = activity.class().name();
                 wrong.push(format!("{}: the class is {found}, of {:?}", self.name, example.line));

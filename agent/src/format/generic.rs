@@ -129,7 +129,9 @@ pub(super) fn told(text: &str, context: &Context) -> Option<Parsed> {
 
 /// What the words of a line say beside its pairs.
 fn complete(parsed: &mut Parsed, text: &str) {
-    let (Body::Activity(activity), Some(found)) = (&mut parsed.body, message(text)) else { return };
+    let (Body::Activity(activity), Some(found)) = (&mut *parsed.body, message(text)) else {
+        return;
+    };
     if activity.src_ip.is_empty() {
         (activity.src_ip, activity.src_port) = (found.src_ip, found.src_port);
     }

@@ -155,7 +155,7 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
 
 /// The service and what is said of it: `pam_unix(sshd:auth): ...`; `(pam_unix) ...` and `pam_unix: ...` of older ones.
 fn pam_stack<'a>(program: &'a str, message: &'a str) -> Option<(&'a str, &'a str)> {
-    let start = message.find("pam_")?;
+    let start = memchr::memmem::find(message.as_bytes(), b"pam_")?;
     // Behind `PAM ` or `error: ` at most: what follows a name is what a client says.
     if start > 16 {
         return None;

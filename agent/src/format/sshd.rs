@@ -112,7 +112,7 @@ fn origin(text: &str) -> Option<Origin<'_>> {
 /// last one so complete; what stands before it may hold anything that a client says.
 fn whole_from(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
-    while let Some(at) = text[..end].rfind(" from ") {
+    while let Some(at) = rfind(&text[..end], " from ") {
         let rest = &text[at + 6..];
         let mut words = rest.split(' ').skip(1);
         let (port, number, protocol) = (words.next(), words.next(), words.next());
@@ -127,10 +127,14 @@ fn whole_from(text: &str) -> Option<(&str, Origin<'_>)> {
     last_from(text)
 }
 
+fn rfind(text: &str, part: &str) -> Option<usize> {
+    memchr::memmem::rfind(text.as_bytes(), part.as_bytes())
+}
+
 /// The same where no protocol is told: the last one is the server's.
 fn last_from(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
-    while let Some(at) = text[..end].rfind(" from ") {
+    while let Some(at) = rfind(&text[..end], " from ") {
         let rest = &text[at + 6..];
         if let Some(from) = origin(rest).or_else(|| Origin::by_name(rest)) {
             return Some((&text[..at], from));

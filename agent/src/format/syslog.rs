@@ -50,7 +50,7 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
     if parsed.device.is_empty() {
         parsed.device = head.host.to_owned();
     }
-    if let (Body::Activity(activity), Some(severity)) = (&mut parsed.body, severity) {
+    if let (Body::Activity(activity), Some(severity)) = (&mut *parsed.body, severity) {
         activity.severity_id = activity.severity_id.max(severity);
     }
     Some(parsed)
@@ -79,7 +79,7 @@ fn foreign(head: &Head<'_>, context: &Context) -> Parsed {
     };
     let inner = super::embedded(head.message, context).or_else(with_tag).or_else(|| {
         let mut found = generic::told(head.message, context)?;
-        if let Body::Activity(activity) = &mut found.body {
+        if let Body::Activity(activity) = &mut *found.body {
             if activity.service_name.is_empty() {
                 activity.service_name = head.program.to_owned();
             }
@@ -87,7 +87,7 @@ fn foreign(head: &Head<'_>, context: &Context) -> Parsed {
         Some(found)
     });
     let Some(mut parsed) = inner else { return plain(head.program, head.pid, head.message) };
-    if let Body::Activity(activity) = &mut parsed.body {
+    if let Body::Activity(activity) = &mut *parsed.body {
         if activity.process_name.is_empty() {
             activity.process_name = head.program.to_owned();
             activity.process_pid = head.pid;

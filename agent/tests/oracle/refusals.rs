@@ -88,7 +88,7 @@ fn refused_log_ins_of_many_services_have_their_host_and_time() {
     let observed = "2005-08-14T10:00:00Z".parse().expect("a time");
     let context = Context::at(observed, zone.clone());
     let mut table = Table::default();
-    let mut elsewhere = 0;
+    let (mut elsewhere, mut placed) = (0, Table::default());
     let mut paths: Vec<_> =
         fs::read_dir(folder).expect("a folder").filter_map(|e| Some(e.ok()?.path())).collect();
     paths.sort();
@@ -119,10 +119,10 @@ fn refused_log_ins_of_many_services_have_their_host_and_time() {
                     (told.date(), told.hour(), told.minute(), told.second())
                         == (local.date(), local.hour(), local.minute(), local.second())
                 });
-            let right = known
-                && tells(&event)
-                && (wanted.is_empty() || same_host(&found, wanted))
-                && time_right;
+            let place = known && (wanted.is_empty() || same_host(&found, wanted)) && time_right;
+            placed.count(service, place, String::new);
+            // Of some connections the failure is told by another line than the one that ends it: those stay wrong.
+            let right = place && tells(&event);
             table.count(service, right, || {
                 let status = event.activity().map_or(Status::Unknown, Activity::status);
                 format!(
@@ -133,7 +133,9 @@ fn refused_log_ins_of_many_services_have_their_host_and_time() {
         }
     }
     eprintln!("{elsewhere} annotations name a host that stands on another line");
+    let placed = placed.share();
+    eprintln!("host and time of those that match: {:.2} %", placed * 100.0);
     let share = table.print();
-    // What is measured today; it may only rise.
-    assert!(share >= 0.97, "{share}");
+    // What is measured today; both may only rise.
+    assert!(share >= 0.975 && placed >= 0.99, "{share}, {placed}");
 }
