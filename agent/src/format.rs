@@ -3,9 +3,14 @@
 //! `auto` decides for each line: cheap looks at its first bytes name the candidates, and the first that understands it wins. A line
 //! that no format knows is kept as an OCSF base event with its raw text.
 
-use std::{borrow::Cow, path::Path, sync::Arc};
+use std::{
+    borrow::Cow,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use jiff::tz::TimeZone;
+use memchr::memmem::Finder;
 use vonggac_wire::{
     Event, Time,
     event::{Activity, Body, Class, Status, TimeDoubt},
@@ -177,7 +182,9 @@ pub fn list() -> Vec<Listed> {
 /// Makes an event of a line. `cut_bytes` were cut away by the reader; `name` is a format's or "auto".
 #[must_use]
 pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Event, bool) {
-    let text = String::from_utf8_lossy(line);
+    // Almost every line is whole UTF-8, and is told so in wide steps.
+    let text =
+        std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     let text = text.trim_end_matches(['\r', '\n']);
     // A format that was named wrongly is corrected; the event tells which one read the line.
     let parsed = find(name, text, context).or_else(|| find("auto", text, context));
@@ -239,7 +246,7 @@ fn bare(text: &str, context: &Context) -> Option<Parsed> {
 fn known(text: &str, context: &Context) -> Option<Parsed> {
     let found = match text.as_bytes().first()? {
         b'{' => object(text, context),
-        b't' | b'n' if has(text, " msg=audit(") => audit::parse(text, context),
+        b't' | b'n' if text.contains(" msg=audit(") => audit::parse(text, context),
         b'<' => syslog::parse(text, context).or_else(|| context.declared.line(text, context)),
         b'-' if text.starts_with("--") => {
             modsecurity::parse(text, context).or_else(|| modsecurity::piece(text))
@@ -250,9 +257,12 @@ fn known(text: &str, context: &Context) -> Option<Parsed> {
     found.or_else(|| mixed(text, context))
 }
 
-/// Whether a text holds another, by the machine's widest steps.
-fn has(text: &str, part: &str) -> bool {
-    memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some()
+/// What ends an access log's time and begins its request.
+static REQUEST_BEGINS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("] \""));
+
+/// Whether a line may be one of an access log.
+fn has_request(text: &str) -> bool {
+    REQUEST_BEGINS.find(text.as_bytes()).is_some()
 }
 
 /// A JSON object, read once: of a format that knows its keys, else by the usual names.
@@ -264,7 +274,7 @@ fn object(text: &str, context: &Context) -> Option<Parsed> {
 
 /// A line that may be of syslog or of a program's own log.
 fn mixed(text: &str, context: &Context) -> Option<Parsed> {
-    if has(text, "] \"") {
+    if has_request(text) {
         if let Some(parsed) = combined::parse(text, context) {
             return Some(parsed);
         }
@@ -286,7 +296,7 @@ fn embedded(text: &str, context: &Context) -> Option<Parsed> {
     if text.starts_with('{') {
         return object(text, context);
     }
-    if has(text, "] \"") {
+    if has_request(text) {
         if let Some(parsed) = combined::parse(text, context) {
             return Some(parsed);
         }

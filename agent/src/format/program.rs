@@ -1,5 +1,8 @@
 //! Which program a syslog message is of. A program's format is one file and one row here.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use vonggac_wire::event::{Activity, Class, Status};
 
 use super::{Parsed, audit, sshd, sudo, text};
@@ -153,9 +156,12 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     Some(Parsed::activity("pam", activity))
 }
 
+/// What a module of PAM's begins its name with.
+static MODULE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("pam_"));
+
 /// The service and what is said of it: `pam_unix(sshd:auth): ...`; `(pam_unix) ...` and `pam_unix: ...` of older ones.
 fn pam_stack<'a>(program: &'a str, message: &'a str) -> Option<(&'a str, &'a str)> {
-    let start = memchr::memmem::find(message.as_bytes(), b"pam_")?;
+    let start = MODULE.find(message.as_bytes())?;
     // Behind `PAM ` or `error: ` at most: what follows a name is what a client says.
     if start > 16 {
         return None;

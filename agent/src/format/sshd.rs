@@ -4,7 +4,9 @@
 //! Every line that speaks of a client's log-in is an Authentication event. `activity_id` 1 (logon) with a failure is an attempt that
 //! was refused; lines that only repeat another's outcome or tell the end of a connection have `activity_id` 99 or 2.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
+
+use memchr::memmem::FinderRev;
 
 use vonggac_wire::event::{Class, Status};
 
@@ -112,7 +114,7 @@ fn origin(text: &str) -> Option<Origin<'_>> {
 /// last one so complete; what stands before it may hold anything that a client says.
 fn whole_from(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
-    while let Some(at) = rfind(&text[..end], " from ") {
+    while let Some(at) = FROM.rfind(&text.as_bytes()[..end]) {
         let rest = &text[at + 6..];
         let mut words = rest.split(' ').skip(1);
         let (port, number, protocol) = (words.next(), words.next(), words.next());
@@ -127,14 +129,13 @@ fn whole_from(text: &str) -> Option<(&str, Origin<'_>)> {
     last_from(text)
 }
 
-fn rfind(text: &str, part: &str) -> Option<usize> {
-    memchr::memmem::rfind(text.as_bytes(), part.as_bytes())
-}
+/// What stands before a client's place.
+static FROM: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(" from "));
 
 /// The same where no protocol is told: the last one is the server's.
 fn last_from(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
-    while let Some(at) = rfind(&text[..end], " from ") {
+    while let Some(at) = FROM.rfind(&text.as_bytes()[..end]) {
         let rest = &text[at + 6..];
         if let Some(from) = origin(rest).or_else(|| Origin::by_name(rest)) {
             return Some((&text[..at], from));
@@ -308,6 +309,16 @@ fn connection(message: &str) -> Option<Said<'_>> {
             return Some(note(Status::Failure, 99, detail, user, from));
         }
         return Some(note(status, activity, detail, user, from));
+    }
+    // What names no client at all.
+    for (begin, detail) in [
+        ("kex_exchange_identification: ", "bad-protocol"),
+        ("Authentication refused: ", "refused"),
+        ("Certificate invalid: ", "bad-certificate"),
+    ] {
+        if message.starts_with(begin) {
+            return Some(note(Status::Failure, 99, detail, "", None));
+        }
     }
     // `drop connection #10 from [203.0.113.7]:51022 on [10.0.0.5]:22 past MaxStartups`
     if let Some(rest) = message.strip_prefix("drop connection #") {
