@@ -12,7 +12,7 @@ const EXTRAS_MAX: usize = 32;
 
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     // Servers escape quotes in what clients send, so the first `] "` is their own, whatever a user's name holds.
-    let close = line.find("] \"")?;
+    let close = super::REQUEST_BEGINS.find(line.as_bytes())?;
     let open = line[..close].rfind('[')?;
     let time = clock::access(&line[open + 1..close], context)?;
     let (request, rest) = quoted(&line[close + 2..])?;
@@ -186,20 +186,21 @@ fn word(text: &str) -> (&str, &str) {
 fn quoted(text: &str) -> Option<(String, &str)> {
     let inner = text.strip_prefix('"')?;
     let bytes = inner.as_bytes();
-    let mut at = 0;
+    let (mut at, mut escaped) = (0, false);
     loop {
         at += memchr::memchr2(b'"', b'\\', &bytes[at..])?;
         if bytes[at] == b'"' {
             break;
         }
         // Whatever follows a backslash is no end.
+        escaped = true;
         at += 2;
         if at >= bytes.len() {
             return None;
         }
     }
     let value = &inner[..at];
-    let value = if value.contains("\\\"") { value.replace("\\\"", "\"") } else { value.to_owned() };
+    let value = if escaped { value.replace("\\\"", "\"") } else { value.to_owned() };
     Some((value, &inner[at + 1..]))
 }
 
