@@ -11,6 +11,8 @@ pub mod command;
 pub mod config;
 pub mod discover;
 pub mod format;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod heartbeat;
 pub mod intake;
 pub mod occurrence;

@@ -15,9 +15,9 @@ mod host;
 mod journal;
 mod probes;
 mod socket;
-mod syslog;
+pub(crate) mod syslog;
 pub mod tail;
-mod usage;
+pub(crate) mod usage;
 
 pub use usage::map as usage_map;
 

@@ -72,7 +72,7 @@ mod identity;
 pub mod inspect;
 mod lane;
 mod ledger;
-mod record;
+pub(crate) mod record;
 mod room;
 mod scan;
 

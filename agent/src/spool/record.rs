@@ -3,29 +3,29 @@
 use crate::intake::Position;
 
 /// `VGS1`.
-pub(super) const MAGIC: [u8; 4] = *b"VGS1";
+pub(crate) const MAGIC: [u8; 4] = *b"VGS1";
 
 /// Bytes before the payload.
 pub const RECORD_HEAD_BYTES: usize = 20;
 
 /// A longer payload is damage: an event with its stream's name and position.
-pub(super) const PAYLOAD_BYTES_MAX: usize = vonggac_wire::limits::EVENT_BYTES_MAX + 70_000;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = vonggac_wire::limits::EVENT_BYTES_MAX + 70_000;
 
 /// A record as it stands in a segment.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Record<'a> {
-    pub(super) seq: u64,
+pub(crate) struct Record<'a> {
+    pub(crate) seq: u64,
     /// The stream's name (empty: none) and the position behind the event.
-    pub(super) stream: &'a [u8],
-    pub(super) offset: u64,
-    pub(super) event: &'a [u8],
+    pub(crate) stream: &'a [u8],
+    pub(crate) offset: u64,
+    pub(crate) event: &'a [u8],
     /// Bytes of the whole record.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What stands at a place.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// A whole record.
     Record(Record<'a>),
     /// The beginning of one; the rest is not there.
@@ -35,7 +35,7 @@ pub(super) enum Found<'a> {
 }
 
 /// Appends a record to `buffer`.
-pub(super) fn write(buffer: &mut Vec<u8>, seq: u64, position: Option<&Position>, event: &[u8]) {
+pub(crate) fn write(buffer: &mut Vec<u8>, seq: u64, position: Option<&Position>, event: &[u8]) {
     let (stream, offset) = position.map_or((&b""[..], 0), |p| (p.stream.as_bytes(), p.offset));
     // A name beyond the field is left out: its lines may come twice after a crash, never get lost.
     let stream_length = u16::try_from(stream.len()).unwrap_or(0);
@@ -60,7 +60,7 @@ fn checksum(numbers: &[u8], payload: &[u8]) -> u32 {
 }
 
 /// What stands at the beginning of `bytes`.
-pub(super) fn read(bytes: &[u8]) -> Found<'_> {
+pub(crate) fn read(bytes: &[u8]) -> Found<'_> {
     let Some(head) = bytes.first_chunk::<RECORD_HEAD_BYTES>() else {
         let start = bytes.len().min(4);
         return if bytes[..start] == MAGIC[..start] { Found::Torn } else { Found::Damage };
@@ -95,7 +95,7 @@ pub(super) fn read(bytes: &[u8]) -> Found<'_> {
 }
 
 /// The next place after `from` where a whole record stands.
-pub(super) fn resync(bytes: &[u8], from: usize) -> Option<usize> {
+pub(crate) fn resync(bytes: &[u8], from: usize) -> Option<usize> {
     let mut place = from;
     while let Some(found) = memchr::memmem::find(bytes.get(place..)?, &MAGIC) {
         place += found;

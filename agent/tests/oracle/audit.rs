@@ -120,7 +120,8 @@ fn an_audit_event_of_several_records_has_the_fields_of_all() {
                 let kind = said["record_type"].as_str().unwrap_or_default();
                 let item = said["data"]["item"].as_str().unwrap_or_default();
                 for (key, wanted) in said_fields(said) {
-                    let names = [key.clone(), format!("{kind}.{key}"), format!("path.{item}.{key}")];
+                    let names =
+                        [key.clone(), format!("{kind}.{key}"), format!("path.{item}.{key}")];
                     let right = names.iter().any(|name| found.get(name) == Some(&wanted));
                     table.count(&name, right, || {
                         format!("{kind} {key} wanted {wanted:?} in {found:?}")

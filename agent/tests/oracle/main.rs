@@ -2,6 +2,7 @@
 //! The lines are not part of this project; without them the tests say so and pass.
 #![expect(
     clippy::print_stderr,
+    clippy::expect_used,
     reason = "a table is printed, and a test stops where its ground is missing"
 )]
 
@@ -60,18 +61,25 @@ impl Table {
 
     /// Prints the table and gives the share that is right.
     fn print(&self) -> f64 {
-        let (mut right, mut wrong) = (0, 0);
         for (service, (yes, no)) in &self.services {
             eprintln!("{service:<40} {yes:>5} right {no:>4} wrong");
-            right += yes;
-            wrong += no;
         }
         for line in &self.wrong {
             eprintln!("  {line}");
         }
-        let share = right as f64 / (right + wrong).max(1) as f64;
-        eprintln!("{right} right, {wrong} wrong: {:.2} %", share * 100.0);
-        share
+        let (right, wrong) = self.sums();
+        eprintln!("{right} right, {wrong} wrong: {:.2} %", self.share() * 100.0);
+        self.share()
+    }
+
+    fn sums(&self) -> (usize, usize) {
+        self.services.values().fold((0, 0), |(right, wrong), (yes, no)| (right + yes, wrong + no))
+    }
+
+    /// The share that is right.
+    fn share(&self) -> f64 {
+        let (right, wrong) = self.sums();
+        right as f64 / (right + wrong).max(1) as f64
     }
 }
 

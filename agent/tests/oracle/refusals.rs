@@ -53,9 +53,7 @@ fn counts(event: &Event) -> bool {
 
 /// Whether it tells of a failure, or of a request.
 fn tells(event: &Event) -> bool {
-    event
-        .activity()
-        .is_some_and(|a| a.status() == Status::Failure || a.class() == Class::Http)
+    event.activity().is_some_and(|a| a.status() == Status::Failure || a.class() == Class::Http)
 }
 
 /// The host that a line names: an address, else a name.
@@ -72,6 +70,16 @@ fn same_host(found: &str, wanted: &str) -> bool {
     }
 }
 
+/// `2005-03-7T02:09:33` with two digits for the day.
+fn padded(told: &str) -> String {
+    match told.split_once('T') {
+        Some((date, clock)) if date.len() == 9 => {
+            format!("{}0{}T{clock}", &date[..8], &date[8..])
+        }
+        _ => told.to_owned(),
+    }
+}
+
 #[test]
 fn refused_log_ins_of_many_services_have_their_host_and_time() {
     let Some(folder) = material("fail2ban/logs") else { return };
@@ -80,7 +88,7 @@ fn refused_log_ins_of_many_services_have_their_host_and_time() {
     let observed = "2005-08-14T10:00:00Z".parse().expect("a time");
     let context = Context::at(observed, zone.clone());
     let mut table = Table::default();
-    let mut elsewhere = 0;
+    let (mut elsewhere, mut placed) = (0, Table::default());
     let mut paths: Vec<_> =
         fs::read_dir(folder).expect("a folder").filter_map(|e| Some(e.ok()?.path())).collect();
     paths.sort();
@@ -107,11 +115,14 @@ fn refused_log_ins_of_many_services_have_their_host_and_time() {
             let local = at.to_zoned(zone.clone()).datetime();
             // Logs without times have none said.
             let time_right = told.is_empty()
-                || told.parse::<jiff::civil::DateTime>().is_ok_and(|told| {
+                || padded(told).parse::<jiff::civil::DateTime>().is_ok_and(|told| {
                     (told.date(), told.hour(), told.minute(), told.second())
                         == (local.date(), local.hour(), local.minute(), local.second())
                 });
-            let right = known && tells(&event) && same_host(&found, wanted) && time_right;
+            let place = known && (wanted.is_empty() || same_host(&found, wanted)) && time_right;
+            placed.count(service, place, String::new);
+            // Of some connections the failure is told by another line than the one that ends it: those stay wrong.
+            let right = place && tells(&event);
             table.count(service, right, || {
                 let status = event.activity().map_or(Status::Unknown, Activity::status);
                 format!(
@@ -122,7 +133,9 @@ fn refused_log_ins_of_many_services_have_their_host_and_time() {
         }
     }
     eprintln!("{elsewhere} annotations name a host that stands on another line");
+    let placed = placed.share();
+    eprintln!("host and time of those that match: {:.2} %", placed * 100.0);
     let share = table.print();
-    // What is measured today; it may only rise.
-    assert!(share >= 0.97, "{share}");
+    // What is measured today; both may only rise.
+    assert!(share >= 0.975 && placed >= 0.99, "{share}, {placed}");
 }

@@ -246,8 +246,7 @@ fn split(kind: &str, text: &str) -> Vec<(String, String)> {
                 let end = after.find([' ', '\'', '\u{1d}', '}']).unwrap_or(after.len());
                 let value = after[..end].trim_end_matches([',', '"']);
                 // `(uid=0)` ends with its bracket, `tty=(none)` with its own.
-                let value =
-                    if value.contains('(') { value } else { value.trim_end_matches(')') };
+                let value = if value.contains('(') { value } else { value.trim_end_matches(')') };
                 (value, &after[end..], false)
             }
         };
