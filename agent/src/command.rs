@@ -7,6 +7,7 @@ use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 
 use crate::{app, config::Config};
 
+pub mod check_config;
 pub mod formats;
 pub mod parse;
 pub mod redact;
@@ -31,11 +32,7 @@ enum Command {
         config: PathBuf,
     },
     /// Tell every mistake of a configuration.
-    CheckConfig {
-        /// The configuration.
-        #[arg(long, default_value = "/etc/vonggac/agent.toml")]
-        config: PathBuf,
-    },
+    CheckConfig(check_config::Arguments),
     /// Find the logs, services and ports of this host, and write a configuration that watches them.
     Sources(sources::Arguments),
     /// Tell how a running agent is.
@@ -55,18 +52,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> Exit {
     match arguments.command {
         Command::Run { config } => run_agent(config),
-        Command::CheckConfig { config } => match read(&config) {
-            Ok(config) => {
-                say(&format!(
-                    "the configuration is right: agency {}, {} log patterns, {} probes",
-                    config.agency,
-                    config.tails.len(),
-                    config.probes.len()
-                ));
-                Exit::Success
-            }
-            Err(exit) => exit,
-        },
+        Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Sources(arguments) => sources::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),

@@ -20,7 +20,7 @@ root_make() {
   tar=$roots/$(echo "bookworm $base $1" | sha256sum | cut -c1-16).tar
   mkdir -p "$roots"
   if [ ! -e "$tar" ]; then
-    mmdebstrap --quiet --variant=minbase --include="$base,$1" --aptopt='Acquire::Languages "none"' bookworm "$tar.new" && mv "$tar.new" "$tar" || return 1
+    mmdebstrap --quiet --format=tar --variant=minbase --include="$base,$1" --aptopt='Acquire::Languages "none"' bookworm "$tar.new" && mv "$tar.new" "$tar" || return 1
   fi
   root_dir=$(mktemp -d)
   tar --numeric-owner -C "$root_dir" -xf "$tar" && echo watched-host >"$root_dir/etc/hostname"
@@ -28,7 +28,7 @@ root_make() {
 
 # Boots it. Its first process ends with all that it has begun when it is stopped.
 root_start() {
-  cat >"$root_dir/boot" <<'BOOT'
+  cat >"$root_dir/.start" <<'BOOT'
 #!/bin/bash
 set -e
 root=$1
@@ -54,8 +54,8 @@ hostname watched-host
 ip link set lo up
 exec chroot "$root" /usr/bin/env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --show-status=0
 BOOT
-  chmod +x "$root_dir/boot"
-  unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child "$root_dir/boot" "$root_dir" >"$root_dir.log" 2>&1 &
+  chmod +x "$root_dir/.start"
+  unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child "$root_dir/.start" "$root_dir" >"$root_dir.log" 2>&1 &
   root_boot=$!
   local state waited
   for waited in $(seq 1 90); do

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The user that the packages run the agent as.
-const AGENT_USER: &str = "vonggac-agent";
+pub(super) const AGENT_USER: &str = "vonggac-agent";
 
 /// Probes that are tried at once.
 const TRIES_AT_ONCE: usize = 16;
@@ -266,8 +266,8 @@ fn show(survey: &Survey) {
 }
 
 fn show_service(found: &Found) {
-    let state = if found.is_running { "runs" } else { "does not run" };
-    say(&format!("{:<30} {state}; {}", found.title, Harmless(&found.evidence.join(", "))));
+    let state = if found.is_running { "runs" } else { "is here" };
+    say(&format!("{} {state}: {}", found.title, Harmless(&found.evidence.join(", "))));
     found.logs.iter().for_each(show_log);
     if found.logs.is_empty() && found.syslog {
         say("  its lines come with the host's own logs");

@@ -53,19 +53,25 @@ pub struct Process {
 }
 
 /// A TCP port that is listened on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listening {
     /// Where.
     pub address: SocketAddr,
-    /// By whom, as far as this user may know.
-    pub pid: Option<u32>,
+    /// By whom, as far as this user may know: a server and those that it began share their sockets.
+    pub pids: Vec<u32>,
 }
 
 impl Host {
+    /// The host below `root`, not looked at yet.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), ..Self::default() }
+    }
+
     /// Looks at the host below `root`.
     #[must_use]
     pub fn look(root: &Path) -> Self {
-        let mut host = Self { root: root.to_owned(), ..Self::default() };
+        let mut host = Self::at(root);
         host.packages = host.packages();
         host.units = host.units();
         host.processes = host.processes();
@@ -200,17 +206,19 @@ impl Host {
     }
 
     fn listening(&self) -> Vec<Listening> {
-        let owners: BTreeMap<u64, u32> = self
-            .processes
-            .iter()
-            .flat_map(|process| process.sockets.iter().map(|socket| (*socket, process.pid)))
-            .collect();
+        let mut owners: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        for process in &self.processes {
+            for socket in &process.sockets {
+                owners.entry(*socket).or_default().push(process.pid);
+            }
+        }
         let mut all = Vec::new();
         // A container's own ports are seen only from inside it: here are those of process 1.
         for name in ["/proc/1/net/tcp", "/proc/1/net/tcp6", "/proc/net/tcp", "/proc/net/tcp6"] {
             let text = fs::read_to_string(self.real(name)).unwrap_or_default();
             for (address, socket) in text.lines().filter_map(listening_line) {
-                all.push(Listening { address, pid: owners.get(&socket).copied() });
+                let pids = owners.get(&socket).cloned().unwrap_or_default();
+                all.push(Listening { address, pids });
             }
         }
         all.sort();

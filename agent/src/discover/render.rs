@@ -146,6 +146,10 @@ fn services(survey: &Survey, given: &Given, out: &mut String) {
 }
 
 fn service(found: &Found, survey: &Survey, given: &Given, out: &mut String) {
+    if found.logs.is_empty() && found.probes.is_empty() && !found.syslog && found.advice.is_empty()
+    {
+        return;
+    }
     title(out, &found.title);
     say(out, &format!("found by: {}", found.evidence.join(", ")));
     if found.syslog && found.logs.is_empty() {

@@ -188,7 +188,7 @@ impl Survey {
                 process: host
                     .processes
                     .iter()
-                    .find(|process| Some(process.pid) == listening.pid)
+                    .find(|process| listening.pids.contains(&process.pid))
                     .map_or_else(String::new, |process| process.comm.clone()),
             })
             .collect();
@@ -236,7 +236,7 @@ fn find(host: &Host, service: &Service, reader: &Reader) -> Option<Found> {
     }
     let pids: BTreeSet<u32> = running.iter().map(|process| process.pid).collect();
     let ports = ports(host, service, &pids);
-    evidence.extend(ports.iter().map(|(port, _)| format!("port {port}")));
+    evidence.extend(ports.keys().map(|port| format!("port {port}")));
     let told = own::read(host, service);
     let mut logs = Vec::new();
     let of_table = service.logs.iter().filter(|pattern| has_folder(host, pattern));
@@ -284,12 +284,10 @@ fn ports(host: &Host, service: &Service, pids: &BTreeSet<u32>) -> BTreeMap<u16, 
     let usual: BTreeSet<u16> =
         service.probes.iter().flat_map(|row| row.ports.iter().copied()).collect();
     let mut ports = BTreeMap::new();
-    for Listening { address, pid } in &host.listening {
-        let is_own = match pid {
-            Some(pid) => pids.contains(pid),
-            // Whose it is may not be known: then only a usual port of a service that runs.
-            None => !pids.is_empty() && usual.contains(&address.port()),
-        };
+    for Listening { address, pids: holders } in &host.listening {
+        // Whose it is may not be known: then only a usual port of a service that runs.
+        let is_own = holders.iter().any(|pid| pids.contains(pid))
+            || (holders.is_empty() && !pids.is_empty() && usual.contains(&address.port()));
         let ask_at = match (address.ip().is_unspecified(), address.is_ipv4()) {
             (true, _) => format!("127.0.0.1:{}", address.port()),
             (false, _) => address.to_string(),
