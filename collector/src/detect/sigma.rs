@@ -180,6 +180,7 @@ impl<'a> View<'a> {
             "payload" => &self.telling()?.request,
             "payload_sql" => &self.telling()?.sql,
             "payload_shell" => &self.telling()?.shell,
+            "payload_evaded" => &self.telling()?.evaded,
             "payload_header" => self.views.as_ref()?.header.as_deref()?,
             "method" | "cs-method" | "c-method" => &http?.http_method,
             "version" | "cs-version" => &http?.version,
