@@ -263,3 +263,6 @@ impl rsigma_eval::Event for View<'_> {
         serde_json::json!({ "raw": String::from_utf8_lossy(self.event.raw()) })
     }
 }
+
+#[cfg(test)]
+mod against_plain;
