@@ -14,6 +14,9 @@ const LOOKED_AT_BYTES_MAX: usize = 8 * 1024;
 /// Times that percent-encoding is taken off: twice hides from many filters, three times from most.
 const DECODED_TIMES_MAX: usize = 3;
 
+/// Bytes of a word that may be a hidden command or path.
+const WORD_BYTES_MAX: usize = 256;
+
 /// Between parameters.
 const PARAMETER: char = '\u{1}';
 
@@ -31,6 +34,8 @@ pub struct Views {
     pub sql: String,
     /// `request` as a shell reads it: without quotes, escapes and empty expansions inside words.
     pub shell: String,
+    /// Words of `request` that are cut by quotes, escapes or empty expansions, put together again, one a blank.
+    pub evaded: String,
     /// Agent and referrer, decoded, in small letters.
     pub header: Option<String>,
 }
@@ -38,7 +43,7 @@ pub struct Views {
 /// What few ordinary requests hold: signs of code, words of queries. What has none of it is not looked at for them.
 static TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r#"['"<>(){}\[\];|`$\\^*!@~#\n?]|proto|[a-z]:\d|\b(?:time|env|sudo|exec|command) |\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|: |:/|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.ini|\.config|\.asax|-inf|\.history)\b|\bro0ab|\brequire\b|\bfile\.|\bio\.|\bclass"#,
+        r#"['"<>(){}\[\];|`$\\^*!@~#\n?]|proto|[a-z]:\d|\b(?:time|env|sudo|exec|command) |\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|: |:/|::|\.ssh|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.ini|\.config|\.asax|-inf|\.history)\b|\bro0ab|\brequire\b|\bfile\.|\bio\.|\bclass|[\s"'/]on[a-z]{3,45}\s*="#,
     )
     .ok()
 });
@@ -59,12 +64,12 @@ impl Views {
             .as_ref()
             .is_none_or(|telling| telling.is_match(&header))
             .then_some(header);
-        let (sql, shell) = if telling {
-            (as_sql(&request), as_shell(&request))
+        let (sql, shell, evaded) = if telling {
+            (as_sql(&request), as_shell(&request), cut_words(&request))
         } else {
-            (String::new(), String::new())
+            Default::default()
         };
-        Self { request, telling, sql, shell, header }
+        Self { request, telling, sql, shell, evaded, header }
     }
 }
 
@@ -76,9 +81,13 @@ fn cut(text: &str) -> &str {
 /// one `\n`, other control characters blanks, NUL nothing.
 fn decoded(text: &str, separators: bool) -> String {
     let mut text: String = if separators { separated(text) } else { text.to_owned() };
-    for _ in 0..DECODED_TIMES_MAX {
+    for turn in 0..DECODED_TIMES_MAX {
         if !text.contains('%') {
             break;
+        }
+        // What was hidden once more was a form's value the time before.
+        if turn > 0 && separators {
+            text = text.replace('+', " ");
         }
         let next = percent(&text);
         if next == text {
@@ -93,7 +102,6 @@ fn decoded(text: &str, separators: bool) -> String {
         text = entities(&text);
     }
     let mut plain = String::with_capacity(text.len());
-    let mut query = false;
     for character in text.chars() {
         match character {
             '\r' | '\n' => {
@@ -102,12 +110,7 @@ fn decoded(text: &str, separators: bool) -> String {
                 }
             }
             '\0' => {}
-            PARAMETER | QUERY => {
-                query = true;
-                plain.push(character);
-            }
-            // In a path it is itself.
-            '+' if query => plain.push(' '),
+            PARAMETER | QUERY => plain.push(character),
             '\u{3002}' | '\u{ff61}' => plain.push('.'),
             // Full-width forms are letters to many servers.
             '\u{ff01}'..='\u{ff5e}' => {
@@ -131,6 +134,8 @@ fn separated(url: &str) -> String {
                 QUERY
             }
             '&' if query => PARAMETER,
+            // In a path it is itself.
+            '+' if query => ' ',
             other => other,
         })
         .collect()
@@ -325,6 +330,27 @@ fn as_shell(payload: &str) -> String {
         }
     }
     text
+}
+
+/// Words of commands are hidden by quotes that a shell takes off: `w'h'oami`, `c\at`, `""p""ing`. Apostrophes of languages are no
+/// such: one alone counts only where another mark of hiding is in the word.
+fn cut_words(payload: &str) -> String {
+    let ends = |letter: char| {
+        letter.is_whitespace() || ";|&`(){}<>=,".contains(letter) || letter.is_control()
+    };
+    let hiding = |letter: &char| matches!(letter, '\'' | '"' | '\\' | '^');
+    let mut words = String::new();
+    for word in payload.split(ends).filter(|word| word.len() <= WORD_BYTES_MAX) {
+        // Quotes around all of it hide nothing.
+        let inner = word.trim_matches(['\'', '"']);
+        let quotes = word.chars().filter(hiding).count();
+        let inside = inner.contains(['\'', '"', '\\', '^']);
+        if inside && (quotes >= 2 || inner.contains(['\\', '^'])) {
+            words.extend(word.chars().filter(|letter| !hiding(letter)));
+            words.push(' ');
+        }
+    }
+    words
 }
 
 #[cfg(test)]

@@ -180,6 +180,7 @@ impl<'a> View<'a> {
             "payload" => &self.telling()?.request,
             "payload_sql" => &self.telling()?.sql,
             "payload_shell" => &self.telling()?.shell,
+            "payload_evaded" => &self.telling()?.evaded,
             "payload_header" => self.views.as_ref()?.header.as_deref()?,
             "method" | "cs-method" | "c-method" => &http?.http_method,
             "version" | "cs-version" => &http?.version,
@@ -262,3 +263,6 @@ impl rsigma_eval::Event for View<'_> {
         serde_json::json!({ "raw": String::from_utf8_lossy(self.event.raw()) })
     }
 }
+
+#[cfg(test)]
+mod against_plain;
