@@ -502,4 +502,8 @@ fn note_end(ends: &mut Vec<Position>, position: &Position) {
 }
 
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod tests;
