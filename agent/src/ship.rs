@@ -33,6 +33,7 @@ use crate::{
     spool::{Spool, SpoolError},
 };
 
+pub mod carried;
 mod limits;
 mod pace;
 

@@ -75,6 +75,7 @@ mod ledger;
 mod record;
 mod room;
 mod scan;
+pub mod sealed;
 
 use gaps::Loss;
 pub use identity::{Identity, IdentityError};
