@@ -34,6 +34,7 @@ use crate::{
     vigil::Part,
 };
 
+pub mod carried;
 mod limits;
 mod pace;
 

@@ -75,6 +75,7 @@ mod ledger;
 pub(crate) mod record;
 mod room;
 mod scan;
+pub mod sealed;
 
 use gaps::Loss;
 pub use identity::{Identity, IdentityError};
@@ -501,5 +502,9 @@ fn note_end(ends: &mut Vec<Position>, position: &Position) {
     }
 }
 
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod outage;
 #[cfg(test)]
 mod tests;
