@@ -9,6 +9,9 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 
+/// What rotations and administrators compress with; those that cannot be read are not taken for logs either.
+const PACKED: [&str; 7] = ["gz", "zst", "xz", "bz2", "lz4", "Z", "zip"];
+
 /// Bytes thrown away at once on the way to a place in a compressed log.
 const SKIP_BYTES: usize = 64 * 1024;
 
@@ -22,7 +25,7 @@ pub(super) enum Content {
 /// A compressed log, read forward.
 pub(super) struct Packed {
     path: PathBuf,
-    decoder: MultiGzDecoder<BufReader<File>>,
+    decoder: Box<dyn Read + Send>,
     at: u64,
 }
 
@@ -54,7 +57,7 @@ impl Content {
         }
         let identity = Identity { device: data.dev(), inode: data.ino() };
         if is_packed(path) {
-            let decoder = MultiGzDecoder::new(BufReader::new(file));
+            let decoder = decoder(path, file)?;
             let packed = Packed { path: path.to_owned(), decoder, at: 0 };
             return Ok((Self::Packed(Box::new(packed)), identity));
         }
@@ -81,7 +84,7 @@ impl Content {
 impl Packed {
     fn read_at(&mut self, block: &mut [u8], offset: u64) -> io::Result<usize> {
         if offset < self.at {
-            self.decoder = MultiGzDecoder::new(BufReader::new(File::open(&self.path)?));
+            self.decoder = decoder(&self.path, File::open(&self.path)?)?;
             self.at = 0;
         }
         let mut skipped = vec![0; if offset > self.at { SKIP_BYTES } else { 0 }];
@@ -99,13 +102,28 @@ impl Packed {
     }
 }
 
-pub(super) fn is_packed(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "gz")
+/// What unpacks a file, by its name.
+fn decoder(path: &Path, file: File) -> io::Result<Box<dyn Read + Send>> {
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("gz") => Ok(Box::new(MultiGzDecoder::new(BufReader::new(file)))),
+        Some("zst") => Ok(Box::new(zstd::Decoder::new(file)?)),
+        _ => Err(io::Error::other(
+            "is compressed in a way that is not read; let the rotation use gzip or zstd",
+        )),
+    }
 }
 
-/// The length of a compressed log by its last four bytes (RFC 1952), modulo 2^32.
+pub(super) fn is_packed(path: &Path) -> bool {
+    path.extension().and_then(|end| end.to_str()).is_some_and(|end| PACKED.contains(&end))
+}
+
+/// The length of a compressed log, modulo 2^32: of gzip by its last four bytes (RFC 1952), of others by unpacking.
 pub(super) fn packed_length(path: &Path) -> io::Result<u32> {
     let file = File::open(path)?;
+    if path.extension().is_none_or(|end| end != "gz") {
+        let length = io::copy(&mut decoder(path, file)?, &mut io::sink())?;
+        return Ok(u32::try_from(length % (1 << 32)).unwrap_or(0));
+    }
     let mut tail = [0; 4];
     let length = file.metadata()?.len();
     file.read_exact_at(&mut tail, length.checked_sub(4).ok_or(io::ErrorKind::UnexpectedEof)?)?;
