@@ -15,6 +15,9 @@ const PACKED: [&str; 7] = ["gz", "zst", "xz", "bz2", "lz4", "Z", "zip"];
 /// Bytes thrown away at once on the way to a place in a compressed log.
 const SKIP_BYTES: usize = 64 * 1024;
 
+/// Written zeros at the end of a log that are waited for: what a writer elsewhere has sent and the server has not shown yet is less.
+const ZEROS_WAIT_BYTES_MAX: u64 = 4 << 20;
+
 /// A log's bytes.
 #[derive(Debug)]
 pub(super) enum Content {
@@ -27,6 +30,8 @@ pub(super) struct Packed {
     path: PathBuf,
     decoder: Box<dyn Read + Send>,
     at: u64,
+    /// What was read last: a reader that takes less comes back for the rest, and nothing is unpacked again.
+    last: Vec<u8>,
 }
 
 impl std::fmt::Debug for Packed {
@@ -58,7 +63,7 @@ impl Content {
         let identity = Identity { device: data.dev(), inode: data.ino() };
         if is_packed(path) {
             let decoder = decoder(path, file)?;
-            let packed = Packed { path: path.to_owned(), decoder, at: 0 };
+            let packed = Packed { path: path.to_owned(), decoder, at: 0, last: Vec::new() };
             return Ok((Self::Packed(Box::new(packed)), identity));
         }
         Ok((Self::Plain(file), identity))
@@ -69,6 +74,39 @@ impl Content {
         match self {
             Self::Plain(file) => file.read_at(block, offset),
             Self::Packed(packed) => packed.read_at(block, offset),
+        }
+    }
+
+    /// Behind zeros that begin at a place: where a byte follows that is none, if one does.
+    ///
+    /// A power cut leaves such holes, and a file that another machine writes shows them for a moment where its bytes have not come yet.
+    /// So zeros at the end are waited for, unless they are more than [`ZEROS_WAIT_BYTES_MAX`].
+    ///
+    /// `block` holds what stands there, and is read into.
+    pub(super) fn behind_zeros(&self, place: u64, block: &mut [u8]) -> io::Result<Option<u64>> {
+        let Self::Plain(file) = self else {
+            let zeros = block.iter().take_while(|byte| **byte == 0).count();
+            return Ok(Some(place + zeros as u64));
+        };
+        let mut at = place;
+        loop {
+            // What was never written need not be read: a sparse file may be larger than any disk.
+            match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+                Ok(data) => at = at.max(data),
+                Err(rustix::io::Errno::NXIO) => return Ok(None),
+                Err(_) => {}
+            }
+            let read = file.read_at(block, at)?;
+            if let Some(found) = block[..read].iter().position(|byte| *byte != 0) {
+                return Ok(Some(at + found as u64));
+            }
+            at += read as u64;
+            if read == 0 {
+                return Ok(None);
+            }
+            if at - place > ZEROS_WAIT_BYTES_MAX {
+                return Ok(Some(at));
+            }
         }
     }
 
@@ -83,6 +121,11 @@ impl Content {
 
 impl Packed {
     fn read_at(&mut self, block: &mut [u8], offset: u64) -> io::Result<usize> {
+        if let Some(rest) = self.rest_of_last(offset) {
+            let length = rest.len().min(block.len());
+            block[..length].copy_from_slice(&rest[..length]);
+            return Ok(length);
+        }
         if offset < self.at {
             self.decoder = decoder(&self.path, File::open(&self.path)?)?;
             self.at = 0;
@@ -95,10 +138,19 @@ impl Packed {
                 return Ok(0);
             }
             self.at += read as u64;
+            self.last.clear();
         }
         let read = self.decoder.read(block)?;
         self.at += read as u64;
+        self.last.clear();
+        self.last.extend_from_slice(&block[..read]);
         Ok(read)
+    }
+
+    fn rest_of_last(&self, offset: u64) -> Option<&[u8]> {
+        let back = usize::try_from(self.at.checked_sub(offset)?).ok()?;
+        let rest = &self.last[self.last.len().checked_sub(back)?..];
+        (!rest.is_empty()).then_some(rest)
     }
 }
 

@@ -310,6 +310,16 @@ impl Follow {
                 if read == 0 {
                     break;
                 }
+                if self.partial.is_empty() && block[0] == 0 {
+                    let Some(behind) =
+                        self.content.behind_zeros(self.offset, &mut block[..read])?
+                    else {
+                        break;
+                    };
+                    tracing::warn!(path = %self.path.display(), bytes = behind - self.offset, "zeros in the log were passed over; a power cut leaves such holes");
+                    self.offset = behind;
+                    continue;
+                }
                 let used = self.split(&block[..read], &stream, lines, lines_max);
                 taken += used;
                 self.offset += used as u64;
@@ -335,6 +345,9 @@ impl Follow {
         let mut used = 0;
         while used < block.len() && lines.len() < lines_max {
             let rest = &block[used..];
+            if self.partial.is_empty() && rest[0] == 0 {
+                return used;
+            }
             let end = memchr::memchr(b'\n', rest);
             let piece = &rest[..end.unwrap_or(rest.len())];
             let room = RAW_BYTES_MAX.saturating_sub(self.partial.len()).min(piece.len());

@@ -152,6 +152,20 @@ fn pack_zstd(path: &std::path::Path) {
     fs::remove_file(path).unwrap();
 }
 
+#[test]
+fn a_large_compressed_log_is_unpacked_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log.1");
+    let text: String = (0..200_000).map(|n| format!("line {n} {}\n", n * 7_919 % 10_007)).collect();
+    fs::write(&path, format!("{}{text}", "\0".repeat(100_000))).unwrap();
+    pack(&path);
+    let packed = dir.path().join("a.log.1.gz");
+    let mut follow = Follow::open(&dir.path().join("a.log"), &packed, false).unwrap();
+    follow.is_old = true;
+    // Three lines at a time: unpacking anew each time would not end.
+    assert_eq!(read(&mut follow).len(), 200_000);
+}
+
 /// Says when a file was changed last, in seconds before now.
 fn age(path: &std::path::Path, seconds: u64) {
     let then = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
@@ -291,4 +305,66 @@ fn a_log_that_was_copied_and_cut_during_an_absence_is_read_from_its_copy() {
     let mut opened = rotated::open(&path, false, &known).unwrap();
     assert!(!opened.lost);
     assert_eq!(read_all(&mut opened.files), ["two", "three"]);
+}
+
+#[test]
+fn holes_that_a_power_cut_left_are_passed_over_and_the_lines_behind_are_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n");
+    let mut follow = open(&path, &Known(vec![])).remove(0);
+    assert_eq!(read(&mut follow), ["one"]);
+    // Zeros alone may still become lines, where another machine writes.
+    append(&path, &"\0".repeat(200_000));
+    assert!(read(&mut follow).is_empty());
+    append(&path, "two\nthree\0and more\n");
+    assert_eq!(read(&mut follow), ["two", "three\0and more"]);
+    // A file of a terabyte that is nearly all hole.
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    assert!(read(&mut follow).is_empty());
+    append(&path, "four\n");
+    assert_eq!(read(&mut follow), ["four"]);
+}
+
+#[test]
+fn zeros_that_another_machine_fills_in_late_become_its_lines() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n\0\0\0\0");
+    let mut follow = open(&path, &Known(vec![])).remove(0);
+    assert_eq!(read(&mut follow), ["one"]);
+    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(b"two\n", 4).unwrap();
+    assert_eq!(read(&mut follow), ["two"]);
+}
+
+#[test]
+fn lines_that_are_no_text_are_kept_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    fs::write(&path, b"caf\xe9 \xff\xfe\x1b[31m\nnext\n").unwrap();
+    let (lines, _) = read_some(&mut open(&path, &Known(vec![]))[0], 9);
+    assert_eq!(lines[0].bytes, b"caf\xe9 \xff\xfe\x1b[31m");
+    assert_eq!(lines[1].bytes, b"next");
+}
+
+#[test]
+fn a_file_that_is_deleted_while_it_is_read_is_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n");
+    let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
+    let mut followed = Followed::new(open(&path, &Known(vec![])), Joining::Off, None);
+    assert_eq!(follow_all(&mut followed, &path), ["one"]);
+    fs::remove_file(&path).unwrap();
+    writer.write_all(b"two\n").unwrap();
+    assert_eq!(follow_all(&mut followed, &path), ["two"]);
+    append(&path, "three\n");
+    let begun = std::time::Instant::now();
+    let mut found = Vec::new();
+    while found.is_empty() && begun.elapsed().as_secs() < 30 {
+        found.extend(follow_all(&mut followed, &path));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(found, ["three"]);
 }

@@ -30,6 +30,7 @@ fn config(pattern: &str) -> TailConfig {
         system: String::new(),
         from: TailFrom::Start,
         multiline: Multiline::Auto,
+        poll: None,
         lines_per_second_max: None,
     }
 }
@@ -148,6 +149,22 @@ async fn a_rotation_with_a_stop_between_gives_each_line_once() {
     let standings = reading.occurrences.standings();
     assert_eq!(standings.len(), 1, "{standings:?}");
     assert_eq!(raws(&reading.stop().await), ["one", "trace\n\tat x", "two", "three", "four"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_another_machine_is_polled() {
+    let dir = tempfile::tempdir().unwrap();
+    let pattern = format!("{}/*.log", dir.path().display());
+    let polled = TailConfig { poll: Some(Duration::from_millis(300)), ..config(&pattern) };
+    let mut reading = start(polled, spool(&dir.path().join("spool")));
+    append(&dir.path().join("a.log"), "one\n");
+    reading.spool_until(1).await;
+    append(&dir.path().join("a.log"), "two\n");
+    append(&dir.path().join("b.log"), "of a file that appears later\n");
+    reading.spool_until(3).await;
+    let mut found = raws(&reading.stop().await);
+    found.sort();
+    assert_eq!(found, ["of a file that appears later", "one", "two"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
