@@ -142,7 +142,8 @@ impl Follower {
     fn run(mut self) -> Result<(), SourceError> {
         let (told, woken) = mpsc::sync_channel::<()>(1);
         let changes = Arc::new(Mutex::new(Changes::default()));
-        let _watcher = self.watch(told, Arc::clone(&changes));
+        let _watcher =
+            if self.config.poll.is_none() { self.watch(told, Arc::clone(&changes)) } else { None };
         let (mut found_at, mut found_in) = (Instant::now(), self.find()?);
         let mut looked_at: Option<Instant> = None;
         let outcome = loop {
@@ -153,11 +154,14 @@ impl Follower {
                 std::mem::take(&mut *changes.lock().unwrap_or_else(PoisonError::into_inner));
             let appeared = changed.paths.iter().any(|path| !self.files.contains_key(path));
             let rest = if appeared { LOOK_INTERVAL } else { GLOB_INTERVAL };
+            let rest = self.config.poll.map_or(rest, |poll| rest.max(poll));
             if found_at.elapsed() >= rest.max(found_in * GLOB_SHARE) {
                 found_in = self.find()?;
                 found_at = Instant::now();
             }
-            let every = if self.files.len() <= FEW_FILES_MAX {
+            let every = if let Some(poll) = self.config.poll {
+                poll
+            } else if self.files.len() <= FEW_FILES_MAX {
                 LOOK_INTERVAL
             } else {
                 LOOK_INTERVAL_OF_MANY

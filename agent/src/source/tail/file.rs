@@ -12,7 +12,7 @@ use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
 
 use super::{
     content::{Content, Identity},
-    stream_name,
+    rotated, stream_name,
 };
 use crate::{
     format::join::Joiner,
@@ -52,6 +52,9 @@ pub(super) enum Seen {
     Gone,
 }
 
+/// Device, inode and the hash of the first line: an inode alone is used again.
+pub(super) type FileIdentity = (u64, u64, u32);
+
 /// A file that is followed.
 #[derive(Debug)]
 pub(super) struct Follow {
@@ -74,6 +77,12 @@ pub(super) struct Follow {
     rotated_at: Option<Instant>,
     /// Opened for its rest only: it has a successor already.
     pub(super) is_old: bool,
+    /// When it was changed last before the last look.
+    changed: (i64, i64),
+    /// What was copied away before the file was cut, and was not read yet.
+    copy: Option<Box<Self>>,
+    /// Read to its end, and only looked at for what a slow writer adds.
+    is_late: bool,
     /// Reading begins here although nothing before was read: told once, so that a restart begins here too.
     begins: Option<Position>,
 }
@@ -97,6 +106,9 @@ impl Follow {
             at_end,
             rotated_at: None,
             is_old: false,
+            is_late: false,
+            changed: (0, 0),
+            copy: None,
             begins: None,
         };
         // A file without a whole line has no end to begin at: all of it is still to come.
@@ -138,6 +150,40 @@ impl Follow {
             }
         }
         joiner.header()
+    }
+
+    /// When a plain log was changed last, in seconds and nanoseconds.
+    pub(super) fn modified(&self) -> Option<(i64, i64)> {
+        let Content::Plain(file) = &self.content else { return None };
+        file.metadata().ok().map(|data| (data.mtime(), data.mtime_nsec()))
+    }
+
+    /// What it is known by, once its first line is whole.
+    pub(super) fn identity(&self) -> Option<FileIdentity> {
+        self.stream.is_some().then_some((self.device, self.inode, self.print))
+    }
+
+    /// What was copied away before the file was cut: it comes before what is in the file now.
+    pub(super) fn take_copy(&mut self) -> Option<Self> {
+        self.copy.take().map(|copy| *copy)
+    }
+
+    /// The name that it has or had, its stream, where the next line begins, and when it was changed before the last look.
+    pub(super) fn place(&self) -> Option<(&Path, Arc<str>, u64, (i64, i64))> {
+        Some((&self.path, Arc::clone(self.stream.as_ref()?), self.line_start, self.changed))
+    }
+
+    /// Whether its stream is named by this first line.
+    pub(super) fn has_print(&self, print: Option<u32>) -> bool {
+        self.stream.is_some() && Some(self.print) == print
+    }
+
+    /// Keeps it for what its writers may still add; `None` if nothing can come any more.
+    pub(super) fn late(mut self) -> Option<Self> {
+        let Content::Plain(file) = &self.content else { return None };
+        let exists = file.metadata().is_ok_and(|data| data.nlink() > 0);
+        (self.is_old, self.is_late) = (true, true);
+        exists.then_some(self)
     }
 
     /// How far reading has come, and how many bytes are left.
@@ -240,9 +286,19 @@ impl Follow {
         if length == Some(self.offset) {
             return self.at_the_end(lines);
         }
-        if length.is_some_and(|length| length < self.offset) || self.was_replaced()? {
-            self.was_cut();
+        let cut = length.is_some_and(|length| length < self.offset);
+        if cut && self.is_late {
+            return Ok(Seen::Gone);
         }
+        if cut || self.was_replaced()? {
+            let copy = rotated::copy_of(self);
+            self.was_cut();
+            if let Some(copy) = copy {
+                self.copy = Some(Box::new(copy));
+                return Ok(Seen::More);
+            }
+        }
+        self.changed = self.modified().unwrap_or_default();
         self.identify(checkpoints)?;
         let mut taken = 0;
         if let Some(stream) = self.stream.clone() {
@@ -253,6 +309,16 @@ impl Follow {
                 let read = self.content.read_at(block, self.offset)?;
                 if read == 0 {
                     break;
+                }
+                if self.partial.is_empty() && block[0] == 0 {
+                    let Some(behind) =
+                        self.content.behind_zeros(self.offset, &mut block[..read])?
+                    else {
+                        break;
+                    };
+                    tracing::warn!(path = %self.path.display(), bytes = behind - self.offset, "zeros in the log were passed over; a power cut leaves such holes");
+                    self.offset = behind;
+                    continue;
                 }
                 let used = self.split(&block[..read], &stream, lines, lines_max);
                 taken += used;
@@ -279,6 +345,9 @@ impl Follow {
         let mut used = 0;
         while used < block.len() && lines.len() < lines_max {
             let rest = &block[used..];
+            if self.partial.is_empty() && rest[0] == 0 {
+                return used;
+            }
             let end = memchr::memchr(b'\n', rest);
             let piece = &rest[..end.unwrap_or(rest.len())];
             let room = RAW_BYTES_MAX.saturating_sub(self.partial.len()).min(piece.len());
@@ -320,6 +389,9 @@ impl Follow {
 
     /// Everything was read: is the file still the one with its name?
     fn at_the_end(&mut self, lines: &mut Vec<Line>) -> io::Result<Seen> {
+        if self.is_late {
+            return Ok(Seen::Waiting);
+        }
         let same = match fs::metadata(&self.path) {
             Ok(data) => (data.dev(), data.ino()) == (self.device, self.inode),
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,

@@ -33,6 +33,7 @@ fn config(pattern: &str) -> TailConfig {
         system: String::new(),
         from: TailFrom::Start,
         multiline: Multiline::Auto,
+        poll: None,
         lines_per_second_max: None,
     }
 }
@@ -107,7 +108,7 @@ fn append(path: &Path, text: &str) {
 }
 
 /// How long something may take that has to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long is waited for what must not come.
 const AFTERWARDS: Duration = Duration::from_millis(400);
@@ -151,6 +152,75 @@ async fn a_rotation_with_a_stop_between_gives_each_line_once() {
     let standings = reading.occurrences.standings();
     assert_eq!(standings.len(), 1, "{standings:?}");
     assert_eq!(raws(&reading.stop().await), ["one", "trace\n\tat x", "two", "three", "four"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_another_machine_is_polled() {
+    let dir = tempfile::tempdir().unwrap();
+    let pattern = format!("{}/*.log", dir.path().display());
+    let polled = TailConfig { poll: Some(Duration::from_millis(300)), ..config(&pattern) };
+    let mut reading = start(polled, spool(&dir.path().join("spool")));
+    append(&dir.path().join("a.log"), "one\n");
+    reading.spool_until(1).await;
+    append(&dir.path().join("a.log"), "two\n");
+    append(&dir.path().join("b.log"), "of a file that appears later\n");
+    reading.spool_until(3).await;
+    let mut found = raws(&reading.stop().await);
+    found.sort();
+    assert_eq!(found, ["of a file that appears later", "one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotations_within_a_moment_lose_no_file_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    append(&at("a.log"), "one\n");
+    let mut reading = start(config(at("a.log").to_str().unwrap()), spool(&at("spool")));
+    reading.spool_until(1).await;
+    let rotate = |count: usize| {
+        for number in (1..=count).rev() {
+            let name = |n: usize| if n == 0 { at("a.log") } else { at(&format!("a.log.{n}")) };
+            fs::rename(name(number - 1), name(number)).unwrap();
+        }
+    };
+    for (count, text) in [(1, "two\n"), (2, "three\n"), (3, "four\n")] {
+        rotate(count);
+        std::thread::sleep(Duration::from_millis(20));
+        append(&at("a.log"), text);
+    }
+    // One of them is compressed already, with its time kept to the second only, as some tools do.
+    let modified = fs::metadata(at("a.log.2")).unwrap().modified().unwrap();
+    let seconds = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    super::tests::pack(&at("a.log.2"));
+    let file = OpenOptions::new().write(true).open(at("a.log.2.gz")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    reading.spool_until(4).await;
+    append(&at("a.log"), "five\n");
+    reading.spool_until(5).await;
+    let mut found = raws(&reading.stop().await);
+    // Times to the second leave the order open.
+    found.sort();
+    assert_eq!(found, ["five", "four", "one", "three", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_slow_writer_adds_to_a_rotated_file_is_read_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    append(&at("a.log"), "one\n");
+    let mut reading = start(config(at("a.log").to_str().unwrap()), spool(&at("spool")));
+    reading.spool_until(1).await;
+    fs::rename(at("a.log"), at("a.log.1")).unwrap();
+    append(&at("a.log"), "two\n");
+    reading.spool_until(2).await;
+    append(&at("a.log.1"), "a child of the old server, ");
+    reading.spool_for(Duration::from_millis(600)).await;
+    append(&at("a.log.1"), "late\n");
+    reading.spool_until(3).await;
+    append(&at("a.log"), "three\n");
+    reading.spool_until(4).await;
+    let wanted = ["one", "two", "a child of the old server, late", "three"];
+    assert_eq!(raws(&reading.stop().await), wanted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
