@@ -473,3 +473,5 @@ role-specialised-response-unit = specialised response unit
 role-network-members-concerned = network members concerned
 role-network-members = network members
 col-responsible = responsible
+handover-title = Shift book
+handover-counts = { $open } open, { $untaken } not taken, { $new } new, { $done } done, { $hidden } hidden.

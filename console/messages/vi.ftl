@@ -473,3 +473,5 @@ role-specialised-response-unit = đơn vị chuyên trách ứng cứu
 role-network-members-concerned = thành viên mạng lưới liên quan
 role-network-members = thành viên mạng lưới ứng cứu
 col-responsible = trách nhiệm
+handover-title = Sổ ca
+handover-counts = { $open } mở, { $untaken } chưa ai nhận, { $new } mới, { $done } xong, { $hidden } đang ẩn.

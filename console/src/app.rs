@@ -30,8 +30,8 @@ mod palette;
 mod turn;
 mod window;
 
-pub(crate) use form::VERDICTS;
 pub use form::{Form, FormField};
+pub(crate) use form::{VERDICTS, later};
 pub use go::Place;
 #[cfg(test)]
 pub(crate) use palette::COMMANDS;

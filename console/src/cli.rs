@@ -13,6 +13,7 @@ use crate::{
 mod act;
 mod filter;
 mod format;
+mod handover;
 mod row;
 mod schema;
 mod show;
@@ -88,6 +89,8 @@ enum Command {
         #[command(subcommand)]
         action: Option<act::Action>,
     },
+    /// The shift book: what is open, and what changed since a time (8h unless --since says another).
+    Handover,
     /// Usage figures with numerator, denominator, age and doubt.
     Usage {
         /// A row for each agency.
@@ -110,7 +113,7 @@ enum Command {
     },
     /// Names, types and meanings of a screen's JSON.
     Schema {
-        /// agencies, systems, agents, checks, events, incidents, usage, flow, dead or spread.
+        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, dead or spread.
         screen: String,
     },
 }
@@ -171,6 +174,12 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         }
         Command::Events => {
             return match show::events(&mut client, &words, filter, &common.format).await {
+                Ok(()) => Exit::Success,
+                Err(error) => complain(&error, Exit::Failure),
+            };
+        }
+        Command::Handover => {
+            return match handover::run(&mut client, &words, filter, &common.format).await {
                 Ok(()) => Exit::Success,
                 Err(error) => complain(&error, Exit::Failure),
             };

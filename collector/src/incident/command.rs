@@ -103,6 +103,8 @@ pub(super) fn apply(
         }
         Action::Close(close) => closed(&mut after, &close.result, close.verdict, now)?,
         Action::Reopen(reopen) => {
+            // It stands for itself again, whatever it had been merged into.
+            after.merged_into = 0;
             after.resolved_unix_nano = None;
             after.closed_unix_nano = None;
             after.reopened += 1;
@@ -142,6 +144,13 @@ pub(super) fn apply(
         Action::Hide(hide) => {
             let reason = required(&hide.reason)?;
             let until = Time(hide.until_unix_nano);
+            // No end is the end of hiding, if it was hidden.
+            if hide.until_unix_nano == 0 && after.hidden_until_unix_nano.is_some() {
+                after.hidden_until_unix_nano = None;
+                after.hidden_by.clear();
+                after.hidden_reason.clear();
+                return Ok((after, "shown", reason));
+            }
             let left = until.since(now);
             if left.is_zero() || left > HIDDEN_MAX {
                 return Err(Refusal::HideEnd);

@@ -5,6 +5,7 @@ use vonggac_wire::{Time, proto::Incident};
 use super::{App, Effect, Overlay};
 use crate::{
     cli,
+    sanitise::sanitise,
     screen::{self, Item},
     wording,
     words::Lang,
@@ -22,7 +23,8 @@ impl App {
             }
         };
         self.message = self.words.get("told-copied");
-        vec![Effect::Copy(text)]
+        // Where it is pasted it is read by a shell, perhaps.
+        vec![Effect::Copy(sanitise(&text).into_owned())]
     }
 
     /// The rows of this screen as a file.

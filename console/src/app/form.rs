@@ -176,7 +176,7 @@ fn known(ids: &[u64], model: &Model) -> Vec<(i32, String)> {
 }
 
 /// A time to come: `2h`, `45m`, `09:48` (tomorrow's, if it has been).
-fn later(text: &str, now: Time) -> Option<Time> {
+pub(crate) fn later(text: &str, now: Time) -> Option<Time> {
     if let Some(span) = parse_duration(text) {
         return Some(now.plus(span));
     }

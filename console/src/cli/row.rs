@@ -19,7 +19,7 @@ fn row(value: Value) -> Row {
     }
 }
 
-fn time(nanos: Option<i64>) -> Value {
+pub(super) fn time(nanos: Option<i64>) -> Value {
     nanos.filter(|nanos| *nanos > 0).map_or(Value::Null, |nanos| json!(Time(nanos).to_string()))
 }
 

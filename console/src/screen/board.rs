@@ -368,7 +368,7 @@ fn agency_detail(app: &App, agency: &Agency, area: Area) -> Line<'static> {
     plain(&fit(
         &format!(
             "{}{name} {}  {lamps}  {spark} 60 {}  {hosts}",
-            app.theme.cursor(),
+            if app.options.wall { " " } else { app.theme.cursor() },
             agency.code,
             if words.lang() == crate::words::Lang::Vi { "ph" } else { "min" }
         ),

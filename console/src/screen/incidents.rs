@@ -304,24 +304,26 @@ fn head(app: &App, all: &[&Incident], area: Area) -> Line<'static> {
     let sort = place.screen.sorts().get(place.sort).copied().unwrap_or("urgency");
     let sort = if place.screen == Screen::Shift { "newest" } else { sort };
     let turned = if place.reverse { words.get("sort-turned") } else { String::new() };
-    let values = [
-        ("filter", filter),
-        ("sort", format!("{}{turned}", words.get(&format!("sort-{sort}")))),
-        ("shown", all.len().to_string()),
-        ("all", app.model.incidents.len().to_string()),
-    ];
-    let values: Vec<(&str, &str)> =
-        values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let mut left = words.with("incidents-line", &values);
-    if !app.marks.is_empty() {
+    let sort = format!("{}{turned}", words.get(&format!("sort-{sort}")));
+    let (shown, known) = (all.len().to_string(), app.model.incidents.len().to_string());
+    let marked = if app.marks.is_empty() {
+        String::new()
+    } else {
         let count = app.marks.len().to_string();
-        left.push_str(&format!(", {}", words.with("told-marked", &[("count", &count)])));
-    }
+        format!(", {}", words.with("told-marked", &[("count", &count)]))
+    };
+    let told = |filter: &str| {
+        let values = [("filter", filter), ("sort", &sort), ("shown", &shown), ("all", &known)];
+        format!("{}{marked}", words.with("incidents-line", &values))
+    };
     let rate = app.model.opened_lately().to_string();
     let hidden = app.model.hidden().to_string();
     let remark = words.with("incidents-rate", &[("rate", &rate), ("hidden", &hidden)]);
     let room = area.width.saturating_sub(remark.width() + 1);
-    plain(&format!("{} {remark}", fit(&left, room)))
+    // A long filter is cut, the counts are whole.
+    let filter_room = room.saturating_sub(told("").width());
+    let filter = if filter.width() > filter_room { fit(&filter, filter_room) } else { filter };
+    plain(&format!("{} {remark}", fit(&told(&filter), room)))
 }
 
 pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {

@@ -918,7 +918,7 @@ pub struct Transition {
     #[prost(string, tag = "4")]
     pub actor: ::prost::alloc::string::String,
     /// "opened", "counted", "affected", "acknowledged", "assigned", "noted", "held", "resolved", "closed", "reopened", "judged", "raised", "cleared",
-    /// "handed_over", "merged", "split", "hidden".
+    /// "handed_over", "merged", "split", "hidden", "shown".
     #[prost(string, tag = "5")]
     pub action: ::prost::alloc::string::String,
     #[prost(enumeration = "IncidentState", tag = "6")]
@@ -1083,6 +1083,7 @@ pub struct Split {
 pub struct Hide {
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
+    /// 0: show it again.
     #[prost(sfixed64, tag = "2")]
     pub until_unix_nano: i64,
 }
