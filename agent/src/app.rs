@@ -272,10 +272,13 @@ async fn spool_chunks(
         for entry in &entries {
             lanes[entry.event.lane().index()] += 1;
         }
+        // Shared with each try, so that nothing is copied for one that may fail.
+        let given = Arc::new((entries, passed));
         let outcome = loop {
-            let (shared, entries, passed) = (spool.clone(), entries.clone(), passed.clone());
+            let (shared, given) = (spool.clone(), Arc::clone(&given));
             let tried = tokio::task::spawn_blocking(move || {
-                shared.lock().append(entries, &passed, Time::now())
+                let (entries, passed) = given.as_ref();
+                shared.lock().append_kept(entries, passed, Time::now())
             })
             .await;
             match tried {

@@ -172,10 +172,11 @@ impl Batch {
         self.first_seq + (self.events.len() as u64).saturating_sub(1)
     }
 
-    /// `ce_id`: agent, lane and sequence range.
+    /// `ce_id`: agent, lane and sequence range of `count` events, which may be encoded already.
     #[must_use]
-    pub fn record_id(&self) -> String {
-        format!("{}/{}/{}-{}", self.agent, self.lane.name(), self.first_seq, self.last_seq())
+    pub fn record_id(&self, count: usize) -> String {
+        let last = self.first_seq + (count as u64).saturating_sub(1);
+        format!("{}/{}/{}-{last}", self.agent, self.lane.name(), self.first_seq)
     }
 
     /// Encodes it and computes its hash.
@@ -328,7 +329,7 @@ mod tests {
         assert_eq!(opened, batch);
         assert_eq!(hash, sealed.hash);
         assert_eq!(opened.last_seq(), 43);
-        assert_eq!(opened.record_id(), "web-2/security/41-43");
+        assert_eq!(opened.record_id(3), "web-2/security/41-43");
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub enum EventError {
     },
 }
 
+/// The fields of `body` in `wire/proto/event.proto`.
+const BODY_TAGS: std::ops::RangeInclusive<u32> = 20..=30;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -279,6 +282,24 @@ impl Event {
             return Err(EventError::TooLarge { found: bytes.len() });
         }
         proto::Event::decode(bytes).map_err(EventError::Malformed)?.try_into()
+    }
+
+    /// Whether whole bytes hold a body that this version knows, without reading it.
+    #[must_use]
+    pub fn is_known(mut bytes: &[u8]) -> bool {
+        let context = prost::encoding::DecodeContext::default();
+        while !bytes.is_empty() {
+            let Ok((tag, wire_type)) = prost::encoding::decode_key(&mut bytes) else {
+                return false;
+            };
+            if BODY_TAGS.contains(&tag) {
+                return true;
+            }
+            if prost::encoding::skip_field(wire_type, tag, &mut bytes, context.clone()).is_err() {
+                return false;
+            }
+        }
+        false
     }
 
     /// The generated message.

@@ -34,11 +34,13 @@ mod find;
 mod followed;
 mod grouped;
 mod record;
+mod rhythm;
 mod rotated;
 
 use find::Found;
 use followed::Followed;
 use record::{Joining, Record};
+use rhythm::Rhythm;
 
 /// How often files are looked at without being told.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -145,7 +147,7 @@ impl Follower {
         let _watcher =
             if self.config.poll.is_none() { self.watch(told, Arc::clone(&changes)) } else { None };
         let (mut found_at, mut found_in) = (Instant::now(), self.find()?);
-        let mut looked_at: Option<Instant> = None;
+        let mut rhythm = Rhythm::default();
         let outcome = loop {
             if self.context.shutdown.is_cancelled() {
                 break Ok(());
@@ -166,20 +168,16 @@ impl Follower {
             } else {
                 LOOK_INTERVAL_OF_MANY
             };
-            let all = changed.all || looked_at.is_none_or(|at| at.elapsed() >= every);
-            if all {
-                looked_at = Some(Instant::now());
-            }
+            let all = rhythm.is_for_all(changed.all, every, Instant::now());
             let more = self.look((!all).then_some(&changed.paths))?;
-            if !more {
+            if more {
+                rhythm.left_some();
+            } else {
                 match woken.recv_timeout(LOOK_INTERVAL) {
                     Ok(()) => thread::sleep(BURST),
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
                     Err(mpsc::RecvTimeoutError::Disconnected) => thread::sleep(LOOK_INTERVAL),
                 }
-            } else {
-                // What is left is somewhere among all files, and none of them may tell of a change again.
-                looked_at = None;
             }
         };
         self.context.occurrences.forget_standings(&self.config.path);

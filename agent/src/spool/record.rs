@@ -34,23 +34,29 @@ pub(crate) enum Found<'a> {
     Damage,
 }
 
-/// Appends a record to `buffer`.
-pub(crate) fn write(buffer: &mut Vec<u8>, seq: u64, position: Option<&Position>, event: &[u8]) {
+/// Appends a record to `buffer`; `event` appends the event's bytes.
+pub(crate) fn write(
+    buffer: &mut Vec<u8>,
+    seq: u64,
+    position: Option<&Position>,
+    event: impl FnOnce(&mut Vec<u8>),
+) {
     let (stream, offset) = position.map_or((&b""[..], 0), |p| (p.stream.as_bytes(), p.offset));
     // A name beyond the field is left out: its lines may come twice after a crash, never get lost.
     let stream_length = u16::try_from(stream.len()).unwrap_or(0);
     let stream = &stream[..usize::from(stream_length)];
-    let payload_start = buffer.len() + RECORD_HEAD_BYTES;
-    let length = u32::try_from(2 + stream.len() + 8 + event.len()).unwrap_or(u32::MAX);
+    let head = buffer.len();
+    let payload_start = head + RECORD_HEAD_BYTES;
     buffer.extend_from_slice(&MAGIC);
-    buffer.extend_from_slice(&length.to_le_bytes());
+    buffer.extend_from_slice(&[0; 4]);
     buffer.extend_from_slice(&seq.to_le_bytes());
     buffer.extend_from_slice(&[0; 4]);
     buffer.extend_from_slice(&stream_length.to_le_bytes());
     buffer.extend_from_slice(stream);
     buffer.extend_from_slice(&offset.to_le_bytes());
-    buffer.extend_from_slice(event);
-    let head = payload_start - RECORD_HEAD_BYTES;
+    event(buffer);
+    let length = u32::try_from(buffer.len() - payload_start).unwrap_or(u32::MAX);
+    buffer[head + 4..head + 8].copy_from_slice(&length.to_le_bytes());
     let sum = checksum(&buffer[head + 4..head + 16], &buffer[payload_start..]);
     buffer[head + 16..head + 20].copy_from_slice(&sum.to_le_bytes());
 }

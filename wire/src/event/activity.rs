@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Activity, FIELD_BYTES_MAX, UNMAPPED_FIELDS_MAX, address_from_bytes, address_to_bytes, cut};
+use super::{
+    Activity, FIELD_BYTES_MAX, UNMAPPED_FIELDS_MAX, address_from_bytes, address_to_bytes, cut,
+};
 
 macro_rules! classes {
     ($($(#[$doc:meta])* $variant:ident = $uid:literal, $name:literal;)*) => {

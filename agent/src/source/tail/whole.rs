@@ -13,10 +13,7 @@ use tokio_util::sync::CancellationToken;
 use vonggac_wire::{Lane, Time};
 
 use super::*;
-use crate::{
-    config::Fsync, intake, intake::CHUNK_ENTRIES_MAX, occurrence::Occurrences, ship::SharedSpool,
-    spool::Spool,
-};
+use crate::{config::Fsync, intake, occurrence::Occurrences, ship::SharedSpool, spool::Spool};
 
 struct Reading {
     chunks: Receiver<Chunk>,
@@ -351,17 +348,4 @@ fn append_open(path: &Path, text: &str) {
     if let Ok(mut file) = OpenOptions::new().append(true).open(path) {
         file.write_all(text.as_bytes()).unwrap();
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_long_file_that_nobody_writes_to_is_read_without_rests() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.log");
-    let lines: String =
-        (0..20 * CHUNK_ENTRIES_MAX).map(|number| format!("line {number}\n")).collect();
-    append(&path, &lines);
-    let mut reading = start(config(path.to_str().unwrap()), spool(&dir.path().join("spool")));
-    // With a rest between its parts it would take half as long again.
-    reading.spool_for(LOOK_INTERVAL * 13).await;
-    assert_eq!(raws(&reading.stop().await).len(), 20 * CHUNK_ENTRIES_MAX);
 }
