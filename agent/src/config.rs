@@ -9,6 +9,7 @@ use std::{
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 use vonggac_wire::AgencyId;
 
+pub use integrity::IntegrityConfig;
 pub use probe::{HttpConfig, ProbeConfig, ProbeKind, Redirects, Trust};
 pub use redact::RedactConfig;
 pub use sources::{HostConfig, JournalConfig};
@@ -16,6 +17,7 @@ pub use syslog::{Listen, SyslogConfig, TlsFiles, Transport};
 pub use tail::{Multiline, TailConfig, TailFrom};
 pub use usage::{SocketConfig, UsageConfig, UsageDropConfig, UsageHttpConfig};
 
+mod integrity;
 mod probe;
 mod redact;
 mod sources;
@@ -79,6 +81,8 @@ pub struct Config {
     pub usage_socket: Option<SocketConfig>,
     /// Usage beside it.
     pub usage: UsageConfig,
+    /// Files whose every change is told; `None`: none.
+    pub integrity: Option<IntegrityConfig>,
     /// What is taken out of events.
     pub redact: RedactConfig,
 }
@@ -161,6 +165,8 @@ impl Config {
             probes: root.tables("probe", |probe| ProbeConfig::take(probe, &system)),
             syslogs: root.tables("syslog", |syslog| SyslogConfig::take(syslog, &system)),
             usage: root.table("usage", |usage| UsageConfig::take(usage, &system)),
+            integrity: root
+                .table("integrity", |integrity| IntegrityConfig::take(integrity, &system)),
             redact: root.table("redact", RedactConfig::take),
             usage_socket: root.table("usage_socket", |socket| SocketConfig::take(socket, &system)),
             system,

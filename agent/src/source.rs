@@ -12,13 +12,17 @@ use crate::{
 
 mod allowance;
 mod host;
+mod integrity;
 mod journal;
+mod plain_file;
 mod probes;
+mod program;
 mod socket;
 mod syslog;
 pub mod tail;
 mod usage;
 
+pub use integrity::trail as integrity_trail;
 pub use usage::map as usage_map;
 
 /// Why a source ended. The agent starts it again after a while.
@@ -92,6 +96,9 @@ pub fn build(config: &Config) -> Vec<Box<dyn Source>> {
     }
     for drop in &config.usage.drops {
         sources.push(Box::new(usage::drop::UsageDrop::new(drop.clone())));
+    }
+    if let Some(integrity) = &config.integrity {
+        sources.push(Box::new(integrity::Integrity::new(integrity.clone(), &config.spool_dir)));
     }
     sources
 }
