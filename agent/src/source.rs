@@ -18,11 +18,13 @@ mod plain_file;
 mod probes;
 mod program;
 mod socket;
+mod state;
 mod syslog;
 pub mod tail;
 mod usage;
 
 pub use integrity::trail as integrity_trail;
+pub use state::StateKind;
 pub use usage::map as usage_map;
 
 /// Why a source ended. The agent starts it again after a while.
@@ -99,6 +101,9 @@ pub fn build(config: &Config) -> Vec<Box<dyn Source>> {
     }
     if let Some(integrity) = &config.integrity {
         sources.push(Box::new(integrity::Integrity::new(integrity.clone(), &config.spool_dir)));
+    }
+    if let Some(state) = &config.state {
+        sources.push(Box::new(state::State::new(state.clone(), &config.spool_dir)));
     }
     sources
 }

@@ -33,6 +33,9 @@ pub mod trail;
 mod walk;
 mod watch;
 
+pub(super) use hash::hex;
+pub(super) use package::has_rpm;
+
 use baseline::{Baseline, Found, Header};
 use change::Change;
 use entry::Entry;

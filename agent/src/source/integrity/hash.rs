@@ -146,7 +146,7 @@ pub(super) fn wait(
 }
 
 /// In small letters.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(in crate::source) fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 

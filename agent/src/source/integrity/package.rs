@@ -16,6 +16,8 @@ use crate::source::plain_file;
 mod dpkg;
 mod rpm;
 
+pub(in crate::source) use rpm::is_there as has_rpm;
+
 /// Where packages put files. Elsewhere nobody is asked.
 const PLACES: [&str; 8] = ["usr", "etc", "bin", "sbin", "lib", "lib64", "boot", "opt"];
 
