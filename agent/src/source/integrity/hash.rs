@@ -28,9 +28,9 @@ const TRIES_MAX: usize = 3;
 pub(super) struct Stopped;
 
 /// What reading found.
-pub(super) enum Read1 {
+pub(super) enum Reading {
     /// What it is, with its content, and the content itself where it was asked for and is small.
-    Here(Entry, Option<Vec<u8>>),
+    Here(Box<Entry>, Option<Vec<u8>>),
     /// It went away, or something else took its place.
     Gone,
     /// It cannot be read.
@@ -55,17 +55,17 @@ impl Hasher {
     }
 
     /// The file as it is now, with its hashes. `keep`: the content is handed out if it is no longer than this.
-    pub(super) fn read(&mut self, path: &Path, keep: u64) -> Result<Read1, Stopped> {
+    pub(super) fn read(&mut self, path: &Path, keep: u64) -> Result<Reading, Stopped> {
         for last in (0..TRIES_MAX).rev() {
             let (mut file, data) = match plain_file::open(path) {
                 Ok(opened) => opened,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read1::Gone),
-                Err(error) => return Ok(Read1::Refused(error)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Reading::Gone),
+                Err(error) => return Ok(Reading::Refused(error)),
             };
             let mut entry = Entry::of(path, &data);
             if data.size() > self.bytes_max {
                 entry.content = Content::TooLarge;
-                return Ok(Read1::Here(entry, None));
+                return Ok(Reading::Here(Box::new(entry), None));
             }
             let mut blake3 = blake3::Hasher::new();
             let mut sha256 = ring::digest::Context::new(&ring::digest::SHA256);
@@ -77,7 +77,7 @@ impl Hasher {
                     Ok(0) => break,
                     Ok(count) => count,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) => return Ok(Read1::Refused(error)),
+                    Err(error) => return Ok(Reading::Refused(error)),
                 };
                 let bytes = self.block.get(..count).unwrap_or_default();
                 blake3.update(bytes);
@@ -97,10 +97,10 @@ impl Hasher {
                 sum.copy_from_slice(sha256.finish().as_ref());
                 entry.content =
                     Content::Hashed { blake3: *blake3.finalize().as_bytes(), sha256: sum };
-                return Ok(Read1::Here(entry, kept));
+                return Ok(Reading::Here(Box::new(entry), kept));
             }
         }
-        Ok(Read1::Gone)
+        Ok(Reading::Gone)
     }
 
     /// The sum by which dpkg, and rpm of old, know a file; `None` if it cannot be read.
@@ -160,7 +160,7 @@ mod tests {
         let path = dir.path().join("abc");
         std::fs::write(&path, "abc").unwrap();
         let mut hasher = Hasher::new(1 << 20, 1 << 20, CancellationToken::new());
-        let Ok(Read1::Here(entry, Some(text))) = hasher.read(&path, 3) else { panic!("read") };
+        let Ok(Reading::Here(entry, Some(text))) = hasher.read(&path, 3) else { panic!("read") };
         let Content::Hashed { blake3, sha256 } = entry.content else { panic!("hashed") };
         assert_eq!(text, b"abc");
         assert!(hex(&blake3).starts_with("6437b3ac38465133ffb63b75273a8db5"));
@@ -174,12 +174,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("long"), "abcdef").unwrap();
         let mut hasher = Hasher::new(1 << 20, 5, CancellationToken::new());
-        let Ok(Read1::Here(entry, None)) = hasher.read(&dir.path().join("long"), 100) else {
+        let Ok(Reading::Here(entry, None)) = hasher.read(&dir.path().join("long"), 100) else {
             panic!("read")
         };
         assert_eq!(entry.content, Content::TooLarge);
-        assert!(matches!(hasher.read(&dir.path().join("none"), 0), Ok(Read1::Gone)));
-        assert!(matches!(hasher.read(Path::new("/dev/zero"), 0), Ok(Read1::Refused(_))));
+        assert!(matches!(hasher.read(&dir.path().join("none"), 0), Ok(Reading::Gone)));
+        assert!(matches!(hasher.read(Path::new("/dev/zero"), 0), Ok(Reading::Refused(_))));
         assert_eq!(hasher.bytes, 0);
     }
 

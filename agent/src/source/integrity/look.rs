@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     baseline::Cursor,
     entry::{Content, Entry, Kind},
-    hash::{self, Hasher, Read1, Stopped},
+    hash::{self, Hasher, Reading, Stopped},
     text,
     walk::Walk,
 };
@@ -44,6 +44,9 @@ impl From<Stopped> for Ended {
         Self::Stopped
     }
 }
+
+/// What is done with a path: what it was, and what it is.
+type Each<'a> = dyn FnMut(&mut Looker, Option<Entry>, Option<Entry>) -> Result<(), Ended> + 'a;
 
 /// What a look needs.
 pub(super) struct Looker {
@@ -80,7 +83,7 @@ impl Looker {
         walk: &mut Walk<'_>,
         known: &mut Cursor,
         verify: bool,
-        each: &mut dyn FnMut(&mut Self, Option<Entry>, Option<Entry>) -> Result<(), Ended>,
+        each: &mut Each<'_>,
     ) -> Result<(), Ended> {
         let mut old = known.next()?;
         let mut new = walk.next();
@@ -138,14 +141,14 @@ impl Looker {
         }
         let keep = self.diffs && text::is_kept(path);
         match self.hasher.read(path, if keep { text::TEXT_BYTES_MAX } else { 0 })? {
-            Read1::Here(mut entry, content) => {
+            Reading::Here(mut entry, content) => {
                 if let Some(content) = content.filter(|_| keep) {
                     entry.text = text::pack(&content, &self.redactor).unwrap_or_default();
                 }
-                Ok(Some(entry))
+                Ok(Some(*entry))
             }
-            Read1::Gone => Ok(None),
-            Read1::Refused(error) => {
+            Reading::Gone => Ok(None),
+            Reading::Refused(error) => {
                 self.refuse(path, &error);
                 fresh.content = Content::Unreadable;
                 Ok(Some(fresh))
