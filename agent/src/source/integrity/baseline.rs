@@ -102,8 +102,9 @@ impl Baseline {
     pub(super) fn open(dir: &Path) -> io::Result<(Self, Found)> {
         fs::create_dir_all(dir)?;
         fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-        let mut journal =
-            File::options().read(true).append(true).create(true).open(dir.join(CHANGES))?;
+        let mut options = File::options();
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut journal = options.read(true).append(true).create(true).open(dir.join(CHANGES))?;
         let mut store = Self {
             dir: dir.to_owned(),
             header: Header::default(),
