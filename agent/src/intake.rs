@@ -9,7 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use vonggac_wire::Event;
 
-use crate::{redact::Redactor, source::usage_map::UsageMap};
+use crate::{
+    redact::Redactor,
+    source::{integrity_trail::Trail, usage_map::UsageMap},
+};
 
 /// Chunks that may wait for the spool. Small, because each may hold [`CHUNK_ENTRIES_MAX`] lines: this is the agent's memory bound.
 pub const CHUNKS_WAITING_MAX: usize = 16;
@@ -64,6 +67,8 @@ pub struct Intake {
     chunks: mpsc::Sender<Chunk>,
     /// Shared by all sources, and exchanged as a whole by a reload.
     rules: Arc<RwLock<Arc<Rules>>>,
+    /// Who had which file in hand, for the watch over files.
+    trail: Arc<Trail>,
 }
 
 /// What is done with every event before it is spooled.
@@ -89,6 +94,7 @@ impl Intake {
         let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
         let mut entries = Vec::with_capacity(chunk.entries.len());
         for entry in chunk.entries {
+            self.trail.note(&entry.event);
             let meant = rules.usage.of(&entry);
             for Entry { event, position } in std::iter::once(entry).chain(meant) {
                 entries.push(Entry { event: rules.redactor.apply(event), position });
@@ -96,6 +102,12 @@ impl Intake {
         }
         chunk.entries = entries;
         self.chunks.send(chunk).await.map_err(|_| Closed)
+    }
+
+    /// What audit records of late say of files.
+    #[must_use]
+    pub fn trail(&self) -> Arc<Trail> {
+        Arc::clone(&self.trail)
     }
 
     /// Has all sources go by these rules from now on.
@@ -108,7 +120,7 @@ impl Intake {
 #[must_use]
 pub fn queue() -> (Intake, mpsc::Receiver<Chunk>) {
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    (Intake { chunks, rules: Arc::default() }, receiver)
+    (Intake { chunks, rules: Arc::default(), trail: Arc::default() }, receiver)
 }
 
 /// Tells a source where to begin: a place up to which everything of the stream is in the spool.
