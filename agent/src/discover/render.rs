@@ -1,6 +1,6 @@
 //! A survey as a configuration that runs as it is, and says why each part stands there.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use vonggac_daemon::log::Harmless;
 
@@ -23,10 +23,9 @@ pub struct Given {
     pub time: String,
 }
 
-/// The sections in their order, each of one purpose. What else the agent learns to watch gets its section here: folders whose
-/// integrity is watched are gathered in [`Found::integrity`] already.
-const SECTIONS: [fn(&Survey, &Given, &mut String); 7] =
-    [head, base, host_logs, services, held, other_ports, usage];
+/// The sections in their order, each of one purpose.
+const SECTIONS: [fn(&Survey, &Given, &mut String); 8] =
+    [head, base, host_logs, services, held, other_ports, integrity, usage];
 
 /// The configuration.
 #[must_use]
@@ -228,6 +227,25 @@ fn other_ports(survey: &Survey, _: &Given, out: &mut String) {
     );
 }
 
+/// What must not change unseen: the usual places, and what services have elsewhere.
+fn integrity(survey: &Survey, _: &Given, out: &mut String) {
+    let found = survey.services.iter().flat_map(|service| &service.integrity);
+    let roots: BTreeSet<String> = found
+        .filter(|path| path.starts_with('/') && !path.starts_with("/etc/"))
+        // A name is meant as it is: whatever stands in it is no pattern.
+        .map(|path| glob::Pattern::escape(path))
+        .collect();
+    title(
+        out,
+        "Changes of files (/etc, programs, units, cron, SSH keys, and these) and of the host's state",
+    );
+    line(out, "[integrity]\nenabled = true");
+    if !roots.is_empty() {
+        line(out, &format!("web_roots = {}", list(&roots.into_iter().collect::<Vec<_>>())));
+    }
+    line(out, "# exclude = [\"/var/www/*/cache\", \"*.log\"]\n\n[state]\nenabled = true\n");
+}
+
 fn usage(_: &Survey, _: &Given, out: &mut String) {
     title(out, "Usage of public services: a portal posts JSON lines here");
     line(out, "# [usage_socket]\n# path = \"/run/vonggac-agent/usage.sock\"");
@@ -297,7 +315,7 @@ mod tests {
             let found = Found {
                 name: name.clone(), title: name.clone(), is_running: true, evidence: vec![name.clone()],
                 ports: vec![1], logs: vec![log.clone()], syslog: true, probes: vec![vec![probe], vec![failed]],
-                integrity: vec![], advice: name.clone(),
+                integrity: vec![format!("/srv/{name}"), name.clone()], advice: name.clone(),
             };
             let survey = Survey {
                 host: name.clone(), user: name.clone(), services: vec![found],
@@ -310,6 +328,8 @@ mod tests {
             let config = config.unwrap();
             prop_assert_eq!(&config.tails[0].path, &format!("/l/{name}"));
             prop_assert_eq!((config.tails.len(), config.probes.len()), (2, 1));
+            let root = glob::Pattern::escape(&format!("/srv/{name}"));
+            prop_assert!(config.integrity.unwrap().paths.contains(&root));
         }
     }
 }
