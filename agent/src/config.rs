@@ -11,7 +11,7 @@ use vonggac_wire::AgencyId;
 
 pub use probe::{HttpConfig, ProbeConfig, ProbeKind, Redirects, Trust};
 pub use redact::RedactConfig;
-pub use sources::{HostConfig, JournalConfig};
+pub use sources::{HostConfig, JournalConfig, JournalFrom};
 pub use syslog::{Listen, SyslogConfig, TlsFiles, Transport};
 pub use tail::{Multiline, TailConfig, TailFrom};
 pub use usage::{SocketConfig, UsageConfig, UsageDropConfig, UsageHttpConfig};
