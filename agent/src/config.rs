@@ -14,7 +14,7 @@ use crate::{ship::ShipLimits, spool::Shares};
 pub use integrity::IntegrityConfig;
 pub use probe::{HttpConfig, ProbeConfig, ProbeKind, Redirects, Trust};
 pub use redact::RedactConfig;
-pub use sources::{HostConfig, JournalConfig};
+pub use sources::{HostConfig, JournalConfig, JournalFrom};
 pub use state::StateConfig;
 pub use syslog::{Listen, SyslogConfig, TlsFiles, Transport};
 pub use tail::{Multiline, TailConfig, TailFrom};

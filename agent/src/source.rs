@@ -79,7 +79,7 @@ pub fn build(config: &Config) -> Vec<Box<dyn Source>> {
         sources.push(Box::new(tail::Tail::new(tail.clone())));
     }
     if config.journal.enabled {
-        sources.push(Box::new(journal::Journal));
+        sources.push(Box::new(journal::Journal::new(config.journal.clone())));
     }
     if config.host_figures.enabled {
         sources.push(Box::new(host::Host::new(config.host_figures.interval)));
