@@ -1,4 +1,5 @@
 //! The program itself, by its signals and what it tells systemd.
+#![expect(clippy::unwrap_used, reason = "a test stops where its ground is missing")]
 
 use std::{
     fs::{self, OpenOptions},

@@ -28,6 +28,18 @@ pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 /// How long a rotated file is kept open without growing: its writer may not have opened the new one yet.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Where a file stood before it was cut.
+pub(super) struct Place<'a> {
+    /// The name that it has or had.
+    pub(super) path: &'a Path,
+    /// Its stream.
+    pub(super) stream: Arc<str>,
+    /// Where the next line begins.
+    pub(super) next_line: u64,
+    /// When it was changed before the last look, in seconds and nanoseconds.
+    pub(super) changed: (i64, i64),
+}
+
 /// One line, without its end.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -169,8 +181,10 @@ impl Follow {
     }
 
     /// The name that it has or had, its stream, where the next line begins, and when it was changed before the last look.
-    pub(super) fn place(&self) -> Option<(&Path, Arc<str>, u64, (i64, i64))> {
-        Some((&self.path, Arc::clone(self.stream.as_ref()?), self.line_start, self.changed))
+    pub(super) fn place(&self) -> Option<Place<'_>> {
+        let stream = Arc::clone(self.stream.as_ref()?);
+        let (next_line, changed) = (self.line_start, self.changed);
+        Some(Place { path: &self.path, stream, next_line, changed })
     }
 
     /// Whether its stream is named by this first line.

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     content::{is_packed, packed_length},
-    file::{FileIdentity, Follow},
+    file::{FileIdentity, Follow, Place},
 };
 use crate::intake::Checkpoints;
 
@@ -140,7 +140,7 @@ pub(super) fn between(
 /// What a rotation copied away before it cut this file, from the first line that was not read. Of copies that begin alike, the
 /// newest; one that was made before the file's last change is none of it.
 pub(super) fn copy_of(cut: &Follow) -> Option<Follow> {
-    let (path, stream, place, changed) = cut.place()?;
+    let Place { path, stream, next_line: place, changed } = cut.place()?;
     let copied = |sibling: &Sibling| {
         let mut follow = Follow::open(path, &sibling.path, false)?;
         if !cut.has_print(follow.print()?) {
