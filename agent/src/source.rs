@@ -11,6 +11,8 @@ use crate::{
 };
 
 mod allowance;
+#[cfg(test)]
+mod collecting;
 mod host;
 mod integrity;
 mod journal;

@@ -237,4 +237,7 @@ pub(crate) fn add_evidence(all: &mut Vec<EventRef>, one: EventRef) {
 }
 
 #[cfg(test)]
+#[path = "../../tests/material.rs"]
+mod others;
+#[cfg(test)]
 mod tests;

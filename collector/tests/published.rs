@@ -2,8 +2,6 @@
 //! project; without them the test says so and passes.
 #![expect(clippy::print_stderr, reason = "a table is printed")]
 
-use std::path::{Path, PathBuf};
-
 use vonggac_collector::{
     detect::sigma::Matcher,
     rule::{RuleError, RuleSet},
@@ -13,14 +11,10 @@ use vonggac_wire::{
     event::{Activity, Body, Class, HttpRequest, Status},
 };
 
-fn material(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/material").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: there is no {}", path.display());
-    None
-}
+#[path = "../../tests/material.rs"]
+mod material;
+
+use material::material;
 
 fn names(rules: &RuleSet, matcher: &Matcher, activity: Activity, format: &str) -> Vec<String> {
     let now = Time::from_seconds(1_764_000_000);

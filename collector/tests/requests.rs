@@ -6,25 +6,15 @@
     reason = "a table is printed, and a test stops where its ground is missing"
 )]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use judge::Judge;
+use material::material;
 use serde_yaml_ng::Value;
 
 mod judge;
-
-fn material(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/material").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: there is no {}", path.display());
-    None
-}
+#[path = "../../tests/material.rs"]
+mod material;
 
 /// One judged request.
 struct Stage {

@@ -22,6 +22,8 @@ use vonggac_wire::{
     },
 };
 
+mod keyboard;
+
 fn now() -> Time {
     "2026-11-24T02:41:07Z".parse().expect("a time")
 }
@@ -353,16 +355,7 @@ fn app(lang: Lang, ascii: bool) -> App {
 }
 
 fn press(app: &mut App, keys: &str) {
-    for character in keys.chars() {
-        let code = match character {
-            '\n' => KeyCode::Enter,
-            '\t' => KeyCode::Tab,
-            '\u{1b}' => KeyCode::Esc,
-            '\u{7f}' => KeyCode::Backspace,
-            other => KeyCode::Char(other),
-        };
-        app.key(KeyEvent::new(code, KeyModifiers::NONE), now());
-    }
+    keyboard::press(app, keys, now());
 }
 
 /// The terminal's size is known before keys are pressed in it.

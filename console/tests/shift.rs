@@ -21,6 +21,8 @@ use vonggac_wire::{
 
 const SECOND: i64 = 1_000_000_000;
 
+mod keyboard;
+
 fn now() -> Time {
     "2026-11-24T02:41:07Z".parse().expect("a time")
 }
@@ -93,18 +95,7 @@ fn app() -> App {
 }
 
 fn press(app: &mut App, keys: &str) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    for character in keys.chars() {
-        let code = match character {
-            '\n' => KeyCode::Enter,
-            '\t' => KeyCode::Tab,
-            '\u{1b}' => KeyCode::Esc,
-            '\u{7f}' => KeyCode::Backspace,
-            other => KeyCode::Char(other),
-        };
-        effects.extend(app.key(KeyEvent::new(code, KeyModifiers::NONE), now()));
-    }
-    effects
+    keyboard::press(app, keys, now())
 }
 
 fn draw(app: &App) -> String {

@@ -85,14 +85,10 @@ const NOT_LISTED: [&str; 15] = [
     "overseerr-whitelist",
 ];
 
-fn material(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/material").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: there is no {}", path.display());
-    None
-}
+#[path = "../material.rs"]
+mod material;
+
+use material::material;
 
 /// One judged log.
 struct Case {

@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use super::*;
 
@@ -288,19 +288,13 @@ proptest::proptest! {
     }
 }
 
+#[path = "../../../tests/material.rs"]
+mod others;
+
 /// Logs of other projects, as an oracle where they are at hand.
 fn material(path: &str) -> Option<String> {
-    let root = std::env::var_os("VONGGAC_MATERIAL").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/material"),
-        PathBuf::from,
-    );
-    match fs::read(root.join(path)) {
-        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) => {
-            eprintln!("SKIPPED: {}: {error}", root.join(path).display());
-            None
-        }
-    }
+    let bytes = fs::read(others::material(path)?).unwrap();
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[test]

@@ -93,19 +93,6 @@ mod tests {
 
     use super::*;
 
-    /// Nothing was read before.
-    struct Nothing;
-
-    impl crate::intake::Checkpoints for Nothing {
-        fn resume(&self, _: &str) -> Option<u64> {
-            None
-        }
-
-        fn known(&self, _: &str) -> Vec<(String, u64)> {
-            Vec::new()
-        }
-    }
-
     #[tokio::test]
     async fn a_first_failure_is_looked_at_again_within_half_an_interval() {
         // Nobody listens at the port for multiplexing.
@@ -113,12 +100,7 @@ mod tests {
             "kind = \"tcp\"\ntarget = \"127.0.0.1:1\"\ninterval = \"4s\"\njitter = \"0s\"\nretries = 0",
         );
         let (intake, mut chunks) = crate::intake::queue();
-        let context = SourceContext {
-            intake,
-            checkpoints: Arc::new(Nothing),
-            shutdown: tokio_util::sync::CancellationToken::new(),
-            occurrences: crate::occurrence::Occurrences::new().unwrap(),
-        };
+        let context = super::super::collecting::fresh(intake);
         let stop = context.shutdown.clone();
         let running = tokio::spawn(repeat(config, context, Arc::new(Semaphore::new(1))));
         let mut times = Vec::new();

@@ -21,17 +21,11 @@ use vonggac_wire::{
 
 mod audit;
 mod fields;
+#[path = "../../../tests/material.rs"]
+mod material;
 mod refusals;
 
-/// The folder of annotated lines, if there is one.
-fn material(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/material").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: there is no {}", path.display());
-    None
-}
+use material::material;
 
 fn read(line: &str, context: &Context) -> (Event, bool) {
     format::event("auto", line.as_bytes(), 0, context)

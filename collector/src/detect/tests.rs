@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf, sync::LazyLock, time::Duration};
+use std::{fs, sync::LazyLock, time::Duration};
 
 use vonggac_wire::{
     AgencyId, AgentId, Batch, BatchHash, Event, Lane,
@@ -224,19 +224,6 @@ fn a_portal_that_answers_while_nobody_files_is_found_and_a_dead_one_is_not() {
     }
 }
 
-fn material(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("VONGGAC_MATERIAL").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/material"),
-        PathBuf::from,
-    );
-    let path = root.join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: no {}", path.display());
-    None
-}
-
 fn attacks(url: &str, agent: &str) -> bool {
     let mut activity = Activity::of(Class::Http, 3, Status::Success);
     activity.http =
@@ -249,7 +236,7 @@ fn attacks(url: &str, agent: &str) -> bool {
 
 #[test]
 fn ten_thousand_ordinary_requests_stay_nearly_silent() {
-    let Some(path) = material("elastic-examples/apache_logs/apache_logs") else { return };
+    let Some(path) = others::material("elastic-examples/apache_logs/apache_logs") else { return };
     let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
     let pattern =
         regex::Regex::new("\"[A-Z]+ (\\S+)[^\"]*\" \\d+ \\S+ \"[^\"]*\" \"([^\"]*)\"").unwrap();
@@ -266,7 +253,7 @@ fn ten_thousand_ordinary_requests_stay_nearly_silent() {
 
 #[test]
 fn most_injection_strings_of_another_project_are_seen() {
-    let Some(folder) = material("payloadbox-sqli") else { return };
+    let Some(folder) = others::material("payloadbox-sqli") else { return };
     let (mut all, mut seen) = (0_u32, 0_u32);
     let mut stack = vec![folder];
     while let Some(path) = stack.pop() {

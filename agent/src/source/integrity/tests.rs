@@ -9,21 +9,7 @@ use tokio_util::sync::CancellationToken;
 use vonggac_wire::event::{Activity, Class};
 
 use super::*;
-use crate::{
-    intake::{self, Appended, Checkpoints},
-    occurrence::Occurrences,
-};
-
-struct Nothing;
-
-impl Checkpoints for Nothing {
-    fn resume(&self, _: &str) -> Option<u64> {
-        None
-    }
-    fn known(&self, _: &str) -> Vec<(String, u64)> {
-        Vec::new()
-    }
-}
+use crate::source::collecting;
 
 /// A host below a folder, a spool that takes everything, and the guard between them.
 struct Host {
@@ -45,26 +31,7 @@ impl Host {
                 dir.path().join("watched").display()
             ),
         );
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let (intake, mut chunks) = intake::queue();
-        let taken = Arc::clone(&told);
-        tokio::spawn(async move {
-            while let Some(chunk) = chunks.recv().await {
-                let written = chunk.entries.len();
-                for line in chunk.entries {
-                    taken.lock().unwrap().push(line.event.activity().unwrap().clone());
-                }
-                if let Some(appended) = chunk.appended {
-                    appended.send(Appended { written, known: 0 }).unwrap();
-                }
-            }
-        });
-        let context = SourceContext {
-            intake,
-            checkpoints: Arc::new(Nothing),
-            shutdown: CancellationToken::new(),
-            occurrences: Occurrences::new().unwrap(),
-        };
+        let (context, told) = collecting::activities();
         Self { dir, config: config.unwrap().integrity.unwrap(), told, context }
     }
 

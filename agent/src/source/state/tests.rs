@@ -1,24 +1,9 @@
 use std::sync::{Arc, Mutex};
 
-use tokio_util::sync::CancellationToken;
 use vonggac_wire::event::{Activity, Class};
 
 use super::*;
-use crate::{
-    intake::{self, Appended, Checkpoints},
-    occurrence::Occurrences,
-};
-
-struct Nothing;
-
-impl Checkpoints for Nothing {
-    fn resume(&self, _: &str) -> Option<u64> {
-        None
-    }
-    fn known(&self, _: &str) -> Vec<(String, u64)> {
-        Vec::new()
-    }
-}
+use crate::source::collecting;
 
 /// A host below a folder, and a spool that takes everything.
 struct Host {
@@ -29,26 +14,7 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let (intake, mut chunks) = intake::queue();
-        let taken = Arc::clone(&told);
-        tokio::spawn(async move {
-            while let Some(chunk) = chunks.recv().await {
-                let written = chunk.entries.len();
-                for line in chunk.entries {
-                    taken.lock().unwrap().push(line.event.activity().unwrap().clone());
-                }
-                if let Some(appended) = chunk.appended {
-                    appended.send(Appended { written, known: 0 }).unwrap();
-                }
-            }
-        });
-        let context = SourceContext {
-            intake,
-            checkpoints: Arc::new(Nothing),
-            shutdown: CancellationToken::new(),
-            occurrences: Occurrences::new().unwrap(),
-        };
+        let (context, told) = collecting::activities();
         let host = Self { dir: tempfile::tempdir().unwrap(), told, context };
         host.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
         host.write("etc/group", "root:x:0:\nsudo:x:27:\n");

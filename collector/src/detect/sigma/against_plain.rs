@@ -1,8 +1,6 @@
 //! Published rules on events made of their own words: one plain engine on JSON, and ours with its routing and its events that are
 //! never JSON, say the same. The rules are not part of this project; without them the tests say so and pass.
 
-use std::path::Path;
-
 use rsigma_eval::JsonEvent;
 use rsigma_parser::{Detection, Modifier, SigmaValue};
 use serde_json::Map;
@@ -12,6 +10,7 @@ use vonggac_wire::{
 };
 
 use super::*;
+use crate::detect::others::material;
 
 /// Names under which a field of ours is asked.
 const ALIASES: &[&[&str]] = &[
@@ -249,12 +248,7 @@ fn complete(activity: &Activity, json: &mut Value) {
 
 /// Asks both about so many events; gives the pairs that were compared, those that match, and where they differ.
 fn compared(events: usize) -> Option<(usize, usize, Vec<String>)> {
-    let folder =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/material/sigma-rules/rules");
-    if !folder.exists() {
-        eprintln!("SKIPPED: there is no {}", folder.display());
-        return None;
-    }
+    let folder = material("sigma-rules/rules")?;
     let mut rules = RuleSet::default();
     rules.add_folder(&folder).unwrap();
     let matcher = Matcher::new(&rules).unwrap();
