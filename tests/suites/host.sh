@@ -91,6 +91,7 @@ host_watchdog() {
 
 host_suite() {
   step "a Debian with nginx, PostgreSQL, Postfix and sshd starts" host_ready
+  [ -n "$root_pid" ] || return
   step "the package is installed" host_agent "$@"
   step "sources finds all four, and what the agent's user may read" host_sources
   step "sources never overwrites unasked" host_never_overwrites

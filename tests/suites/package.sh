@@ -94,6 +94,7 @@ package_rpm() {
 
 package_suite() {
   step "a fresh Debian starts" package_ready
+  [ -n "$root_pid" ] || return
   step "packages are built, the program is small" package_build "$@"
   step "install: enabled, its own user, waits for a configuration" package_install
   step "systemd's verify is silent, exposure at most 2.0" package_unit

@@ -20,7 +20,7 @@ root_make() {
   tar=$roots/$(echo "bookworm $base $1" | sha256sum | cut -c1-16).tar
   mkdir -p "$roots"
   if [ ! -e "$tar" ]; then
-    mmdebstrap --quiet --format=tar --variant=minbase --include="$base,$1" --aptopt='Acquire::Languages "none"' bookworm "$tar.new" && mv "$tar.new" "$tar" || return 1
+    mmdebstrap --quiet --format=tar --variant=minbase --include="$base,$1" --aptopt='Acquire::Languages "none"' bookworm "$tar.new" && mv "$tar.new" "$tar" || { rm -f "$tar.new"; return 1; }
   fi
   root_dir=$(mktemp -d)
   tar --numeric-owner -C "$root_dir" -xf "$tar" && echo watched-host >"$root_dir/etc/hostname"
@@ -57,7 +57,7 @@ BOOT
   chmod +x "$root_dir/.start"
   unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child "$root_dir/.start" "$root_dir" >"$root_dir.log" 2>&1 &
   root_boot=$!
-  local state waited
+  local state="" waited
   for waited in $(seq 1 90); do
     root_pid=$(cat "/proc/$root_boot/task/$root_boot/children" 2>/dev/null | tr -d ' ')
     if [ -n "$root_pid" ]; then
