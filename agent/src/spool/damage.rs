@@ -190,6 +190,27 @@ fn a_folder_that_vanishes_under_a_running_agent_is_made_anew_and_told() {
 }
 
 #[test]
+fn of_four_files_the_two_that_are_left_are_sent_and_the_others_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    // Each start begins a file.
+    for first in [1, 11, 21, 31] {
+        let mut spool = open(dir.path()).unwrap();
+        spool.append((first..first + 10).map(line).collect(), &[], NOW).unwrap();
+    }
+    let mut spool = open(dir.path()).unwrap();
+    for first in [11, 31] {
+        let file = format!("{first:020}.seg");
+        fs::remove_file(dir.path().join(Lane::Security.name()).join(file)).unwrap();
+    }
+    let mut numbers = Vec::new();
+    while let Some(pending) = spool.next(Lane::Security, 1_000, 1 << 20).unwrap() {
+        numbers.extend((0..pending.events.len() as u64).map(|n| pending.first_seq + n));
+    }
+    assert_eq!(numbers, (1..=10).chain(21..=30).collect::<Vec<_>>());
+    assert_eq!(read_all(&mut spool).1, [(11, 20), (31, 40)]);
+}
+
+#[test]
 fn a_clock_that_goes_back_stops_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = open(dir.path()).unwrap();

@@ -248,7 +248,11 @@ impl LaneStore {
                 self.cursor_seq = segment.last_seq + 1;
                 continue;
             }
-            let bytes = read_at(&segment.path, start, segment.bytes)?;
+            let bytes = match read_at(&segment.path, start, segment.bytes) {
+                // What was read before goes on its way: the cursor is behind it. The error comes again.
+                Err(_) if pending.is_some() => break,
+                read => read?,
+            };
             let whole = start + bytes.len() as u64 >= segment.bytes;
             let (mut at, first_seq) = (0, segment.first_seq);
             loop {
@@ -424,7 +428,11 @@ impl LaneStore {
             let first = first.max(self.cursor_seq);
             if first <= last {
                 losses.extend(self.lose(first, last, GapReason::Damage));
-                self.cursor_seq = self.cursor_seq.max(last + 1);
+                // Never over a file that is still there and was not handed out.
+                let waiting = |s: &Segment| s.last_seq >= self.cursor_seq && s.first_seq < first;
+                if !self.segments.iter().any(waiting) {
+                    self.cursor_seq = self.cursor_seq.max(last + 1);
+                }
             }
         }
         Ok(losses)
