@@ -88,7 +88,7 @@ impl Looker {
         let mut old = known.next()?;
         let mut new = walk.next();
         loop {
-            self.refuse_blind(walk);
+            self.refuse_blind(walk, old.as_ref().map(|old| old.path.as_path()));
             let order = match (&old, &new) {
                 (None, None) => return Ok(()),
                 (Some(_), None) => std::cmp::Ordering::Less,
@@ -156,16 +156,11 @@ impl Looker {
         }
     }
 
-    fn refuse_blind(&mut self, walk: &mut Walk<'_>) {
-        // Only the last one is asked for again.
-        if let Some((path, error)) = walk.blind.last() {
-            let (path, error) = (path.clone(), error.to_string());
-            self.refuse(&path, &error);
+    fn refuse_blind(&mut self, walk: &mut Walk<'_>, next: Option<&Path>) {
+        for (path, error) in walk.fresh_blind() {
+            self.refuse(path, error);
         }
-        let older = walk.blind.len().saturating_sub(1);
-        for (path, error) in walk.blind.drain(..older) {
-            self.refuse(&path, &error);
-        }
+        walk.pass_blind(next);
     }
 
     /// Told once for each path.

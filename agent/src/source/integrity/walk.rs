@@ -1,6 +1,7 @@
 //! All files under some folders, in the order of their paths, without following any link.
 
 use std::{
+    collections::VecDeque,
     ffi::OsString,
     fs::{self, Metadata},
     io,
@@ -13,6 +14,9 @@ use super::scope::Scope;
 /// Folders within folders. A deeper one is made to hurt whoever looks.
 const DEPTH_MAX: usize = 128;
 
+/// Paths that cannot be looked into one after another, before what is next: a folder whose names can be read and nothing more.
+const BLIND_MAX: usize = 4_096;
+
 /// One after another.
 pub(super) struct Walk<'a> {
     scope: &'a Scope,
@@ -22,8 +26,10 @@ pub(super) struct Walk<'a> {
     left: u64,
     /// Told of each folder before its names are read, so that nothing falls between.
     enters: &'a mut dyn FnMut(&Path),
-    /// What could not be looked into, with the reason; in order.
-    pub(super) blind: Vec<(PathBuf, io::Error)>,
+    /// What could not be looked into, with the reason; in order, as long as something below it is still asked for.
+    blind: VecDeque<(PathBuf, io::Error)>,
+    /// How many of them were handed out.
+    blind_told: usize,
     /// The first path beyond what may be watched.
     pub(super) cut_at: Option<PathBuf>,
 }
@@ -42,16 +48,42 @@ impl<'a> Walk<'a> {
             open: Vec::new(),
             left: files_max,
             enters,
-            blind: Vec::new(),
+            blind: VecDeque::new(),
+            blind_told: 0,
             cut_at: None,
         }
     }
 
     /// Whether what is not met there may be there all the same.
     pub(super) fn is_blind_at(&self, path: &Path) -> bool {
-        // Of the same folder, the last one counts: those before lie before all paths that are still asked for.
-        self.blind.last().is_some_and(|(blind, _)| path.starts_with(blind))
+        self.blind.iter().any(|(blind, _)| path.starts_with(blind))
             || self.cut_at.as_ref().is_some_and(|cut| path >= cut.as_path())
+    }
+
+    /// What could not be looked into since this was asked last.
+    pub(super) fn fresh_blind(&mut self) -> impl Iterator<Item = &(PathBuf, io::Error)> {
+        let told = std::mem::replace(&mut self.blind_told, self.blind.len());
+        self.blind.iter().skip(told)
+    }
+
+    /// Forgets what lies before the path that is asked for next; `None`: nothing is asked for any more.
+    pub(super) fn pass_blind(&mut self, next: Option<&Path>) {
+        let is_over = |(blind, _): &(PathBuf, io::Error)| {
+            next.is_none_or(|next| blind.as_path() < next && !next.starts_with(blind))
+        };
+        while self.blind_told > 0 && self.blind.front().is_some_and(is_over) {
+            self.blind.pop_front();
+            self.blind_told -= 1;
+        }
+    }
+
+    /// Remembers what cannot be looked into. Beyond the limit nothing is taken for known.
+    fn refused(&mut self, path: PathBuf, error: io::Error) {
+        if self.blind.len() >= BLIND_MAX {
+            self.cut_at.get_or_insert(path);
+        } else {
+            self.blind.push_back((path, error));
+        }
     }
 
     fn path(&mut self) -> Option<PathBuf> {
@@ -67,7 +99,7 @@ impl<'a> Walk<'a> {
     fn enter(&mut self, folder: &Path) {
         if self.open.len() >= DEPTH_MAX {
             let deep = io::Error::other("is deeper than is looked");
-            self.blind.push((folder.to_owned(), deep));
+            self.refused(folder.to_owned(), deep);
             return;
         }
         (self.enters)(folder);
@@ -79,7 +111,7 @@ impl<'a> Walk<'a> {
                 self.open.push((folder.to_owned(), names.into_iter()));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => self.blind.push((folder.to_owned(), error)),
+            Err(error) => self.refused(folder.to_owned(), error),
         }
     }
 }
@@ -99,7 +131,7 @@ impl Iterator for Walk<'_> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => continue,
                 Err(error) => {
-                    self.blind.push((path, error));
+                    self.refused(path, error);
                     continue;
                 }
             };
@@ -149,5 +181,30 @@ mod tests {
         assert_eq!(short.by_ref().count(), 3);
         assert!(short.is_blind_at(&dir.path().join("self")));
         assert!(!short.is_blind_at(&dir.path().join("a/a")));
+    }
+
+    #[test]
+    fn each_of_several_folders_that_cannot_be_looked_into_hides_what_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let scope = Scope::new(&[], &[], Path::new("/nowhere"));
+        let mut enter = |_: &Path| {};
+        let mut walk = Walk::new(vec![], 100, &scope, &mut enter);
+        for name in ["a", "b", "c"] {
+            walk.refused(dir.path().join(name), io::Error::other("not yours"));
+        }
+        assert_eq!(walk.fresh_blind().count(), 3);
+        assert_eq!(walk.fresh_blind().count(), 0, "each is told once");
+        for name in ["a/1", "a/2", "b/1", "c/1"] {
+            let path = dir.path().join(name);
+            walk.pass_blind(Some(&path));
+            assert!(walk.is_blind_at(&path), "{name}");
+        }
+        let after = dir.path().join("c.d");
+        walk.pass_blind(Some(&after));
+        assert!(!walk.is_blind_at(&after) && walk.blind.is_empty());
+        for number in 0..=BLIND_MAX {
+            walk.refused(dir.path().join(format!("x{number:05}")), io::Error::other("not yours"));
+        }
+        assert!(walk.is_blind_at(&dir.path().join("y")), "beyond the limit nothing is known");
     }
 }
