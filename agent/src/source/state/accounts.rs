@@ -37,8 +37,11 @@ pub(super) fn users(root: &Path, dir: &Path) -> Result<Items, String> {
         if name.is_empty() || name.starts_with(['#', '+', '-']) {
             continue;
         }
-        let mut user = fields([("uid", uid), ("gid", gid), ("home", home), ("shell", shell)]);
-        user.insert("about".into(), about.into());
+        let mut user = fields([("uid", uid), ("gid", gid)]);
+        // Empty ones are known too: without a shell of its own an account has /bin/sh.
+        for (name, value) in [("home", home), ("shell", shell), ("about", about)] {
+            user.insert(name.into(), value.into());
+        }
         let password = match (passwords.get(name), own) {
             (Some(parts), "x") => parts.first().copied(),
             (None, "x") => None,
@@ -131,6 +134,13 @@ mod tests {
         );
         assert_eq!(shadow("!$6$salt$other")["lan"]["password"], "locked");
         assert_eq!(shadow("")["lan"]["password"], "empty");
+        // Without a shell of its own an account has /bin/sh.
+        fs::write(etc.join("passwd"), "lan:x:1000:1000::/home/lan:\n").unwrap();
+        let open = users(root.path(), root.path()).unwrap();
+        let lan = |items: &Items| Items::from([("lan".to_owned(), items["lan"].clone())]);
+        let changes = diff(&lan(&after), &lan(&open));
+        let [Change::Changed(_, names)] = &changes[..] else { panic!("{changes:?}") };
+        assert!(names.contains(&"shell".to_owned()), "{names:?}");
         let kept = serde_json::to_string(&before).unwrap();
         assert!(!kept.contains("secrethash") && !kept.contains("salt"), "{kept}");
     }

@@ -79,14 +79,11 @@ fn unit(path: &Path, name: &str, own: &str) -> Option<Fields> {
         .map(value)
         .filter(|value| !value.is_empty())
         .collect();
-    let mut unit = fields([
-        ("name", name),
-        ("file", own),
-        ("user", value("User")),
-        ("schedule", &schedule.join("; ")),
-    ]);
-    // An empty command is known too: one that comes to it is a change.
-    unit.insert("command".into(), value("ExecStart").into());
+    let mut unit = fields([("name", name), ("file", own), ("schedule", &schedule.join("; "))]);
+    // Empty ones are known too: a command that comes to it is a change, and one whose user is taken away runs as root.
+    for (name, key) in [("command", "ExecStart"), ("user", "User")] {
+        unit.insert(name.into(), value(key).into());
+    }
     Some(unit)
 }
 
@@ -156,6 +153,11 @@ mod tests {
         assert_eq!(web["command"], "/usr/sbin/nginx -g 'daemon on;'");
         assert_eq!((web["starts"].as_str(), web["user"].as_str()), ("by itself", "www-data"));
         assert_eq!(items["old.service"]["starts"], "masked");
+        // Taken away, it runs as root.
+        fs::write(at("lib/systemd/system/web.service"), "[Service]\nExecStart=/usr/sbin/nginx\n")
+            .unwrap();
+        let changes = crate::source::state::item::diff(&items, &collect(root.path()).unwrap());
+        assert!(format!("{changes:?}").contains("\"user\""), "{changes:?}");
         assert_eq!(items["clean.timer"]["schedule"], "daily");
         assert_eq!(items["clean.timer"]["starts"], "when asked");
     }
