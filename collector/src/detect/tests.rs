@@ -116,6 +116,26 @@ fn a_log_in_after_the_brute_force_is_a_signal_of_its_own() {
     assert_eq!(signals[0].severity, 1);
 }
 
+#[test]
+fn log_ins_that_succeed_do_not_keep_a_brute_force_going() {
+    let mut detector = detector();
+    let mut told = |offset: i64, bodies| {
+        let at = NOW.plus(Duration::from_secs(offset.unsigned_abs()));
+        let signals = detector.apply(&record("H49", "web-1", offset, at, bodies), at);
+        signals.iter().filter(|signal| signal.rule == "ssh-brute-force").count()
+    };
+    assert_eq!(told(0, (0..9).map(|_| failed("203.0.113.77")).collect()), 1);
+    // An office behind one address, where somebody logs in every few minutes.
+    for turn in 1..10 {
+        let mut success = Activity::of(Class::Authentication, 1, Status::Success);
+        success.service_name = "sshd".into();
+        success.user_name = "lan".into();
+        success.set_source_address("203.0.113.77".parse().unwrap());
+        told(turn * 300, vec![(Body::Activity(success), "")]);
+    }
+    assert_eq!(told(3_000, vec![failed("203.0.113.77")]), 0, "a mistype, fifty minutes later");
+}
+
 fn check(outcome: CheckOutcome) -> Body {
     Body::Check(Check {
         name: "portal".into(),

@@ -127,15 +127,18 @@ impl Windows {
             distinct: meta.distinct.is_some(),
             spacing: meta.spacing_seconds.map(Duration::from_secs),
         };
-        let window = self.windows.entry((head, group.clone())).or_default();
-        window.begin(time, limits.span);
         let forgiven = |(part, found): &(&Rule, &Match)| {
             part.meta.forgives.as_ref().is_some_and(|name| found.selections.contains(name))
         };
         if parts.iter().any(forgiven) {
-            window.forgive(attempt.user);
+            // Takes back and begins nothing: a success is no sign that what fired goes on.
+            if let Some(window) = self.windows.get_mut(&(head, group)) {
+                window.forgive(attempt.user);
+            }
             return;
         }
+        let window = self.windows.entry((head, group.clone())).or_default();
+        window.begin(time, limits.span);
         let evidence = reference(record, index);
         let (count, first) = match window.add(attempt, limits) {
             Outcome::Known => return,
