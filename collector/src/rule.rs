@@ -209,6 +209,7 @@ pub struct Rule {
 struct File {
     vonggac: Option<Meta>,
     detection: Option<serde_yaml_ng::Value>,
+    logsource: Option<serde_yaml_ng::Value>,
 }
 
 impl Rule {
@@ -228,6 +229,10 @@ impl Rule {
             return foreign::rule(sigma).map_err(refused);
         };
         if file.detection.is_none() {
+            // Machines look by themselves, and what only has parts names no source.
+            if file.logsource.is_some() && meta.machine.is_none() {
+                return Err(refused("`detection` is missing".into()));
+            }
             return Ok(Self { meta, sigma: None, foreign: false });
         }
         let sigma = sigma(text).map_err(refused)?;

@@ -57,13 +57,16 @@ fn what_is_no_rule_is_refused_alone_with_file_and_line() {
     write("c.yml", &format!("{head}detection:\n  sel:\n    c-uri|re: '(a'\n  condition: sel\n"));
     write("d.yml", "title: ''\n");
     write("e.yml", "vonggac: {rule: a-b, severity: 3, title_vi: a, title_en: b, wrong: 1}\n");
+    let meta = "vonggac: {rule: a-c, severity: 3, title_vi: a, title_en: b}\n";
+    write("g.yml", &format!("{head}detections:\n  sel: {{c-uri: /a}}\n  condition: sel\n{meta}"));
     write("f.txt", "no rule");
     let mut rules = RuleSet::default();
     let refused = rules.add_folder(folder.path()).unwrap();
     assert_eq!(rules.rules().len(), 1);
     let told: Vec<String> = refused.iter().map(RuleError::to_string).collect();
-    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told.len(), 5, "{told:?}");
     assert!(told[0].contains("b.yml") && told[0].contains("line 5"), "{told:?}");
     assert!(told[1].contains("c.yml:"), "{told:?}");
+    assert!(told[4].contains("g.yml") && told[4].contains("`detection` is missing"), "{told:?}");
     assert!(told.iter().all(|text| text.contains("line ") || text.contains(".yml:")), "{told:?}");
 }
