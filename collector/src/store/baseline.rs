@@ -50,11 +50,12 @@ impl Store {
                 format!("(time >= fromUnixTimestamp({from}) AND time < fromUnixTimestamp({to}))")
             })
             .collect();
-        let start = now.seconds() - now.seconds().rem_euclid(HOUR);
+        // The last second of this hour, so that all of an hour lies in one week.
+        let last = now.seconds() - now.seconds().rem_euclid(HOUR) + HOUR - 1;
         let text = format!(
             "SELECT agency, of_system, quantileExact(0.5)(rate) AS median, quantileExact(0.1)(rate) AS low, quantileExact(0.9)(rate) AS high, \
              count() AS weeks FROM (SELECT agency, arrayJoin(if(system = '', [''], ['', toString(system)])) AS of_system, \
-             intDiv({start} - toUnixTimestamp(time), {WEEK}) AS week, count() / 60 AS rate FROM events \
+             intDiv({last} - toUnixTimestamp(time), {WEEK}) AS week, count() / 60 AS rate FROM events \
              WHERE (class IN ('session', 'document', 'payment', 'rating', 'exchange', 'http_activity') OR (class = 'dossier' AND step IN ('received', 'started'))) \
              AND ({}) GROUP BY agency, of_system, week) GROUP BY agency, of_system HAVING weeks >= {WEEKS_LEAST} LIMIT {ROWS_MAX}",
             ranges.join(" OR ")
