@@ -200,8 +200,6 @@ pub struct Pending {
     pub first_seq: u64,
     /// The events.
     pub events: Vec<Event>,
-    /// When the first of them was appended, as far as this start of the agent knows.
-    pub oldest: Option<Time>,
 }
 
 /// Events of a lane as they stand on the disk, in order and without a hole: they are sealed without being read.
@@ -209,8 +207,6 @@ pub struct Pending {
 pub struct Encoded {
     /// Number of the first.
     pub first_seq: u64,
-    /// When the first of them was appended, as far as this start of the agent knows.
-    pub oldest: Option<Time>,
     /// One behind the other.
     bytes: Vec<u8>,
     /// Where each ends.
@@ -219,7 +215,7 @@ pub struct Encoded {
 
 impl Encoded {
     const fn starting(first_seq: u64) -> Self {
-        Self { first_seq, oldest: None, bytes: Vec::new(), ends: Vec::new() }
+        Self { first_seq, bytes: Vec::new(), ends: Vec::new() }
     }
 
     fn push(&mut self, event: &[u8]) {
@@ -367,6 +363,20 @@ impl Spool {
         passed: &[Position],
         now: Time,
     ) -> Result<Appended, SpoolError> {
+        let outcome = self.try_append(entries, passed, now);
+        if outcome.as_ref().is_err_and(SpoolError::is_vanished) {
+            // So that the next try finds files to write to and to drop.
+            self.mend()?;
+        }
+        outcome
+    }
+
+    fn try_append(
+        &mut self,
+        entries: &[Entry],
+        passed: &[Position],
+        now: Time,
+    ) -> Result<Appended, SpoolError> {
         let mut appended = Appended::default();
         let mut ends: Vec<Position> = Vec::new();
         let mut given: [Vec<(u64, &Position)>; 3] = Default::default();
@@ -449,7 +459,7 @@ impl Spool {
             return Ok(None);
         };
         let events = encoded.events().map(Event::decode).collect::<Result<_, _>>()?;
-        Ok(Some(Pending { first_seq: encoded.first_seq, events, oldest: encoded.oldest }))
+        Ok(Some(Pending { first_seq: encoded.first_seq, events }))
     }
 
     /// How many events of a lane wait to be handed out, and since when.

@@ -211,6 +211,34 @@ fn of_four_files_the_two_that_are_left_are_sent_and_the_others_are_told() {
 }
 
 #[test]
+fn a_full_spool_whose_oldest_file_is_gone_refuses_once_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let fat = |number| {
+        let mut entry = line(number);
+        entry.event = entry.event.with_raw(&vec![b'x'; 60_000], 0);
+        vec![entry]
+    };
+    let mut spool = Spool::open(dir.path(), "web-1", 16 << 20, Fsync::EachChunk, NOW).unwrap();
+    for number in 1..=100 {
+        spool.append(fat(number), &[], NOW).unwrap();
+    }
+    let lane = dir.path().join(Lane::Security.name());
+    let oldest = fs::read_dir(lane).unwrap().map(|file| file.unwrap().path()).min().unwrap();
+    fs::remove_file(oldest).unwrap();
+    let mut refused = 0;
+    for number in 101..=400 {
+        if spool.append(fat(number), &[], NOW).is_err() {
+            refused += 1;
+            spool.append(fat(number), &[], NOW).unwrap();
+        }
+    }
+    assert_eq!(refused, 1);
+    let (lines, gone) = read_all(&mut spool);
+    let told: u64 = gone.iter().map(|(first, last)| last + 1 - first).sum();
+    assert_eq!(lines.len() as u64 + told, 400);
+}
+
+#[test]
 fn a_clock_that_goes_back_stops_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = open(dir.path()).unwrap();

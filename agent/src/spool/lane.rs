@@ -302,9 +302,6 @@ impl LaneStore {
                 break;
             }
         }
-        if let Some(pending) = &mut pending {
-            pending.oldest = self.appended_at(pending.first_seq);
-        }
         Ok(pending)
     }
 
