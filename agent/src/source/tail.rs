@@ -168,11 +168,9 @@ impl Follower {
             } else {
                 LOOK_INTERVAL_OF_MANY
             };
-            let all = rhythm.is_for_all(changed.all, every, Instant::now());
-            let more = self.look((!all).then_some(&changed.paths))?;
-            if more {
-                rhythm.left_some();
-            } else {
+            let only = rhythm.next((changed.paths, changed.all), every, Instant::now());
+            let left = self.look(only.as_ref())?;
+            if !rhythm.leave(left) {
                 match woken.recv_timeout(LOOK_INTERVAL) {
                     Ok(()) => thread::sleep(BURST),
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -283,15 +281,15 @@ impl Follower {
         self.files.iter().find(|(_, followed)| is(followed)).map(|(path, _)| path.as_path())
     }
 
-    /// Reads what is new in these files, or in all; tells whether there is more.
-    fn look(&mut self, only: Option<&HashSet<PathBuf>>) -> Result<bool, SourceError> {
+    /// Reads what is new in these files, or in all; gives those that have more.
+    fn look(&mut self, only: Option<&HashSet<PathBuf>>) -> Result<HashSet<PathBuf>, SourceError> {
         let paths: Vec<PathBuf> = match only {
             Some(changed) => {
                 changed.iter().filter(|p| self.files.contains_key(*p)).cloned().collect()
             }
             None => self.files.keys().cloned().collect(),
         };
-        let mut more = false;
+        let mut left = HashSet::new();
         for path in paths {
             let Some(mut followed) = self.files.remove(&path) else { continue };
             let looked = followed.look(
@@ -311,12 +309,14 @@ impl Follower {
                     standing,
                 );
             }
-            more |= looked.more;
+            if looked.more {
+                left.insert(path.clone());
+            }
             if !looked.gone {
                 self.files.insert(path, followed);
             }
         }
-        Ok(more)
+        Ok(left)
     }
 
     fn send(

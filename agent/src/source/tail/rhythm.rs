@@ -1,28 +1,41 @@
-//! When all files are looked at, and when only those that the kernel told of.
+//! When all files are looked at, and when only those that have more or that the kernel told of.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// The looks so far.
 #[derive(Debug, Default)]
 pub(super) struct Rhythm {
-    /// When all files were looked at; `None`: they are next.
+    /// When all files were looked at; `None`: never.
     looked_at: Option<Instant>,
+    /// Files that the last look left something in. None of them may tell of a change again.
+    left: HashSet<PathBuf>,
 }
 
 impl Rhythm {
-    /// Whether this look is at all files: once in a while, or if the kernel lost count (`lost`).
-    pub(super) fn is_for_all(&mut self, lost: bool, every: Duration, now: Instant) -> bool {
-        let all =
-            lost || self.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= every);
-        if all {
+    /// What this look is at; `None`: all files, once in a while or if the kernel lost count (`lost`).
+    pub(super) fn next(
+        &mut self,
+        (mut changed, lost): (HashSet<PathBuf>, bool),
+        every: Duration,
+        now: Instant,
+    ) -> Option<HashSet<PathBuf>> {
+        let left = std::mem::take(&mut self.left);
+        if lost || self.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= every) {
             self.looked_at = Some(now);
+            return None;
         }
-        all
+        changed.extend(left);
+        Some(changed)
     }
 
-    /// A look left something unread: it is somewhere among all files, and none of them may tell of a change again.
-    pub(super) const fn left_some(&mut self) {
-        self.looked_at = None;
+    /// A look left something in these files; tells whether there are any.
+    pub(super) fn leave(&mut self, left: HashSet<PathBuf>) -> bool {
+        self.left = left;
+        !self.left.is_empty()
     }
 }
 
@@ -31,14 +44,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_look_left_is_looked_for_at_once_and_among_all_files() {
+    fn what_a_look_left_is_looked_at_at_once_and_without_all_the_others() {
         let (mut rhythm, every, now) =
             (Rhythm::default(), Duration::from_millis(250), Instant::now());
-        assert!(rhythm.is_for_all(false, every, now), "the first look");
-        assert!(!rhythm.is_for_all(false, every, now), "nothing was left");
-        rhythm.left_some();
-        assert!(rhythm.is_for_all(false, every, now), "a file that nobody writes to any more");
-        assert!(rhythm.is_for_all(true, every, now), "the kernel lost count");
-        assert!(rhythm.is_for_all(false, every, now + every), "once in a while");
+        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<HashSet<_>>();
+        assert_eq!(rhythm.next((paths(&[]), false), every, now), None, "the first look");
+        assert_eq!(rhythm.next((paths(&[]), false), every, now), Some(paths(&[])));
+        assert!(rhythm.leave(paths(&["long.log"])), "a file that nobody writes to any more");
+        let next = rhythm.next((paths(&["a.log"]), false), every, now);
+        assert_eq!(next, Some(paths(&["a.log", "long.log"])));
+        assert!(!rhythm.leave(paths(&[])));
+        assert_eq!(
+            rhythm.next((paths(&["a.log"]), true), every, now),
+            None,
+            "the kernel lost count"
+        );
+        assert_eq!(rhythm.next((paths(&[]), false), every, now + every), None, "once in a while");
     }
 }
