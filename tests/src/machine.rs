@@ -312,3 +312,27 @@ pub fn model() -> String {
         })
         .unwrap_or_default()
 }
+
+/// CPU-seconds that a process has taken so far.
+///
+/// # Errors
+/// If it is gone.
+pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| {
+        fields.get(at).context("a figure is missing")?.parse::<u32>().context("no number")
+    };
+    Ok(f64::from(ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// A line of a process's memory in megabytes: `VmRSS:` now, `VmHWM:` at most.
+///
+/// # Errors
+/// If it is gone.
+pub fn megabytes(pid: u32, key: &str) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).context("no such figure")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
+}

@@ -22,7 +22,7 @@ use rdkafka::{
 };
 use system_tests::{
     lines,
-    machine::{Machine, model},
+    machine::{Machine, cpu_seconds, megabytes, model},
     shipper::{Place, Shipper, TOPIC},
 };
 use vonggac_wire::{Batch, topic};
@@ -102,7 +102,6 @@ fn row(found: &Measured, count: usize) -> String {
 
 fn measure(shipper: Shipper, place: &Place, count: usize) -> anyhow::Result<Measured> {
     topics(&place.broker)?;
-    // What is followed starts with an empty file for the steady part's sake, and gets the burst afterwards as one more file would.
     let begun = Instant::now();
     let mut child = shipper.start(place)?;
     let watched = watch(shipper, place, &mut child, count as u64);
@@ -124,7 +123,7 @@ fn measure(shipper: Shipper, place: &Place, count: usize) -> anyhow::Result<Meas
     child.wait()?;
     // The next one finds the same file.
     let all = fs::read(&place.log)?;
-    let end = memchr_lines(&all, count);
+    let end = memchr::memchr_iter(b'\n', &all).nth(count - 1).map_or(all.len(), |at| at + 1);
     OpenOptions::new().write(true).open(&place.log)?.set_len(end as u64)?;
     measured.with_context(|| {
         let output = fs::read_to_string(place.folder.join("output")).unwrap_or_default();
@@ -134,15 +133,6 @@ fn measure(shipper: Shipper, place: &Place, count: usize) -> anyhow::Result<Meas
             output.lines().last().unwrap_or("nothing")
         )
     })
-}
-
-/// The byte behind so many lines.
-fn memchr_lines(all: &[u8], count: usize) -> usize {
-    all.iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'\n')
-        .nth(count - 1)
-        .map_or(all.len(), |(at, _)| at + 1)
 }
 
 /// Until Kafka has all lines: seconds, CPU-seconds and the peak of memory.
@@ -155,8 +145,8 @@ fn watch(
     let begun = Instant::now();
     let mut last = (0.0, 0.0);
     loop {
-        if let Ok(found) = usage(child.id()) {
-            last = found;
+        if let (Ok(cpu), Ok(peak)) = (cpu_seconds(child.id()), megabytes(child.id(), "VmHWM:")) {
+            last = (cpu, peak);
         }
         if shipper == Shipper::Kcat {
             if let Some(status) = child.try_wait()? {
@@ -177,7 +167,7 @@ fn watch(
 /// Percent of a core and resident megabytes at the steady load.
 fn steady(place: &Place, child: &Child) -> anyhow::Result<(f64, f64)> {
     thread::sleep(REST);
-    let before = usage(child.id())?.0;
+    let before = cpu_seconds(child.id())?;
     let mut log = OpenOptions::new().append(true).open(&place.log)?;
     for second in 0..STEADY.1 {
         // Ten writes a second, as a busy server's buffer is flushed.
@@ -188,8 +178,8 @@ fn steady(place: &Place, child: &Child) -> anyhow::Result<(f64, f64)> {
             thread::sleep(Duration::from_millis(100).saturating_sub(begun.elapsed()));
         }
     }
-    let cpu = (usage(child.id())?.0 - before) / STEADY.1 as f64 * 100.0;
-    let memory = status(child.id(), "VmRSS:")?;
+    let cpu = (cpu_seconds(child.id())? - before) / STEADY.1 as f64 * 100.0;
+    let memory = megabytes(child.id(), "VmRSS:")?;
     thread::sleep(REST);
     Ok((cpu, memory))
 }
@@ -205,22 +195,6 @@ fn write_lines(path: &Path, count: usize) -> anyhow::Result<()> {
         file.write_all(line(number).as_bytes())?;
     }
     Ok(file.flush()?)
-}
-
-/// CPU-seconds so far, and the peak of resident megabytes.
-fn usage(pid: u32) -> anyhow::Result<(f64, f64)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: u64 = fields.get(11).context("no utime")?.parse::<u64>()?
-        + fields.get(12).context("no stime")?.parse::<u64>()?;
-    Ok((ticks as f64 / rustix::param::clock_ticks_per_second() as f64, status(pid, "VmHWM:")?))
-}
-
-fn status(pid: u32, key: &str) -> anyhow::Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(key)).context("no such figure")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
 }
 
 /// Lines that Kafka has taken, as far as can be told cheaply.

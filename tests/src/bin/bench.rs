@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde_json::Value;
 use system_tests::{
     lines,
-    machine::{Machine, model},
+    machine::{Machine, cpu_seconds, megabytes, model},
 };
 
 /// Lines of the burst.
@@ -161,16 +161,8 @@ fn parts(machine: &Machine) -> anyhow::Result<Vec<(String, f64, f64)>> {
     let parts = state["parts"].as_object().context("no parts")?;
     let mut all = Vec::new();
     for (name, part) in parts {
-        let pid = part["pid"].as_u64().context("no process")?;
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let rss = status.lines().find_map(|line| {
-            line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()
-        });
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields: Vec<&str> =
-            stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        all.push((name.clone(), rss.unwrap_or(0.0) / 1024.0, ticks / 100.0));
+        let pid = u32::try_from(part["pid"].as_u64().context("no process")?)?;
+        all.push((name.clone(), megabytes(pid, "VmRSS:")?, cpu_seconds(pid)?));
     }
     Ok(all)
 }
