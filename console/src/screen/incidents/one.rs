@@ -9,7 +9,7 @@ use vonggac_wire::{
 use super::{deadline, places, state};
 use crate::{
     app::App,
-    screen::{Area, agency_name, cursor_in, detail, line, plain, rule, window},
+    screen::{Area, agency_name, cursor_in, detail, events, line, plain, rule, window},
     wording::{self, fit},
     words::Lang,
 };
@@ -93,6 +93,9 @@ fn impact_text(app: &App, incident: &Incident) -> String {
     let words = &app.words;
     let Some(estimate) = &incident.unserved else { return words.get("incident-impact-unknown") };
     let number = |value| wording::decimal(words.lang(), value, 0);
+    if estimate.value < 0.5 {
+        return words.get("incident-impact-none");
+    }
     words.with(
         "incident-impact-line",
         &[
@@ -244,7 +247,7 @@ fn rest(app: &App, incident: &Incident, detail: &IncidentDetail, area: Area) -> 
                 wording::clock(Time(event.time_unix_nano)),
                 fit(&event.agency, 6),
                 fit(&event.host, 10),
-                crate::sanitise::sanitise(&event.raw)
+                events::brief(app, event)
             );
             lines.push(line(vec![(fit(&text, area.width), style)]));
         }
