@@ -280,7 +280,7 @@ fn step(app: &App, step: &Transition, chosen: bool, area: Area) -> Line<'static>
         if chosen { app.theme.cursor() } else { " " },
         wording::since(Time(step.time_unix_nano), area.now),
         fit(&actor, 9),
-        fit(&words.get(&format!("action-{}", step.action)), 9),
+        fit(&words.get(&format!("action-{}", step.action)), 12),
         told(app, step)
     );
     let style = if chosen { app.theme.selected() } else { Style::new() };
@@ -294,7 +294,12 @@ fn told(app: &App, step: &Transition) -> String {
         let word = app.words.get(&id);
         return if word == id { step.text.clone() } else { word };
     }
-    crate::sanitise::sanitise(&step.text).into_owned()
+    // The end of hiding by the nation's clock, as every time on the screen.
+    let until = step.text.split_once(": ").filter(|_| step.action == "hidden");
+    match until.and_then(|(until, reason)| Some((until.parse::<Time>().ok()?, reason))) {
+        Some((until, reason)) => format!("{}: {reason}", wording::date_time(until)),
+        None => step.text.clone(),
+    }
 }
 
 #[cfg(test)]
