@@ -337,12 +337,19 @@ impl App {
     }
 
     fn detailed(&mut self, detail: vonggac_wire::proto::IncidentDetail) {
-        let fresh = self.model.detail.is_none();
+        let here = detail.incident.as_ref().map(|incident| Screen::Incident(incident.id));
         self.model.detail = Some(detail);
-        // Evidence has the focus.
-        if fresh && matches!(self.place().screen, Screen::Incident(_)) {
-            let before = screen::sections(self).first().map_or(0, Vec::len);
+        if here.as_ref() != Some(&self.place().screen) || self.place().settled {
+            return;
+        }
+        // Evidence has the focus, where there is some.
+        let sections = screen::sections(self);
+        let before = sections.first().map_or(0, Vec::len);
+        if sections.get(1).is_some_and(|evidence| !evidence.is_empty()) {
             self.set_cursor(before);
+        }
+        if let Some(place) = self.places.last_mut() {
+            place.settled = true;
         }
     }
 

@@ -48,6 +48,16 @@ pub fn copy(text: &str) -> io::Result<()> {
     execute!(io::stdout(), CopyToClipboard::to_clipboard_from(&text[..end]))
 }
 
+/// Writes a file that only its owner reads: what is exported may be about people. A file that is there stays as it is.
+///
+/// # Errors
+/// If there is such a file, or it cannot be written.
+pub fn write_new(name: &str, text: &str) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(name)?;
+    file.write_all(text.as_bytes())
+}
+
 /// What is remembered between visits: when one looked last, and the searches that were saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -138,6 +148,18 @@ mod tests {
         };
         assert_eq!(Memory::parse(&memory.text()), memory);
         assert_eq!(Memory::parse("torn"), Memory::default());
+    }
+
+    #[test]
+    fn an_export_is_its_owners_alone_and_replaces_nothing() {
+        use std::os::unix::fs::PermissionsExt;
+        let path = std::env::temp_dir().join(format!("vonggac-export-{}", uuid::Uuid::new_v4()));
+        let name = path.to_string_lossy();
+        write_new(&name, "a").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(write_new(&name, "b").is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a");
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -413,7 +413,10 @@ fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
             event("hostile \u{1b}[2J \u{202e}line"),
         ],
         histogram: (0..40)
-            .map(|n| HistogramColumn { time_unix_nano: n, count: 10 + n.unsigned_abs() % 7 })
+            .map(|n| HistogramColumn {
+                time_unix_nano: now().0 - (60 - n) * 60_000_000_000,
+                count: 10 + n.unsigned_abs() % 7,
+            })
             .collect(),
         total: Some(48_112),
         rows_read: 2_100_000,

@@ -39,6 +39,8 @@ pub struct Place {
     pub zoom: usize,
     /// The month rather than the day.
     pub month: bool,
+    /// The cursor has been put where one begins to read.
+    pub settled: bool,
 }
 
 impl Place {
@@ -56,6 +58,7 @@ impl Place {
             full: false,
             zoom: 0,
             month: false,
+            settled: false,
         }
     }
 

@@ -166,7 +166,11 @@ impl Turn {
         effect: Effect,
     ) -> anyhow::Result<bool> {
         match effect {
-            Effect::Quit => return Ok(true),
+            Effect::Quit => {
+                // The next visit tells what changed since this one's last look.
+                remember(app);
+                return Ok(true);
+            }
             Effect::Redraw => {
                 terminal.clear()?;
                 self.shown = None;
@@ -178,25 +182,27 @@ impl Turn {
             }
             Effect::Copy(text) => terminal::copy(&text)?,
             Effect::Write(name, text) => {
-                if let Err(error) = std::fs::write(&name, text) {
+                if let Err(error) = terminal::write_new(&name, &text) {
                     let error = error.to_string();
                     app.message =
                         app.words.with("told-not-written", &[("file", &name), ("error", &error)]);
                 }
             }
-            Effect::Remember => {
-                let memory = Memory {
-                    seen: Some(app.seen),
-                    saved: app.saved.clone(),
-                    looked: app.looked.clone(),
-                };
-                if let Err(error) = memory.write() {
-                    let error = error.to_string();
-                    app.message = app.words.with("told-not-remembered", &[("error", &error)]);
-                }
-            }
+            Effect::Remember => remember(app),
         }
         Ok(false)
+    }
+}
+
+fn remember(app: &mut App) {
+    let memory = Memory {
+        seen: Some(app.seen).filter(|seen| *seen != Time::default()),
+        saved: app.saved.clone(),
+        looked: app.looked.clone(),
+    };
+    if let Err(error) = memory.write() {
+        let error = error.to_string();
+        app.message = app.words.with("told-not-remembered", &[("error", &error)]);
     }
 }
 

@@ -197,6 +197,11 @@ fn columns(app: &App) -> String {
     )
 }
 
+/// An event in a line: as it was read, or what came of it where there was no line.
+pub(super) fn brief(app: &App, event: &EventRow) -> String {
+    if event.raw.is_empty() { result(app, event) } else { event.raw.clone() }
+}
+
 /// What came of it, in the screen's words where there are some.
 fn result(app: &App, event: &EventRow) -> String {
     let detail = event.fields.get("status_detail").map_or("", String::as_str);
@@ -241,27 +246,47 @@ fn row(app: &App, event: &EventRow) -> String {
     )
 }
 
+/// The counts over the whole window: a column that the answer leaves out is a measured zero.
+fn counts(app: &App, reply: &SearchReply, now: Time) -> Vec<u64> {
+    let Some(asked) = app.asked.as_ref().filter(|asked| asked.histogram_columns > 0) else {
+        return reply.histogram.iter().map(|column| column.count).collect();
+    };
+    let until = if asked.until_unix_nano == 0 { now.0 } else { asked.until_unix_nano };
+    let columns = i64::from(asked.histogram_columns);
+    let step = ((until - asked.since_unix_nano) / columns).max(1);
+    let mut counts = vec![0; asked.histogram_columns as usize];
+    for column in &reply.histogram {
+        let at = ((column.time_unix_nano - asked.since_unix_nano) / step).clamp(0, columns - 1);
+        if let Some(count) = usize::try_from(at).ok().and_then(|at| counts.get_mut(at)) {
+            *count += column.count;
+        }
+    }
+    counts
+}
+
 /// Bars over the window of time, with the clock of its ends.
 fn histogram(app: &App, reply: &SearchReply, area: Area) -> Vec<Line<'static>> {
     if reply.histogram.is_empty() {
         return Vec::new();
     }
+    let counts = counts(app, reply, area.now);
     #[expect(clippy::cast_precision_loss, reason = "bars")]
-    let cells: Vec<Cell> =
-        reply.histogram.iter().map(|column| Cell { value: Some(column.count as f64) }).collect();
-    let most = reply.histogram.iter().map(|column| column.count).max().unwrap_or(0);
+    let cells: Vec<Cell> = counts.iter().map(|count| Cell { value: Some(*count as f64) }).collect();
+    let most = counts.iter().copied().max().unwrap_or(0);
     let bars = app.theme.sparkline(&cells, area.width.saturating_sub(12));
     let axis = if app.theme.ascii { "|" } else { "┤" };
     let most = right(&wording::number(app.words.lang(), most), 8);
     let mut lines = vec![plain(&fit(&format!("{most}{axis}{bars}"), area.width))];
     if let Some(asked) = &app.asked {
         let until = if asked.until_unix_nano == 0 { area.now } else { Time(asked.until_unix_nano) };
+        let since = Time(asked.since_unix_nano);
+        // A window of days is told by its days.
+        let long = until.since(since).as_secs() > 86_400;
+        let clock = |time| {
+            if long { wording::date_time(time)[..5].to_owned() } else { wording::minute(time) }
+        };
         let span = bars.chars().count().saturating_sub(5);
-        let clocks = format!(
-            "{}{}",
-            fit(&wording::minute(Time(asked.since_unix_nano)), span),
-            wording::minute(until)
-        );
+        let clocks = format!("{}{}", fit(&clock(since), span), clock(until));
         lines.push(plain(&fit(&format!("{}{clocks}", " ".repeat(9)), area.width)));
     }
     lines
@@ -279,7 +304,12 @@ fn whole(app: &App, event: &EventRow, area: Area) -> Vec<Line<'static>> {
             lines.push(plain(&head));
         }
     };
-    put(format!("raw   {}", event.raw));
+    if !event.raw.is_empty() {
+        put(format!("raw   {}", event.raw));
+    }
+    if !event.message.is_empty() {
+        put(format!("text  {}", event.message));
+    }
     put(format!(
         "time  {}   class {} {}   status {}   {}/{}/{}",
         Time(event.time_unix_nano),

@@ -9,7 +9,7 @@ use vonggac_wire::{
 use super::{deadline, places, state};
 use crate::{
     app::App,
-    screen::{Area, agency_name, cursor_in, detail, line, plain, rule, window},
+    screen::{Area, agency_name, cursor_in, detail, events, line, plain, rule, window},
     wording::{self, fit},
     words::Lang,
 };
@@ -93,6 +93,9 @@ fn impact_text(app: &App, incident: &Incident) -> String {
     let words = &app.words;
     let Some(estimate) = &incident.unserved else { return words.get("incident-impact-unknown") };
     let number = |value| wording::decimal(words.lang(), value, 0);
+    if estimate.value < 0.5 {
+        return words.get("incident-impact-none");
+    }
     words.with(
         "incident-impact-line",
         &[
@@ -244,7 +247,7 @@ fn rest(app: &App, incident: &Incident, detail: &IncidentDetail, area: Area) -> 
                 wording::clock(Time(event.time_unix_nano)),
                 fit(&event.agency, 6),
                 fit(&event.host, 10),
-                crate::sanitise::sanitise(&event.raw)
+                events::brief(app, event)
             );
             lines.push(line(vec![(fit(&text, area.width), style)]));
         }
@@ -277,7 +280,7 @@ fn step(app: &App, step: &Transition, chosen: bool, area: Area) -> Line<'static>
         if chosen { app.theme.cursor() } else { " " },
         wording::since(Time(step.time_unix_nano), area.now),
         fit(&actor, 9),
-        fit(&words.get(&format!("action-{}", step.action)), 9),
+        fit(&words.get(&format!("action-{}", step.action)), 12),
         told(app, step)
     );
     let style = if chosen { app.theme.selected() } else { Style::new() };
@@ -291,7 +294,12 @@ fn told(app: &App, step: &Transition) -> String {
         let word = app.words.get(&id);
         return if word == id { step.text.clone() } else { word };
     }
-    crate::sanitise::sanitise(&step.text).into_owned()
+    // The end of hiding by the nation's clock, as every time on the screen.
+    let until = step.text.split_once(": ").filter(|_| step.action == "hidden");
+    match until.and_then(|(until, reason)| Some((until.parse::<Time>().ok()?, reason))) {
+        Some((until, reason)) => format!("{}: {reason}", wording::date_time(until)),
+        None => step.text.clone(),
+    }
 }
 
 #[cfg(test)]
