@@ -1,6 +1,5 @@
 //! Published rules on events made of their own words: one plain engine on JSON, and ours with its routing and its events that are
 //! never JSON, say the same. The rules are not part of this project; without them the tests say so and pass.
-#![expect(clippy::print_stderr, reason = "a table is printed")]
 
 use std::path::Path;
 
