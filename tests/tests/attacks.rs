@@ -33,7 +33,7 @@ use vonggac_wire::{
 const RECORD_EVENTS: usize = 20;
 
 /// What is measured today; it may only get better.
-const FOUND_MIN: f64 = 0.88;
+const FOUND_MIN: f64 = 0.95;
 
 /// Kinds of log that the agent has a format for.
 const LISTED: [&str; 26] = [
