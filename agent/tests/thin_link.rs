@@ -1,5 +1,5 @@
 //! A link of 64 kbit/s that loses a fifth of its packets, with a backlog on every lane.
-#![expect(clippy::expect_used, clippy::panic, reason = "a story stops where its ground is missing")]
+#![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
 
 use std::{
     sync::{Arc, Mutex},
