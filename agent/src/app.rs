@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use rand::Rng;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 use tokio_util::sync::CancellationToken;
@@ -24,10 +24,12 @@ use crate::{
     ship::{self, Sender, SharedSpool, ShipError, ShipLimits, Shipper},
     source::SourceContext,
     spool::{Spool, SpoolError},
+    vigil::Part,
 };
 
 mod report;
 mod running;
+mod supervisor;
 
 use report::Report;
 use running::RunningSources;
@@ -38,16 +40,38 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long a refused chunk waits before it is tried again.
 const DISK_RETRY: Duration = Duration::from_secs(1);
 
+/// How long spooling waits for a chunk before it says that it still waits.
+const CHUNK_WAIT: Duration = Duration::from_secs(1);
+
 /// How often the status file is written.
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The signals that an agent obeys. They are caught before anything else is done: a SIGHUP that comes while the configuration is
+/// read or the spool is opened has it read once more, instead of ending the agent.
+pub struct Signals {
+    stop: CancellationToken,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Catches them.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn caught() -> anyhow::Result<Self> {
+        let hangup = signal(SignalKind::hangup()).context("failed to catch SIGHUP")?;
+        let stop = shutdown::on_signal().context("failed to catch signals")?;
+        Ok(Self { stop, hangup })
+    }
+}
 
 /// Runs the agent until it is told to stop. At a SIGHUP `file` is read again.
 ///
 /// # Errors
 /// If the spool cannot be opened, or an address cannot be bound.
-pub async fn run(config: Config, file: PathBuf) -> anyhow::Result<()> {
+pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Result<()> {
     widen_open_files();
-    let stop = shutdown::on_signal().context("failed to catch signals")?;
+    let Signals { stop, mut hangup } = signals;
     let occurrences = Occurrences::new().context("failed to make metrics")?;
     let Some(spool) = open_when_writable(&config, &stop).await? else { return Ok(()) };
     let sender = Sender {
@@ -95,11 +119,8 @@ pub async fn run(config: Config, file: PathBuf) -> anyhow::Result<()> {
         occurrences.clone(),
         sources_done.clone(),
     ));
-    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
-        tracing::debug!(%error, "no systemd to tell that the agent is ready");
-    }
+    supervisor::ready();
 
-    let mut hangup = signal(SignalKind::hangup()).context("failed to catch SIGHUP")?;
     let mut config = config;
     loop {
         tokio::select! {
@@ -111,6 +132,7 @@ pub async fn run(config: Config, file: PathBuf) -> anyhow::Result<()> {
             report.sources(running.names());
         }
     }
+    supervisor::stopping();
     // The queue ends when the last of its senders goes.
     drop(intake);
     shutdown::drain(GRACE, running.ended()).await;
@@ -144,9 +166,7 @@ async fn reload(
     intake: &Intake,
     running: &mut RunningSources,
 ) -> Option<Config> {
-    let began = sd_notify::NotifyState::monotonic_usec_now();
-    let states: Vec<_> = [sd_notify::NotifyState::Reloading].into_iter().chain(began).collect();
-    let _untold = sd_notify::notify(&states);
+    supervisor::reloading();
     let fresh = match Config::read(file) {
         Ok(fresh) => match rules(&fresh) {
             Ok(rules) => {
@@ -173,7 +193,7 @@ async fn reload(
             tracing::warn!(name, "this setting was changed and takes effect at the next start");
         }
     }
-    let _untold = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    supervisor::ready();
     fresh
 }
 
@@ -240,15 +260,25 @@ async fn spool_chunks(
     mut chunks: mpsc::Receiver<Chunk>,
     occurrences: Occurrences,
 ) {
-    while let Some(Chunk { entries, passed, appended }) = chunks.recv().await {
+    loop {
+        occurrences.moves(Part::Spooling, CHUNK_WAIT);
+        let Chunk { entries, passed, appended } =
+            match tokio::time::timeout(CHUNK_WAIT, chunks.recv()).await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return,
+                Err(_) => continue,
+            };
         let mut lanes = [0_u64; 3];
         for entry in &entries {
             lanes[entry.event.lane().index()] += 1;
         }
+        // Shared with each try, so that nothing is copied for one that may fail.
+        let given = Arc::new((entries, passed));
         let outcome = loop {
-            let (shared, entries, passed) = (spool.clone(), entries.clone(), passed.clone());
+            let (shared, given) = (spool.clone(), Arc::clone(&given));
             let tried = tokio::task::spawn_blocking(move || {
-                shared.lock().append(entries, &passed, Time::now())
+                let (entries, passed) = given.as_ref();
+                shared.lock().append_kept(entries, passed, Time::now())
             })
             .await;
             match tried {
@@ -256,6 +286,7 @@ async fn spool_chunks(
                 Ok(Err(error)) => occurrences.spool_refused(&error),
                 Err(error) => occurrences.spool_refused(&error),
             }
+            occurrences.moves(Part::Spooling, DISK_RETRY);
             tokio::time::sleep(DISK_RETRY).await;
         };
         for lane in Lane::ALL {
@@ -280,8 +311,7 @@ async fn tick(
 ) {
     let mut ticks = tokio::time::interval(TICK);
     let (mut beat_at, mut status_at) = (tokio::time::Instant::now(), tokio::time::Instant::now());
-    // The clockwork stands still if the spool's lock or the disk does: then systemd may begin anew.
-    let watchdog = sd_notify::watchdog_enabled().is_some();
+    let mut supervisor = supervisor::Supervisor::default();
     while !stop.is_cancelled() {
         let at = ticks.tick().await;
         let now = Time::now();
@@ -298,9 +328,8 @@ async fn tick(
         if let Err(error) = spool.lock().tick(now) {
             occurrences.spool_refused(&error);
         }
-        if watchdog {
-            let _untold = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-        }
+        occurrences.moves(Part::Clockwork, TICK);
+        supervisor.told(&occurrences, now);
         if at >= status_at {
             status_at = at + STATUS_INTERVAL;
             report.tell(&spool, &occurrences, now);
@@ -335,9 +364,11 @@ async fn keep_shipping(
             Err(error) => tracing::error!(%error, "shipping failed"),
         }
         failures += 1;
+        let rest = ship::back_off(failures);
+        occurrences.moves(Part::Shipping, rest);
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(ship::back_off(failures)) => {}
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }

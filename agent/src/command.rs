@@ -7,9 +7,11 @@ use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 
 use crate::{app, config::Config};
 
+pub mod check_config;
 pub mod formats;
 pub mod parse;
 pub mod redact;
+pub mod sources;
 pub mod spool;
 pub mod status;
 
@@ -30,11 +32,9 @@ enum Command {
         config: PathBuf,
     },
     /// Tell every mistake of a configuration.
-    CheckConfig {
-        /// The configuration.
-        #[arg(long, default_value = "/etc/vonggac/agent.toml")]
-        config: PathBuf,
-    },
+    CheckConfig(check_config::Arguments),
+    /// Find the logs, services and ports of this host, and write a configuration that watches them.
+    Sources(sources::Arguments),
     /// Tell how a running agent is.
     Status(status::Arguments),
     /// Look into a spool, or repair it.
@@ -51,22 +51,9 @@ enum Command {
 #[must_use]
 pub fn run(arguments: Arguments) -> Exit {
     match arguments.command {
-        Command::Run { config } => match read(&config) {
-            Ok(settings) => run_agent(settings, config),
-            Err(exit) => exit,
-        },
-        Command::CheckConfig { config } => match read(&config) {
-            Ok(config) => {
-                say(&format!(
-                    "the configuration is right: agency {}, {} log patterns, {} probes",
-                    config.agency,
-                    config.tails.len(),
-                    config.probes.len()
-                ));
-                Exit::Success
-            }
-            Err(exit) => exit,
-        },
+        Command::Run { config } => run_agent(config),
+        Command::CheckConfig(arguments) => check_config::run(&arguments),
+        Command::Sources(arguments) => sources::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Parse(arguments) => parse::run(&arguments),
@@ -84,7 +71,7 @@ fn read(path: &std::path::Path) -> Result<Config, Exit> {
     })
 }
 
-fn run_agent(settings: Config, file: PathBuf) -> Exit {
+fn run_agent(file: PathBuf) -> Exit {
     log::start();
     // Two threads: one for files and figures, one for the network. More would only take memory from the host.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -92,13 +79,22 @@ fn run_agent(settings: Config, file: PathBuf) -> Exit {
         .max_blocking_threads(64)
         .enable_all()
         .build();
-    match runtime {
-        Ok(runtime) => match runtime.block_on(app::run(settings, file)) {
-            Ok(()) => Exit::Success,
-            Err(error) => complain(&format!("{error:#}"), Exit::Failure),
-        },
-        Err(error) => complain(&format!("failed to start: {error}"), Exit::Failure),
-    }
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
+    };
+    runtime.block_on(async {
+        let failed = |error| complain(&format!("{error:#}"), Exit::Failure);
+        let signals = match app::Signals::caught() {
+            Ok(signals) => signals,
+            Err(error) => return failed(error),
+        };
+        let settings = match read(&file) {
+            Ok(settings) => settings,
+            Err(exit) => return exit,
+        };
+        app::run(settings, file, signals).await.map_or_else(failed, |()| Exit::Success)
+    })
 }
 
 #[expect(clippy::print_stdout, reason = "the one place where commands answer")]

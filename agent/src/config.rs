@@ -11,17 +11,21 @@ use vonggac_wire::AgencyId;
 
 use crate::{ship::ShipLimits, spool::Shares};
 
+pub use integrity::IntegrityConfig;
 pub use probe::{HttpConfig, ProbeConfig, ProbeKind, Redirects, Trust};
 pub use redact::RedactConfig;
-pub use sources::{HostConfig, JournalConfig};
+pub use sources::{HostConfig, JournalConfig, JournalFrom};
+pub use state::StateConfig;
 pub use syslog::{Listen, SyslogConfig, TlsFiles, Transport};
 pub use tail::{Multiline, TailConfig, TailFrom};
 pub use usage::{SocketConfig, UsageConfig, UsageDropConfig, UsageHttpConfig};
 
+mod integrity;
 mod probe;
 mod redact;
 mod ship;
 mod sources;
+mod state;
 mod syslog;
 mod tail;
 mod usage;
@@ -97,6 +101,10 @@ pub struct Config {
     pub usage_socket: Option<SocketConfig>,
     /// Usage beside it.
     pub usage: UsageConfig,
+    /// Files whose every change is told; `None`: none.
+    pub integrity: Option<IntegrityConfig>,
+    /// The host's state, whose changes are told; `None`: it is not.
+    pub state: Option<StateConfig>,
     /// What is taken out of events.
     pub redact: RedactConfig,
 }
@@ -180,6 +188,9 @@ impl Config {
             probes: root.tables("probe", |probe| ProbeConfig::take(probe, &system)),
             syslogs: root.tables("syslog", |syslog| SyslogConfig::take(syslog, &system)),
             usage: root.table("usage", |usage| UsageConfig::take(usage, &system)),
+            integrity: root
+                .table("integrity", |integrity| IntegrityConfig::take(integrity, &system)),
+            state: root.table("state", |state| StateConfig::take(state, &system)),
             redact: root.table("redact", RedactConfig::take),
             usage_socket: root.table("usage_socket", |socket| SocketConfig::take(socket, &system)),
             system,
@@ -237,6 +248,23 @@ mod tests {
         let wrong = usage(&right.replace("127.0.0.1", "0.0.0.0").replace("received", "eaten"));
         let wrong = wrong.unwrap_err().to_string();
         assert!(wrong.contains("loopback") && wrong.contains("`usage.map[0]`: `step`"), "{wrong}");
+    }
+
+    #[test]
+    fn files_and_state_are_watched_where_they_are_asked_for_and_mistakes_are_told() {
+        let read = |text: &str| Config::from_text(Path::new("a.toml"), &format!("{RIGHT}{text}"));
+        let none = read("").unwrap();
+        assert!(none.integrity.is_none() && none.state.is_none());
+        let right = "[integrity]\nenabled = true\nweb_roots = [\"/var/www\"]\n[state]\nenabled = true\nkinds = [\"ports\"]\n";
+        let config = read(right).unwrap();
+        let integrity = config.integrity.unwrap();
+        assert!(integrity.paths.contains(&"/etc".into()));
+        assert!(integrity.paths.contains(&"/var/www".into()));
+        assert_eq!(config.state.unwrap().kinds.len(), 1);
+        let wrong = right.replace("/var", "[var").replace("ports", "doors");
+        let wrong = read(&wrong).unwrap_err().to_string();
+        assert!(wrong.contains("no whole path") && wrong.contains("no pattern"), "{wrong}");
+        assert!(wrong.contains("known: packages, users"), "{wrong}");
     }
 
     #[test]

@@ -3,9 +3,14 @@
 //! `auto` decides for each line: cheap looks at its first bytes name the candidates, and the first that understands it wins. A line
 //! that no format knows is kept as an OCSF base event with its raw text.
 
-use std::{borrow::Cow, path::Path, sync::Arc};
+use std::{
+    borrow::Cow,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use jiff::tz::TimeZone;
+use memchr::memmem::Finder;
 use vonggac_wire::{
     Event, Time,
     event::{Activity, Body, Class, Status, TimeDoubt},
@@ -87,8 +92,8 @@ impl Context {
 pub struct Parsed {
     /// When it happened; `None`: the line does not say.
     pub time: Option<(Time, TimeDoubt)>,
-    /// What happened.
-    pub body: Body,
+    /// What happened. In a box: it is handed from format to format, and is large.
+    pub body: Box<Body>,
     /// The format, e.g. "sshd".
     pub format: Cow<'static, str>,
     /// The host that the line names.
@@ -99,7 +104,7 @@ impl Parsed {
     pub(crate) fn activity(format: &'static str, activity: Activity) -> Self {
         Self {
             time: None,
-            body: Body::Activity(activity),
+            body: Box::new(Body::Activity(activity)),
             format: format.into(),
             device: String::new(),
         }
@@ -177,14 +182,16 @@ pub fn list() -> Vec<Listed> {
 /// Makes an event of a line. `cut_bytes` were cut away by the reader; `name` is a format's or "auto".
 #[must_use]
 pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Event, bool) {
-    let text = String::from_utf8_lossy(line);
+    // Almost every line is whole UTF-8, and is told so in wide steps.
+    let text =
+        std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     let text = text.trim_end_matches(['\r', '\n']);
     // A format that was named wrongly is corrected; the event tells which one read the line.
     let parsed = find(name, text, context).or_else(|| find("auto", text, context));
     let known = parsed.is_some();
     let parsed = parsed.unwrap_or_else(|| unparsed(text));
     let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
-    let event = Event::new(time, context.observed, parsed.body)
+    let event = Event::new(time, context.observed, *parsed.body)
         .with_time_doubt(doubt)
         .with_format(&parsed.format)
         .with_device(&parsed.device)
@@ -193,6 +200,9 @@ pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Eve
 }
 
 fn find(name: &str, text: &str, context: &Context) -> Option<Parsed> {
+    if name == "auto" {
+        return find_auto(text, context);
+    }
     if let Some((.., parse)) = FORMATS.iter().find(|(known, ..)| *known == name) {
         return parse(text, context);
     }
@@ -205,6 +215,8 @@ fn find(name: &str, text: &str, context: &Context) -> Option<Parsed> {
 /// By the line's looks.
 fn find_auto(text: &str, context: &Context) -> Option<Parsed> {
     let text = text.trim_start_matches('\u{feff}');
+    // Some programs indent their objects.
+    let text = Some(text.trim_start()).filter(|text| text.starts_with('{')).unwrap_or(text);
     let wrapped = match text.as_bytes().first()? {
         b'{' => wrapped::json(text, context),
         b'0'..=b'9' => wrapped::cri(text, context),
@@ -245,6 +257,14 @@ fn known(text: &str, context: &Context) -> Option<Parsed> {
     found.or_else(|| mixed(text, context))
 }
 
+/// What ends an access log's time and begins its request.
+static REQUEST_BEGINS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("] \""));
+
+/// Whether a line may be one of an access log.
+fn has_request(text: &str) -> bool {
+    REQUEST_BEGINS.find(text.as_bytes()).is_some()
+}
+
 /// A JSON object, read once: of a format that knows its keys, else by the usual names.
 fn object(text: &str, context: &Context) -> Option<Parsed> {
     let object = declared::shape::Object::new(text);
@@ -254,7 +274,7 @@ fn object(text: &str, context: &Context) -> Option<Parsed> {
 
 /// A line that may be of syslog or of a program's own log.
 fn mixed(text: &str, context: &Context) -> Option<Parsed> {
-    if text.contains("] \"") {
+    if has_request(text) {
         if let Some(parsed) = combined::parse(text, context) {
             return Some(parsed);
         }
@@ -276,7 +296,7 @@ fn embedded(text: &str, context: &Context) -> Option<Parsed> {
     if text.starts_with('{') {
         return object(text, context);
     }
-    if text.contains("] \"") {
+    if has_request(text) {
         if let Some(parsed) = combined::parse(text, context) {
             return Some(parsed);
         }

@@ -9,7 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use vonggac_wire::Event;
 
-use crate::{redact::Redactor, source::usage_map::UsageMap};
+use crate::{
+    redact::Redactor,
+    source::{integrity_trail::Trail, usage_map::UsageMap},
+};
 
 /// Chunks that may wait for the spool. Small, because each may hold [`CHUNK_ENTRIES_MAX`] lines: this is the agent's memory bound.
 pub const CHUNKS_WAITING_MAX: usize = 16;
@@ -23,10 +26,10 @@ pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 /// Where a stream stands after an entry. Offsets of a stream only grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
+    /// The place after the entry, e.g. the byte behind the line's end. Compared first: most differ in it.
+    pub offset: u64,
     /// One incarnation of one thing that is read: a file with its identity and generation, a journal with its sequence id.
     pub stream: Arc<str>,
-    /// The place after the entry, e.g. the byte behind the line's end.
-    pub offset: u64,
 }
 
 /// One event on its way into the spool.
@@ -64,6 +67,8 @@ pub struct Intake {
     chunks: mpsc::Sender<Chunk>,
     /// Shared by all sources, and exchanged as a whole by a reload.
     rules: Arc<RwLock<Arc<Rules>>>,
+    /// Who had which file in hand, for the watch over files.
+    trail: Arc<Trail>,
 }
 
 /// What is done with every event before it is spooled.
@@ -89,6 +94,7 @@ impl Intake {
         let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
         let mut entries = Vec::with_capacity(chunk.entries.len());
         for entry in chunk.entries {
+            self.trail.note(&entry.event);
             let meant = rules.usage.of(&entry);
             for Entry { event, position } in std::iter::once(entry).chain(meant) {
                 entries.push(Entry { event: rules.redactor.apply(event), position });
@@ -96,6 +102,12 @@ impl Intake {
         }
         chunk.entries = entries;
         self.chunks.send(chunk).await.map_err(|_| Closed)
+    }
+
+    /// What audit records of late say of files.
+    #[must_use]
+    pub fn trail(&self) -> Arc<Trail> {
+        Arc::clone(&self.trail)
     }
 
     /// Has all sources go by these rules from now on.
@@ -108,7 +120,7 @@ impl Intake {
 #[must_use]
 pub fn queue() -> (Intake, mpsc::Receiver<Chunk>) {
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    (Intake { chunks, rules: Arc::default() }, receiver)
+    (Intake { chunks, rules: Arc::default(), trail: Arc::default() }, receiver)
 }
 
 /// Tells a source where to begin: a place up to which everything of the stream is in the spool.
@@ -121,5 +133,81 @@ pub trait Checkpoints: Send + Sync {
     /// have to be cut there again.
     fn held(&self, _stream: &str) -> Vec<u64> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use vonggac_wire::{Lane, Time};
+
+    use super::*;
+    use crate::{
+        config::Fsync,
+        format::{self, Context},
+        source::usage_map::Meaning,
+        spool::Spool,
+    };
+
+    fn requests() -> Vec<Entry> {
+        let context = Context::here(Time::from_seconds(1_796_000_000));
+        let line = |n: u64| {
+            let text = format!(
+                "203.0.113.7 - - [24/Nov/2026:09:41:12 +0700] \"POST /nop/H{n} HTTP/1.1\" 200 5 \"-\" \"M\""
+            );
+            let (event, _) = format::event("combined", text.as_bytes(), 0, &context);
+            let position =
+                Some(Position { stream: "tail:/a#1:2:3#0".into(), offset: (n + 1) * 100 });
+            Entry { event, position }
+        };
+        (0..4).map(line).collect()
+    }
+
+    /// What a lane's spool holds, by its text and kind.
+    fn held(spool: &mut Spool) -> BTreeMap<String, usize> {
+        let mut held = BTreeMap::new();
+        for lane in Lane::ALL {
+            spool.rewind(lane);
+            while let Some(pending) = spool.next(lane, 1_000, 1 << 20).unwrap() {
+                for event in pending.events {
+                    *held.entry(format!("{:?}", event.body())).or_default() += 1;
+                }
+            }
+        }
+        held
+    }
+
+    #[tokio::test]
+    async fn a_request_and_what_it_means_are_spooled_once_each_wherever_a_crash_cuts_them() {
+        let (intake, mut chunks) = queue();
+        let meaning = Meaning {
+            path: "/nop/{dossier}".into(),
+            kind: "dossier".into(),
+            step: "received".into(),
+            ..Meaning::default()
+        };
+        let usage = UsageMap::new(vec![meaning]).unwrap();
+        intake.set_rules(Rules { redactor: Redactor::default(), usage });
+        intake.send(Chunk { entries: requests(), ..Chunk::default() }).await.unwrap();
+        let entries = chunks.recv().await.unwrap().entries;
+        assert_eq!(entries.len(), 8);
+        let open = |dir: &std::path::Path| {
+            let fsync = Fsync::Interval(std::time::Duration::from_secs(60));
+            Spool::open(dir, "h", 1 << 30, fsync, Time::now()).unwrap()
+        };
+        for cut in 0..=entries.len() {
+            let dir = tempfile::tempdir().unwrap();
+            // The ledger is not written: a crash behind `cut` entries leaves only their records.
+            let mut spool = open(dir.path());
+            spool.append(entries[..cut].to_vec(), &[], Time::now()).unwrap();
+            drop(spool);
+            let mut spool = open(dir.path());
+            assert_eq!(spool.resume("tail:/a#1:2:3#0").unwrap_or(0), 0, "all is read again");
+            let appended = spool.append(entries.clone(), &[], Time::now()).unwrap();
+            assert_eq!((appended.known, appended.written), (cut, entries.len() - cut));
+            let held = held(&mut spool);
+            assert!(held.len() == 8 && held.values().all(|count| *count == 1), "{cut}: {held:#?}");
+        }
     }
 }

@@ -9,7 +9,10 @@
 pub mod app;
 pub mod command;
 pub mod config;
+pub mod discover;
 pub mod format;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod heartbeat;
 pub mod intake;
 pub mod occurrence;
@@ -18,3 +21,4 @@ pub mod redact;
 pub mod ship;
 pub mod source;
 pub mod spool;
+pub mod vigil;

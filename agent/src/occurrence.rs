@@ -3,10 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use vonggac_wire::Lane;
+
+use crate::vigil::{Part, Vigil};
 
 /// Why something was not taken, or not at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,9 @@ pub struct Occurrences {
     /// By the source and the thing.
     standings: Arc<Mutex<BTreeMap<(String, String), Standing>>>,
     last_delivery: IntGauge,
+    resident_bytes: IntGauge,
+    cpu_seconds: Counter,
+    vigil: Vigil,
 }
 
 impl Occurrences {
@@ -112,12 +118,21 @@ impl Occurrences {
             "When Kafka last took a batch",
         )?;
         registry.register(Box::new(last_delivery.clone()))?;
+        // Named as every exporter names them.
+        let resident_bytes =
+            IntGauge::new("process_resident_memory_bytes", "Resident memory in bytes")?;
+        registry.register(Box::new(resident_bytes.clone()))?;
+        let cpu_seconds = Counter::new(
+            "process_cpu_seconds_total",
+            "CPU time in user and system mode in seconds",
+        )?;
+        registry.register(Box::new(cpu_seconds.clone()))?;
         let drops = IntCounterVec::new(
             Opts::new("vonggac_agent_drops_total", "What was not taken, by the reason"),
             &["reason"],
         )?;
         registry.register(Box::new(drops.clone()))?;
-        Ok(Self {
+        let occurrences = Self {
             drops,
             tails_slowed: counter(
                 "tail_slowed_total",
@@ -149,8 +164,44 @@ impl Occurrences {
             )?,
             spool_refusals: counter("spool_refusals_total", "Times that the disk refused a chunk")?,
             last_delivery,
+            resident_bytes,
+            cpu_seconds,
+            vigil: Vigil::default(),
             registry,
-        })
+        };
+        occurrences.begin_at_zero();
+        Ok(occurrences)
+    }
+
+    /// What never happened yet is zero, not absent: a rate over it is right from the first time on.
+    fn begin_at_zero(&self) {
+        for lane in Lane::ALL {
+            let lane = lane.name();
+            for counters in [&self.events_spooled, &self.batches_delivered, &self.events_delivered]
+            {
+                counters.with_label_values(&[lane]).inc_by(0);
+            }
+        }
+        for reason in Dropped::ALL {
+            self.drops.with_label_values(&[reason.name()]).inc_by(0);
+        }
+    }
+
+    /// What the agent itself takes of its host.
+    pub fn costs(&self, resident_bytes: u64, cpu_seconds: f64) {
+        self.resident_bytes.set(i64::try_from(resident_bytes).unwrap_or(i64::MAX));
+        self.cpu_seconds.inc_by((cpu_seconds - self.cpu_seconds.get()).max(0.0));
+    }
+
+    /// A part of the agent moves, and does so again within that time.
+    pub fn moves(&self, part: Part, within: Duration) {
+        self.vigil.moves(part, within, Instant::now());
+    }
+
+    /// The part that should have moved and did not.
+    #[must_use]
+    pub fn overdue(&self) -> Option<Part> {
+        self.vigil.overdue(Instant::now())
     }
 
     /// For `/metrics`.
@@ -288,5 +339,48 @@ impl Occurrences {
         self.spool_bytes.with_label_values(&[lane.name()]).set(to(bytes));
         self.spool_waiting.with_label_values(&[lane.name()]).set(to(waiting));
         self.spool_dropped.with_label_values(&[lane.name()]).set(to(dropped));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+    };
+
+    use prometheus::{Encoder, TextEncoder};
+
+    use super::*;
+
+    #[test]
+    fn metrics_begin_at_zero_and_please_promtool() {
+        let occurrences = Occurrences::new().unwrap();
+        occurrences.spool(Lane::Usage, 1, 2, 3);
+        occurrences.costs(1 << 20, 1.5);
+        occurrences.costs(1 << 20, 1.25);
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&occurrences.registry().gather(), &mut text).unwrap();
+        let shown = String::from_utf8(text.clone()).unwrap();
+        for line in [
+            "vonggac_agent_events_delivered_total{lane=\"uptime\"} 0",
+            "vonggac_agent_drops_total{reason=\"syslog-kernel\"} 0",
+            "process_cpu_seconds_total 1.5",
+        ] {
+            assert!(shown.contains(line), "{line} is not in\n{shown}");
+        }
+        let promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut promtool) = promtool else {
+            eprintln!("SKIPPED: promtool is missing; install the package prometheus");
+            return;
+        };
+        promtool.stdin.take().unwrap().write_all(&text).unwrap();
+        let said = promtool.wait_with_output().unwrap();
+        let words = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(said.status.success() && words.is_empty(), "{words}");
     }
 }

@@ -345,28 +345,6 @@ impl Default for Redactor {
     }
 }
 
-/// Masks the secrets of an URL, for formats that keep one in a field of its own.
-#[must_use]
-pub fn url_secrets(text: &str) -> Cow<'_, str> {
-    if !text.contains('=') {
-        return Cow::Borrowed(text);
-    }
-    let mut masked = String::new();
-    let mut taken = 0;
-    for finding in scan::scan(text.as_bytes(), &[]) {
-        if finding.kind == Kind::Secret {
-            masked.push_str(&text[taken..finding.start]);
-            masked.push_str(MASK);
-            taken = finding.end;
-        }
-    }
-    if taken == 0 {
-        return Cow::Borrowed(text);
-    }
-    masked.push_str(&text[taken..]);
-    Cow::Owned(masked)
-}
-
 /// Puts `fresh` wherever `old` stands.
 fn replace(raw: &mut Vec<u8>, message: &mut String, old: &str, fresh: &str) {
     if old.chars().count() < PERSON_CHARACTERS_MIN {

@@ -31,6 +31,7 @@ use crate::{
     intake::Checkpoints,
     occurrence::Occurrences,
     spool::{Spool, SpoolError},
+    vigil::Part,
 };
 
 pub mod carried;
@@ -219,6 +220,7 @@ impl Shipper {
         grace: Duration,
     ) -> Result<(), ShipError> {
         while !shutdown.is_cancelled() {
+            self.occurrences.moves(Part::Shipping, LOOK_INTERVAL);
             let sent = self.send_all(false)?;
             self.settle(if sent { Duration::ZERO } else { LOOK_INTERVAL }, &shutdown).await?;
         }
@@ -277,7 +279,8 @@ impl Shipper {
     }
 
     fn send(&mut self, lane: Lane) -> Result<bool, ShipError> {
-        let pending = self.spool.lock().next(lane, BATCH_EVENTS_MAX, self.pace.batch_bytes())?;
+        let pending =
+            self.spool.lock().next_encoded(lane, BATCH_EVENTS_MAX, self.pace.batch_bytes())?;
         let Some(pending) = pending else { return Ok(false) };
         let state = &mut self.lanes[lane.index()];
         let batch = Batch {
@@ -288,13 +291,14 @@ impl Shipper {
             lane,
             first_seq: pending.first_seq,
             previous: state.previous,
-            events: pending.events,
+            events: Vec::new(),
             simulated: self.sender.simulated,
             sealed: Time::now(),
         };
-        let (last_seq, events) = (batch.last_seq(), batch.events.len() as u64);
-        let headers = headers(&batch);
-        let sealed = batch.seal();
+        let events = pending.len() as u64;
+        let last_seq = pending.first_seq + events - 1;
+        let headers = headers(&batch, pending.len());
+        let sealed = batch.seal_encoded(pending.events());
         let record = FutureRecord::to(topic::of_lane(lane))
             .key(self.sender.agency.as_str())
             .payload(&sealed.value)
@@ -391,9 +395,9 @@ fn minute_of_day() -> u16 {
 }
 
 /// CloudEvents in binary mode.
-fn headers(batch: &Batch) -> OwnedHeaders {
+fn headers(batch: &Batch, count: usize) -> OwnedHeaders {
     let source = format!("/agency/{}/agent/{}", batch.agency, batch.agent);
-    let (id, time) = (batch.record_id(), batch.sealed.to_string());
+    let (id, time) = (batch.record_id(count), batch.sealed.to_string());
     let event_type = topic::event_type(batch.lane);
     [
         (header::SPEC_VERSION, "1.0"),

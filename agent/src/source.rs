@@ -12,13 +12,19 @@ use crate::{
 
 mod allowance;
 mod host;
+mod integrity;
 mod journal;
+mod plain_file;
 mod probes;
+mod program;
 mod socket;
-mod syslog;
+mod state;
+pub(crate) mod syslog;
 pub mod tail;
-mod usage;
+pub(crate) mod usage;
 
+pub use integrity::trail as integrity_trail;
+pub use state::StateKind;
 pub use usage::map as usage_map;
 
 /// Why a source ended. The agent starts it again after a while.
@@ -73,7 +79,7 @@ pub fn build(config: &Config) -> Vec<Box<dyn Source>> {
         sources.push(Box::new(tail::Tail::new(tail.clone())));
     }
     if config.journal.enabled {
-        sources.push(Box::new(journal::Journal));
+        sources.push(Box::new(journal::Journal::new(config.journal.clone())));
     }
     if config.host_figures.enabled {
         sources.push(Box::new(host::Host::new(config.host_figures.interval)));
@@ -92,6 +98,12 @@ pub fn build(config: &Config) -> Vec<Box<dyn Source>> {
     }
     for drop in &config.usage.drops {
         sources.push(Box::new(usage::drop::UsageDrop::new(drop.clone())));
+    }
+    if let Some(integrity) = &config.integrity {
+        sources.push(Box::new(integrity::Integrity::new(integrity.clone(), &config.spool_dir)));
+    }
+    if let Some(state) = &config.state {
+        sources.push(Box::new(state::State::new(state.clone(), &config.spool_dir)));
     }
     sources
 }

@@ -60,7 +60,7 @@ use std::{
 
 #[cfg(doc)]
 use vonggac_wire::event::Gap;
-use vonggac_wire::{AgentId, Event, Lane, Time};
+use vonggac_wire::{AgentId, Event, Lane, Time, event::EventError};
 
 use crate::{
     config::Fsync,
@@ -72,7 +72,7 @@ mod identity;
 pub mod inspect;
 mod lane;
 mod ledger;
-mod record;
+pub(crate) mod record;
 mod room;
 mod scan;
 pub mod sealed;
@@ -110,6 +110,9 @@ pub enum SpoolError {
     /// Two agents on one folder, or a name that is malformed.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A record whose check sum fits holds something else than an event.
+    #[error("an event on the disk is not readable by this version: {0}")]
+    Event(#[from] EventError),
 }
 
 impl SpoolError {
@@ -199,6 +202,46 @@ pub struct Pending {
     pub events: Vec<Event>,
     /// When the first of them was appended, as far as this start of the agent knows.
     pub oldest: Option<Time>,
+}
+
+/// Events of a lane as they stand on the disk, in order and without a hole: they are sealed without being read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoded {
+    /// Number of the first.
+    pub first_seq: u64,
+    /// When the first of them was appended, as far as this start of the agent knows.
+    pub oldest: Option<Time>,
+    /// One behind the other.
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Encoded {
+    const fn starting(first_seq: u64) -> Self {
+        Self { first_seq, oldest: None, bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    fn push(&mut self, event: &[u8]) {
+        self.bytes.extend_from_slice(event);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// How many they are; at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Each event's bytes.
+    pub fn events(&self) -> impl Iterator<Item = &[u8]> {
+        self.ends.iter().scan(0, |start, end| {
+            let event = &self.bytes[*start..*end];
+            *start = *end;
+            Some(event)
+        })
+    }
 }
 
 /// The spool of one agent. Its owner calls it from one thread at a time.
@@ -311,15 +354,30 @@ impl Spool {
         passed: &[Position],
         now: Time,
     ) -> Result<Appended, SpoolError> {
+        self.append_kept(&entries, passed, now)
+    }
+
+    /// The same of entries that the caller keeps, to try again.
+    ///
+    /// # Errors
+    /// As of [`Self::append`].
+    pub fn append_kept(
+        &mut self,
+        entries: &[Entry],
+        passed: &[Position],
+        now: Time,
+    ) -> Result<Appended, SpoolError> {
         let mut appended = Appended::default();
         let mut ends: Vec<Position> = Vec::new();
-        let mut given: [Vec<(u64, Position)>; 3] = Default::default();
+        let mut given: [Vec<(u64, &Position)>; 3] = Default::default();
         let mut outcome = Ok(());
         for Entry { event, position } in entries {
             let lane = event.lane();
             if let Some(position) = &position {
                 note_end(&mut ends, position);
-                let given = given[lane.index()].iter().any(|(_, p)| p == position);
+                // Offsets are compared first: the names are mostly the same.
+                let is_same = |p: &Position| p.offset == position.offset && p == position;
+                let given = given[lane.index()].iter().any(|(_, p)| is_same(p));
                 if given || self.ledger.holds(lane, &position.stream, position.offset) {
                     appended.known += 1;
                     continue;
@@ -362,12 +420,12 @@ impl Spool {
     ///
     /// # Errors
     /// If the disk cannot be read.
-    pub fn next(
+    pub fn next_encoded(
         &mut self,
         lane: Lane,
         events_max: usize,
         bytes_max: usize,
-    ) -> Result<Option<Pending>, SpoolError> {
+    ) -> Result<Option<Encoded>, SpoolError> {
         match self.lanes[lane.index()].next(events_max, bytes_max) {
             Err(error) if error.is_vanished() => {
                 self.mend()?;
@@ -375,6 +433,23 @@ impl Spool {
             }
             outcome => outcome,
         }
+    }
+
+    /// The same, read.
+    ///
+    /// # Errors
+    /// If the disk cannot be read, or what is on it is no event although its check sum fits.
+    pub fn next(
+        &mut self,
+        lane: Lane,
+        events_max: usize,
+        bytes_max: usize,
+    ) -> Result<Option<Pending>, SpoolError> {
+        let Some(encoded) = self.next_encoded(lane, events_max, bytes_max)? else {
+            return Ok(None);
+        };
+        let events = encoded.events().map(Event::decode).collect::<Result<_, _>>()?;
+        Ok(Some(Pending { first_seq: encoded.first_seq, events, oldest: encoded.oldest }))
     }
 
     /// How many events of a lane wait to be handed out, and since when.

@@ -11,6 +11,8 @@ use crate::{
     store::{Store, migrate},
 };
 
+mod rules;
+
 /// Takes what agents send, and tells consoles.
 #[derive(Debug, Parser)]
 #[command(name = "vonggac-collector", version)]
@@ -30,11 +32,19 @@ enum Command {
     Migrate,
     /// Tell every mistake of a configuration.
     CheckConfig,
+    /// Rules: which there are, and whether files of them are right.
+    #[command(subcommand)]
+    Rules(rules::Command),
 }
 
 /// Does what is asked.
 #[must_use]
 pub fn run(arguments: &Arguments) -> Exit {
+    if let Command::Rules(command) = &arguments.command {
+        let (text, exit) = rules::run(command);
+        say(&text);
+        return exit;
+    }
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(error @ SettingsError::Unreadable { .. }) => {
@@ -50,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
     let outcome = match arguments.command {
-        Command::CheckConfig => {
+        Command::CheckConfig | Command::Rules(_) => {
             say("the configuration is right");
             return Exit::Success;
         }

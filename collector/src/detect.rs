@@ -24,6 +24,7 @@ use crate::{record::Record, registry::Registry, rule::RuleSet};
 pub mod request;
 pub mod sigma;
 mod silence;
+mod source;
 mod uptime;
 mod usage;
 mod window;
@@ -94,9 +95,8 @@ impl Detector {
         for (index, event) in record.fresh() {
             match event.body() {
                 Body::Activity(activity) => {
-                    for found in self.matcher.matches(event, activity) {
-                        self.windows.matched(&self.rules, &found, record, index, event, activity);
-                    }
+                    let found = self.matcher.matches(event, activity);
+                    self.windows.matched(&self.rules, &found, record, index, event, activity);
                 }
                 Body::Check(check) => {
                     let findings = self.uptime.check(&self.registry, record, event, check, now);

@@ -28,9 +28,11 @@ use crate::{
 };
 
 mod flow;
+mod impact;
 mod minutes;
 mod picture;
 
+pub use crate::store::baseline::Baselines;
 use minutes::Minutes;
 pub use picture::{Picture, spawn};
 
@@ -77,6 +79,7 @@ pub struct Nation {
     incidents: BTreeMap<u64, Arc<Incident>>,
     usage: HashMap<(String, String), Minutes>,
     usage_seen: HashSet<String>,
+    baselines: Baselines,
     newest: Option<Time>,
     simulated: bool,
 }
@@ -93,6 +96,7 @@ impl Nation {
             incidents: BTreeMap::new(),
             usage: HashMap::new(),
             usage_seen: HashSet::new(),
+            baselines: Baselines::new(),
             newest: None,
             simulated: false,
         }
@@ -290,6 +294,11 @@ impl Nation {
         }
     }
 
+    /// What is usual at this hour of the week, by agency and system; an agency's own has no system.
+    pub fn apply_baselines(&mut self, baselines: Baselines) {
+        self.baselines = baselines;
+    }
+
     /// An incident as it is now.
     pub fn apply_incident(&mut self, incident: &Arc<Incident>) {
         self.simulated |= incident.simulated;
@@ -343,11 +352,19 @@ impl Nation {
                 row
             })
             .collect();
-        let agencies = self
+        let agencies: Vec<AgencyRow> = self
             .registry
             .agencies()
             .iter()
             .map(|a| self.agency(a, &agents, &checks, now))
+            .collect();
+        let incidents = self
+            .incidents
+            .values()
+            .map(|incident| {
+                let unserved = impact::of(incident, &agencies);
+                Incident { unserved, ..incident.as_ref().clone() }
+            })
             .collect();
         let systems = self.systems(&agents, &checks, now);
         WatchReply {
@@ -359,7 +376,7 @@ impl Nation {
             systems,
             agents,
             checks,
-            incidents: self.incidents.values().map(|incident| incident.as_ref().clone()).collect(),
+            incidents,
             indicators: Vec::new(),
             flow: None,
         }
@@ -416,6 +433,7 @@ impl Nation {
             row.usage_cells = minutes.cells(now);
             row.unserved = self.unserved(code, &open, minutes, now);
         }
+        row.baseline = self.baselines.get(&(code.to_owned(), String::new())).copied();
         for state in
             self.agents.values().filter(|state| state.row.agency == code && state.day == day(now))
         {
@@ -473,9 +491,7 @@ impl Nation {
         minutes: &Minutes,
         now: Time,
     ) -> Option<Estimate> {
-        let stops = open.iter().any(|i| {
-            matches!(i.rule.as_str(), "portal-without-use" | "service-down" | "platform-down")
-        });
+        let stops = open.iter().any(|i| impact::STOPS.contains(&i.rule.as_str()));
         let begun = open.iter().map(|i| i.first_time_unix_nano).min().map(Time);
         let portal =
             self.usage.get(&(code.to_owned(), "agency-one-stop".to_owned())).unwrap_or(minutes);
@@ -555,6 +571,7 @@ impl Nation {
                 if let Some(minutes) = self.usage.get(&(agency.to_owned(), id.to_owned())) {
                     row.usage_cells = minutes.cells(now);
                 }
+                row.baseline = self.baselines.get(&(agency.to_owned(), id.to_owned())).copied();
                 row
             })
             .collect();

@@ -13,7 +13,7 @@ use std::{
 use vonggac_wire::{
     Time,
     incident::{Refusal, Severity},
-    proto::{Command, Incident, IncidentState, Signal, SignalKind, Transition},
+    proto::{Command, Incident, IncidentState, Signal, SignalKind, Transition, command::Action},
 };
 
 use crate::{
@@ -165,6 +165,14 @@ impl IncidentBook {
             return Ok(Vec::new());
         }
         let incident = self.incidents.get(&asked.incident).ok_or(Refusal::NotFound)?;
+        if let Some(Action::Merge(merge)) = &asked.action {
+            let target = self
+                .incidents
+                .get(&merge.into)
+                .filter(|target| target.id != incident.id && target.current_state().is_open());
+            target.ok_or(Refusal::NoSuchTarget)?;
+        }
+        let before = incident.clone();
         let (after, action, text) = command::apply(incident, asked, now)?;
         if self.command_order.len() >= COMMANDS_MAX {
             if let Some(oldest) = self.command_order.pop_front() {
@@ -173,9 +181,35 @@ impl IncidentBook {
         }
         self.commands.insert(asked.id.clone());
         self.command_order.push_back(asked.id.clone());
+        let rest = after.clone();
         let mut step = self.step(after, &asked.actor, action, text, None, now);
         step.command.clone_from(&asked.id);
-        Ok(vec![step])
+        let mut steps = vec![step];
+        steps.extend(self.other_side(&before, &rest, asked, now));
+        Ok(steps)
+    }
+
+    /// What a merge or split does to the other incident.
+    fn other_side(
+        &mut self,
+        before: &Incident,
+        after: &Incident,
+        asked: &Command,
+        now: Time,
+    ) -> Option<Step> {
+        let text = format!("#{}", before.id);
+        match asked.action.as_ref()? {
+            Action::Merge(merge) => {
+                let target = command::take_in(self.incidents.get(&merge.into)?, before);
+                Some(self.step(target, &asked.actor, "merged", text, None, now))
+            }
+            Action::Split(_) => {
+                let fresh = command::split_off(before, after, self.next_id, now);
+                self.next_id += 1;
+                Some(self.step(fresh, &asked.actor, "split", text, None, now))
+            }
+            _ => None,
+        }
     }
 
     /// The clock: what waited long enough opens, what was quiet long enough is resolved.

@@ -1,7 +1,8 @@
 //! Rules as data: one YAML file each, Sigma where Sigma can say it, and under `vonggac:` what Sigma has no place for.
 //!
 //! A rule whose `vonggac.machine` is set has no `detection`: a small machine of [`crate::detect`] looks for it, with the numbers of
-//! the file. A broken file is refused alone, with its name.
+//! the file. Neither has a rule that others are `part_of`: their matches are counted together and told as one incident.
+//! A Sigma rule without `vonggac:` is one of [`foreign`] packs. A broken file is refused alone, with its name and line.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +11,11 @@ use std::{
 };
 
 use rsigma_parser::SigmaRule;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use vonggac_wire::RuleId;
+
+mod foreign;
+mod place;
 
 /// Why a rule is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +37,12 @@ pub enum RuleError {
         source: serde_yaml_ng::Error,
     },
     /// Sigma refuses it.
-    #[error("understand the rule {name}: {reason}")]
+    #[error("understand the rule {name}:{line}: {reason}")]
     Sigma {
         /// Which.
         name: String,
+        /// Where in it.
+        line: usize,
         /// Why.
         reason: String,
     },
@@ -52,6 +58,8 @@ pub enum GroupBy {
     ActorOnHost,
     /// The host.
     Host,
+    /// The account, over the hosts of an agency.
+    User,
 }
 
 /// What Sigma has no place for.
@@ -62,23 +70,43 @@ pub struct Meta {
     pub rule: RuleId,
     /// 1 to 4: M1 to M4.
     pub severity: u32,
+    /// The rule in whose window this one's matches are counted, and of whose incident they are a part.
+    pub part_of: Option<RuleId>,
+    /// The rule of whose incident this one's own signals are a part.
+    pub incident: Option<RuleId>,
+    /// What a part is called in its incident's title.
+    pub label: Option<String>,
     /// The entity; not for machines.
     pub group_by: Option<GroupBy>,
     /// Matches in the window before it fires.
     #[serde(default = "one")]
     pub threshold: u64,
+    /// The same for matches on one host, where fewer are enough.
+    pub threshold_on_host: Option<u64>,
+    /// So many matches make it one level graver.
+    pub grave: Option<u64>,
     /// What a match counts for when this selection is in it; 1 where nothing is said.
     #[serde(default)]
     pub weights: BTreeMap<String, u64>,
     /// Counts different values of this field instead of matches: ports of a scan, addresses of one that is spread.
     pub distinct: Option<String>,
+    /// Selections whose lines may be a second telling of an attempt: they count once for each connection and user, and not where
+    /// the attempt itself was told.
+    #[serde(default)]
+    pub echoes: Vec<String>,
+    /// A selection that takes the failures of its user back: who mistypes and then gets in has attacked nobody.
+    pub forgives: Option<String>,
     /// The window.
     #[serde(default = "five_minutes")]
     pub window_seconds: u64,
-    /// Fires only while this other rule's window of the same entity is full.
-    pub after: Option<RuleId>,
-    /// Does not fire while this other rule's window of the same entity is full: that one says it already.
-    pub unless: Option<RuleId>,
+    /// Fires only while the window of one of these other rules is full for the same entity.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub after: Vec<RuleId>,
+    /// Is silent while the window of one of these is full for the same entity: that one says it already.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub unless: Vec<RuleId>,
+    /// Before it fires, counts no more than one match in so long: what is fast is for other rules.
+    pub spacing_seconds: Option<u64>,
     /// The machine that looks for it.
     pub machine: Option<String>,
     /// Numbers of the machine.
@@ -138,6 +166,20 @@ const fn five_minutes() -> u64 {
     300
 }
 
+/// `after: a` and `after: [a, b]`.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RuleId>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        One(RuleId),
+        Many(Vec<RuleId>),
+    }
+    Ok(match Names::deserialize(deserializer)? {
+        Names::One(name) => vec![name],
+        Names::Many(names) => names,
+    })
+}
+
 impl Meta {
     /// The window.
     #[must_use]
@@ -157,13 +199,16 @@ impl Meta {
 pub struct Rule {
     /// Beside Sigma.
     pub meta: Meta,
-    /// The Sigma rule; `None` for machines.
+    /// The Sigma rule; `None` for machines and for what others are a part of.
     pub sigma: Option<SigmaRule>,
+    /// It is another's: only events of the source that it names are meant.
+    pub foreign: bool,
 }
 
 #[derive(Deserialize)]
 struct File {
-    vonggac: Meta,
+    vonggac: Option<Meta>,
+    detection: Option<serde_yaml_ng::Value>,
 }
 
 impl Rule {
@@ -173,25 +218,54 @@ impl Rule {
     /// What is wrong with it.
     pub fn parse(name: &str, text: &str) -> Result<Self, RuleError> {
         let yaml = |source| RuleError::Yaml { name: name.to_owned(), source };
-        let meta = serde_yaml_ng::from_str::<File>(text).map_err(yaml)?.vonggac;
-        if meta.machine.is_some() {
-            return Ok(Self { meta, sigma: None });
-        }
-        let refused = |reason: String| RuleError::Sigma { name: name.to_owned(), reason };
-        let mut collection =
-            rsigma_parser::parse_sigma_yaml(text).map_err(|error| refused(error.to_string()))?;
-        if let Some(error) = collection.errors.first() {
-            return Err(refused(error.to_string()));
-        }
-        let Some(sigma) = collection.rules.pop().filter(|_| collection.rules.is_empty()) else {
-            return Err(refused("a file holds one rule".into()));
+        let file = serde_yaml_ng::from_str::<File>(text).map_err(yaml)?;
+        let refused = |reason: String| {
+            let line = place::line(text, &reason);
+            RuleError::Sigma { name: name.to_owned(), line, reason }
         };
-        if meta.group_by.is_none() {
+        let Some(meta) = file.vonggac else {
+            let sigma = sigma(text).map_err(refused)?;
+            return foreign::rule(sigma).map_err(refused);
+        };
+        if file.detection.is_none() {
+            return Ok(Self { meta, sigma: None, foreign: false });
+        }
+        let sigma = sigma(text).map_err(refused)?;
+        if meta.group_by.is_none() && meta.part_of.is_none() {
             return Err(refused("`vonggac.group_by` is missing".into()));
         }
-        Ok(Self { meta, sigma: Some(sigma) })
+        let selections = meta.weights.keys().chain(&meta.echoes).chain(&meta.forgives);
+        for selection in selections {
+            if !sigma.detection.named.contains_key(selection) {
+                return Err(refused(format!("there is no selection {selection}")));
+            }
+        }
+        Ok(Self { meta, sigma: Some(sigma), foreign: false })
     }
 }
+
+/// The one Sigma rule of a text.
+fn sigma(text: &str) -> Result<SigmaRule, String> {
+    let mut collection =
+        rsigma_parser::parse_sigma_yaml(text).map_err(|error| error.to_string())?;
+    if let Some(error) = collection.errors.first() {
+        return Err(error.clone());
+    }
+    if !collection.correlations.is_empty() {
+        return Err("correlations of Sigma are not counted here; say `vonggac.threshold`".into());
+    }
+    let rule = collection.rules.pop().filter(|_| collection.rules.is_empty());
+    rule.ok_or_else(|| "a file holds one rule".into())
+}
+
+/// Folders within a folder of rules: published packs have five.
+const FOLDERS_DEEP_MAX: usize = 8;
+
+/// Bytes of a rule's file: the longest published one has 60 KB.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Rules: all that are published are 4,000.
+const RULES_MAX: usize = 10_000;
 
 /// All rules.
 #[derive(Clone, Debug, Default)]
@@ -211,14 +285,41 @@ const PACK: &[(&str, &str)] = pack![
     "ssh-success-after-brute-force",
     "sudo-abuse",
     "web-attack",
+    "web-sql-injection",
+    "web-cross-site-scripting",
+    "web-path-traversal",
+    "web-command-injection",
+    "web-code-injection",
+    "web-request-forgery",
+    "web-query-injection",
+    "web-header-injection",
+    "web-exposed-files",
+    "web-admin-probing",
+    "web-known-exploit",
+    "web-shell",
+    "web-scanner",
+    "web-protocol-abuse",
+    "web-firewall-verdict",
+    "web-flood",
+    "web-agents",
     "web-scan",
     "web-login-brute-force",
     "login-brute-force",
-    "ssh-probe",
     "login-success-after-brute-force",
     "distributed-brute-force",
+    "slow-brute-force",
+    "password-spraying",
+    "service-abuse",
     "port-scan",
+    "host-sweep",
+    "firewall-flood",
+    "intrusion-verdict",
     "privileged-account",
+    "persistence",
+    "web-shell-file",
+    "log-tampering",
+    "suspicious-command",
+    "privilege-exploit",
     "service-down",
     "platform-down",
     "certificate-ends",
@@ -239,7 +340,20 @@ impl RuleSet {
         Ok(Self { rules })
     }
 
-    /// Adds the files of a folder; those that are wrong are left out and told.
+    /// Where a rule is in [`Self::rules`].
+    #[must_use]
+    pub fn index(&self, rule: &str) -> Option<usize> {
+        self.rules.iter().position(|known| known.meta.rule.as_str() == rule)
+    }
+
+    /// The rule whose window and incident a rule's matches belong to: itself, or the one it is a part of.
+    #[must_use]
+    pub fn head(&self, rule: usize) -> usize {
+        let whole = self.rules.get(rule).and_then(|rule| rule.meta.part_of.as_ref());
+        whole.and_then(|whole| self.index(whole.as_str())).unwrap_or(rule)
+    }
+
+    /// Adds the files of a folder and of those in it; those that are wrong are left out and told.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -249,22 +363,65 @@ impl RuleSet {
             move |source| RuleError::Io { path, source }
         };
         let mut refused = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(io(folder))? {
-            let path = entry.map_err(io(folder))?.path();
-            if path.extension().is_none_or(|extension| extension != "yml") {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).map_err(io(&path))?;
-            match Rule::parse(&path.display().to_string(), &text) {
-                Ok(rule) if self.meta(rule.meta.rule.as_str()).is_none() => self.rules.push(rule),
-                Ok(rule) => refused.push(RuleError::Sigma {
-                    name: path.display().to_string(),
-                    reason: format!("{} is defined already", rule.meta.rule),
-                }),
-                Err(error) => refused.push(error),
+        let mut folders = vec![(folder.to_owned(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            let entries = std::fs::read_dir(&folder).map_err(io(&folder))?;
+            let mut paths = entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(io(&folder))?;
+            // The order of a folder is chance, and which of two of one name is taken must not be.
+            paths.sort();
+            for path in paths {
+                if path.is_dir() && depth < FOLDERS_DEEP_MAX {
+                    folders.push((path, depth + 1));
+                } else if path.extension().is_some_and(|end| end == "yml" || end == "yaml") {
+                    refused.extend(self.add_file(&path).err());
+                }
             }
         }
         Ok(refused)
+    }
+
+    /// Adds a file.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn add_file(&mut self, path: &Path) -> Result<(), RuleError> {
+        let length = std::fs::metadata(path)
+            .map_err(|source| RuleError::Io { path: path.to_owned(), source })?
+            .len();
+        let name = path.display().to_string();
+        let refused = |line, reason| RuleError::Sigma { name: name.clone(), line, reason };
+        if length > FILE_BYTES_MAX || self.rules.len() >= RULES_MAX {
+            return Err(refused(1, "the file is too large, or there are too many rules".into()));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RuleError::Io { path: path.to_owned(), source })?;
+        let rule = Rule::parse(&name, &text)?;
+        if self.meta(rule.meta.rule.as_str()).is_some() {
+            return Err(refused(1, format!("{} is defined already", rule.meta.rule)));
+        }
+        let others = rule
+            .meta
+            .part_of
+            .iter()
+            .chain(&rule.meta.incident)
+            .chain(&rule.meta.after)
+            .chain(&rule.meta.unless);
+        if let Some(other) = others.into_iter().find(|other| self.index(other.as_str()).is_none()) {
+            let line = place::line(&text, &format!("'{other}'"));
+            return Err(refused(line, format!("there is no rule {other}")));
+        }
+        if let Some(sigma) = &rule.sigma {
+            // What parses may still not compile: an expression that is none, or one that would take endless time.
+            rsigma_eval::Engine::new().add_rule(sigma).map_err(|error| {
+                let reason = error.to_string();
+                refused(place::line(&text, &reason), reason)
+            })?;
+        }
+        self.rules.push(rule);
+        Ok(())
     }
 
     /// The rules.

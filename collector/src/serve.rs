@@ -195,6 +195,7 @@ impl Console for Service {
     async fn act(&self, request: Request<Command>) -> Result<Response<ActReply>, Status> {
         let mut command = request.into_inner();
         command.time_unix_nano = Time::now().0;
+        let id = command.incident;
         if command.id.is_empty() {
             command.id = uuid::Uuid::new_v4().to_string();
         }
@@ -202,8 +203,11 @@ impl Console for Service {
             Some(Ok(incident)) => {
                 Ok(Response::new(ActReply { refused: String::new(), incident: Some(incident) }))
             }
+            // With the incident as it is, so that the later of two operators reads who was faster.
             Some(Err(refusal)) => {
-                Ok(Response::new(ActReply { refused: refusal.to_string(), incident: None }))
+                let picture = self.parts.nation.now();
+                let incident = picture.incidents.iter().find(|known| known.id == id).cloned();
+                Ok(Response::new(ActReply { refused: refusal.to_string(), incident }))
             }
             None => {
                 Err(Status::unavailable("the incident book did not take the command; try again"))

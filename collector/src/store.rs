@@ -11,6 +11,7 @@ use vonggac_wire::{
 
 use crate::{config::Config, offsets::Progress};
 
+pub mod baseline;
 pub mod migrate;
 pub mod query;
 pub mod row;

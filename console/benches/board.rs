@@ -100,6 +100,7 @@ fn app() -> App {
         ascii: false,
         slow: false,
         wall: false,
+        observer: false,
     };
     App::new(options, Theme { ascii: false, mono: false, rich: true }, Keymap::load(None))
 }

@@ -12,3 +12,6 @@ no-address = Where the centre is cannot be known: { $path } cannot be read. Add 
 empty = No row matches. Not seen is not the same as not there.
 bad-time = { $text } is no time. Examples: 1h, 15m, 08:00, 2026-11-24T08:00:00+07:00.
 bad-id = { $text } is no incident's number.
+refused-no-such-target = #{ $id } was not merged: the target is not open, or is this one.
+refused-split-names-none-or-all = #{ $id } was not split: name some of its agencies, and leave some.
+refused-hide-end = #{ $id } was not hidden: it must end later than now, within 31 days.

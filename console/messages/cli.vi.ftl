@@ -12,3 +12,6 @@ no-address = Không biết trung tâm ở đâu: không đọc được { $path 
 empty = Không có dòng nào khớp. Không thấy chưa chắc là không có.
 bad-time = { $text } không phải thời gian. Ví dụ: 1h, 15m, 08:00, 2026-11-24T08:00:00+07:00.
 bad-id = { $text } không phải số sự cố.
+refused-no-such-target = Chưa gộp được #{ $id }: sự cố đích không mở hoặc là chính nó.
+refused-split-names-none-or-all = Chưa tách được #{ $id }: phải nêu một số cơ quan của nó và chừa lại một số.
+refused-hide-end = Chưa ẩn được #{ $id }: phải hết hạn sau bây giờ, trong 31 ngày.

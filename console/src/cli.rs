@@ -13,13 +13,16 @@ use crate::{
 mod act;
 mod filter;
 mod format;
+mod handover;
 mod row;
 mod schema;
 mod show;
+mod shown;
 
 pub(crate) use act::refusal;
 use filter::Filter;
 use format::Format;
+pub(crate) use shown::{exported, options_of};
 
 /// The watch over the e-government: a console, or one answer.
 #[derive(Debug, Parser)]
@@ -58,6 +61,9 @@ struct Common {
     /// A wall: no cursor, no keys.
     #[arg(long, global = true)]
     wall: bool,
+    /// Look only: no key acts on an incident.
+    #[arg(long, global = true)]
+    observer: bool,
     #[command(flatten)]
     filter: Filter,
 }
@@ -83,6 +89,8 @@ enum Command {
         #[command(subcommand)]
         action: Option<act::Action>,
     },
+    /// The shift book: what is open, and what changed since a time (8h unless --since says another).
+    Handover,
     /// Usage figures with numerator, denominator, age and doubt.
     Usage {
         /// A row for each agency.
@@ -105,7 +113,7 @@ enum Command {
     },
     /// Names, types and meanings of a screen's JSON.
     Schema {
-        /// agencies, systems, agents, checks, events, incidents, usage, flow, dead or spread.
+        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, dead or spread.
         screen: String,
     },
 }
@@ -170,6 +178,12 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
                 Err(error) => complain(&error, Exit::Failure),
             };
         }
+        Command::Handover => {
+            return match handover::run(&mut client, &words, filter, &common.format).await {
+                Ok(()) => Exit::Success,
+                Err(error) => complain(&error, Exit::Failure),
+            };
+        }
         Command::Sql { query } => show::sql(&mut client, &query, filter).await,
         Command::Usage { by_agency } => show::usage(&mut client, &words, filter, by_agency).await,
         Command::Dead => show::dead(&mut client, filter).await,
@@ -209,6 +223,7 @@ async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
         ascii: common.ascii,
         slow: common.slow,
         wall: common.wall,
+        observer: common.observer,
     };
     match crate::app::run(options).await {
         Ok(()) => Exit::Success,

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use vonggac_wire::proto::{
     ActReply, Command, IncidentDetail, IncidentRequest, SearchReply, SearchRequest, SpreadReply,
-    SpreadRequest, WatchReply, WatchRequest, console_client::ConsoleClient,
+    SpreadRequest, SqlReply, SqlRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
+    console_client::ConsoleClient,
 };
 
 use crate::client;
@@ -16,6 +17,12 @@ pub const MESSAGES_MAX: usize = 256;
 
 /// First and longest wait before the next try.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Rows of a SQL answer on the screen.
+const SQL_ROWS_MAX: u32 = 1_000;
+
+/// Seconds that a SQL query of the screen may take.
+const SQL_SECONDS_MAX: f64 = 10.0;
 
 /// What the feed tells.
 #[derive(Debug)]
@@ -37,6 +44,10 @@ pub enum Told {
     Search(Box<SearchReply>),
     /// A value against agencies.
     Spread(SpreadReply),
+    /// Rows of a SQL query.
+    Sql(Box<SqlReply>),
+    /// Figures of each agency.
+    Usage(UsageReply),
     /// A command's answer, with the incident's number.
     Acted(u64, Box<ActReply>),
     /// Something asked for was refused.
@@ -52,8 +63,14 @@ pub enum Ask {
     Detail(u64),
     /// Events.
     Search(Box<SearchRequest>),
+    /// Nobody waits for the search any more.
+    Cancel,
     /// A value against agencies.
     Spread(SpreadRequest),
+    /// Rows of a SQL query.
+    Sql(String),
+    /// Figures of each agency.
+    Usage(UsageRequest),
     /// A command.
     Act(Box<Command>),
 }
@@ -93,6 +110,7 @@ async fn watch(
         Ok(stream) => stream.into_inner(),
         Err(status) => return status.message().to_owned(),
     };
+    let mut searching: Option<tokio::task::AbortHandle> = None;
     loop {
         tokio::select! {
             reply = stream.message() => match reply {
@@ -107,8 +125,16 @@ async fn watch(
             },
             asked = asks.recv() => match asked {
                 Some(ask) => {
+                    let search = matches!(ask, Ask::Search(_) | Ask::Sql(_) | Ask::Cancel);
+                    // A newer search takes the place of the one before; its call ends at the collector too.
+                    if let Some(before) = searching.take_if(|_| search) {
+                        before.abort();
+                    }
                     // Beside the watch: a slow search never holds the picture back.
-                    tokio::spawn(answer(client.clone(), ask, tell.clone()));
+                    let task = tokio::spawn(answer(client.clone(), ask, tell.clone()));
+                    if search {
+                        searching = Some(task.abort_handle());
+                    }
                 }
                 None => return String::new(),
             }
@@ -118,7 +144,11 @@ async fn watch(
 
 async fn answer(mut client: ConsoleClient<Channel>, ask: Ask, tell: mpsc::Sender<Told>) {
     let told = match ask {
-        Ask::Retry => return,
+        Ask::Retry | Ask::Cancel => return,
+        Ask::Sql(query) => sql(&mut client, query).await.map(|reply| Told::Sql(Box::new(reply))),
+        Ask::Usage(request) => {
+            client.usage(request).await.map(|reply| Told::Usage(reply.into_inner()))
+        }
         Ask::Detail(id) => client
             .get_incident(IncidentRequest { id })
             .await
@@ -152,6 +182,23 @@ async fn search(
         }
     }
     Ok(SearchReply { rows, ..SearchReply::default() })
+}
+
+/// All messages of a SQL answer as one.
+async fn sql(
+    client: &mut ConsoleClient<Channel>,
+    query: String,
+) -> Result<SqlReply, tonic::Status> {
+    let request = SqlRequest { query, rows_max: SQL_ROWS_MAX, seconds_max: SQL_SECONDS_MAX };
+    let mut stream = client.sql(request).await?.into_inner();
+    let mut rows_json = Vec::new();
+    while let Some(mut reply) = stream.message().await? {
+        rows_json.append(&mut reply.rows_json);
+        if reply.done {
+            return Ok(SqlReply { rows_json, ..reply });
+        }
+    }
+    Ok(SqlReply { rows_json, ..SqlReply::default() })
 }
 
 fn deepest(error: &dyn std::error::Error) -> String {

@@ -25,6 +25,10 @@ actions! {
     Up = "up";
     /// One row down.
     Down = "down";
+    /// Left.
+    Left = "left";
+    /// Right.
+    Right = "right";
     /// A page up.
     PageUp = "page_up";
     /// A page down.
@@ -37,24 +41,84 @@ actions! {
     Enter = "enter";
     /// One level out.
     Back = "back";
+    /// The screen before.
+    LastScreen = "last_screen";
+    /// Back in the history of screens.
+    HistoryBack = "history_back";
+    /// Forward in it.
+    HistoryForward = "history_forward";
     /// To the next pane.
     NextPane = "next_pane";
+    /// To the pane before.
+    PreviousPane = "previous_pane";
+    /// One pane on the whole screen.
+    Full = "full";
     /// Help.
     Help = "help";
     /// Filter or search.
     Filter = "filter";
+    /// To the next match.
+    NextMatch = "next_match";
+    /// To the match before.
+    PreviousMatch = "previous_match";
     /// A command.
     Command = "command";
+    /// What is valid here.
+    Menu = "menu";
+    /// To the next row in trouble.
+    NextTrouble = "next_trouble";
+    /// To the one before.
+    PreviousTrouble = "previous_trouble";
+    /// To the next row with a warning.
+    NextWarning = "next_warning";
+    /// To the one before.
+    PreviousWarning = "previous_warning";
+    /// An hour on.
+    HourOn = "hour_on";
+    /// An hour back.
+    HourBack = "hour_back";
+    /// A day on.
+    DayOn = "day_on";
+    /// A day back.
+    DayBack = "day_back";
+    /// To midnight.
+    Midnight = "midnight";
     /// Freeze the picture, or let it go on.
     Freeze = "freeze";
-    /// Sort.
+    /// A smaller window of time.
+    ZoomIn = "zoom_in";
+    /// A larger one.
+    ZoomOut = "zoom_out";
+    /// The next order.
     Sort = "sort";
+    /// Turn the order round.
+    Reverse = "reverse";
+    /// Mark this incident, for acting on several.
+    Mark = "mark";
+    /// Mark all that are shown, or none.
+    MarkAll = "mark_all";
     /// The other form.
     OtherForm = "other_form";
+    /// Show or hide details.
+    Detail = "detail";
+    /// Day or month.
+    Period = "period";
     /// Elsewhere too?
     Elsewhere = "elsewhere";
+    /// Whom to tell.
+    Tell = "tell";
+    /// The whole runbook.
+    Runbook = "runbook";
+    /// Usage figures.
+    Usage = "usage";
+    /// What is new.
+    News = "news";
     /// Try again now.
     Retry = "retry";
+    /// Copy.
+    Copy = "copy";
+    /// Export.
+    Export = "export";
     /// Draw everything again.
     Redraw = "redraw";
     /// Acknowledge.
@@ -71,20 +135,16 @@ actions! {
     Close = "close";
     /// Re-open.
     Reopen = "reopen";
+    /// Hand over.
+    HandOver = "hand_over";
     /// Say what it was.
     Verdict = "verdict";
-    /// Mark this incident, for acting on several.
-    Mark = "mark";
-    /// Mark all that are shown, or none.
-    MarkAll = "mark_all";
-    /// To the next row that is in trouble.
-    NextTrouble = "next_trouble";
-    /// To the one before.
-    PreviousTrouble = "previous_trouble";
-    /// Usage figures.
-    Usage = "usage";
-    /// What can be done here.
-    Menu = "menu";
+    /// Merge.
+    Merge = "merge";
+    /// Split.
+    Split = "split";
+    /// Hide for a time.
+    Hide = "hide";
     /// The board.
     Screen1 = "screen_1";
     /// Incidents.
@@ -95,7 +155,7 @@ actions! {
     Screen4 = "screen_4";
     /// Events.
     Screen5 = "screen_5";
-    /// Usage.
+    /// Usage and indicators.
     Screen6 = "screen_6";
     /// Spread.
     Screen7 = "screen_7";
@@ -134,10 +194,21 @@ impl Keymap {
         Self { keys, shown: lines }
     }
 
-    /// What a key does.
+    /// What a key does. On Shift-Tab a terminal may tell the shift, a capital is told by its letter.
     #[must_use]
     pub fn action(&self, key: KeyEvent) -> Option<Action> {
         self.keys.get(&name(key)?).copied()
+    }
+
+    /// The first key of an action as it is written on the screen; empty if it has none.
+    #[must_use]
+    pub fn label(&self, action: Action) -> String {
+        self.shown
+            .iter()
+            .find(|(known, _)| *known == action)
+            .and_then(|(_, keys)| keys.first())
+            .map(|key| label(key))
+            .unwrap_or_default()
     }
 
     /// Actions with their keys, for help.
@@ -164,12 +235,43 @@ fn parse(text: &str) -> Vec<(Action, Vec<String>)> {
     lines
 }
 
+/// A key's name as it is written on the screen.
+#[must_use]
+pub fn label(key: &str) -> String {
+    match key {
+        " " => "Space".into(),
+        "up" => "↑".into(),
+        "down" => "↓".into(),
+        "left" => "←".into(),
+        "right" => "→".into(),
+        "pageup" => "PgUp".into(),
+        "pagedown" => "PgDn".into(),
+        "backtab" => "S-Tab".into(),
+        other if other.chars().count() == 1 => other.to_owned(),
+        other => {
+            let mut letters = other.chars();
+            letters
+                .next()
+                .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+        }
+    }
+}
+
+/// The letters that an input method makes of the second `e`, `o` or `d` count as these.
+const TELEX: [(char, char); 6] =
+    [('ê', 'e'), ('ô', 'o'), ('đ', 'd'), ('Ê', 'E'), ('Ô', 'O'), ('Đ', 'D')];
+
 fn name(key: KeyEvent) -> Option<String> {
     let base = match key.code {
-        KeyCode::Char(character) => character.to_string(),
+        KeyCode::Char(character) => TELEX
+            .iter()
+            .find(|(accented, _)| *accented == character)
+            .map_or(character, |(_, plain)| *plain)
+            .to_string(),
         KeyCode::Enter => "enter".into(),
         KeyCode::Esc => "esc".into(),
         KeyCode::Tab => "tab".into(),
+        KeyCode::BackTab => "backtab".into(),
         KeyCode::Up => "up".into(),
         KeyCode::Down => "down".into(),
         KeyCode::Left => "left".into(),
@@ -194,5 +296,16 @@ mod tests {
         assert_eq!(keymap.shown.len(), Action::ALL.len());
         let all: usize = keymap.shown.iter().map(|(_, keys)| keys.len()).sum();
         assert_eq!(keymap.keys.len(), all);
+    }
+
+    #[test]
+    fn letters_of_an_input_method_count_as_what_was_typed_and_others_fire_nothing() {
+        let keymap = Keymap::load(None);
+        let press =
+            |character| keymap.action(KeyEvent::new(KeyCode::Char(character), KeyModifiers::NONE));
+        assert_eq!(press('ê'), Some(Action::NextTrouble));
+        assert_eq!(press('Đ'), Some(Action::DayBack));
+        assert_eq!(press('ô'), Some(Action::HourOn));
+        assert_eq!(press('ả'), None);
     }
 }

@@ -1,7 +1,7 @@
 //! The console of Vọng Gác: a terminal screen, and a command-line twin of each of its pages.
 //!
 //! * [`app`]: the screen's loop around a pure core; [`model`] what is known, [`feed`] where it comes from;
-//! * [`screen`] draws it with [`theme`], [`wording`] and [`words`];
+//! * [`screen`] draws it with [`theme`], [`wording`] and [`words`]; [`terminal`] is its edge;
 //! * [`cli`]: the twin; [`client`]: the way to the collector.
 
 pub mod app;
@@ -13,6 +13,7 @@ pub mod model;
 pub mod query;
 pub mod sanitise;
 pub mod screen;
+pub mod terminal;
 pub mod theme;
 pub mod wording;
 pub mod words;

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use unicode_normalization::UnicodeNormalization;
 use vonggac_wire::{
     Time,
     proto::{
         Agency, Agent, CheckRow, Flow, HealthState as H, Incident, IncidentDetail, Indicator,
-        SearchReply, SpreadRow, System, WatchReply,
+        SearchReply, SpreadRow, SqlReply, System, WatchReply,
     },
 };
+
+use crate::wording::folded;
 
 /// The picture as the collector tells it.
 #[derive(Debug, Default)]
@@ -35,17 +38,33 @@ pub struct Model {
     pub detail: Option<IncidentDetail>,
     /// The search that was asked for last.
     pub search: Option<SearchReply>,
+    /// Rows of the search that were given up above those that are kept.
+    pub rows_before: u64,
+    /// The SQL answer that was asked for last.
+    pub sql: Option<SqlReply>,
     /// The spread that was asked for last.
     pub spread: Vec<SpreadRow>,
+    /// Each agency's figures, as asked for last.
+    pub by_agency: Vec<Indicator>,
 }
+
+/// An incident is of a flood's rate for so long after it was opened.
+const LATELY: std::time::Duration = std::time::Duration::from_secs(600);
 
 impl Model {
     /// Takes a snapshot or a delta.
     pub fn fold(&mut self, reply: WatchReply) {
         if reply.snapshot {
-            let kept = (self.detail.take(), self.search.take(), std::mem::take(&mut self.spread));
-            *self = Self::default();
-            (self.detail, self.search, self.spread) = kept;
+            // What was asked for stays until it is asked for again.
+            *self = Self {
+                detail: self.detail.take(),
+                search: self.search.take(),
+                rows_before: self.rows_before,
+                sql: self.sql.take(),
+                spread: std::mem::take(&mut self.spread),
+                by_agency: std::mem::take(&mut self.by_agency),
+                ..Self::default()
+            };
         }
         self.time = Some(Time(reply.time_unix_nano));
         self.simulated = reply.simulated;
@@ -80,26 +99,73 @@ impl Model {
         }
     }
 
-    /// Incidents in the order of urgency: open first, by severity, the newest first. `text` is folded and must be in the title.
+    /// Open incidents that are not hidden, in the order of urgency.
     #[must_use]
-    pub fn urgent(&self, open_only: bool, text: &str) -> Vec<&Incident> {
+    pub fn urgent(&self) -> Vec<&Incident> {
         let mut all: Vec<&Incident> = self
             .incidents
             .values()
-            .filter(|incident| !open_only || incident.current_state().is_open())
-            .filter(|incident| {
-                text.is_empty()
-                    || crate::wording::folded(&format!(
-                        "{} {} {}",
-                        incident.title_vi, incident.title_en, incident.owner
-                    ))
-                    .contains(text)
-            })
+            .filter(|incident| incident.current_state().is_open() && !self.is_hidden(incident))
             .collect();
-        all.sort_by_key(|i| {
-            (!i.current_state().is_open(), i.severity, std::cmp::Reverse(i.opened_unix_nano), i.id)
-        });
+        all.sort_by(|one, two| urgency(one, two));
         all
+    }
+
+    /// Left out of lists until its end.
+    #[must_use]
+    pub fn is_hidden(&self, incident: &Incident) -> bool {
+        let now = self.time.unwrap_or_default();
+        incident.hidden_until_unix_nano.is_some_and(|until| until > now.0)
+    }
+
+    /// Open incidents that are hidden.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        let open = |incident: &&Incident| incident.current_state().is_open();
+        self.incidents.values().filter(open).filter(|incident| self.is_hidden(incident)).count()
+    }
+
+    /// Incidents opened in the last ten minutes.
+    #[must_use]
+    pub fn opened_lately(&self) -> usize {
+        let since = self.time.unwrap_or_default().minus(LATELY);
+        self.incidents.values().filter(|incident| incident.opened_unix_nano > since.0).count()
+    }
+
+    /// Open incidents of an agency.
+    #[must_use]
+    pub fn open_of(&self, code: &str) -> usize {
+        let open = self.incidents.values().filter(|incident| incident.current_state().is_open());
+        open.filter(|incident| incident.agencies.iter().any(|agency| agency == code)).count()
+    }
+
+    /// Agencies by code or name, accents optional; what is written as it was asked comes first, then beginnings of names.
+    #[must_use]
+    pub fn agencies_named(&self, asked: &str) -> Vec<&Agency> {
+        let asked: String = asked.trim().nfc().collect::<String>().to_lowercase();
+        let plain = folded(&asked);
+        if plain.is_empty() {
+            return Vec::new();
+        }
+        let rank = |agency: &Agency| {
+            let names = [&agency.name_vi, &agency.name_en, &agency.short_vi, &agency.short_en];
+            if agency.code.to_lowercase() == plain {
+                return Some(0);
+            }
+            let exact = names.map(|name| name.nfc().collect::<String>().to_lowercase());
+            if exact.iter().any(|name| name.contains(&asked)) {
+                return Some(if exact.contains(&asked) { 1 } else { 2 });
+            }
+            let bare = names.map(|name| folded(name));
+            if bare.iter().any(|name| name.starts_with(&plain)) {
+                return Some(3);
+            }
+            bare.iter().any(|name| name.contains(&plain)).then_some(4)
+        };
+        let mut hits: Vec<(u8, &Agency)> =
+            self.agencies.iter().filter_map(|agency| Some((rank(agency)?, agency))).collect();
+        hits.sort_by_key(|(rank, _)| *rank);
+        hits.into_iter().map(|(_, agency)| agency).collect()
     }
 
     /// Agencies of a group of the board.
@@ -126,5 +192,73 @@ impl Model {
     #[must_use]
     pub fn anybody(&self) -> bool {
         !self.agents.is_empty()
+    }
+}
+
+/// Severity first; then what is unknown, and what is served least; then the newest.
+#[must_use]
+pub fn urgency(one: &Incident, two: &Incident) -> std::cmp::Ordering {
+    let impact = |incident: &Incident| {
+        incident.unserved.as_ref().map_or(f64::INFINITY, |estimate| estimate.value)
+    };
+    (!one.current_state().is_open())
+        .cmp(&!two.current_state().is_open())
+        .then(one.severity.cmp(&two.severity))
+        .then(impact(two).total_cmp(&impact(one)))
+        .then(two.opened_unix_nano.cmp(&one.opened_unix_nano))
+        .then(one.id.cmp(&two.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(code: &str, name: &str) -> Agency {
+        Agency {
+            code: code.into(),
+            name_vi: format!("Tỉnh {name}"),
+            name_en: name.into(),
+            short_vi: name.into(),
+            short_en: name.into(),
+            ..Agency::default()
+        }
+    }
+
+    #[test]
+    fn accents_are_optional_and_what_is_written_as_asked_comes_first() {
+        let agencies = vec![
+            named("tk-22", "Quảng Ninh"),
+            named("tk-37", "Ninh Bình"),
+            named("tk-48", "Đà Nẵng"),
+        ];
+        let model = Model { agencies, ..Model::default() };
+        let codes = |asked: &str| -> Vec<String> {
+            model.agencies_named(asked).iter().map(|agency| agency.code.clone()).collect()
+        };
+        assert_eq!(codes("da nang"), ["tk-48"]);
+        assert_eq!(codes("Đa\u{300} Nẵng"), ["tk-48"], "decomposed letters too");
+        assert_eq!(codes("ninh binh"), ["tk-37"]);
+        assert_eq!(codes("TK-22"), ["tk-22"]);
+        assert!(codes(" ").is_empty());
+    }
+
+    #[test]
+    fn unknown_impact_is_above_zero_and_a_hidden_incident_is_counted_apart() {
+        let incident = |id, value: Option<f64>| Incident {
+            id,
+            severity: 2,
+            state: 1,
+            unserved: value
+                .map(|value| vonggac_wire::proto::Estimate { value, ..Default::default() }),
+            ..Incident::default()
+        };
+        let hidden = Incident { hidden_until_unix_nano: Some(i64::MAX), ..incident(4, None) };
+        let all = [incident(1, Some(0.0)), incident(2, None), incident(3, Some(9.0)), hidden];
+        let model = Model {
+            incidents: all.into_iter().map(|row| (row.id, row)).collect(),
+            ..Model::default()
+        };
+        let order: Vec<u64> = model.urgent().iter().map(|row| row.id).collect();
+        assert_eq!((order, model.hidden()), (vec![2, 3, 1], 1));
     }
 }

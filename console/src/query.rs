@@ -11,14 +11,20 @@ use vonggac_wire::{
 /// Hours that a search without a time looks back.
 const WINDOW: Duration = Duration::from_secs(3600);
 
+/// Rows of one page of a search.
+pub const PAGE_ROWS: u32 = 200;
+
+/// Columns of the histogram.
+pub const HISTOGRAM_COLUMNS: u32 = 60;
+
 /// Makes a search of a line.
 #[must_use]
 pub fn parse(line: &str, now: Time) -> SearchRequest {
     let mut request = SearchRequest {
         since_unix_nano: now.minus(WINDOW).0,
-        until_unix_nano: now.plus(Duration::from_secs(600)).0,
-        limit: 200,
-        histogram_columns: 60,
+        until_unix_nano: now.0,
+        limit: PAGE_ROWS,
+        histogram_columns: HISTOGRAM_COLUMNS,
         seconds_max: 10.0,
         ..SearchRequest::default()
     };
@@ -73,16 +79,21 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// `08:00` today.
-fn clock(text: &str, now: Time) -> Option<Time> {
+#[must_use]
+pub fn clock(text: &str, now: Time) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
     let (hour, minute): (i64, i64) = (hour.parse().ok()?, minute.parse().ok()?);
     if !(0..24).contains(&hour) || !(0..60).contains(&minute) {
         return None;
     }
+    Some(Time::from_seconds(midnight(now).seconds() + hour * 3600 + minute * 60))
+}
+
+/// The beginning of the nation's day.
+#[must_use]
+pub fn midnight(now: Time) -> Time {
     let local = now.seconds() + 7 * 3600;
-    Some(Time::from_seconds(
-        local - local.rem_euclid(86_400) + hour * 3600 + minute * 60 - 7 * 3600,
-    ))
+    Time::from_seconds(now.seconds() - local.rem_euclid(86_400))
 }
 
 #[cfg(test)]

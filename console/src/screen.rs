@@ -2,28 +2,47 @@
 
 use ratatui::{
     Frame,
+    buffer::Buffer,
     layout::Rect,
     style::Style,
     text::{Line, Span},
-    widgets::{Clear, Paragraph},
+    widgets::{Paragraph, Widget},
 };
 use unicode_width::UnicodeWidthStr;
 use vonggac_wire::{Time, proto::HealthState as H};
 
 use crate::{
-    app::{App, Field, LATE, Link, STALE},
+    app::{App, Link},
     sanitise::sanitise,
     wording::{self, fit},
 };
 
+mod actions;
 mod agencies;
 mod board;
+mod chart;
 mod events;
 mod flow;
+mod frame;
 mod help;
 mod incidents;
+mod items;
+mod news;
+mod overlay;
 mod systems;
 mod usage;
+
+pub(crate) use actions::{ON_INCIDENTS, allows, do_word, means, valid};
+pub(crate) use frame::typing;
+use frame::{keys, link, lost, message, title};
+pub(crate) use help::pages as help_pages;
+pub use items::Item;
+pub(crate) use items::{
+    agency_here, agency_name, bounds, cursor_in, detail, event, incident, incident_ids, is_trouble,
+    is_warning, item, pane_beside, passes, rows, sections, target, text_of, tile_beside, value,
+    why,
+};
+pub(crate) use news::mark as news_mark;
 
 /// A screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,18 +61,72 @@ pub enum Screen {
     Systems,
     /// One system: agency and id.
     System(String, String),
+    /// One host: agency and agent.
+    Host(String, String),
     /// Event search.
     Events,
     /// One event, whole.
     Event(usize),
     /// Figures.
     Usage,
+    /// One figure, agency by agency.
+    ByAgency(String),
     /// One value against agencies.
     Spread,
     /// The data's own way.
     Flow,
     /// What changed on this shift.
     Shift,
+}
+
+impl Screen {
+    /// Whether `/` filters its rows.
+    #[must_use]
+    pub const fn is_list(&self) -> bool {
+        matches!(self, Self::Incidents | Self::Shift | Self::Agencies | Self::Systems)
+    }
+
+    /// The orders that `s` goes through; what each is called stands in the messages after `sort-`.
+    #[must_use]
+    pub const fn sorts(&self) -> &'static [&'static str] {
+        match self {
+            Self::Incidents => &["urgency", "deadline", "newest", "count", "owner"],
+            Self::Agencies => &["register", "worst", "unserved", "incidents"],
+            Self::Systems => &["worst", "grade", "agency"],
+            Self::ByAgency(_) => &["register", "lowest"],
+            _ => &["only"],
+        }
+    }
+
+    /// Its name, for files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Board | Self::Agencies | Self::Agency(_) => "agencies",
+            Self::Incidents | Self::Incident(_) => "incidents",
+            Self::Shift => "handover",
+            Self::Systems | Self::System(..) => "systems",
+            Self::Host(..) => "checks",
+            Self::Events | Self::Event(_) => "events",
+            Self::Usage | Self::ByAgency(_) => "usage",
+            Self::Spread => "spread",
+            Self::Flow => "flow",
+        }
+    }
+
+    /// The command that gives the same rows.
+    #[must_use]
+    pub fn command(&self) -> String {
+        match self {
+            Self::Board => "vonggac health".into(),
+            Self::Incident(id) => format!("vonggac incidents show {id}"),
+            Self::Agency(code) => format!("vonggac systems --agency {code}"),
+            Self::System(agency, id) => format!("vonggac agents --agency {agency} --system {id}"),
+            Self::Host(agency, _) => format!("vonggac checks --agency {agency}"),
+            Self::ByAgency(_) => "vonggac usage --by-agency".into(),
+            other => format!("vonggac {}", other.name()),
+        }
+    }
 }
 
 /// Columns and rows below which only the least is shown.
@@ -94,24 +167,17 @@ pub(crate) fn rule(app: &App, title: &str, remark: &str, width: usize) -> Line<'
     plain(&fit(&format!("{left}{}{right}", mark.repeat(fill)), width))
 }
 
-/// Draws everything.
+/// Draws everything into a frame.
 pub fn draw(app: &App, frame: &mut Frame<'_>, now: Time) {
     let area = frame.area();
+    render(app, area, frame.buffer_mut(), now);
+}
+
+/// Draws everything.
+pub fn render(app: &App, area: Rect, buffer: &mut Buffer, now: Time) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     if area.width < LEAST.0 || area.height < LEAST.1 {
-        let size = [("width", area.width.to_string()), ("height", area.height.to_string())];
-        let values: Vec<(&str, &str)> =
-            size.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let mut lines = vec![
-            plain(&app.words.get("app-name")),
-            counts(app),
-            plain(&app.words.with("small", &values)),
-        ];
-        if let Some(first) = app.model.urgent(true, "").first() {
-            let title = app.words.pick(&first.title_vi, &first.title_en);
-            lines.insert(2, plain(&fit(&format!("#{} {title}", first.id), width)));
-        }
-        frame.render_widget(Paragraph::new(lines), area);
+        Paragraph::new(small(app, area, now)).render(area, buffer);
         return;
     }
     let mut lines = vec![title(app, width, now)];
@@ -120,116 +186,64 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, now: Time) {
     let mut drawn = if app.model.time.is_none() && !matches!(app.link, Link::Lost { .. }) {
         vec![plain(&app.words.with("loading", &[("address", &app.options.address)]))]
     } else {
-        match &app.place().screen {
-            Screen::Board => board::lines(app, body),
-            Screen::Incidents | Screen::Shift => incidents::list(app, body),
-            Screen::Incident(id) => incidents::one(app, *id, body),
-            Screen::Agencies => agencies::list(app, body),
-            Screen::Agency(code) => agencies::one(app, code, body),
-            Screen::Systems => systems::list(app, body),
-            Screen::System(agency, id) => systems::one(app, agency, id, body),
-            Screen::Events => events::list(app, body),
-            Screen::Event(at) => events::one(app, *at, body),
-            Screen::Usage => usage::lines(app, body),
-            Screen::Spread => events::spread(app, body),
-            Screen::Flow => flow::lines(app, body),
-        }
+        self::body(app, body)
     };
     drawn.truncate(body.height);
     drawn.resize(body.height, Line::default());
     lines.append(&mut drawn);
     lines.push(message(app, width));
     lines.push(keys(app, width));
-    frame.render_widget(Paragraph::new(lines), area);
-    if app.help {
-        let (wide, high) = (76.min(area.width), 24.min(area.height));
-        let place = Rect {
-            x: (area.width - wide) / 2,
-            y: (area.height - high) / 2,
-            width: wide,
-            height: high,
-        };
-        frame.render_widget(Clear, place);
-        frame.render_widget(help::widget(app), place);
+    Paragraph::new(lines).render(area, buffer);
+    overlay::render(app, area, buffer, now);
+}
+
+fn body(app: &App, area: Area) -> Vec<Line<'static>> {
+    match &app.place().screen {
+        Screen::Board => board::lines(app, area),
+        Screen::Incidents | Screen::Shift => incidents::list(app, area),
+        Screen::Incident(id) => incidents::one(app, *id, area),
+        Screen::Agencies => agencies::list(app, area),
+        Screen::Agency(code) => agencies::one(app, code, area),
+        Screen::Systems => systems::list(app, area),
+        Screen::System(agency, id) => systems::one(app, agency, id, area),
+        Screen::Host(agency, agent) => systems::one_host(app, agency, agent, area),
+        Screen::Events => events::list(app, area),
+        Screen::Event(at) => events::one(app, *at, area),
+        Screen::Usage => usage::lines(app, area),
+        Screen::ByAgency(id) => usage::by_agency(app, id, area),
+        Screen::Spread => events::spread(app, area),
+        Screen::Flow => flow::lines(app, area),
     }
 }
 
-/// Name, screen, simulated, link, age, clock.
-fn title(app: &App, width: usize, now: Time) -> Line<'static> {
-    let words = &app.words;
-    let name = match &app.place().screen {
-        Screen::Board => words.get("screen-board"),
-        Screen::Incidents => words.get("screen-incidents"),
-        Screen::Incident(id) => format!("{} #{id}", words.get("screen-incident")),
-        Screen::Agencies => words.get("screen-agencies"),
-        Screen::Agency(code) => {
-            let name = app
-                .model
-                .agency(code)
-                .map_or(code.as_str(), |a| words.pick(&a.short_vi, &a.short_en))
-                .to_owned();
-            format!("{} {name}", words.get("screen-agency"))
-        }
-        Screen::Systems => words.get("screen-systems"),
-        Screen::System(_, id) => format!("{} {id}", words.get("screen-system")),
-        Screen::Events | Screen::Event(_) => words.get("screen-events"),
-        Screen::Usage => words.get("screen-usage"),
-        Screen::Spread => words.get("screen-spread"),
-        Screen::Flow => words.get("screen-flow"),
-        Screen::Shift => words.get("screen-shift"),
-    };
-    let age = app.model.time.map(|time| now.since(time));
-    let (mark, cross) = if app.theme.ascii { ("+", "x") } else { ("●", "✗") };
-    let shown =
-        age.map_or_else(|| words.get("no-data"), |age| wording::duration(words.lang(), age));
-    let (link, style) = match (&app.link, age) {
-        (Link::Lost { .. }, _) => {
-            (format!("{cross} {} {shown}", words.get("link-lost")), app.theme.loud())
-        }
-        (_, Some(age)) if age >= STALE => {
-            (format!("{mark}{} {shown}", words.get("link-stale")), app.theme.loud())
-        }
-        (_, Some(age)) if age >= LATE => (
-            format!("{mark}{} {shown}", words.get("link-late")),
-            app.theme.state_style(H::Degraded),
-        ),
-        _ => (format!("{mark}{} {shown}", words.get("link-up")), Style::new()),
-    };
-    let mut right: Parts = Vec::new();
-    if let Some(frozen) = app.frozen {
-        right.push((
-            format!("{} {}", words.get("frozen"), wording::clock(frozen)),
-            app.theme.loud(),
-        ));
-        right.push(("  ".into(), Style::new()));
+/// Still a watch: link and age, states, what is not served, what is worst.
+fn small(app: &App, area: Rect, now: Time) -> Vec<Line<'static>> {
+    let width = usize::from(area.width);
+    let size = [("width", area.width.to_string()), ("height", area.height.to_string())];
+    let values: Vec<(&str, &str)> =
+        size.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let (link, style) = link(app, now);
+    let name = app.words.get("app-name");
+    let mut lines = vec![
+        line(vec![
+            (fit(&format!("{name}  "), width.min(name.width() + 2)), Style::new()),
+            (link, style),
+            (format!("  {}", wording::minute(now)), Style::new()),
+        ]),
+        counts(app),
+    ];
+    if app.model.time.is_some() {
+        lines.push(plain(&fit(&board::unserved(app), width)));
     }
-    if app.model.simulated {
-        right.push((words.get("simulated"), app.theme.loud()));
-        right.push(("  ".into(), Style::new()));
+    if let Some(first) = app.model.urgent().first() {
+        let title = app.words.pick(&first.title_vi, &first.title_en);
+        let tail =
+            format!(" {} {}", incidents::owner(app, first), incidents::deadline(app, first, now));
+        let head = fit(&format!("#{} {title}", first.id), width.saturating_sub(tail.width()));
+        lines.push(plain(&fit(&format!("{head}{tail}"), width)));
     }
-    right.push((link, style));
-    right.push((format!("  {}", wording::date_time(now)), Style::new()));
-    let used: usize = right.iter().map(|(text, _)| text.width()).sum();
-    let left = fit(&format!("{}  {name}", words.get("app-name")), width.saturating_sub(used + 1));
-    let mut parts = vec![(format!("{left} "), Style::new())];
-    parts.extend(right);
-    line(parts)
-}
-
-/// What is said while the link is lost.
-fn lost(app: &App) -> Vec<Line<'static>> {
-    let Link::Lost { error, wait, attempt } = &app.link else { return Vec::new() };
-    let time = app.model.time.map_or_else(|| app.words.get("no-data"), wording::clock);
-    vec![
-        plain(&app.words.with(
-            "lost-1",
-            &[("address", &app.options.address), ("error", error), ("time", &time)],
-        )),
-        plain(
-            &app.words
-                .with("lost-2", &[("wait", &wait.to_string()), ("attempt", &attempt.to_string())]),
-        ),
-    ]
+    lines.push(plain(&fit(&app.words.with("small", &values), width)));
+    lines
 }
 
 /// How many agencies are in each state.
@@ -258,163 +272,16 @@ pub(crate) fn counts(app: &App) -> Line<'static> {
     line(parts)
 }
 
-/// The last result, or the field that is open.
-fn message(app: &App, width: usize) -> Line<'static> {
-    let Some(input) = &app.input else { return plain(&fit(&app.message, width)) };
-    let words = &app.words;
-    let number = match &input.field {
-        Field::Act(_, ids) => match ids.as_slice() {
-            [one] => one.to_string(),
-            many => words.with("ask-many", &[("count", &many.len().to_string())]),
-        },
-        _ => String::new(),
-    };
-    use crate::keymap::Action as A;
-    let ask = match &input.field {
-        Field::Filter => words.get("ask-filter"),
-        Field::Search => words.get("ask-search"),
-        Field::Command => words.get("ask-command"),
-        Field::Act(action, _) => {
-            let id = match action {
-                A::Assign => "ask-owner",
-                A::Note => "ask-note",
-                A::Hold => "ask-hold",
-                A::Resolve => "ask-result",
-                A::Close => "ask-close",
-                A::Verdict => "ask-verdict",
-                A::Acknowledge => "ask-acknowledge",
-                _ => "ask-reopen",
-            };
-            words.with(id, &[("id", &number)])
-        }
-    };
-    let text = format!("{ask}: {}▏", input.text);
-    let over = text.width().saturating_sub(width);
-    // The end of a long text is where one types.
-    let shown: String = if over > 0 { text.chars().skip(over).collect() } else { text };
-    line(vec![(fit(&shown, width), app.theme.selected())])
-}
-
-fn keys(app: &App, width: usize) -> Line<'static> {
-    let id = match (&app.input, &app.place().screen) {
-        (Some(_), _) => "ask-keys",
-        (None, Screen::Board) => "key-board",
-        (None, Screen::Incidents | Screen::Shift) => "key-list",
-        (None, Screen::Incident(_)) => "key-incident",
-        (None, Screen::Events | Screen::Event(_)) => "key-events",
-        _ => "key-plain",
-    };
-    plain(&fit(&app.words.get(id), width))
-}
-
-/// Rows that the cursor may be on.
-pub(crate) fn rows(app: &App) -> usize {
-    match &app.place().screen {
-        Screen::Board => board::rows(app),
-        Screen::Incidents | Screen::Shift => incidents::shown(app).len(),
-        Screen::Incident(_) => app.model.detail.as_ref().map_or(0, |detail| detail.evidence.len()),
-        Screen::Agencies => agencies::shown(app).len(),
-        Screen::Agency(code) => agencies::places(app, code).len(),
-        Screen::Systems => systems::shown(app).len(),
-        Screen::System(agency, id) => systems::hosts(app, agency, id).len(),
-        Screen::Events => app.model.search.as_ref().map_or(0, |reply| reply.rows.len()),
-        Screen::Usage => app.model.indicators.len(),
-        Screen::Spread => app.model.spread.len(),
-        Screen::Event(_) | Screen::Flow => 0,
-    }
-}
-
-/// What Enter opens.
-pub(crate) fn target(app: &App) -> Option<Screen> {
+/// Filter, order and count of a list of agencies or systems.
+pub(crate) fn list_head(app: &App, sort: &str, count: usize, width: usize) -> Line<'static> {
     let place = app.place();
-    match &place.screen {
-        Screen::Board => board::target(app),
-        Screen::Incidents | Screen::Shift => {
-            incidents::shown(app).get(place.cursor).map(|incident| Screen::Incident(incident.id))
-        }
-        Screen::Incident(_) => Some(Screen::Event(place.cursor)).filter(|_| rows(app) > 0),
-        Screen::Agencies => {
-            agencies::shown(app).get(place.cursor).map(|agency| Screen::Agency(agency.code.clone()))
-        }
-        Screen::Agency(code) => agencies::places(app, code).into_iter().nth(place.cursor),
-        Screen::Systems => systems::shown(app)
-            .get(place.cursor)
-            .map(|s| Screen::System(s.agency.clone(), s.id.clone())),
-        Screen::System(..) => Some(Screen::Events),
-        Screen::Events => Some(Screen::Event(place.cursor)).filter(|_| rows(app) > 0),
-        Screen::Spread => {
-            app.model.spread.get(place.cursor).map(|row| Screen::Agency(row.agency.clone()))
-        }
-        Screen::Event(_) | Screen::Usage | Screen::Flow => None,
-    }
-}
-
-/// The incident that actions are about.
-pub(crate) fn incident(app: &App) -> Option<u64> {
-    match &app.place().screen {
-        Screen::Incident(id) => Some(*id),
-        Screen::Board | Screen::Incidents | Screen::Shift => match target(app)? {
-            Screen::Incident(id) => Some(id),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// The incidents that are listed here.
-pub(crate) fn incident_ids(app: &App) -> Vec<u64> {
-    match &app.place().screen {
-        Screen::Incidents | Screen::Shift => {
-            incidents::shown(app).iter().map(|incident| incident.id).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Of each row, whether it is in trouble: an incident that nobody has, an agency or system that is not fine, an event that went wrong.
-pub(crate) fn troubles(app: &App) -> Vec<bool> {
-    let bad =
-        |state: H| matches!(state, H::Down | H::UnderAttack | H::Silent | H::Degraded | H::Unknown);
-    match &app.place().screen {
-        Screen::Incidents | Screen::Shift => {
-            incidents::shown(app).iter().map(|incident| incident.owner.is_empty()).collect()
-        }
-        Screen::Agencies => agencies::shown(app).iter().map(|row| bad(row.state())).collect(),
-        Screen::Systems => systems::shown(app).iter().map(|row| bad(row.state())).collect(),
-        Screen::System(agency, id) => {
-            systems::hosts(app, agency, id).iter().map(|row| bad(row.state())).collect()
-        }
-        Screen::Events => app
-            .model
-            .search
-            .iter()
-            .flat_map(|reply| &reply.rows)
-            .map(|row| matches!(row.status.as_str(), "failure" | "down" | "degraded"))
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// The message that lists what is valid here.
-pub(crate) fn menu(app: &App) -> &'static str {
-    match &app.place().screen {
-        Screen::Incident(_) => "told-menu-incident",
-        Screen::Incidents | Screen::Shift => "told-menu-list",
-        Screen::Events | Screen::Event(_) => "told-menu-events",
-        _ => "told-menu-plain",
-    }
-}
-
-/// What "elsewhere" is about: a field and its value.
-pub(crate) fn value(app: &App) -> Option<(String, String)> {
-    if let Some(incident) = incident(app).and_then(|id| app.model.incidents.get(&id)) {
-        let entity = incident.entity.as_ref()?;
-        return (entity.kind == "src_ip").then(|| ("src_ip".to_owned(), entity.value.clone()));
-    }
-    let row = events::current(app)?;
-    let (field, value) =
-        if row.src_ip.is_empty() { ("user", &row.user) } else { ("src_ip", &row.src_ip) };
-    (!value.is_empty()).then(|| (field.to_owned(), value.clone()))
+    let filter =
+        if place.filter.is_empty() { app.words.get("filter-all") } else { place.filter.clone() };
+    let turned = if place.reverse { app.words.get("sort-turned") } else { String::new() };
+    let sort = format!("{}{turned}", app.words.get(&format!("sort-{sort}")));
+    let count = count.to_string();
+    let values = [("filter", filter.as_str()), ("sort", sort.as_str()), ("count", count.as_str())];
+    plain(&fit(&app.words.with("list-line", &values), width))
 }
 
 /// The part of a list that is on the screen, so that the cursor is in it.

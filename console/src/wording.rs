@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use unicode_normalization::UnicodeNormalization;
+use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 use vonggac_wire::Time;
 
-use crate::words::Lang;
+use crate::{sanitise::sanitise, words::Lang};
 
 fn local(time: Time) -> DateTime {
     let stamp = Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
@@ -24,6 +25,18 @@ pub fn date_time(time: Time) -> String {
 #[must_use]
 pub fn clock(time: Time) -> String {
     local(time).strftime("%H:%M:%S").to_string()
+}
+
+/// `09:41`.
+#[must_use]
+pub fn minute(time: Time) -> String {
+    local(time).strftime("%H:%M").to_string()
+}
+
+/// `20261124-094107`, for names of files.
+#[must_use]
+pub fn stamp(time: Time) -> String {
+    local(time).strftime("%Y%m%d-%H%M%S").to_string()
 }
 
 /// `09:41`, or `23/11` if it was not today.
@@ -134,22 +147,23 @@ pub fn whole(text: &str, width: usize) -> String {
     fit(&kept, width)
 }
 
-/// Cut at a character with `…`, or padded with blanks: exactly this many columns.
+/// Harmless, cut at a grapheme with `…`, or padded with blanks: exactly this many columns.
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {
+    let text = sanitise(text);
     let width = text.width();
     if width <= columns {
         return format!("{text}{}", " ".repeat(columns - width));
     }
     let mut cut = String::new();
     let mut used = 0;
-    for character in text.chars() {
-        let wide = unicode_width::UnicodeWidthChar::width(character).unwrap_or(0);
+    for grapheme in text.graphemes(true) {
+        let wide = grapheme.width();
         if used + wide + 1 > columns {
             break;
         }
         used += wide;
-        cut.push(character);
+        cut.push_str(grapheme);
     }
     if columns > 0 {
         cut.push('…');
@@ -194,6 +208,17 @@ mod tests {
             (date_time(time).as_str(), since(time, time).as_str()),
             ("24/11 09:41:07", "09:41")
         );
+    }
+
+    #[test]
+    fn a_cell_is_cut_at_a_letter_and_never_wider_than_it_should_be() {
+        // Decomposed letters stay whole, wide letters are not cut in two, controls are told.
+        assert_eq!(fit("Đa\u{300} Nẵng", 3), "Đa\u{300}…");
+        assert_eq!(fit("\u{56fd}\u{56fd}\u{56fd}", 4), "\u{56fd}… ");
+        assert_eq!(fit("a\u{1b}[2J", 6), "a\\x1b…");
+        for columns in 0..9 {
+            assert_eq!(fit("Quảng \u{56fd} Ninh", columns).width(), columns);
+        }
     }
 
     #[test]

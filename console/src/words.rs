@@ -123,6 +123,56 @@ mod tests {
     }
 
     #[test]
+    fn every_message_that_the_program_names_is_there() {
+        use crate::{app::COMMANDS, keymap::Action, screen::Screen};
+        use vonggac_wire::proto::{IncidentState, Verdict};
+        let known = &keys(FILES[0].1) | &keys(FILES[0].2);
+        let mut named: BTreeSet<String> =
+            Action::ALL.iter().map(|(_, name)| format!("do-{}", name.replace('_', "-"))).collect();
+        named.extend(COMMANDS.iter().map(|names| format!("cmd-{}", names[0])));
+        named.extend(Verdict::ALL.map(|verdict| format!("judged-{}", verdict.name())));
+        for number in 1..=5 {
+            let state = IncidentState::try_from(number).expect("a state");
+            named.insert(format!("istate-{}", state.name()));
+        }
+        for screen in [
+            Screen::Board,
+            Screen::Incidents,
+            Screen::Agencies,
+            Screen::Systems,
+            Screen::ByAgency(String::new()),
+        ] {
+            named.extend(screen.sorts().iter().map(|sort| format!("sort-{sort}")));
+        }
+        // Of what the sources call by its whole name.
+        fn read(folder: &std::path::Path, named: &mut BTreeSet<String>) {
+            for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    read(&path, named);
+                } else if let Ok(text) = std::fs::read_to_string(&path) {
+                    let text = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+                    for call in ["words.get(\"", "words.with(\"", "words.with(\n"] {
+                        for part in text.split(call).skip(1) {
+                            let part = part.trim_start().trim_start_matches('"');
+                            if let Some((id, _)) = part.split_once('"') {
+                                if id.bytes().all(|b| {
+                                    b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit()
+                                }) {
+                                    named.insert(id.to_owned());
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
+        let missing: Vec<&String> = named.difference(&known).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn values_are_put_in_without_marks() {
         let words = Words::new(Lang::En);
         assert_eq!(words.with("refused-not-found", &[("id", "7")]), "There is no incident #7.");

@@ -3,3 +3,4 @@
 
 pub mod lines;
 pub mod machine;
+pub mod shipper;

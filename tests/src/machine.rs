@@ -84,6 +84,18 @@ impl Machine {
         Ok(Some(machine))
     }
 
+    /// Starts Kafka alone, for programs that are measured or tested against it by themselves.
+    ///
+    /// # Errors
+    /// If it does not get ready.
+    pub fn broker() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let machine = Self { log: folder.path().join("watched.log"), folder };
+        let base = free_ports()?.to_string();
+        machine.start(&["--only", "kafka", "--port-base", &base].map(str::to_owned))?;
+        Ok(machine)
+    }
+
     /// The data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {
@@ -288,4 +300,15 @@ fn free_ports() -> anyhow::Result<u16> {
         }
     }
     bail!("no free ports")
+}
+
+/// The processor's name, for tables of what was measured.
+#[must_use]
+pub fn model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.lines()
+        .find_map(|line| {
+            line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned())
+        })
+        .unwrap_or_default()
 }

@@ -289,6 +289,8 @@ fn an_operators_work_is_there_after_a_restart(machine: &Machine) {
         .expect("a timeline")
         .iter()
         .filter_map(|step| step["action"].as_str())
+        // Graver by its count, at once or a moment later: that depends on how the lines were cut into batches.
+        .filter(|action| *action != "raised")
         .collect();
     assert_eq!(actions, ["opened", "acknowledged", "assigned", "noted", "resolved", "closed"]);
     let query = "SELECT count() FROM events WHERE class = 'authentication'";

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use prost::Message;
+use prost::{Message, encoding};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -162,6 +162,9 @@ pub struct SealedBatch {
     pub hash: BatchHash,
 }
 
+/// The field of a batch's events in `wire/proto/batch.proto`.
+const EVENTS_TAG: u32 = 9;
+
 impl Batch {
     /// Number of the last event.
     #[must_use]
@@ -169,16 +172,25 @@ impl Batch {
         self.first_seq + (self.events.len() as u64).saturating_sub(1)
     }
 
-    /// `ce_id`: agent, lane and sequence range.
+    /// `ce_id`: agent, lane and sequence range of `count` events, which may be encoded already.
     #[must_use]
-    pub fn record_id(&self) -> String {
-        format!("{}/{}/{}-{}", self.agent, self.lane.name(), self.first_seq, self.last_seq())
+    pub fn record_id(&self, count: usize) -> String {
+        let last = self.first_seq + (count as u64).saturating_sub(1);
+        format!("{}/{}/{}-{last}", self.agent, self.lane.name(), self.first_seq)
     }
 
     /// Encodes it and computes its hash.
     #[must_use]
-    pub fn seal(self) -> SealedBatch {
-        let batch = proto::Batch {
+    pub fn seal(mut self) -> SealedBatch {
+        let events = std::mem::take(&mut self.events);
+        self.seal_encoded(events.iter().map(Event::encode))
+    }
+
+    /// Encodes it with events that are encoded already, in their order behind its own, and computes its hash. What they hold is not
+    /// looked at: it was encoded by [`Event::encode`], and was kept under a check sum.
+    #[must_use]
+    pub fn seal_encoded<B: AsRef<[u8]>>(self, events: impl IntoIterator<Item = B>) -> SealedBatch {
+        let mut batch = proto::Batch {
             schema_version: version::CURRENT,
             agent: self.agent.into(),
             agency: self.agency.into(),
@@ -192,6 +204,13 @@ impl Batch {
             sealed_time_unix_nano: self.sealed.0,
         }
         .encode_to_vec();
+        for event in events {
+            // The fields of a message may come in any order; those that repeat, in theirs.
+            let event = event.as_ref();
+            encoding::encode_key(EVENTS_TAG, encoding::WireType::LengthDelimited, &mut batch);
+            encoding::encode_varint(event.len() as u64, &mut batch);
+            batch.extend_from_slice(event);
+        }
         let hash = BatchHash::of(&batch);
         let envelope = proto::Envelope { batch, signature: Vec::new(), key_id: String::new() };
         SealedBatch { value: envelope.encode_to_vec(), hash }
@@ -310,7 +329,17 @@ mod tests {
         assert_eq!(opened, batch);
         assert_eq!(hash, sealed.hash);
         assert_eq!(opened.last_seq(), 43);
-        assert_eq!(opened.record_id(), "web-2/security/41-43");
+        assert_eq!(opened.record_id(3), "web-2/security/41-43");
+    }
+
+    #[test]
+    fn events_that_were_encoded_before_are_sealed_behind_the_others() {
+        let batch = sample(5);
+        let encoded: Vec<Vec<u8>> = batch.events[2..].iter().map(Event::encode).collect();
+        let head = Batch { events: batch.events[..2].to_vec(), ..batch.clone() };
+        let sealed = head.seal_encoded(&encoded);
+        assert_eq!(Batch::open(&sealed.value, Lane::Security).unwrap().0, batch);
+        assert_eq!(encoded[0].len(), batch.events[2].encoded_len());
     }
 
     #[test]

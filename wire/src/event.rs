@@ -54,9 +54,19 @@ pub enum EventError {
     },
 }
 
+/// The fields of `body` in `wire/proto/event.proto`.
+const BODY_TAGS: std::ops::RangeInclusive<u32> = 20..=30;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
+    /// In one place of its own: an event is handed on many times between a line and the disk.
+    parts: Box<Parts>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Parts {
+    /// Without its body.
     inner: proto::Event,
     /// Always there: what `inner.body` would hold.
     body: Body,
@@ -71,7 +81,7 @@ impl Event {
             observed_time_unix_nano: observed.0,
             ..proto::Event::default()
         };
-        let mut event = Self { inner, body };
+        let mut event = Self { parts: Box::new(Parts { inner, body }) };
         event.limit_body();
         event
     }
@@ -79,29 +89,29 @@ impl Event {
     /// Says how sure its time is.
     #[must_use]
     pub fn with_time_doubt(mut self, doubt: TimeDoubt) -> Self {
-        self.inner.time_doubt = doubt.into();
+        self.parts.inner.time_doubt = doubt.into();
         self
     }
 
     /// Binds it to a system of the registry; empty: none.
     #[must_use]
     pub fn with_system(mut self, system: &str) -> Self {
-        self.inner.system = cut(system.to_owned());
+        self.parts.inner.system = cut(system.to_owned());
         self
     }
 
     /// Says where it was read: file, unit, probe, and the byte offset in a file.
     #[must_use]
     pub fn with_source(mut self, source: &str, offset: u64) -> Self {
-        self.inner.source = cut(source.to_owned());
-        self.inner.source_offset = offset;
+        self.parts.inner.source = cut(source.to_owned());
+        self.parts.inner.source_offset = offset;
         self
     }
 
     /// Names the format that understood it.
     #[must_use]
     pub fn with_format(mut self, format: &str) -> Self {
-        self.inner.format = cut(format.to_owned());
+        self.parts.inner.format = cut(format.to_owned());
         self
     }
 
@@ -109,25 +119,25 @@ impl Event {
     #[must_use]
     pub fn with_raw(mut self, raw: &[u8], cut_bytes: u64) -> Self {
         let kept = raw.len().min(RAW_BYTES_MAX);
-        self.inner.raw = raw[..kept].to_vec();
-        self.inner.raw_cut_bytes = cut_bytes.saturating_add((raw.len() - kept) as u64);
+        self.parts.inner.raw = raw[..kept].to_vec();
+        self.parts.inner.raw_cut_bytes = cut_bytes.saturating_add((raw.len() - kept) as u64);
         self
     }
 
     /// Names the host that a relayed line speaks of.
     #[must_use]
     pub fn with_device(mut self, hostname: &str) -> Self {
-        self.inner.device_hostname = cut(hostname.to_owned());
+        self.parts.inner.device_hostname = cut(hostname.to_owned());
         self
     }
 
     /// Changes the raw line and the body in place, e.g. to redact them, and holds the result to the limits again.
     #[must_use]
     pub fn with_edits(mut self, edit: impl FnOnce(&mut Vec<u8>, &mut Body)) -> Self {
-        edit(&mut self.inner.raw, &mut self.body);
-        let more = self.inner.raw.len().saturating_sub(RAW_BYTES_MAX);
-        self.inner.raw.truncate(RAW_BYTES_MAX);
-        self.inner.raw_cut_bytes = self.inner.raw_cut_bytes.saturating_add(more as u64);
+        edit(&mut self.parts.inner.raw, &mut self.parts.body);
+        let more = self.parts.inner.raw.len().saturating_sub(RAW_BYTES_MAX);
+        self.parts.inner.raw.truncate(RAW_BYTES_MAX);
+        self.parts.inner.raw_cut_bytes = self.parts.inner.raw_cut_bytes.saturating_add(more as u64);
         self.limit_body();
         self
     }
@@ -135,73 +145,73 @@ impl Event {
     /// When it happened, by the source's clock.
     #[must_use]
     pub const fn time(&self) -> Time {
-        Time(self.inner.time_unix_nano)
+        Time(self.parts.inner.time_unix_nano)
     }
 
     /// When the agent read it.
     #[must_use]
     pub const fn observed(&self) -> Time {
-        Time(self.inner.observed_time_unix_nano)
+        Time(self.parts.inner.observed_time_unix_nano)
     }
 
     /// How sure the time is; an unknown number counts as the greatest doubt.
     #[must_use]
     pub fn time_doubt(&self) -> TimeDoubt {
-        TimeDoubt::try_from(self.inner.time_doubt).unwrap_or(TimeDoubt::Observed)
+        TimeDoubt::try_from(self.parts.inner.time_doubt).unwrap_or(TimeDoubt::Observed)
     }
 
     /// The system it is bound to, or "".
     #[must_use]
     pub fn system(&self) -> &str {
-        &self.inner.system
+        &self.parts.inner.system
     }
 
     /// Where it was read.
     #[must_use]
     pub fn source(&self) -> &str {
-        &self.inner.source
+        &self.parts.inner.source
     }
 
     /// Byte offset in the source.
     #[must_use]
     pub const fn source_offset(&self) -> u64 {
-        self.inner.source_offset
+        self.parts.inner.source_offset
     }
 
     /// The format that understood it, or "".
     #[must_use]
     pub fn format(&self) -> &str {
-        &self.inner.format
+        &self.parts.inner.format
     }
 
     /// The line as read; may be any bytes.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
-        &self.inner.raw
+        &self.parts.inner.raw
     }
 
     /// Bytes of the line that were cut away.
     #[must_use]
     pub const fn raw_cut_bytes(&self) -> u64 {
-        self.inner.raw_cut_bytes
+        self.parts.inner.raw_cut_bytes
     }
 
     /// The host named in a relayed line, or "".
     #[must_use]
     pub fn device(&self) -> &str {
-        &self.inner.device_hostname
+        &self.parts.inner.device_hostname
     }
 
     /// What happened.
     #[must_use]
     pub const fn body(&self) -> &Body {
-        &self.body
+        &self.parts.body
     }
 
     /// The security activity, if it is one.
     #[must_use]
     pub const fn activity(&self) -> Option<&Activity> {
-        match &self.body {
+        match &self.parts.body {
             Body::Activity(activity) => Some(activity),
             _ => None,
         }
@@ -210,7 +220,7 @@ impl Event {
     /// Its kind or OCSF class in snake case, as screens and the store name it: "heartbeat", "check", "authentication", "dossier".
     #[must_use]
     pub fn class_name(&self) -> &'static str {
-        match &self.body {
+        match &self.parts.body {
             Body::Heartbeat(_) => "heartbeat",
             Body::HostFigures(_) => "host_figures",
             Body::Check(_) => "check",
@@ -228,7 +238,7 @@ impl Event {
     /// The lane it travels on. Requests are usage, though an attack may stand in them: they are the bulk, and detection reads all lanes.
     #[must_use]
     pub fn lane(&self) -> Lane {
-        match &self.body {
+        match &self.parts.body {
             Body::Heartbeat(_) | Body::HostFigures(_) | Body::Check(_) | Body::Gap(_) => {
                 Lane::Uptime
             }
@@ -245,8 +255,22 @@ impl Event {
 
     /// Its protobuf bytes.
     #[must_use]
-    pub fn encode(self) -> Vec<u8> {
-        self.into_proto().encode_to_vec()
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.encoded_len());
+        self.encode_to(&mut bytes);
+        bytes
+    }
+
+    /// How many bytes [`Self::encode_to`] appends.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        self.parts.inner.encoded_len() + self.parts.body.encoded_len()
+    }
+
+    /// Appends its protobuf bytes: those of a message's fields in any order are the message.
+    pub fn encode_to(&self, bytes: &mut Vec<u8>) {
+        self.parts.inner.encode_raw(bytes);
+        self.parts.body.encode(bytes);
     }
 
     /// Reads an event from its protobuf bytes.
@@ -260,15 +284,34 @@ impl Event {
         proto::Event::decode(bytes).map_err(EventError::Malformed)?.try_into()
     }
 
+    /// Whether whole bytes hold a body that this version knows, without reading it.
+    #[must_use]
+    pub fn is_known(mut bytes: &[u8]) -> bool {
+        let context = prost::encoding::DecodeContext::default();
+        while !bytes.is_empty() {
+            let Ok((tag, wire_type)) = prost::encoding::decode_key(&mut bytes) else {
+                return false;
+            };
+            if BODY_TAGS.contains(&tag) {
+                return true;
+            }
+            if prost::encoding::skip_field(wire_type, tag, &mut bytes, context.clone()).is_err() {
+                return false;
+            }
+        }
+        false
+    }
+
     /// The generated message.
     #[must_use]
     pub fn into_proto(self) -> proto::Event {
-        proto::Event { body: Some(self.body), ..self.inner }
+        let Parts { inner, body } = *self.parts;
+        proto::Event { body: Some(body), ..inner }
     }
 
     /// Cuts the body's texts to their limits.
     fn limit_body(&mut self) {
-        if let Body::Activity(activity) = &mut self.body {
+        if let Body::Activity(activity) = &mut self.parts.body {
             activity.limit();
         }
     }
@@ -298,20 +341,20 @@ impl TryFrom<proto::Event> for Event {
                 }
             }
         }
-        let mut event = Self { inner, body };
+        let mut event = Self { parts: Box::new(Parts { inner, body }) };
         event.limit_body();
         for text in [
-            &mut event.inner.system,
-            &mut event.inner.source,
-            &mut event.inner.format,
-            &mut event.inner.device_hostname,
+            &mut event.parts.inner.system,
+            &mut event.parts.inner.source,
+            &mut event.parts.inner.format,
+            &mut event.parts.inner.device_hostname,
         ] {
             *text = cut(std::mem::take(text));
         }
-        if event.inner.raw.len() > RAW_BYTES_MAX {
-            let more = (event.inner.raw.len() - RAW_BYTES_MAX) as u64;
-            event.inner.raw.truncate(RAW_BYTES_MAX);
-            event.inner.raw_cut_bytes = event.inner.raw_cut_bytes.saturating_add(more);
+        if event.parts.inner.raw.len() > RAW_BYTES_MAX {
+            let more = (event.parts.inner.raw.len() - RAW_BYTES_MAX) as u64;
+            event.parts.inner.raw.truncate(RAW_BYTES_MAX);
+            event.parts.inner.raw_cut_bytes = event.parts.inner.raw_cut_bytes.saturating_add(more);
         }
         Ok(event)
     }

@@ -176,6 +176,15 @@ pub enum Refusal {
     /// Closing needs a verdict.
     #[error("verdict-missing")]
     VerdictMissing,
+    /// The incident to merge into is not open, or is this one.
+    #[error("no-such-target")]
+    NoSuchTarget,
+    /// A split must name some of the agencies, and leave some.
+    #[error("split-names-none-or-all")]
+    SplitNamesNoneOrAll,
+    /// Hiding ends later than now, and within the limit.
+    #[error("hide-end")]
+    HideEnd,
     /// A note, reason, owner or result is empty.
     #[error("text-missing")]
     TextMissing,
@@ -195,10 +204,12 @@ pub fn next_state(state: IncidentState, action: &Action) -> Result<IncidentState
     use IncidentState as S;
     match (action, state) {
         (Action::Acknowledge(_), S::New | S::OnHold) => Ok(S::InProgress),
-        (Action::Assign(_), S::New | S::InProgress) => Ok(S::InProgress),
-        (Action::Assign(_), S::OnHold) => Ok(S::OnHold),
+        (Action::Assign(_) | Action::HandOver(_), S::New | S::InProgress) => Ok(S::InProgress),
+        (Action::Assign(_) | Action::HandOver(_), S::OnHold) => Ok(S::OnHold),
         (Action::Hold(_), S::New | S::InProgress) => Ok(S::OnHold),
         (Action::Resolve(_), S::New | S::InProgress | S::OnHold) => Ok(S::Resolved),
+        (Action::Merge(_), S::New | S::InProgress | S::OnHold) => Ok(S::Closed),
+        (Action::Split(_) | Action::Hide(_), S::New | S::InProgress | S::OnHold) => Ok(state),
         (Action::Close(_), S::New | S::InProgress | S::OnHold | S::Resolved) => Ok(S::Closed),
         (Action::Reopen(_), S::Resolved | S::Closed) => Ok(S::InProgress),
         (Action::Note(_) | Action::Judge(_), state) if state != S::Unspecified => Ok(state),
@@ -218,6 +229,10 @@ pub const fn action_name(action: &Action) -> &'static str {
         Action::Close(_) => "closed",
         Action::Reopen(_) => "reopened",
         Action::Judge(_) => "judged",
+        Action::HandOver(_) => "handed_over",
+        Action::Merge(_) => "merged",
+        Action::Split(_) => "split",
+        Action::Hide(_) => "hidden",
     }
 }
 

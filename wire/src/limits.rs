@@ -13,7 +13,7 @@ pub const EVENT_BYTES_MAX: usize = 192 * 1024;
 pub const FIELD_BYTES_MAX: usize = 8 * 1024;
 
 /// Fields that OCSF has no place for, in one event.
-pub const UNMAPPED_FIELDS_MAX: usize = 64;
+pub const UNMAPPED_FIELDS_MAX: usize = 128;
 
 /// Events in one batch, i.e. in one Kafka record: large enough that overhead vanishes, small enough to be skipped as a whole.
 pub const BATCH_EVENTS_MAX: usize = 1_000;

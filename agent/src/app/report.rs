@@ -82,6 +82,7 @@ impl Report {
         let agent = locked.agent().to_string();
         drop(locked);
         let (rss_bytes, cpu_seconds) = heartbeat::own_figures();
+        occurrences.costs(rss_bytes, cpu_seconds);
         let status = Status {
             agent,
             time: now.to_string(),

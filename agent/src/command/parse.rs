@@ -1,4 +1,7 @@
 //! `vonggac-agent parse`: what the agent makes of each line, as JSON with OCSF's dotted names.
+//!
+//! It shows a line's owner their own line: nothing is taken out of it, neither of `raw` nor of a field. What the agent spools has
+//! passed the redaction; `--redact` shows that, by the rules that hold where a configuration says nothing else.
 
 use std::{
     fs::File,
@@ -11,9 +14,12 @@ use vonggac_daemon::exit::Exit;
 use vonggac_wire::{Event, Time, event::Body, limits::RAW_BYTES_MAX};
 
 use super::complain;
-use crate::format::{
-    self, Context,
-    join::{Joined, Joiner},
+use crate::{
+    format::{
+        self, Context,
+        join::{Joined, Joiner},
+    },
+    redact::Redactor,
 };
 
 /// What to parse, and how.
@@ -28,6 +34,9 @@ pub struct Arguments {
     /// The zone of times without one, e.g. Asia/Ho_Chi_Minh.
     #[arg(long)]
     tz: Option<String>,
+    /// Without citizens' data and secrets, as the agent would keep it by its default rules.
+    #[arg(long)]
+    redact: bool,
     /// A file, or - for standard input.
     file: String,
 }
@@ -67,15 +76,23 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             }
         }
     };
-    match parse(&arguments.format, context, BufReader::new(reader), io::stdout().lock()) {
+    let redactor = arguments.redact.then(Redactor::default);
+    let how = How { format: &arguments.format, redactor: redactor.as_ref() };
+    match parse(&how, context, BufReader::new(reader), io::stdout().lock()) {
         Ok(()) => Exit::Success,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
         Err(error) => complain(&format!("failed to go on: {error}"), Exit::Failure),
     }
 }
 
+/// How lines are read and shown.
+struct How<'a> {
+    format: &'a str,
+    redactor: Option<&'a Redactor>,
+}
+
 fn parse(
-    format: &str,
+    how: &How<'_>,
     mut context: Context,
     mut reader: impl BufRead,
     mut writer: impl Write,
@@ -91,7 +108,7 @@ fn parse(
         // The header is of the lines behind it: it is taken over after the line.
         let joined = if end { joiner.finish() } else { joiner.push(kept, cut, context.observed) };
         for joined in joined {
-            write(format, &context, &joined, &mut writer)?;
+            write(how, &context, &joined, &mut writer)?;
         }
         if context.columns() != joiner.header() {
             context = context.with_columns(joiner.header());
@@ -103,12 +120,16 @@ fn parse(
 }
 
 fn write(
-    format: &str,
+    how: &How<'_>,
     context: &Context,
     joined: &Joined,
     writer: &mut impl Write,
 ) -> io::Result<()> {
-    let (event, known) = format::event(format, &joined.text, joined.cut_bytes, context);
+    let (event, known) = format::event(how.format, &joined.text, joined.cut_bytes, context);
+    let event = match how.redactor {
+        Some(redactor) => redactor.apply(event),
+        None => event,
+    };
     let mut row = row(&event);
     row.insert("line".into(), json!(joined.line));
     if joined.lines > 1 {
@@ -202,9 +223,13 @@ mod tests {
     use super::*;
 
     fn rows(text: &str) -> Vec<Value> {
+        rows_of(text, None)
+    }
+
+    fn rows_of(text: &str, redactor: Option<&Redactor>) -> Vec<Value> {
         let context = Context::at("2026-11-24T09:30:00Z".parse().unwrap(), TimeZone::UTC);
         let mut out = Vec::new();
-        parse("auto", context, text.as_bytes(), &mut out).unwrap();
+        parse(&How { format: "auto", redactor }, context, text.as_bytes(), &mut out).unwrap();
         let out = String::from_utf8(out).unwrap();
         out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -218,6 +243,22 @@ mod tests {
         assert_eq!(rows[1]["http_response.code"], 404);
         assert_eq!(rows[1]["time"], "2026-11-24T09:00:00Z");
         assert_eq!(rows[1]["line"], 2);
+    }
+
+    #[test]
+    fn what_is_spooled_is_shown_without_secrets_and_a_second_time_takes_nothing_more() {
+        let line = r#"203.0.113.7 - lan [24/Nov/2026:16:00:00 +0700] "GET /a?token=geheim12345&x=1 HTTP/1.1" 404 12 "https://a/?password=geheim12345" "x""#;
+        let plain = rows(line);
+        assert_eq!(plain[0]["raw"], line);
+        assert_eq!(plain[0]["http_request.url.path"], "/a?token=geheim12345&x=1");
+        let redactor = Redactor::default();
+        let kept = rows_of(line, Some(&redactor));
+        assert!(!kept[0].to_string().contains("geheim12345"), "{}", kept[0]);
+        assert!(kept[0]["raw"].as_str().unwrap().contains("/a?token=***&x=1"));
+        assert_eq!(kept[0]["src_endpoint.ip"], "203.0.113.7");
+        let again = rows_of(kept[0]["raw"].as_str().unwrap(), Some(&redactor));
+        assert_eq!(again[0]["raw"], kept[0]["raw"]);
+        assert_eq!(again[0]["http_request.url.path"], kept[0]["http_request.url.path"]);
     }
 
     #[test]

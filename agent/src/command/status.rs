@@ -10,6 +10,9 @@ use vonggac_daemon::exit::Exit;
 use vonggac_wire::Time;
 
 use super::{complain, say};
+use crate::config::Config;
+
+mod table;
 
 /// How an agent is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,16 +121,28 @@ impl Status {
 /// Which agent, in which form.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The agent's spool folder.
-    #[arg(long, default_value = "/var/lib/vonggac-agent/spool")]
-    dir: PathBuf,
-    /// "human" or "json".
-    #[arg(long, default_value = "human", value_parser = ["human", "json"])]
+    /// The agent's spool folder; by default the configuration's.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// The configuration that names the spool's folder.
+    #[arg(long, default_value = "/etc/vonggac/agent.toml")]
+    config: PathBuf,
+    /// "table" for people, "json" for programs.
+    #[arg(long, default_value = "table", value_parser = ["table", "human", "json"])]
     format: String,
 }
 
+/// Where the packages put the spool.
+const SPOOL_DIR: &str = "/var/lib/vonggac-agent/spool";
+
+/// A status that is older was not renewed by an agent that runs.
+const AGE_MAX_SECONDS: f64 = 15.0;
+
 pub(super) fn run(arguments: &Arguments) -> Exit {
-    let path = arguments.dir.join("status.json");
+    let configured = || Config::read(&arguments.config).map(|config| config.spool_dir);
+    let dir =
+        arguments.dir.clone().or_else(|| configured().ok()).unwrap_or_else(|| SPOOL_DIR.into());
+    let path = dir.join("status.json");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) => {
@@ -140,10 +155,6 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             );
         }
     };
-    if arguments.format == "json" {
-        say(text.trim_end());
-        return Exit::Success;
-    }
     let status: Status = match serde_json::from_str(&text) {
         Ok(status) => status,
         Err(error) => {
@@ -153,53 +164,20 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             );
         }
     };
-    show(&status, Time::now());
+    let now = Time::now();
+    let age = status.time.parse::<Time>().map_or(f64::INFINITY, |time| now.seconds_since(time));
+    if arguments.format == "json" {
+        say(text.trim_end());
+    } else {
+        say(table::table(&status, now).trim_end());
+    }
+    if age > AGE_MAX_SECONDS {
+        return complain(
+            &format!(
+                "this is {age:.0} s old: the agent does not run, or stands still; see systemctl status vonggac-agent"
+            ),
+            Exit::Failure,
+        );
+    }
     Exit::Success
-}
-
-/// For a person.
-fn show(status: &Status, now: Time) {
-    let ago =
-        |time: &str| time.parse::<Time>().map_or(f64::INFINITY, |time| now.seconds_since(time));
-    say(&format!("{} (pid {}), written {:.0} s ago", status.agent, status.pid, ago(&status.time)));
-    #[expect(clippy::cast_precision_loss, reason = "megabytes for a person")]
-    let megabytes = status.rss_bytes as f64 / 1e6;
-    say(&format!(
-        "lines {} ({:.1}/s, unparsed {}), memory {megabytes:.1} MB, CPU {:.1} s",
-        status.lines_read, status.lines_per_second, status.lines_unparsed, status.cpu_seconds
-    ));
-    say(&match &status.last_delivery {
-        Some(time) => format!("last delivery {:.0} s ago", ago(time)),
-        None => "nothing delivered since the start".into(),
-    });
-    for lane in &status.lanes {
-        say(&format!(
-            "{:<9} next {} acknowledged {} waiting {} ({:.0} s) bytes {} dropped {}; {:.1}/s in, {:.1}/s out",
-            lane.lane,
-            lane.next_seq,
-            lane.acknowledged_seq,
-            lane.waiting_events,
-            lane.oldest_seconds,
-            lane.bytes,
-            lane.dropped_events,
-            lane.spooled_per_second,
-            lane.delivered_per_second
-        ));
-    }
-    for source in &status.sources {
-        say(&source.name);
-        for thing in &source.things {
-            let lag = thing.lag_bytes.map_or_else(|| "unknown".to_owned(), |lag| lag.to_string());
-            say(&format!(
-                "  {} offset {} lag {lag} bytes, {} lines",
-                thing.name, thing.offset, thing.lines
-            ));
-        }
-    }
-    for drop in &status.drops {
-        say(&format!("not taken: {} {}", drop.count, drop.reason));
-    }
-    if status.times_slowed > 0 {
-        say(&format!("files had to wait {} times", status.times_slowed));
-    }
 }

@@ -1,6 +1,6 @@
 //! The journal and the host's figures.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use vonggac_daemon::settings::Table;
 
@@ -9,11 +9,32 @@ use vonggac_daemon::settings::Table;
 pub struct JournalConfig {
     /// Read it where there is one.
     pub enabled: bool,
+    /// The folder of its files; `None`: this host's own.
+    pub folder: Option<PathBuf>,
+    /// Where to begin in a journal that was never read.
+    pub from: JournalFrom,
+}
+
+/// Where reading begins that has no past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalFrom {
+    /// At its first entry.
+    Start,
+    /// Behind its last.
+    End,
 }
 
 impl JournalConfig {
     pub(super) fn take(table: &mut Table<'_>) -> Self {
-        Self { enabled: table.bool("enabled").unwrap_or(false) }
+        let from = match table.text("from").as_deref() {
+            None | Some("end") => JournalFrom::End,
+            Some("start") => JournalFrom::Start,
+            Some(other) => {
+                table.wrong("from", format!("is {other:?}; wanted \"start\" or \"end\""));
+                JournalFrom::End
+            }
+        };
+        Self { enabled: table.bool("enabled").unwrap_or(false), folder: table.path("folder"), from }
     }
 }
 

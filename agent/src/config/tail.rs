@@ -1,5 +1,7 @@
 //! Log files.
 
+use std::time::Duration;
+
 use vonggac_daemon::settings::Table;
 
 /// Where the reading of a file begins that was never read before.
@@ -35,6 +37,9 @@ pub struct TailConfig {
     pub from: TailFrom,
     /// Which lines belong together.
     pub multiline: Multiline,
+    /// Look at the files at this interval instead of waiting for the kernel to tell of changes: for folders of another machine (NFS,
+    /// SMB), whose changes no kernel tells. `None`: be told, and look often all the same.
+    pub poll: Option<Duration>,
     /// Lines that one file may give; beyond it is read more slowly, and nothing is lost.
     pub lines_per_second_max: Option<u64>,
 }
@@ -67,6 +72,7 @@ impl TailConfig {
         });
         Self {
             multiline,
+            poll: table.duration("poll", Duration::from_millis(100), Duration::from_secs(3_600)),
             lines_per_second_max: table.integer("lines_per_second_max", 1, 100_000_000),
             path: table.text_required("path"),
             format,

@@ -120,9 +120,9 @@ fn dressed(record: &Record<'_>, mut activity: Activity) -> Parsed {
 fn activity(record: &Record<'_>, fields: &Fields) -> Activity {
     let get = |key: &str| fields.get(key);
     let kind = record.kind;
-    let outcome = match get("res").or_else(|| get("success")).or_else(|| get("result")) {
-        Some("success" | "yes" | "1") => Status::Success,
-        Some("failed" | "failure" | "fail" | "no" | "0") => Status::Failure,
+    let outcome = match get("result") {
+        Some("success") => Status::Success,
+        Some("fail") => Status::Failure,
         _ => match get("seresult").or_else(|| get("apparmor")) {
             Some("denied" | "DENIED") => Status::Failure,
             Some("granted" | "ALLOWED" | "AUDIT") => Status::Success,

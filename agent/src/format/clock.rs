@@ -13,6 +13,31 @@ fn month(text: &str) -> Option<i8> {
     i8::try_from(at + 1).ok()
 }
 
+/// Months as Java and PHP write them where another language is set: by their beginning, without the point behind it.
+fn foreign_month(text: &str) -> Option<i8> {
+    const BEGINNINGS: [&[&str]; 12] = [
+        &["jan", "ene", "gen"],
+        &["f\u{e9}v", "fev", "feb"],
+        &["mar", "m\u{e4}r", "mrz", "maa"],
+        &["avr", "abr", "apr"],
+        &["mai", "may", "mag", "mei"],
+        &["juin", "jun", "giu"],
+        &["juil", "jul", "lug"],
+        &["ao\u{fb}", "ago", "aug"],
+        &["sep", "set"],
+        &["oct", "okt", "out", "ott"],
+        &["nov"],
+        &["d\u{e9}c", "dec", "dez", "dic"],
+    ];
+    // `thg 11`, `Th11` of Vietnamese.
+    let lower = text.to_lowercase();
+    if let Some(number) = lower.strip_prefix("th") {
+        return number.trim_start_matches(['g', '.', ' ']).parse().ok();
+    }
+    let at = BEGINNINGS.iter().position(|all| all.iter().any(|begin| lower.starts_with(begin)))?;
+    i8::try_from(at + 1).ok()
+}
+
 fn time(stamp: Timestamp) -> Option<Time> {
     i64::try_from(stamp.as_nanosecond()).ok().map(Time)
 }
@@ -137,7 +162,7 @@ pub(crate) fn access(text: &str, context: &Context) -> Option<(Time, TimeDoubt)>
     let day = parts.next()?.parse().ok()?;
     let name = parts.next()?;
     // Proxmox writes `24/11/2026`.
-    let month = month(name).or_else(|| name.parse().ok())?;
+    let month = month(name).or_else(|| name.parse().ok()).or_else(|| foreign_month(name))?;
     let year = parts.next()?.parse().ok()?;
     let (word, zone) = rest.split_once(' ').unwrap_or((rest, ""));
     let at = civil::Date::new(year, month, day).ok()?.to_datetime(clock(word)?);
@@ -172,6 +197,7 @@ pub(crate) fn any<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
             .or_else(|| written(text, context))
             .or_else(|| numbers(text, context))
             .or_else(|| compact(text, context))
+            .or_else(|| year_then_bsd(text, context))
             .or_else(|| seconds(text))
             .or_else(|| no_year(text, context));
     }
@@ -222,6 +248,17 @@ fn bsd_then_year<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDou
     let utc = matches!(zone, "UTC" | "GMT");
     let time = if utc { local(at, &TimeZone::UTC)? } else { local(at, &context.zone)? };
     Some(((time, if utc { TimeDoubt::None } else { TimeDoubt::Zone }), after))
+}
+
+/// `2026 Nov 24 16:00:00`, as some devices and syslog-ng's own template write it.
+fn year_then_bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &'a str)> {
+    let (word, rest) = text.split_once(' ')?;
+    let year = year(word)?;
+    let ((time, doubt), rest) = bsd(rest, context)?;
+    let here = context.zone.to_datetime(Timestamp::from_nanosecond(i128::from(time.0)).ok()?);
+    let at = civil::Date::new(year, here.month(), here.day()).ok()?.to_datetime(here.time());
+    let doubt = if doubt == TimeDoubt::Year { TimeDoubt::Zone } else { doubt };
+    Some(((local(at, &context.zone)?, doubt), rest))
 }
 
 /// A text whose clock is followed by something, as [`bsd`] wants it.

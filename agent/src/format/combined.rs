@@ -6,14 +6,13 @@
 use vonggac_wire::event::{Activity, Class, HttpRequest};
 
 use super::{Context, Parsed, clock, http, text};
-use crate::redact;
 
 /// Words behind the bytes that are looked at.
 const EXTRAS_MAX: usize = 32;
 
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     // Servers escape quotes in what clients send, so the first `] "` is their own, whatever a user's name holds.
-    let close = line.find("] \"")?;
+    let close = super::REQUEST_BEGINS.find(line.as_bytes())?;
     let open = line[..close].rfind('[')?;
     let time = clock::access(&line[open + 1..close], context)?;
     let (request, rest) = quoted(&line[close + 2..])?;
@@ -33,7 +32,7 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
         Activity::of(Class::Http, http::method_activity(http_method), http::outcome(status_code));
     activity.severity_id = 1;
     activity.user_name = none(&head.user);
-    match text::address(head.client) {
+    match head.address {
         Some(address) => activity.set_source_address(address),
         None => {
             activity.unmapped.insert("src_endpoint.hostname".into(), head.client.to_owned());
@@ -42,11 +41,11 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     activity.unmapped.extend(extras.others);
     activity.http = Some(HttpRequest {
         http_method: http_method.to_owned(),
-        url: redact::url_secrets(url).into_owned(),
+        url: url.to_owned(),
         version: version.to_owned(),
         hostname: http::without_port(head.vhost).to_owned(),
         user_agent: none(&extras.agent),
-        referrer: none(&redact::url_secrets(&extras.referrer)),
+        referrer: none(&extras.referrer),
         status_code,
         response_bytes,
         duration_seconds: extras.seconds,
@@ -60,6 +59,7 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
 struct Head<'a> {
     vhost: &'a str,
     client: &'a str,
+    address: Option<std::net::IpAddr>,
     user: String,
 }
 
@@ -69,7 +69,8 @@ impl<'a> Head<'a> {
         let is_address = |word: &&str| text::address(word).is_some();
         let first = *words.first()?;
         let (mut vhost, mut at) = match words.get(1) {
-            Some(second) if !is_address(&first) && is_address(second) => {
+            // What begins with a digit and is followed by `-` is the client.
+            Some(second) if *second != "-" && !is_address(&first) && is_address(second) => {
                 if !first.bytes().all(is_of_name) {
                     return None;
                 }
@@ -83,7 +84,8 @@ impl<'a> Head<'a> {
         }
         let client = words[at].trim_end_matches(',');
         // A client by its name; a word of something else before a time is none.
-        if !(is_address(&client) || words.len() == 3 && is_name(client)) {
+        let address = text::address(client);
+        if !(address.is_some() || words.len() == 3 && is_name(client)) {
             return None;
         }
         let ident = words.get(at + 1).copied().unwrap_or("-");
@@ -92,7 +94,7 @@ impl<'a> Head<'a> {
             vhost = ident;
         }
         let user = words.get(at + 2..).map(|user| user.join(" ")).unwrap_or_default();
-        Some(Self { vhost, client, user })
+        Some(Self { vhost, client, address, user })
     }
 }
 
@@ -184,20 +186,21 @@ fn word(text: &str) -> (&str, &str) {
 fn quoted(text: &str) -> Option<(String, &str)> {
     let inner = text.strip_prefix('"')?;
     let bytes = inner.as_bytes();
-    let mut at = 0;
+    let (mut at, mut escaped) = (0, false);
     loop {
         at += memchr::memchr2(b'"', b'\\', &bytes[at..])?;
         if bytes[at] == b'"' {
             break;
         }
         // Whatever follows a backslash is no end.
+        escaped = true;
         at += 2;
         if at >= bytes.len() {
             return None;
         }
     }
     let value = &inner[..at];
-    let value = if value.contains("\\\"") { value.replace("\\\"", "\"") } else { value.to_owned() };
+    let value = if escaped { value.replace("\\\"", "\"") } else { value.to_owned() };
     Some((value, &inner[at + 1..]))
 }
 
@@ -210,7 +213,7 @@ mod tests {
 
     fn read(line: &str) -> Option<Activity> {
         let context = Context::at("2026-11-24T16:30:00Z".parse().unwrap(), TimeZone::UTC);
-        match parse(line, &context)?.body {
+        match *parse(line, &context)?.body {
             Body::Activity(activity) => Some(activity),
             _ => None,
         }

@@ -17,7 +17,7 @@ use include_dir::{Dir, include_dir};
 use vonggac_daemon::settings::{Document, Mistake, Mistakes, SettingsError};
 use vonggac_wire::event::{Body, Class};
 
-use super::{Context, Parsed, generic, names};
+use super::{Context, Parsed, clock, generic, names};
 
 mod expression;
 pub(crate) mod field;
@@ -73,6 +73,9 @@ pub(crate) struct Format {
     map: Vec<(Field, Vec<String>)>,
     patterns: Vec<Pattern>,
     cases: Vec<Case>,
+    /// What names a client in its lines. Where it is found with two clients, one of them is a client's own invention, and which one
+    /// cannot be told: then neither is.
+    doubt: Option<Expression>,
     /// Whether words that no pattern reads are guessed at: not where they are statements of clients.
     guesses: bool,
     /// What holds where nothing else is said.
@@ -188,7 +191,7 @@ impl Declared {
         let mut names = [lower.as_str(), family, instance].into_iter();
         let known = names.find_map(|name| self.by_program.get(name))?;
         let mut parsed = known.iter().find_map(|at| self.formats[*at].message(message, context))?;
-        if let Body::Activity(activity) = &mut parsed.body {
+        if let Body::Activity(activity) = &mut *parsed.body {
             if activity.process_name.is_empty() {
                 activity.process_name = program.to_owned();
             }
@@ -204,6 +207,19 @@ impl Declared {
     pub(crate) fn try_examples(&self) -> Vec<String> {
         self.formats.iter().flat_map(Format::try_examples).collect()
     }
+}
+
+/// A line without what devices put before its time: `<189>45: *Nov 24 16:00:00.123: ` has a priority, a count and a mark.
+fn without_count(line: &str) -> &str {
+    let mut rest = line;
+    if let Some((_, inner)) = line.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+        rest = inner;
+    }
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    if (1..=10).contains(&digits) {
+        rest = rest[digits..].strip_prefix(": ").unwrap_or(rest);
+    }
+    rest.strip_prefix(['*', '.']).unwrap_or(rest)
 }
 
 fn is_format(path: &Path) -> bool {
@@ -224,7 +240,12 @@ impl Format {
             return Some(found);
         }
         let own = self.patterns.iter().filter(|pattern| pattern.line);
-        own.into_iter().find_map(|pattern| self.by_pattern(pattern, line, context))
+        let mut found =
+            own.into_iter().find_map(|pattern| self.by_pattern(pattern, line, context))?;
+        // What stands in the middle of a line has its time at the line's beginning.
+        found.time =
+            found.time.or_else(|| clock::any(without_count(line), context).map(|(time, _)| time));
+        Some(found)
     }
 
     /// Reads a message of one of its programs.
@@ -294,6 +315,11 @@ impl Format {
         for (name, value) in head.iter().filter(|(name, _)| is_source(name)) {
             expression::put(draft, name, value, context);
         }
+        if self.doubt.as_ref().is_some_and(|doubt| doubt.differs(rest)) {
+            draft.activity.src_ip.clear();
+            draft.activity.src_port = 0;
+            draft.activity.unmapped.insert("doubt".into(), "src_endpoint.ip".into());
+        }
         groups.extend_from_slice(head);
         meaning::decide(&self.cases, draft, &groups, context);
     }
@@ -359,7 +385,7 @@ impl Format {
         draft.finish();
         Parsed {
             time: draft.time,
-            body: Body::Activity(draft.activity),
+            body: Box::new(Body::Activity(draft.activity)),
             format: self.name.into(),
             device: draft.device,
         }
@@ -380,7 +406,7 @@ impl Format {
                 wrong.push(format!("{}: does not read {:?}", self.name, example.line));
                 continue;
             };
-            let Body::Activity(activity) = parsed.body else { continue };
+            let Body::Activity(activity) = *parsed.body else { continue };
             if example.class.is_some_and(|wanted| wanted != activity.class()) {
                 let found = activity.class().name();
                 wrong.push(format!("{}: the class is {found}, of {:?}", self.name, example.line));

@@ -12,7 +12,6 @@ use vonggac_wire::{
 };
 
 use super::{Context, Parsed, clock, declared::shape, http, json, text};
-use crate::redact;
 
 /// Bytes of a line that are looked at.
 const LOOKED_AT_BYTES_MAX: usize = 4_096;
@@ -23,7 +22,7 @@ const PAIRS_MIN: usize = 3;
 /// Something was refused or went wrong.
 static BAD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r"(?i)\b(?:\w*_)?(?:fail(?:ed|ure|s|ing)?|invalid(?:_\w+)?|incorrect|wrong|bad|denied|den(?:y|ies)|refus(?:ed|ing|al|es?)|reject(?:ed|ing|s)?|disallowed|unauthori[sz]ed|unauthenticated|forbidden|(?:not|isn't|wasn't) (?:allowed|permitted|authori[sz]ed|found|match(?:ing|ed)?|valid|accepted|have worked|correct)|unknown (?:user|login|account|recipient|sender|host)|no such (?:user|account|mailbox)|(?:can't|cannot|could not|couldn't|unable to) (?:find|authenticate|log|verify|resolve|open|get)|does(?:n't| not) (?:exist|match)|do(?:n't| not) match|mismatch(?:ed)?|unsuccessful(?:ly)?|errors?|illegal|lock(?:ed|out)|banned|ban|block(?:ed|ing|list)?|blacklist(?:ed)?|listed|spam(?:mer)?|attack(?:ed|er|s)?|intrusion|violat(?:ion|ed)|exceeded|excess|too many|limiting|abuse|malicious|suspicious|exploit|scan(?:ning|ned)?|brute|flood|possible break-in|improper|unallowed|did not issue|lost (?:connection|input)|pregreet|hangup|auth-failure|authfail|login_error|drop(?:ped)?)\b",
+        r"(?i)\b(?:\w*_)?(?:fail(?:ed|ures?|s|ing)?|invalid(?:_\w+)?|incorrect|wrong|bad|denied|den(?:y|ies)|refus(?:ed|ing|al|es?)|reject(?:ed|ing|s)?|disallowed|unauthori[sz]ed|unauthenticated|forbidden|(?:not|isn't|wasn't) (?:allowed|permitted|authori[sz]ed|found|match(?:ing|ed)?|valid|accepted|have worked|correct)|unknown (?:user|login|account|recipient|sender|host)|no such (?:user|account|mailbox)|(?:can't|cannot|could not|couldn't|unable to) (?:find|authenticate|log|verify|resolve|open|get)|does(?:n't| not) (?:exist|match)|do(?:n't| not) match|mismatch(?:ed)?|unsuccessful(?:ly)?|errors?|illegal|lock(?:ed|out)|banned|ban|block(?:ed|ing|list)?|blacklist(?:ed)?|listed|spam(?:mer)?|attack(?:ed|er|s)?|intrusion|violat(?:ion|ed)|exceeded|excess|too many|limiting|abuse|malicious|suspicious|exploit|scan(?:ning|ned)?|brute|flood|possible break-in|improper|unallowed|did not issue|lost (?:connection|input)|pregreet|hangup|auth-failure|authfail|login_error|drop(?:ped)?)\b",
     )
 });
 
@@ -44,7 +43,7 @@ static GOOD: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// A user by the word before it.
 static USER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r#"(?i)\b(?:user(?:[ _-]?(?:name|id))?(?: (?:with )?(?:user ?name|name|login))?(?: input)?|login(?: name)?|logging in as|account(?: name)?|uname|e-?mail|acct|usr|principal|set_id|sasl_username|identity|login (?:failed|failure|attempt) (?:for|by|from|as)(?: user)?|(?:failed|failure) for(?: user)?|logged in as|failed log-?in (?:for|by|from|of|as)(?: user)?|(?:authentication|login) request for(?: user)?|authenticat\w+ (?:failed |failure |error )?(?:for|of|as)(?: user(?:name)?)?|attempt (?:for|by|with)(?: user(?:name)?)?|can't find user)["']?(?:\s*[=:]\s*|\s+(?:is\s+|was\s+)?)(?:["'`<\[({]([^"'`>\])}]{1,128})["'`>\])}]|([^\s"'`,;:()\[\]<>={}|]{1,128}))"#,
+        r#"(?i)\b(?:user(?:[ _-]?(?:name|id))?(?: (?:with )?(?:user ?name|name|login))?(?: that has been provided)?(?: input)?|login ?name|login(?: name)?|logging in as|account(?: name)?|uname|e-?mail|acct|usr|principal|set_id|sasl_username|identity|login (?:failed|failure|attempt) (?:for|by|from|as)(?: user)?|(?:failed|failure) for(?: user)?|logged in as|failed log-?in (?:for|by|from|of|as)(?: user)?|(?:authentication|login) request for(?: user)?|authenticat\w+ (?:failed |failure |error )?(?:for|of|as)(?: user(?:name)?)?|attempt (?:for|by|with)(?: user(?:name)?)?|can't find user)["']?(?:\s*[=:]\s*|\s+(?:is\s+|was\s+)?)(?:["'`<\[({]([^"'`>\])}]{1,128})["'`>\])}]|([^\s"'`,;:()\[\]<>={}|]{1,128}))"#,
     )
 });
 
@@ -130,7 +129,9 @@ pub(super) fn told(text: &str, context: &Context) -> Option<Parsed> {
 
 /// What the words of a line say beside its pairs.
 fn complete(parsed: &mut Parsed, text: &str) {
-    let (Body::Activity(activity), Some(found)) = (&mut parsed.body, message(text)) else { return };
+    let (Body::Activity(activity), Some(found)) = (&mut *parsed.body, message(text)) else {
+        return;
+    };
     if activity.src_ip.is_empty() {
         (activity.src_ip, activity.src_port) = (found.src_ip, found.src_port);
     }
@@ -273,7 +274,7 @@ fn request(message: &str) -> Option<HttpRequest> {
     let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
     Some(HttpRequest {
         http_method: part(1).to_owned(),
-        url: redact::url_secrets(part(2)).into_owned(),
+        url: part(2).to_owned(),
         version: part(3).to_owned(),
         status_code: code.unwrap_or(0),
         ..HttpRequest::default()
@@ -281,7 +282,7 @@ fn request(message: &str) -> Option<HttpRequest> {
 }
 
 /// Words that stand where a name could.
-const NO_NAMES: [&str; 48] = [
+const NO_NAMES: [&str; 52] = [
     "failed",
     "failure",
     "fail",
@@ -310,6 +311,10 @@ const NO_NAMES: [&str; 48] = [
     "name",
     "to",
     "at",
+    "that",
+    "ok",
+    "incorrect",
+    "-",
     "via",
     "denied",
     "successful",

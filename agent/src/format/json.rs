@@ -71,7 +71,7 @@ pub(super) fn named(pairs: &[(&str, &str)], context: &Context) -> Parsed {
     draft.finish();
     Parsed {
         time: draft.time,
-        body: Body::Activity(draft.activity),
+        body: Box::new(Body::Activity(draft.activity)),
         format: "generic".into(),
         device: draft.device,
     }

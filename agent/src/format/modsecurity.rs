@@ -52,7 +52,7 @@ pub(super) fn parse(text: &str, context: &Context) -> Option<Parsed> {
     draft.finish();
     Some(Parsed {
         time: draft.time,
-        body: Body::Activity(draft.activity),
+        body: Box::new(Body::Activity(draft.activity)),
         format: "modsecurity-audit".into(),
         device: draft.device,
     })
@@ -150,7 +150,7 @@ mod tests {
         for record in [RECORD.to_owned(), RECORD.replace("--1a2b3c4d-", "---1a2b3c4d---")] {
             let parsed = parse(&record, &context).unwrap();
             assert_eq!(parsed.time.unwrap().0.to_string(), "2026-11-24T09:00:00.123456Z");
-            let Body::Activity(activity) = parsed.body else { panic!() };
+            let Body::Activity(activity) = *parsed.body else { panic!() };
             assert_eq!(activity.source_address().unwrap().to_string(), "203.0.113.7");
             assert_eq!(activity.status(), Status::Failure);
             assert_eq!(activity.message, "SQL Injection Attack");

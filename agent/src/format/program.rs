@@ -1,5 +1,8 @@
 //! Which program a syslog message is of. A program's format is one file and one row here.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use vonggac_wire::event::{Activity, Class, Status};
 
 use super::{Parsed, audit, sshd, sudo, text};
@@ -10,6 +13,7 @@ type ParseMessage = fn(&str, u32, &str) -> Option<Parsed>;
 const PROGRAMS: &[(&str, &str, ParseMessage)] = &[
     ("sshd", "OpenSSH: log-ins, refusals, scans", sshd::parse),
     ("sshd-session", "OpenSSH 9.8 and later", sshd::parse),
+    ("sshd-auth", "OpenSSH 10 and later", sshd::parse),
     ("sudo", "privilege by sudo", sudo::sudo),
     ("su", "another user by su", sudo::su),
     ("systemd-logind", "sessions", logind),
@@ -63,24 +67,29 @@ pub(super) fn of(
 
 /// `pam_unix(sshd:auth): authentication failure; logname= uid=0 ... rhost=203.0.113.7  user=root` of any program.
 fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
-    let start = message.find("pam_")?;
-    let (module, rest) = message[start..].split_once("):")?;
-    let (_, stack) = module.split_once('(')?;
-    let service = stack.split(':').next().unwrap_or(program);
-    let rest = rest.trim_start();
+    let (service, rest) = pam_stack(program, message)?;
     let privilege = matches!(service, "sudo" | "su" | "su-l" | "polkit-1" | "runuser");
     let class = if privilege { Class::AuthorizeSession } else { Class::Authentication };
     let (status, activity_id, detail) = if rest.starts_with("authentication failure") {
         (Status::Failure, 1, "wrong-password")
     } else if rest.starts_with("check pass; user unknown") {
         (Status::Failure, 1, "invalid-user")
+    } else if rest.starts_with("authentication success") {
+        (Status::Success, 99, "")
+    } else if let Some(user) = rest.strip_prefix("password changed for ") {
+        let mut made = of(Class::AccountChange, 3, Status::Success, service, pid, message);
+        made.process_name = program.to_owned();
+        made.user_name = user.trim().to_owned();
+        return Some(Parsed::activity("pam", made));
     } else if rest.starts_with("session opened") {
         (Status::Success, 1, "session-opened")
     } else if rest.starts_with("session closed") {
         (Status::Unknown, 2, "session-closed")
-    } else if ["failed", "error", "denied", "deny ", "locked"]
-        .iter()
-        .any(|word| rest.contains(word))
+    } else if [
+        "failed", "failure", "error", "denied", "deny ", "locked", "expired", "Refused", "refused",
+    ]
+    .iter()
+    .any(|word| rest.contains(word))
     {
         (Status::Failure, 1, "refused")
     } else {
@@ -91,7 +100,9 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     activity.status_detail = detail.into();
     activity.auth_protocol = "pam".into();
     // sshd tells of the same attempt in a line of its own, which counts.
-    if matches!(program, "sshd" | "sshd-session" | "dropbear") && activity.activity_id == 1 {
+    if matches!(program, "sshd" | "sshd-session" | "sshd-auth" | "dropbear")
+        && activity.activity_id == 1
+    {
         activity.activity_id = 99;
     }
     // What a client says stands behind "  user=", and as ruser before the true rhost.
@@ -114,23 +125,55 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         rest.split("for user ").nth(1).map(|rest| rest.split(['(', ' ']).next().unwrap_or(""));
     // `user lan (1000) tally 6, deny 5` of pam_tally2; pam_faillock and pam_succeed_if write alike.
     let tallied = rest.strip_prefix("user ").map(|rest| text::word(rest).0);
+    // `account lan has expired`; `access denied for user 'lan' from '203.0.113.7'`, in pam_access's own quotes.
+    let account = rest.strip_prefix("account ").map(|rest| text::word(rest).0);
+    let listed = rest.split(" user ").nth(1).map(|rest| text::word(rest).0);
+    if activity.src_ip.is_empty() {
+        if let Some((_, from)) = rest.rsplit_once(" from `") {
+            if let Some(address) = text::address(from.trim_end_matches('\'')) {
+                activity.set_source_address(address);
+            }
+        }
+    }
     let user = rest
         .rsplit_once(" user=")
         .map(|(_, user)| user)
         .or_else(|| text::value(rest, "user"))
         .or(tallied)
-        .or(opened);
+        .or(opened)
+        .or(account)
+        .or(listed);
     activity.user_name = user
         .unwrap_or("")
         .split_whitespace()
         .next()
         .unwrap_or("")
-        .trim_matches(['[', ']'])
+        .trim_matches(['[', ']', '`', '\''])
         .to_owned();
     if let Some(by) = text::value(rest, "ruser").or_else(|| rest.split(" by ").nth(1)) {
         activity.actor_user_name = by.split(['(', ' ']).next().unwrap_or("").to_owned();
     }
     Some(Parsed::activity("pam", activity))
+}
+
+/// What a module of PAM's begins its name with.
+static MODULE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("pam_"));
+
+/// The service and what is said of it: `pam_unix(sshd:auth): ...`; `(pam_unix) ...` and `pam_unix: ...` of older ones.
+fn pam_stack<'a>(program: &'a str, message: &'a str) -> Option<(&'a str, &'a str)> {
+    let start = MODULE.find(message.as_bytes())?;
+    // Behind `PAM ` or `error: ` at most: what follows a name is what a client says.
+    if start > 16 {
+        return None;
+    }
+    let told = &message[start..];
+    let end = told.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    if let Some(rest) = told[end..].strip_prefix('(') {
+        let (stack, rest) = rest.split_once("):")?;
+        return Some((stack.split(':').next().unwrap_or(program), rest.trim_start()));
+    }
+    let rest = told[end..].strip_prefix([':', ')'])?.trim_start();
+    Some((program, rest.trim_start_matches(':').trim_start()))
 }
 
 /// `New session 5 of user lan.`, `Removed session 5.`

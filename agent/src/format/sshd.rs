@@ -4,7 +4,9 @@
 //! Every line that speaks of a client's log-in is an Authentication event. `activity_id` 1 (logon) with a failure is an attempt that
 //! was refused; lines that only repeat another's outcome or tell the end of a connection have `activity_id` 99 or 2.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
+
+use memchr::memmem::FinderRev;
 
 use vonggac_wire::event::{Class, Status};
 
@@ -17,11 +19,35 @@ struct Said<'a> {
     detail: &'a str,
     user: &'a str,
     method: &'a str,
-    from: Option<(IpAddr, u32)>,
+    from: Option<Origin<'a>>,
+}
+
+/// Where a client is: its address, or its name where the server looks names up.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    address: Option<IpAddr>,
+    name: &'a str,
+    port: u32,
+}
+
+impl<'a> Origin<'a> {
+    fn at(address: IpAddr, port: u32) -> Self {
+        Self { address: Some(address), name: "", port }
+    }
+
+    /// `client.example.vn`, `client.example.vn via 10.0.0.5`: a name that nothing but the server's own words follow.
+    fn by_name(text: &'a str) -> Option<Self> {
+        let (name, rest) = text::word(text);
+        let is_name = !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:".contains(&b));
+        let ends = rest.is_empty()
+            || ["via ", "port ", "[preauth]", "ssh"].iter().any(|word| rest.starts_with(word));
+        (is_name && ends).then_some(Self { address: None, name, port: 0 })
+    }
 }
 
 pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
-    let (message, repeated) = unrepeat(message);
+    let (message, repeated) = unrepeat(without_mark(message));
     let plain = message
         .strip_prefix("error: ")
         .or_else(|| message.strip_prefix("fatal: "))
@@ -33,14 +59,31 @@ pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     activity.status_detail = said.detail.to_owned();
     activity.user_name = said.user.to_owned();
     activity.auth_protocol = said.method.to_owned();
-    if let Some((address, port)) = said.from {
-        activity.set_source_address(address);
-        activity.src_port = port;
+    if let Some(from) = said.from {
+        activity.src_port = from.port;
+        if let Some(address) = from.address {
+            activity.set_source_address(address);
+        } else {
+            activity.unmapped.insert("src_endpoint.hostname".into(), from.name.to_owned());
+        }
     }
     if repeated > 1 {
         activity.unmapped.insert("repeat_count".into(), repeated.to_string());
     }
     Some(Parsed::activity("sshd", activity))
+}
+
+/// Without what Solaris (`[ID 800047 auth.info] `) or a kernel's relay (`kernel: [12.345] `) puts before a message.
+fn without_mark(message: &str) -> &str {
+    let inner = message.strip_prefix("kernel:").map(str::trim_start).unwrap_or(message);
+    let kernel = inner.len() < message.len();
+    if !kernel && !message.starts_with("[ID ") {
+        return message;
+    }
+    match inner.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((_, rest)) => rest.trim_start_matches(':').trim_start(),
+        None => message,
+    }
 }
 
 /// `message repeated 3 times: [ Failed password ... ]`.
@@ -55,7 +98,7 @@ fn unrepeat(message: &str) -> (&str, u32) {
 }
 
 /// `203.0.113.7 port 51022 ssh2: ...` at the beginning.
-fn origin(text: &str) -> Option<(IpAddr, u32)> {
+fn origin(text: &str) -> Option<Origin<'_>> {
     let (first, rest) = text::word(text);
     let address = text::address(first.trim_end_matches([':', '.']))?;
     let port = rest.trim_start().strip_prefix("port ").map_or(0, |rest| {
@@ -64,30 +107,42 @@ fn origin(text: &str) -> Option<(IpAddr, u32)> {
             .and_then(|port| port.parse().ok())
             .unwrap_or(0)
     });
-    Some((address, port))
+    Some(Origin::at(address, port))
 }
 
-/// Splits at the ` from ADDRESS` that the server wrote: the last one with a port and a protocol behind it, else the last one. What
-/// stands before it may hold anything that a client says.
-fn last_from(text: &str) -> Option<(&str, (IpAddr, u32))> {
+/// Splits at the ` from ADDRESS` that the server wrote. Where it ends with a protocol (`from 203.0.113.7 port 51022 ssh2`), that is the
+/// last one so complete; what stands before it may hold anything that a client says.
+fn whole_from(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
-    let mut last = None;
-    while let Some(at) = text[..end].rfind(" from ") {
+    while let Some(at) = FROM.rfind(&text.as_bytes()[..end]) {
         let rest = &text[at + 6..];
-        if let Some(from) = origin(rest) {
-            let mut words = rest.split(' ').skip(1);
-            let (port, number, protocol) = (words.next(), words.next(), words.next());
-            let whole = port == Some("port")
-                && number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
-                && protocol.is_some_and(|protocol| protocol.starts_with("ssh"));
-            if whole {
-                return Some((&text[..at], from));
-            }
-            last = last.or(Some((&text[..at], from)));
+        let mut words = rest.split(' ').skip(1);
+        let (port, number, protocol) = (words.next(), words.next(), words.next());
+        let whole = port == Some("port")
+            && number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+            && protocol.is_some_and(|protocol| protocol.starts_with("ssh"));
+        if let Some(from) = origin(rest).filter(|_| whole) {
+            return Some((&text[..at], from));
         }
         end = at;
     }
-    last
+    last_from(text)
+}
+
+/// What stands before a client's place.
+static FROM: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(" from "));
+
+/// The same where no protocol is told: the last one is the server's.
+fn last_from(text: &str) -> Option<(&str, Origin<'_>)> {
+    let mut end = text.len();
+    while let Some(at) = FROM.rfind(&text.as_bytes()[..end]) {
+        let rest = &text[at + 6..];
+        if let Some(from) = origin(rest).or_else(|| Origin::by_name(rest)) {
+            return Some((&text[..at], from));
+        }
+        end = at;
+    }
+    None
 }
 
 fn named(user: &str) -> (&str, bool) {
@@ -96,7 +151,11 @@ fn named(user: &str) -> (&str, bool) {
             return (user, true);
         }
     }
-    (user, false)
+    if user == "<invalid username>" {
+        return ("", true);
+    }
+    // Some vendors' builds say `for user lan`.
+    (user.strip_prefix("user ").filter(|user| !user.is_empty()).unwrap_or(user), false)
 }
 
 /// `Failed password for root from ...`, `Accepted publickey for lan from ...`, `Postponed ...`.
@@ -112,8 +171,11 @@ fn attempt(message: &str) -> Option<Said<'_>> {
     if method.contains(' ') {
         return None;
     }
-    let (user, from) = last_from(user).map_or((user, None), |(user, from)| (user, Some(from)));
+    let (user, from) = whole_from(user).map_or((user, None), |(user, from)| (user, Some(from)));
     let (user, unknown) = named(user);
+    // A client offers each of its keys until one is taken: a key that a known user's server does not know is no attempt yet.
+    let offered = method == "publickey" && !unknown && status == Status::Failure;
+    let activity = if offered { 99 } else { activity };
     let detail = match (status, unknown, method) {
         (Status::Failure, true, _) => "invalid-user",
         (Status::Failure, false, "none") => "no-credentials",
@@ -163,7 +225,7 @@ fn refusal(message: &str) -> Option<Said<'_>> {
     }
     if message.contains("more authentication failure") {
         let from =
-            text::value(message, "rhost").and_then(text::address).map(|address| (address, 0));
+            text::value(message, "rhost").and_then(|host| origin(host).or(Origin::by_name(host)));
         let said = fail("wrong-password", text::value(message, "user").unwrap_or(""), from);
         return Some(Said { activity: 99, ..said });
     }
@@ -215,9 +277,10 @@ fn connection(message: &str) -> Option<Said<'_>> {
             words.get(at + 2).and_then(|port| port.trim_end_matches(':').parse().ok()).unwrap_or(0);
         let user = rest.split(words[at]).next().unwrap_or("").trim_end();
         let detail = if lead == "invalid user " { "invalid-user" } else { "gave-up" };
-        return Some(note(Status::Failure, 99, detail, user, Some((address, port))));
+        return Some(note(Status::Failure, 99, detail, user, Some(Origin::at(address, port))));
     }
-    let table: [(&str, &str, Status, u32); 10] = [
+    let table: [(&str, &str, Status, u32); 11] = [
+        ("ssh_dispatch_run_fatal: Connection from ", "bad-protocol", Status::Failure, 99),
         ("Did not receive identification string from ", "no-identification", Status::Failure, 99),
         ("Bad protocol version identification ", "bad-protocol", Status::Failure, 99),
         ("banner exchange: Connection from ", "bad-protocol", Status::Failure, 99),
@@ -238,7 +301,37 @@ fn connection(message: &str) -> Option<Said<'_>> {
         let rest = rest.strip_prefix("connection from ").unwrap_or(rest);
         let inside = || rest.rsplit_once('(').and_then(|(_, rest)| origin(rest));
         let from = origin(rest).or_else(|| last_from(rest).map(|(_, from)| from)).or_else(inside);
+        // What ended before its log-in was none: nobody got in.
+        let refused = message.ends_with("[preauth]")
+            || rest.ends_with(": Auth fail")
+            || rest.contains("uthentication methods available");
+        if status == Status::Unknown && refused {
+            return Some(note(Status::Failure, 99, detail, user, from));
+        }
         return Some(note(status, activity, detail, user, from));
+    }
+    // What names no client at all.
+    for (begin, detail) in [
+        ("kex_exchange_identification: ", "bad-protocol"),
+        ("Authentication refused: ", "refused"),
+        ("Certificate invalid: ", "bad-certificate"),
+    ] {
+        if message.starts_with(begin) {
+            return Some(note(Status::Failure, 99, detail, "", None));
+        }
+    }
+    // `drop connection #10 from [203.0.113.7]:51022 on [10.0.0.5]:22 past MaxStartups`
+    if let Some(rest) = message.strip_prefix("drop connection #") {
+        let (place, port) = rest.split_once(" from [")?.1.split_once("]:")?;
+        let port = port.split(' ').next().and_then(|port| port.parse().ok()).unwrap_or(0);
+        let from = text::address(place).map(|address| Origin::at(address, port));
+        return Some(note(Status::Failure, 99, "dropped", "", from));
+    }
+    // `srclimit_penalise: ipv4: new 203.0.113.7/32 deferred penalty of 5 seconds for penalty: failed authentication`
+    if let Some(rest) = message.strip_prefix("srclimit_penalise: ") {
+        let of = |word: &str| text::address(word.split_once('/')?.0);
+        let from = rest.split(' ').find_map(of).map(|address| Origin::at(address, 0));
+        return Some(note(Status::Failure, 99, "penalty", "", from));
     }
     if message.starts_with("Connection from ")
         || message.starts_with("reverse mapping checking")
@@ -246,8 +339,9 @@ fn connection(message: &str) -> Option<Said<'_>> {
     {
         let inside =
             message.split('[').nth(1).and_then(|rest| text::address(rest.split(']').next()?));
-        let from =
-            inside.map(|address| (address, 0)).or_else(|| last_from(message).map(|(_, from)| from));
+        let from = inside
+            .map(|address| Origin::at(address, 0))
+            .or_else(|| last_from(message).map(|(_, from)| from));
         let from = from.or_else(|| origin(message.strip_prefix("Connection from ")?));
         return Some(note(Status::Unknown, 99, "connection", "", from));
     }

@@ -34,7 +34,9 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
     let (severity, line) = priority(line);
     let head = version_1(line, context)
         .or_else(|| classic(line, context))
-        .or_else(|| without_time(line, context))?;
+        .or_else(|| without_time(line, context))
+        // Times as nobody's standard has them: only where a format knows the program behind it.
+        .or_else(|| if any_program { None } else { behind(clock::any(line, context)?, line) })?;
     let mut parsed = match program::parse(head.program, head.pid, head.message)
         .or_else(|| context.declared.message(head.program, head.pid, head.message, context))
     {
@@ -48,7 +50,7 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
     if parsed.device.is_empty() {
         parsed.device = head.host.to_owned();
     }
-    if let (Body::Activity(activity), Some(severity)) = (&mut parsed.body, severity) {
+    if let (Body::Activity(activity), Some(severity)) = (&mut *parsed.body, severity) {
         activity.severity_id = activity.severity_id.max(severity);
     }
     Some(parsed)
@@ -77,7 +79,7 @@ fn foreign(head: &Head<'_>, context: &Context) -> Parsed {
     };
     let inner = super::embedded(head.message, context).or_else(with_tag).or_else(|| {
         let mut found = generic::told(head.message, context)?;
-        if let Body::Activity(activity) = &mut found.body {
+        if let Body::Activity(activity) = &mut *found.body {
             if activity.service_name.is_empty() {
                 activity.service_name = head.program.to_owned();
             }
@@ -85,7 +87,7 @@ fn foreign(head: &Head<'_>, context: &Context) -> Parsed {
         Some(found)
     });
     let Some(mut parsed) = inner else { return plain(head.program, head.pid, head.message) };
-    if let Body::Activity(activity) = &mut parsed.body {
+    if let Body::Activity(activity) = &mut *parsed.body {
         if activity.process_name.is_empty() {
             activity.process_name = head.program.to_owned();
             activity.process_pid = head.pid;
@@ -171,8 +173,18 @@ fn structured_end(text: &str) -> Option<usize> {
 
 /// `TIME HOST PROGRAM[PID]: MESSAGE`.
 fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
-    let (time, rest) = clock::bsd(line, context).or_else(|| clock::iso(line, context))?;
-    let rest = rest.trim_start();
+    let found = clock::bsd(line, context).or_else(|| clock::iso(line, context))?;
+    // `Nov 24 16:00:00 2026 host`: the year stands where the host would.
+    let year = found.1.trim_start().as_bytes().first_chunk::<5>();
+    if year.is_some_and(|year| year[..4].iter().all(u8::is_ascii_digit) && year[4] == b' ') {
+        return behind(clock::any(line, context)?, line);
+    }
+    behind(found, line)
+}
+
+/// What stands behind a header's time.
+fn behind<'a>((time, rest): (Moment, &'a str), line: &'a str) -> Option<Head<'a>> {
+    let rest = without_level(rest.trim_start());
     let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
     // Some writers leave the host out: then the first word is the program.
     let without_host = (first.ends_with(':') && !first.contains("::")) || first.starts_with('[');
@@ -184,6 +196,33 @@ fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
         return None;
     }
     Some(Head { time: Some(time), host, program, pid, message, whole: tag_and_message })
+}
+
+/// Without `<mail.info> ` or `<22.6> ` that BSD's syslogd puts behind the time when it is asked to (`-v`).
+///
+/// ESXi 8 writes `In(182) ` there.
+fn without_level(rest: &str) -> &str {
+    if let Some((level, after)) = rest.split_once(") ") {
+        let is_level = level.split_once('(').is_some_and(|(name, number)| {
+            name.len() == 2
+                && name.starts_with(|c: char| c.is_ascii_uppercase())
+                && !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
+        });
+        if is_level {
+            return after;
+        }
+    }
+    let level = rest.strip_prefix('<').and_then(|rest| rest.split_once("> "));
+    match level {
+        Some((level, rest))
+            if level.contains('.')
+                && level.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.') =>
+        {
+            rest
+        }
+        _ => rest,
+    }
 }
 
 /// `HOST PROGRAM[PID]: MESSAGE` or `PROGRAM[PID]: MESSAGE`: what is left when a tool prints the time elsewhere.
@@ -234,6 +273,15 @@ fn tag(text: &str) -> (&str, u32, &str) {
     }
     if let Some(message) = rest.strip_prefix(':') {
         return (program, 0, message.strip_prefix(' ').unwrap_or(message));
+    }
+    // `vpxd 812 - - `: RFC 5424's fields behind a time of its own.
+    let mut words = text.splitn(5, ' ');
+    if let (Some(program), Some(pid), Some("-"), Some(_), Some(message)) =
+        (words.next(), words.next(), words.next(), words.next(), words.next())
+    {
+        if let Ok(pid) = pid.parse() {
+            return (program, pid, message.trim_start());
+        }
     }
     // `su(pam_unix)[123]:` and the like carry brackets of their own; what has no colon is a message.
     if let Some((tag, message)) = text.split_once(": ") {

@@ -196,7 +196,7 @@ fn parsed(columns: &[(&str, &str)], line: &str, context: &Context) -> Parsed {
     draft.finish();
     Parsed {
         time: draft.time,
-        body: Body::Activity(draft.activity),
+        body: Box::new(Body::Activity(draft.activity)),
         format: "w3c".into(),
         device: draft.device,
     }
@@ -341,7 +341,7 @@ mod tests {
     fn read(header: Option<&str>, line: &str) -> (String, Activity) {
         let context = Context::at("2026-11-24T16:30:00Z".parse().unwrap(), TimeZone::UTC);
         let parsed = parse(line, &context.with_columns(header.map(Into::into))).unwrap();
-        let Body::Activity(activity) = parsed.body else { panic!() };
+        let Body::Activity(activity) = *parsed.body else { panic!() };
         (parsed.time.unwrap().0.to_string(), activity)
     }
 

@@ -138,10 +138,17 @@ fn of_container(
 ) -> Parsed {
     // The runtime's time has its zone: what a line says in a zone of its own choosing gives way to it.
     let mut parsed = super::bare(line, context).unwrap_or_else(|| plain(format, line));
-    if !matches!(parsed.time, Some((_, TimeDoubt::None))) {
+    // Of two that tell the same second the finer one is kept.
+    let finer = match (parsed.time, time) {
+        (Some((own, _)), Some((outer, _))) => {
+            own.0 % 1_000_000_000 == 0 && own.seconds() == outer.seconds()
+        }
+        _ => false,
+    };
+    if finer || !matches!(parsed.time, Some((_, TimeDoubt::None))) {
         parsed.time = time.or(parsed.time);
     }
-    if let Body::Activity(activity) = &mut parsed.body {
+    if let Body::Activity(activity) = &mut *parsed.body {
         activity.unmapped.entry("stream".into()).or_insert_with(|| stream.to_owned());
     }
     parsed
@@ -184,7 +191,7 @@ fn of_journal(object: &Value, context: &Context) -> Option<Parsed> {
     if let Some(host) = text("_HOSTNAME").filter(|_| parsed.device.is_empty()) {
         parsed.device = host;
     }
-    if let Body::Activity(activity) = &mut parsed.body {
+    if let Body::Activity(activity) = &mut *parsed.body {
         if activity.process_name.is_empty() {
             activity.process_name = name;
         }
@@ -226,7 +233,7 @@ mod tests {
         ] {
             let parsed = json(text, &context).unwrap();
             assert_eq!(parsed.format, "sshd", "{text}");
-            let Body::Activity(activity) = parsed.body else { panic!() };
+            let Body::Activity(activity) = *parsed.body else { panic!() };
             assert_eq!(activity.source_address().unwrap().to_string(), "203.0.113.7", "{text}");
         }
         assert!(json(r#"{"log":{"a":1},"stream":"x"}"#, &context).is_none());

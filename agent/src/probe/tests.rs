@@ -178,7 +178,7 @@ async fn datagrams_and_echoes_are_answered_refused_or_not_allowed() {
     match echo.outcome() {
         CheckOutcome::Up => assert!(echo.first_byte_seconds.is_some()),
         CheckOutcome::Unspecified => {
-            assert!(echo.detail.contains("ping_group_range"), "{}", echo.detail)
+            assert!(echo.detail.contains("ping_group_range"), "{}", echo.detail);
         }
         other => panic!("{other:?}: {}", echo.detail),
     }

@@ -223,32 +223,42 @@ fn beside(text: &[u8], start: usize, words: &[&str]) -> bool {
     })
 }
 
+/// Digits of a number in groups: a card's nineteen, and the group that went beyond.
+const GROUPED_DIGITS_MAX: usize = 19 + 8;
+
 /// Groups between single separators: `0912 345 678`, `+84 912.345.678`, `4111-1111-1111-1111`, `001 099 012 345`.
 fn grouped(text: &[u8], start: usize, first_end: usize) -> Option<Finding> {
     if first_end - start > 4 {
         return None;
     }
     let separator = *text.get(first_end).filter(|b| matches!(b, b' ' | b'.' | b'-'))?;
-    let mut digits = text[start..first_end].to_vec();
-    let mut shape = vec![first_end - start];
-    let mut end = first_end;
-    while digits.len() < 19 && text.get(end) == Some(&separator) {
+    // On the stack: addresses and fractions come here with every line.
+    let (mut digits, mut shape) = ([0_u8; GROUPED_DIGITS_MAX], [0_usize; GROUPED_DIGITS_MAX]);
+    let (mut length, mut groups) = (0, 0);
+    let (mut from, mut end) = (start, first_end);
+    loop {
+        let group = &text[from..end];
+        digits[length..length + group.len()].copy_from_slice(group);
+        shape[groups] = group.len();
+        (length, groups) = (length + group.len(), groups + 1);
+        if length >= 19 || text.get(end) != Some(&separator) {
+            break;
+        }
         let next = run_end(text, end + 1);
         if next == end + 1 || next - end > 8 {
             break;
         }
-        digits.extend_from_slice(&text[end + 1..next]);
-        shape.push(next - end - 1);
-        end = next;
+        (from, end) = (end + 1, next);
     }
+    let digits = &digits[..length];
     if digits.len() > 19 || !ends_freely(text, end) || text.get(end) == Some(&b':') {
         return None;
     }
     let foreign = before(text, start) == Some(b'+');
-    let kind = match shape.as_slice() {
-        [3, 3, 3, 3] if separator == b' ' && is_identity(&digits) => Kind::Identity,
-        [4, 4, 4, 4] if is_card(&digits) => Kind::Card,
-        [4, 6, 5] if is_card(&digits) => Kind::Card,
+    let kind = match &shape[..groups] {
+        [3, 3, 3, 3] if separator == b' ' && is_identity(digits) => Kind::Identity,
+        [4, 4, 4, 4] if is_card(digits) => Kind::Card,
+        [4, 6, 5] if is_card(digits) => Kind::Card,
         [4, 3, 3]
         | [3, 3, 4]
         | [3, 4, 3]
@@ -259,7 +269,7 @@ fn grouped(text: &[u8], start: usize, first_end: usize) -> Option<Finding> {
         | [4, 3, 4]
         | [3, 8]
         | [4, 7]
-            if is_national(&digits) =>
+            if is_national(digits) =>
         {
             Kind::Telephone
         }

@@ -49,7 +49,7 @@ pub async fn bring(producer: &FutureProducer, file: &Path) -> Result<Contents, C
         let record = FutureRecord::to(topic::of_lane(lane))
             .key(batch.agency.as_str())
             .payload(&value)
-            .headers(headers(&batch));
+            .headers(headers(&batch, batch.events.len()));
         let sent = producer.send_result(record);
         on_the_way.push_back(sent.map_err(|(error, _)| CarryError::Refused(error))?);
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 mod datagram;
-mod framing;
+pub(crate) mod framing;
 mod senders;
 mod stream;
 

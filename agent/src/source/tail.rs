@@ -32,12 +32,15 @@ mod event;
 mod file;
 mod find;
 mod followed;
+mod grouped;
 mod record;
+mod rhythm;
 mod rotated;
 
 use find::Found;
 use followed::Followed;
 use record::{Joining, Record};
+use rhythm::Rhythm;
 
 /// How often files are looked at without being told.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -141,9 +144,10 @@ impl Follower {
     fn run(mut self) -> Result<(), SourceError> {
         let (told, woken) = mpsc::sync_channel::<()>(1);
         let changes = Arc::new(Mutex::new(Changes::default()));
-        let _watcher = self.watch(told, Arc::clone(&changes));
+        let _watcher =
+            if self.config.poll.is_none() { self.watch(told, Arc::clone(&changes)) } else { None };
         let (mut found_at, mut found_in) = (Instant::now(), self.find()?);
-        let mut looked_at: Option<Instant> = None;
+        let mut rhythm = Rhythm::default();
         let outcome = loop {
             if self.context.shutdown.is_cancelled() {
                 break Ok(());
@@ -152,29 +156,28 @@ impl Follower {
                 std::mem::take(&mut *changes.lock().unwrap_or_else(PoisonError::into_inner));
             let appeared = changed.paths.iter().any(|path| !self.files.contains_key(path));
             let rest = if appeared { LOOK_INTERVAL } else { GLOB_INTERVAL };
+            let rest = self.config.poll.map_or(rest, |poll| rest.max(poll));
             if found_at.elapsed() >= rest.max(found_in * GLOB_SHARE) {
                 found_in = self.find()?;
                 found_at = Instant::now();
             }
-            let every = if self.files.len() <= FEW_FILES_MAX {
+            let every = if let Some(poll) = self.config.poll {
+                poll
+            } else if self.files.len() <= FEW_FILES_MAX {
                 LOOK_INTERVAL
             } else {
                 LOOK_INTERVAL_OF_MANY
             };
-            let all = changed.all || looked_at.is_none_or(|at| at.elapsed() >= every);
-            if all {
-                looked_at = Some(Instant::now());
-            }
+            let all = rhythm.is_for_all(changed.all, every, Instant::now());
             let more = self.look((!all).then_some(&changed.paths))?;
-            if !more {
+            if more {
+                rhythm.left_some();
+            } else {
                 match woken.recv_timeout(LOOK_INTERVAL) {
                     Ok(()) => thread::sleep(BURST),
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
                     Err(mpsc::RecvTimeoutError::Disconnected) => thread::sleep(LOOK_INTERVAL),
                 }
-            } else if !all {
-                // What is left is somewhere among all files.
-                looked_at = None;
             }
         };
         self.context.occurrences.forget_standings(&self.config.path);
@@ -326,7 +329,7 @@ impl Follower {
         if records.is_empty() && begins.is_none() {
             return Ok(());
         }
-        let context = Context::here(Time::now());
+        let mut context = Context::here(Time::now());
         let name = path.display().to_string();
         let mut unparsed = 0;
         let mut chunk = Chunk { passed: begins.into_iter().collect(), ..Chunk::default() };
@@ -337,6 +340,9 @@ impl Follower {
                 continue;
             }
             let start = record.start;
+            if context.columns() != record.columns {
+                context = context.with_columns(record.columns.clone());
+            }
             let (event, known) = event::of(&self.config.format, record, &context);
             unparsed += u64::from(!known);
             let event = event.with_source(&name, start).with_system(&self.config.system);

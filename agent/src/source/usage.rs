@@ -3,6 +3,6 @@
 pub(super) mod drop;
 pub(super) mod http;
 pub mod map;
-pub(super) mod posted;
+pub(crate) mod posted;
 mod sheet;
 mod xroad;

@@ -11,7 +11,7 @@ use std::{
 use vonggac_wire::{Event, Lane, Time, event::GapReason};
 
 use super::{
-    Pending, Recovery, SpoolError,
+    Encoded, Recovery, SpoolError,
     gaps::Loss,
     ledger::LaneEntry,
     record::{self, Found, RECORD_HEAD_BYTES},
@@ -148,7 +148,7 @@ impl LaneStore {
 
     pub(super) fn append(
         &mut self,
-        event: Event,
+        event: &Event,
         position: Option<&Position>,
         now: Time,
     ) -> Result<(), SpoolError> {
@@ -161,7 +161,7 @@ impl LaneStore {
             self.roll()?;
         }
         let seq = self.entry.next_seq;
-        record::write(&mut self.buffer, seq, position, &event.encode());
+        record::write(&mut self.buffer, seq, position, |buffer| event.encode_to(buffer));
         self.entry.next_seq += 1;
         if self.marks.back().is_none_or(|(_, time)| now.since(*time).as_millis() >= 100) {
             if self.marks.len() >= MARKS_MAX {
@@ -234,9 +234,8 @@ impl LaneStore {
         &mut self,
         events_max: usize,
         bytes_max: usize,
-    ) -> Result<Option<Pending>, SpoolError> {
-        let mut pending: Option<Pending> = None;
-        let mut taken = 0;
+    ) -> Result<Option<Encoded>, SpoolError> {
+        let mut pending: Option<Encoded> = None;
         while let Some(place) =
             self.segments.iter().position(|s| s.last_seq >= self.cursor_seq && s.bytes > 0)
         {
@@ -258,24 +257,19 @@ impl LaneStore {
                         if found.seq >= self.cursor_seq {
                             let hole = pending
                                 .as_ref()
-                                .is_some_and(|p| p.first_seq + p.events.len() as u64 != found.seq);
+                                .is_some_and(|p| p.first_seq + p.len() as u64 != found.seq);
                             let full = pending.as_ref().is_some_and(|p| {
-                                p.events.len() >= events_max || taken >= bytes_max
+                                p.len() >= events_max || p.bytes.len() >= bytes_max
                             });
                             if hole || full {
                                 self.cursor = Some((first_seq, start + at as u64));
                                 return Ok(pending);
                             }
-                            if let Ok(event) = Event::decode(found.event) {
-                                taken += found.event.len();
+                            // What a newer version left behind is left out; the numbers tell.
+                            if Event::is_known(found.event) {
                                 pending
-                                    .get_or_insert_with(|| Pending {
-                                        first_seq: found.seq,
-                                        events: Vec::new(),
-                                        oldest: None,
-                                    })
-                                    .events
-                                    .push(event);
+                                    .get_or_insert_with(|| Encoded::starting(found.seq))
+                                    .push(found.event);
                             }
                             self.cursor_seq = found.seq + 1;
                         }
@@ -299,7 +293,7 @@ impl LaneStore {
                 }
             }
             self.cursor = Some((first_seq, start + at as u64));
-            if pending.as_ref().is_some_and(|p| p.events.len() >= events_max || taken >= bytes_max)
+            if pending.as_ref().is_some_and(|p| p.len() >= events_max || p.bytes.len() >= bytes_max)
             {
                 break;
             }

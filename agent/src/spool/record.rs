@@ -3,29 +3,29 @@
 use crate::intake::Position;
 
 /// `VGS1`.
-pub(super) const MAGIC: [u8; 4] = *b"VGS1";
+pub(crate) const MAGIC: [u8; 4] = *b"VGS1";
 
 /// Bytes before the payload.
 pub const RECORD_HEAD_BYTES: usize = 20;
 
 /// A longer payload is damage: an event with its stream's name and position.
-pub(super) const PAYLOAD_BYTES_MAX: usize = vonggac_wire::limits::EVENT_BYTES_MAX + 70_000;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = vonggac_wire::limits::EVENT_BYTES_MAX + 70_000;
 
 /// A record as it stands in a segment.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Record<'a> {
-    pub(super) seq: u64,
+pub(crate) struct Record<'a> {
+    pub(crate) seq: u64,
     /// The stream's name (empty: none) and the position behind the event.
-    pub(super) stream: &'a [u8],
-    pub(super) offset: u64,
-    pub(super) event: &'a [u8],
+    pub(crate) stream: &'a [u8],
+    pub(crate) offset: u64,
+    pub(crate) event: &'a [u8],
     /// Bytes of the whole record.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What stands at a place.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// A whole record.
     Record(Record<'a>),
     /// The beginning of one; the rest is not there.
@@ -34,23 +34,29 @@ pub(super) enum Found<'a> {
     Damage,
 }
 
-/// Appends a record to `buffer`.
-pub(super) fn write(buffer: &mut Vec<u8>, seq: u64, position: Option<&Position>, event: &[u8]) {
+/// Appends a record to `buffer`; `event` appends the event's bytes.
+pub(crate) fn write(
+    buffer: &mut Vec<u8>,
+    seq: u64,
+    position: Option<&Position>,
+    event: impl FnOnce(&mut Vec<u8>),
+) {
     let (stream, offset) = position.map_or((&b""[..], 0), |p| (p.stream.as_bytes(), p.offset));
     // A name beyond the field is left out: its lines may come twice after a crash, never get lost.
     let stream_length = u16::try_from(stream.len()).unwrap_or(0);
     let stream = &stream[..usize::from(stream_length)];
-    let payload_start = buffer.len() + RECORD_HEAD_BYTES;
-    let length = u32::try_from(2 + stream.len() + 8 + event.len()).unwrap_or(u32::MAX);
+    let head = buffer.len();
+    let payload_start = head + RECORD_HEAD_BYTES;
     buffer.extend_from_slice(&MAGIC);
-    buffer.extend_from_slice(&length.to_le_bytes());
+    buffer.extend_from_slice(&[0; 4]);
     buffer.extend_from_slice(&seq.to_le_bytes());
     buffer.extend_from_slice(&[0; 4]);
     buffer.extend_from_slice(&stream_length.to_le_bytes());
     buffer.extend_from_slice(stream);
     buffer.extend_from_slice(&offset.to_le_bytes());
-    buffer.extend_from_slice(event);
-    let head = payload_start - RECORD_HEAD_BYTES;
+    event(buffer);
+    let length = u32::try_from(buffer.len() - payload_start).unwrap_or(u32::MAX);
+    buffer[head + 4..head + 8].copy_from_slice(&length.to_le_bytes());
     let sum = checksum(&buffer[head + 4..head + 16], &buffer[payload_start..]);
     buffer[head + 16..head + 20].copy_from_slice(&sum.to_le_bytes());
 }
@@ -60,7 +66,7 @@ fn checksum(numbers: &[u8], payload: &[u8]) -> u32 {
 }
 
 /// What stands at the beginning of `bytes`.
-pub(super) fn read(bytes: &[u8]) -> Found<'_> {
+pub(crate) fn read(bytes: &[u8]) -> Found<'_> {
     let Some(head) = bytes.first_chunk::<RECORD_HEAD_BYTES>() else {
         let start = bytes.len().min(4);
         return if bytes[..start] == MAGIC[..start] { Found::Torn } else { Found::Damage };
@@ -95,7 +101,7 @@ pub(super) fn read(bytes: &[u8]) -> Found<'_> {
 }
 
 /// The next place after `from` where a whole record stands.
-pub(super) fn resync(bytes: &[u8], from: usize) -> Option<usize> {
+pub(crate) fn resync(bytes: &[u8], from: usize) -> Option<usize> {
     let mut place = from;
     while let Some(found) = memchr::memmem::find(bytes.get(place..)?, &MAGIC) {
         place += found;

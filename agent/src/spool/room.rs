@@ -98,7 +98,7 @@ impl Spool {
             if !self.ledger.holds(Lane::Uptime, gaps::STREAM, untold.number) {
                 let event = Event::new(now, now, Body::Gap(untold.gap)).with_source("spool", 0);
                 let store = &mut self.lanes[Lane::Uptime.index()];
-                store.append(event, Some(&position), now)?;
+                store.append(&event, Some(&position), now)?;
                 store.flush()?;
                 self.ledger.saw(Lane::Uptime, gaps::STREAM, position.offset);
             }

@@ -14,50 +14,62 @@ const LOOKED_AT_BYTES_MAX: usize = 8 * 1024;
 /// Times that percent-encoding is taken off: twice hides from many filters, three times from most.
 const DECODED_TIMES_MAX: usize = 3;
 
+/// Bytes of a word that may be a hidden command or path.
+const WORD_BYTES_MAX: usize = 256;
+
 /// Between parameters.
 const PARAMETER: char = '\u{1}';
 
 /// Between path and parameters.
 const QUERY: char = '\u{2}';
 
-/// The views of one request.
+/// The views of one request. Those but the first are there only where something telling stands in it.
 #[derive(Debug, Default)]
 pub struct Views {
     /// Decoded, in small letters.
-    pub payload: String,
-    /// The same as a database reads it: comments are blanks, blanks are one.
+    pub request: String,
+    /// `request` holds something telling.
+    pub telling: bool,
+    /// `request` as a database reads it: comments are blanks, blanks are one.
     pub sql: String,
-    /// The same as a shell reads it: without quotes, escapes and empty expansions inside words.
+    /// `request` as a shell reads it: without quotes, escapes and empty expansions inside words.
     pub shell: String,
+    /// Words of `request` that are cut by quotes, escapes or empty expansions, put together again, one a blank.
+    pub evaded: String,
     /// Agent and referrer, decoded, in small letters.
-    pub header: String,
+    pub header: Option<String>,
 }
 
-/// What no ordinary request holds: signs of code, words of queries. Everything else is passed over.
+/// What few ordinary requests hold: signs of code, words of queries. What has none of it is not looked at for them.
 static TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r#"['"<>(){}\[\];|`$\\^*!@~#\n?]|proto|[a-z]:\d|\b(?:time|env|sudo|exec|command) |\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|: |:/|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.env|\.git|\.php|\.asp|\.jsp|\.sql|\.bak|\.zip|\.ini|\.xml|\.cgi|\.action|admin|actuator|console|cgi-bin|wp-|shell|config|backup|debug|phpmyadmin|owa|autodiscover|boaform|telerik|/rest/|/service/|servlet|/ui/|/sap|/irj|/ctc|/dana|/vpn|/zm/|graph|/unauth|mboximport|/nidp|/webui|/level/|/citrix|/menu/|/casa|/eam/|druid|nacos|geoserver|jolokia|heapdump|goform|gpon|seeyon|weaver|uapws|cgi|hnap|solr|jmx|manager|struts|vendor|setup|install|remote|mgmt|dana-na|vpns)"#,
+        r#"['"<>(){}\[\];|`$\\^*!@~#\n?]|proto|[a-z]:\d|\b(?:time|env|sudo|exec|command) |\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|: |:/|::|\.ssh|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.ini|\.config|\.asax|-inf|\.history)\b|\bro0ab|\brequire\b|\bfile\.|\bio\.|\bclass|[\s"'/]on[a-z]{3,45}\s*="#,
     )
     .ok()
 });
 
 /// The same of agents and referrers, whose brackets and semicolons are ordinary.
 static HEADER_TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?m)[${<>'`|]|/(?:etc|proc|bin|dev|et[*?])\b|^;|^(?:set|env) -|\(\)|\bselect\b|!entity|::|\.\./").ok()
+    Regex::new(r#"(?m)[${<>'"`|]|/(?:etc|proc|bin|dev|et[*?])\b|^;|^(?:set|env|cat|id) -|\(\)|\bon[a-z]{3,20}\s*=|\b(?:select|delete|insert)\b|!entity|::|url\(|\.\./"#).ok()
 });
 
 impl Views {
-    /// The views; `None` for a request that holds nothing telling.
+    /// The views of what an access log holds of a request.
     #[must_use]
-    pub fn of(url: &str, agent: &str, referrer: &str) -> Option<Self> {
-        let payload = decoded(cut(url), true);
+    pub fn of(url: &str, agent: &str, referrer: &str) -> Self {
+        let request = decoded(cut(url), true);
+        let telling = TELLING.as_ref().is_none_or(|telling| telling.is_match(&request));
         let header = decoded(&format!("{}\n{}", cut(agent), cut(referrer)), false);
-        let telling = TELLING.as_ref().is_none_or(|telling| telling.is_match(&payload));
-        if !telling && !HEADER_TELLING.as_ref().is_none_or(|telling| telling.is_match(&header)) {
-            return None;
-        }
-        let (sql, shell) = (as_sql(&payload), as_shell(&payload));
-        Some(Self { payload, sql, shell, header })
+        let header = HEADER_TELLING
+            .as_ref()
+            .is_none_or(|telling| telling.is_match(&header))
+            .then_some(header);
+        let (sql, shell, evaded) = if telling {
+            (as_sql(&request), as_shell(&request), cut_words(&request))
+        } else {
+            Default::default()
+        };
+        Self { request, telling, sql, shell, evaded, header }
     }
 }
 
@@ -69,9 +81,13 @@ fn cut(text: &str) -> &str {
 /// one `\n`, other control characters blanks, NUL nothing.
 fn decoded(text: &str, separators: bool) -> String {
     let mut text: String = if separators { separated(text) } else { text.to_owned() };
-    for _ in 0..DECODED_TIMES_MAX {
+    for turn in 0..DECODED_TIMES_MAX {
         if !text.contains('%') {
             break;
+        }
+        // What was hidden once more was a form's value the time before.
+        if turn > 0 && separators {
+            text = text.replace('+', " ");
         }
         let next = percent(&text);
         if next == text {
@@ -95,7 +111,6 @@ fn decoded(text: &str, separators: bool) -> String {
             }
             '\0' => {}
             PARAMETER | QUERY => plain.push(character),
-            '+' if separators => plain.push(' '),
             '\u{3002}' | '\u{ff61}' => plain.push('.'),
             // Full-width forms are letters to many servers.
             '\u{ff01}'..='\u{ff5e}' => {
@@ -119,6 +134,8 @@ fn separated(url: &str) -> String {
                 QUERY
             }
             '&' if query => PARAMETER,
+            // In a path it is itself.
+            '+' if query => ' ',
             other => other,
         })
         .collect()
@@ -315,12 +332,33 @@ fn as_shell(payload: &str) -> String {
     text
 }
 
+/// Words of commands are hidden by quotes that a shell takes off: `w'h'oami`, `c\at`, `""p""ing`. Apostrophes of languages are no
+/// such: one alone counts only where another mark of hiding is in the word.
+fn cut_words(payload: &str) -> String {
+    let ends = |letter: char| {
+        letter.is_whitespace() || ";|&`(){}<>=,".contains(letter) || letter.is_control()
+    };
+    let hiding = |letter: &char| matches!(letter, '\'' | '"' | '\\' | '^');
+    let mut words = String::new();
+    for word in payload.split(ends).filter(|word| word.len() <= WORD_BYTES_MAX) {
+        // Quotes around all of it hide nothing.
+        let inner = word.trim_matches(['\'', '"']);
+        let quotes = word.chars().filter(hiding).count();
+        let inside = inner.contains(['\'', '"', '\\', '^']);
+        if inside && (quotes >= 2 || inner.contains(['\\', '^'])) {
+            words.extend(word.chars().filter(|letter| !hiding(letter)));
+            words.push(' ');
+        }
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn payload(url: &str) -> String {
-        Views::of(url, "", "").map(|views| views.payload).unwrap_or_default()
+        Views::of(url, "", "").request
     }
 
     #[test]
@@ -341,11 +379,11 @@ mod tests {
 
     #[test]
     fn databases_and_shells_read_through_comments_and_quotes() {
-        let views = Views::of("/a?x=1/**/UNION/*!50000SELECT*/1", "", "").unwrap();
+        let views = Views::of("/a?x=1/**/UNION/*!50000SELECT*/1", "", "");
         assert!(views.sql.contains("union select 1"), "{}", views.sql);
-        let views = Views::of("/a?x=;c%27%27at%20/et%22%22c/pas[s]wd", "", "").unwrap();
+        let views = Views::of("/a?x=;c%27%27at%20/et%22%22c/pas[s]wd", "", "");
         assert!(views.shell.contains(";cat /etc/passwd"), "{}", views.shell);
-        let views = Views::of("/a?x=;cat$IFS/etc/passwd", "", "").unwrap();
+        let views = Views::of("/a?x=;cat$IFS/etc/passwd", "", "");
         assert!(views.shell.contains(";cat"), "{}", views.shell);
     }
 
@@ -354,11 +392,9 @@ mod tests {
         for url in
             ["/", "/ho-so/tra-cuu?ten=Nguy%E1%BB%85n%20V%C4%83n%20A&trang=2", "/css/a.css?v=12"]
         {
-            assert!(
-                Views::of(url, "Mozilla/5.0 (X11; Linux x86_64)", "https://dvc.example.vn/")
-                    .is_none(),
-                "{url}"
-            );
+            let views =
+                Views::of(url, "Mozilla/5.0 (X11; Linux x86_64)", "https://dvc.example.vn/");
+            assert!(!views.telling && views.header.is_none(), "{url}");
         }
     }
 

@@ -1,18 +1,20 @@
 //! What a single event says: Sigma rules by rsigma, on our own event without making JSON of it.
 //!
 //! Fields have our OCSF names and the names that public Sigma rules use for Linux and web servers. Of a request there are the views of
-//! [`super::request`] too: `payload`, `payload_sql`, `payload_shell`, `payload_header`.
+//! [`super::request`] too: `request`, and where something telling stands in it `payload`, `payload_sql`, `payload_shell` and
+//! `payload_header`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use rsigma_eval::{Engine, EventValue, ResultBody};
+use rsigma_parser::{LogSource, SigmaRule};
 use serde_json::Value;
 use vonggac_wire::{
     Event,
     event::{Activity, Class},
 };
 
-use super::request::Views;
+use super::{request::Views, source};
 use crate::rule::{Rule, RuleSet};
 
 /// Why a pack cannot be matched.
@@ -27,8 +29,34 @@ pub struct CompileError {
 
 /// The rules, one engine for each source of logs, so that a web rule never sees a log-in.
 pub struct Matcher {
-    web: (Engine, Vec<usize>),
-    host: (Engine, Vec<usize>),
+    web: Room,
+    host: Room,
+    /// Rules of others, and the sources that they are about.
+    foreign: HashMap<usize, LogSource>,
+}
+
+/// An engine, and where its rules are in the set.
+struct Room {
+    engine: Engine,
+    indices: Vec<usize>,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { engine: Engine::new(), indices: Vec::new() }
+    }
+
+    fn add(&mut self, index: usize, rule: &Rule, sigma: &SigmaRule) -> Result<(), CompileError> {
+        // The engine answers with titles; the index stands in for ours.
+        let mut named = sigma.clone();
+        named.title = self.indices.len().to_string();
+        self.engine.add_rule(&named).map_err(|error| CompileError {
+            rule: rule.meta.rule.to_string(),
+            reason: error.to_string(),
+        })?;
+        self.indices.push(index);
+        Ok(())
+    }
 }
 
 impl Matcher {
@@ -37,24 +65,20 @@ impl Matcher {
     /// # Errors
     /// The first rule that rsigma does not take.
     pub fn new(rules: &RuleSet) -> Result<Self, CompileError> {
-        let mut matcher =
-            Self { web: (Engine::new(), Vec::new()), host: (Engine::new(), Vec::new()) };
+        let mut matcher = Self { web: Room::new(), host: Room::new(), foreign: HashMap::new() };
         for (index, rule) in rules.rules().iter().enumerate() {
             let Some(sigma) = &rule.sigma else { continue };
-            let web = sigma
-                .logsource
-                .category
-                .as_deref()
-                .is_some_and(|c| matches!(c, "webserver" | "proxy"));
-            let (engine, indices) = if web { &mut matcher.web } else { &mut matcher.host };
-            // The engine answers with titles; the index stands in for ours.
-            let mut named = sigma.clone();
-            named.title = indices.len().to_string();
-            engine.add_rule(&named).map_err(|error| CompileError {
-                rule: rule.meta.rule.to_string(),
-                reason: error.to_string(),
-            })?;
-            indices.push(index);
+            if rule.foreign {
+                matcher.foreign.insert(index, sigma.logsource.clone());
+            }
+            let category = sigma.logsource.category.as_deref();
+            // An application's words may stand in a web server's log too.
+            if matches!(category, Some("webserver" | "proxy" | "application")) {
+                matcher.web.add(index, rule, sigma)?;
+            }
+            if !matches!(category, Some("webserver" | "proxy")) {
+                matcher.host.add(index, rule, sigma)?;
+            }
         }
         Ok(matcher)
     }
@@ -62,21 +86,27 @@ impl Matcher {
     /// The rules that match.
     #[must_use]
     pub fn matches(&self, event: &Event, activity: &Activity) -> Vec<Match> {
-        let (engine, indices) =
-            if activity.class() == Class::Http { &self.web } else { &self.host };
-        if indices.is_empty() || activity.class() == Class::Base {
+        let room = if activity.class() == Class::Http { &self.web } else { &self.host };
+        if room.indices.is_empty() {
             return Vec::new();
         }
         let view = View::new(event, activity);
-        engine
+        room.engine
             .evaluate(&view)
             .into_iter()
             .filter_map(|result| {
-                let rule = *indices.get(result.header.rule_title.parse::<usize>().ok()?)?;
-                let selections = match result.body {
+                let rule: usize =
+                    *room.indices.get(result.header.rule_title.parse::<usize>().ok()?)?;
+                let meant = self.foreign.get(&rule);
+                if meant.is_some_and(|meant| !source::agrees(meant, event, activity)) {
+                    return None;
+                }
+                let mut selections = match result.body {
                     ResultBody::Detection(body) => body.matched_selections,
                     ResultBody::Correlation(_) => Vec::new(),
                 };
+                // The engine's order is of a hash map, and a replay has to tell the same.
+                selections.sort_unstable();
                 Some(Match { rule, selections })
             })
             .collect()
@@ -110,11 +140,19 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(event: &'a Event, activity: &'a Activity) -> Self {
-        let views = activity
-            .http
-            .as_ref()
-            .and_then(|http| Views::of(&http.url, &http.user_agent, &http.referrer));
+        let views = match &activity.http {
+            Some(http) => Some(Views::of(&http.url, &http.user_agent, &http.referrer)),
+            // An error log tells the request as it came: `Invalid URI in request GET /a HTTP/1.1`.
+            None if activity.class() == Class::Http => {
+                request_in(&activity.message).map(|url| Views::of(url, "", ""))
+            }
+            None => None,
+        };
         Self { event, activity, views }
+    }
+
+    fn telling(&self) -> Option<&Views> {
+        self.views.as_ref().filter(|views| views.telling)
     }
 
     fn text(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -124,32 +162,67 @@ impl<'a> View<'a> {
             "class" => self.event.class_name(),
             "status" => activity.status().name(),
             "status_detail" => &activity.status_detail,
-            "user" | "User" | "user.name" | "c-username" => &activity.user_name,
+            "user" | "User" | "user.name" | "c-username" | "TargetUserName" => &activity.user_name,
             "actor" | "actor.user.name" => &activity.actor_user_name,
             "service" | "service.name" => &activity.service_name,
             "auth_protocol" => &activity.auth_protocol,
             "process" | "Image" | "process.name" => &activity.process_name,
             "command" | "CommandLine" | "process.cmd_line" => &activity.process_cmd_line,
             "file" | "TargetFilename" | "file.path" => &activity.file_path,
+            "group" | "group.name" => &activity.group_name,
+            "terminal" => &activity.session_terminal,
+            "format" => self.event.format(),
             "message" => &activity.message,
             "url" | "c-uri" | "cs-uri" => &http?.url,
             "cs-uri-query" => http?.url.split_once('?')?.1,
             "cs-uri-stem" => http?.url.split('?').next()?,
-            "payload" => &self.views.as_ref()?.payload,
-            "payload_sql" => &self.views.as_ref()?.sql,
-            "payload_shell" => &self.views.as_ref()?.shell,
-            "payload_header" => &self.views.as_ref()?.header,
-            "method" | "cs-method" => &http?.http_method,
+            "request" => &self.views.as_ref()?.request,
+            "payload" => &self.telling()?.request,
+            "payload_sql" => &self.telling()?.sql,
+            "payload_shell" => &self.telling()?.shell,
+            "payload_evaded" => &self.telling()?.evaded,
+            "payload_header" => self.views.as_ref()?.header.as_deref()?,
+            "method" | "cs-method" | "c-method" => &http?.http_method,
+            "version" | "cs-version" => &http?.version,
+            "hostname" | "cs-host" => &http?.hostname,
             "user_agent" | "c-useragent" | "cs-user-agent" => &http?.user_agent,
             "user_agent_lower" => return Some(Cow::Owned(http?.user_agent.to_ascii_lowercase())),
             "referrer" | "cs-referer" => &http?.referrer,
             "src_ip" | "SourceIp" | "c-ip" | "src_endpoint.ip" => {
                 return activity.source_address().map(|address| Cow::Owned(address.to_string()));
             }
-            other => activity.unmapped.get(other)?,
+            "dst_ip" | "DestinationIp" | "dst_endpoint.ip" => {
+                return activity.destination_address().map(|ip| Cow::Owned(ip.to_string()));
+            }
+            "DestinationHostname" => &activity.dst_hostname,
+            "c-uri-query" => http?.url.split_once('?')?.1,
+            "c-uri-stem" => http?.url.split('?').next()?,
+            "c-uri-extension" => {
+                let path = http?.url.split('?').next()?;
+                path.rsplit('/').next()?.rsplit_once('.')?.1
+            }
+            "r-dns" => &http?.hostname,
+            "host" | "Computer" => self.event.device(),
+            "raw" => return Some(String::from_utf8_lossy(self.event.raw())),
+            other => match activity.unmapped.get(other) {
+                Some(value) => value,
+                None if self.event.format() == "auditd" => {
+                    let raw = std::str::from_utf8(self.event.raw()).ok()?;
+                    source::audit_field(raw, other)?
+                }
+                None => return None,
+            },
         };
         Some(Cow::Borrowed(text))
     }
+}
+
+/// The path of a request that is told inside a message.
+fn request_in(message: &str) -> Option<&str> {
+    let end = message.find(" HTTP/")?;
+    let (before, url) = message.get(..end)?.rsplit_once(' ')?;
+    let method = before.rsplit(' ').next()?;
+    (url.starts_with('/') && method.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(url)
 }
 
 impl rsigma_eval::Event for View<'_> {
@@ -160,8 +233,13 @@ impl rsigma_eval::Event for View<'_> {
             "sc-status" | "http_status" => {
                 return Some(EventValue::Int(self.activity.http.as_ref()?.status_code.into()));
             }
-            "dst_port" => return Some(EventValue::Int(self.activity.dst_port.into())),
-            "src_port" => return Some(EventValue::Int(self.activity.src_port.into())),
+            "dst_port" | "DestinationPort" => {
+                return Some(EventValue::Int(self.activity.dst_port.into()));
+            }
+            "severity_id" => return Some(EventValue::Int(self.activity.severity_id.into())),
+            "src_port" | "SourcePort" => {
+                return Some(EventValue::Int(self.activity.src_port.into()));
+            }
             _ => {}
         }
         self.text(path).map(EventValue::Str)
@@ -169,14 +247,14 @@ impl rsigma_eval::Event for View<'_> {
 
     fn any_string_value(&self, predicate: &dyn Fn(&str) -> bool) -> bool {
         std::str::from_utf8(self.event.raw()).is_ok_and(predicate)
-            || self.views.as_ref().is_some_and(|views| predicate(&views.payload))
+            || self.views.as_ref().is_some_and(|views| predicate(&views.request))
             || predicate(&self.activity.message)
     }
 
     fn all_string_values(&self) -> Vec<Cow<'_, str>> {
         vec![
             String::from_utf8_lossy(self.event.raw()),
-            Cow::Borrowed(self.views.as_ref().map_or("", |views| &views.payload)),
+            Cow::Borrowed(self.views.as_ref().map_or("", |views| &views.request)),
             Cow::Borrowed(&self.activity.message),
         ]
     }
@@ -185,3 +263,6 @@ impl rsigma_eval::Event for View<'_> {
         serde_json::json!({ "raw": String::from_utf8_lossy(self.event.raw()) })
     }
 }
+
+#[cfg(test)]
+mod against_plain;

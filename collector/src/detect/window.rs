@@ -1,9 +1,12 @@
 //! How often a rule matched an entity within its window.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use vonggac_wire::{
-    Event, Time,
+    Event, RuleId, Time,
     event::Activity,
     proto::{Entity, EventRef, Signal, SignalKind},
 };
@@ -11,26 +14,15 @@ use vonggac_wire::{
 use super::{add_evidence, reference, sigma::Match};
 use crate::{
     record::Record,
-    rule::{GroupBy, Meta, RuleSet},
+    rule::{GroupBy, Meta, Rule, RuleSet},
 };
+
+mod attempts;
+
+use attempts::{Attempt, Attempts, Limits, Outcome};
 
 /// Entities that are counted at once. Beyond it the ones that were quiet for longest are forgotten.
 const ENTITIES_MAX: usize = 100_000;
-
-/// Times that are kept of one entity: more than any threshold.
-const TIMES_MAX: usize = 256;
-
-#[derive(Debug, Default)]
-struct Window {
-    /// When, what it weighs, how many events it is, and a hash of the value that is counted.
-    times: VecDeque<(Time, u64, u64, u64)>,
-    sum: u64,
-    events: u64,
-    last: Time,
-    fired: bool,
-    /// Evidence before it fired.
-    early: Vec<EventRef>,
-}
 
 /// What the record in hand adds to an entity.
 #[derive(Debug)]
@@ -38,6 +30,7 @@ struct Pending {
     rule: usize,
     entity: String,
     group: String,
+    severity: u32,
     count: u64,
     first: Time,
     last: Time,
@@ -50,7 +43,7 @@ struct Pending {
 /// All windows of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
-    windows: HashMap<(usize, String), Window>,
+    windows: HashMap<(usize, String), Attempts>,
     pending: Vec<Pending>,
 }
 
@@ -69,18 +62,46 @@ impl Windows {
         }
     }
 
+    /// What one event was found to be: each incident's rule counts it once, whichever of its parts it matches.
     pub(super) fn matched(
         &mut self,
         rules: &RuleSet,
-        found: &Match,
+        found: &[Match],
         record: &Record,
         index: usize,
         event: &Event,
         activity: &Activity,
     ) {
-        let rule = found.rule;
-        let Some(known) = rules.rules().get(rule) else { return };
-        let meta = &known.meta;
+        let mut heads: Vec<(usize, Vec<&Match>)> = Vec::new();
+        for one in found {
+            let head = rules.head(one.rule);
+            match heads.iter_mut().find(|(known, _)| *known == head) {
+                Some((_, parts)) => parts.push(one),
+                None => heads.push((head, vec![one])),
+            }
+        }
+        for (head, parts) in heads {
+            self.count(rules, head, &parts, record, index, event, activity);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an event, its place and what it matched")]
+    fn count(
+        &mut self,
+        rules: &RuleSet,
+        head: usize,
+        parts: &[&Match],
+        record: &Record,
+        index: usize,
+        event: &Event,
+        activity: &Activity,
+    ) {
+        let Some(whole) = rules.rules().get(head) else { return };
+        let parts: Vec<(&Rule, &Match)> = parts
+            .iter()
+            .filter_map(|found| Some((rules.rules().get(found.rule)?, *found)))
+            .collect();
+        let meta = &whole.meta;
         let host =
             if event.device().is_empty() { record.batch.host.as_str() } else { event.device() };
         let Some(entity) = entity(meta, host, activity) else { return };
@@ -89,71 +110,53 @@ impl Windows {
             Some(GroupBy::SrcIp) => entity.clone(),
             _ => format!("{}/{entity}", record.batch.agency),
         };
-        if let Some(after) = &meta.after {
-            if !self.is_full(rules, after.as_str(), &group, event.time()) {
-                return;
-            }
+        let time = event.time();
+        let full = |other: &RuleId| self.is_full(rules, other.as_str(), &group, time);
+        if (!meta.after.is_empty() && !meta.after.iter().any(full)) || meta.unless.iter().any(full)
+        {
+            return;
         }
-        // "message repeated 3 times" counts three.
-        if let Some(other) = &meta.unless {
-            if self.is_full(rules, other.as_str(), &group, event.time()) {
-                return;
-            }
+        let place = format!("{}/{host}", record.batch.agency);
+        let mut attempt = attempt(&parts, meta, &place, event, activity);
+        let weight: u64 = parts.iter().map(|(part, found)| found.weight(part)).sum();
+        attempt.weight = attempt.events.saturating_mul(weight);
+        let limits = Limits {
+            span: meta.window(),
+            threshold: meta.threshold,
+            on_host: meta.threshold_on_host,
+            distinct: meta.distinct.is_some(),
+            spacing: meta.spacing_seconds.map(Duration::from_secs),
+        };
+        let window = self.windows.entry((head, group.clone())).or_default();
+        window.begin(time, limits.span);
+        let forgiven = |(part, found): &(&Rule, &Match)| {
+            part.meta.forgives.as_ref().is_some_and(|name| found.selections.contains(name))
+        };
+        if parts.iter().any(forgiven) {
+            window.forgive(attempt.user);
+            return;
         }
-        let repeated: u64 =
-            activity.unmapped.get("repeat_count").and_then(|count| count.parse().ok()).unwrap_or(1);
-        // What is beyond doubt counts as often as the threshold asks, but is told as the events that there were.
-        let weight = repeated.saturating_mul(found.weight(known));
-        let (time, window) = (event.time(), self.windows.entry((rule, group.clone())).or_default());
-        let span = meta.window();
-        if time.since(window.last) > span {
-            *window = Window::default();
-        }
-        window.last = window.last.max(time);
         let evidence = reference(record, index);
-        let count = if window.fired {
-            repeated
-        } else {
-            while window.times.front().is_some_and(|(old, ..)| time.since(*old) > span)
-                || window.times.len() >= TIMES_MAX
-            {
-                if let Some((_, gone, events, _)) = window.times.pop_front() {
-                    window.sum -= gone;
-                    window.events -= events;
-                }
-            }
-            let value =
-                meta.distinct.as_ref().map_or(0, |field| hash(&value(field, event, activity)));
-            // A value that is known keeps its place: only new ones count.
-            let known =
-                meta.distinct.is_some() && window.times.iter().any(|(.., old)| *old == value);
-            let weight = if known { 0 } else { weight };
-            if known && window.times.len() + 1 >= TIMES_MAX {
+        let (count, first) = match window.add(attempt, limits) {
+            Outcome::Known => return,
+            Outcome::Kept => {
+                add_evidence(&mut window.early, evidence);
                 return;
             }
-            window.times.push_back((time, weight, repeated, value));
-            window.sum += weight;
-            window.events += repeated;
-            add_evidence(&mut window.early, evidence.clone());
-            if window.sum < meta.threshold {
-                return;
-            }
-            window.fired = true;
-            window.events
+            Outcome::Told { events, first } => (events, first),
         };
-        let first = if count > repeated {
-            window.times.front().map_or(time, |(first, ..)| *first)
-        } else {
-            time
-        };
+        let graver = meta.grave.is_some_and(|grave| window.total >= grave);
+        let gravest =
+            parts.iter().map(|(part, _)| part.meta.severity).min().unwrap_or(meta.severity);
+        let severity = gravest.saturating_sub(u32::from(graver)).max(1);
         let early = std::mem::take(&mut window.early);
-        window.times.clear();
-        let pending = self.pending.iter_mut().position(|p| p.rule == rule && p.group == group);
+        let pending = self.pending.iter_mut().position(|p| p.rule == head && p.group == group);
         let at = pending.unwrap_or_else(|| {
             self.pending.push(Pending {
-                rule,
+                rule: head,
                 entity,
                 group,
+                severity,
                 count: 0,
                 first,
                 last: time,
@@ -165,9 +168,10 @@ impl Windows {
             self.pending.len() - 1
         });
         if let Some(pending) = self.pending.get_mut(at) {
-            for name in &found.selections {
-                note_kind(&mut pending.values, name);
+            for (part, found) in &parts {
+                note_kinds(&mut pending.values, &part.meta, found);
             }
+            pending.severity = pending.severity.min(severity);
             pending.count += count;
             pending.last = pending.last.max(time);
             if !pending.evidence.contains(&evidence) {
@@ -178,11 +182,8 @@ impl Windows {
 
     /// Whether another rule has fired on this entity within its window.
     fn is_full(&self, rules: &RuleSet, rule: &str, entity: &str, time: Time) -> bool {
-        let Some((index, other)) =
-            rules.rules().iter().enumerate().find(|(_, r)| r.meta.rule.as_str() == rule)
-        else {
-            return false;
-        };
+        let Some(index) = rules.index(rule) else { return false };
+        let Some(other) = rules.rules().get(index) else { return false };
         self.windows
             .get(&(index, entity.to_owned()))
             .is_some_and(|window| window.fired && time.since(window.last) <= other.meta.window())
@@ -190,20 +191,28 @@ impl Windows {
 
     /// One signal for each rule and entity that the record in hand speaks of.
     pub(super) fn signals(&mut self, rules: &RuleSet, record: &Record, now: Time) -> Vec<Signal> {
-        let mut signals = Vec::new();
+        let mut signals: Vec<Signal> = Vec::new();
         for pending in self.pending.drain(..) {
             let Some(meta) = rules.rules().get(pending.rule).map(|rule| &rule.meta) else {
                 continue;
             };
+            let told = meta.incident.as_ref().unwrap_or(&meta.rule);
             let kind = match meta.group_by {
                 Some(GroupBy::SrcIp) => "src_ip",
-                Some(GroupBy::ActorOnHost) => "user",
+                Some(GroupBy::ActorOnHost | GroupBy::User) => "user",
                 Some(GroupBy::Host) | None => "host",
             };
+            let known = signals
+                .iter_mut()
+                .find(|known| known.rule == told.as_str() && known.group == pending.group);
+            if let Some(known) = known {
+                join(known, pending);
+                continue;
+            }
             signals.push(Signal {
-                rule: meta.rule.to_string(),
+                rule: told.to_string(),
                 kind: SignalKind::Raised.into(),
-                severity: meta.severity,
+                severity: pending.severity,
                 entity: Some(Entity { kind: kind.into(), value: pending.entity }),
                 group: pending.group,
                 agency: record.batch.agency.to_string(),
@@ -223,17 +232,38 @@ impl Windows {
     }
 }
 
+/// Two rules of one incident speak of an entity. They may mean the same events, so the larger count is told.
+fn join(signal: &mut Signal, pending: Pending) {
+    signal.severity = signal.severity.min(pending.severity);
+    signal.count = signal.count.max(pending.count);
+    signal.first_time_unix_nano = signal.first_time_unix_nano.min(pending.first.0);
+    signal.last_time_unix_nano = signal.last_time_unix_nano.max(pending.last.0);
+    for evidence in pending.evidence {
+        if !signal.evidence.contains(&evidence) {
+            add_evidence(&mut signal.evidence, evidence);
+        }
+    }
+    for kind in pending.values.get("kinds").into_iter().flat_map(|kinds| kinds.split(", ")) {
+        add_kind(&mut signal.values, kind);
+    }
+}
+
 /// Kinds of attack that a signal names.
 const KINDS_MAX: usize = 12;
 
-/// Adds a selection's family (`sqli` of `sqli_union`) to those that were seen, for rules that know several.
-fn note_kind(values: &mut BTreeMap<String, String>, selection: &str) {
-    let kind = selection.split('_').next().unwrap_or(selection);
+/// Adds what a part is called to the kinds that were seen, for rules that have several.
+fn note_kinds(values: &mut BTreeMap<String, String>, part: &Meta, found: &Match) {
+    let kind = match (&part.label, found.selections.first()) {
+        (Some(label), _) => label.as_str(),
+        (None, Some(selection)) => selection.as_str(),
+        (None, None) => return,
+    };
+    add_kind(values, kind);
+}
+
+fn add_kind(values: &mut BTreeMap<String, String>, kind: &str) {
     let known = values.entry("kinds".to_owned()).or_default();
-    if kind.is_empty()
-        || known.split(", ").any(|one| one == kind)
-        || known.split(", ").count() >= KINDS_MAX
-    {
+    if known.split(", ").any(|one| one == kind) || known.split(", ").count() >= KINDS_MAX {
         return;
     }
     if !known.is_empty() {
@@ -242,18 +272,54 @@ fn note_kind(values: &mut BTreeMap<String, String>, selection: &str) {
     known.push_str(kind);
 }
 
+/// A match as its window counts it.
+fn attempt(
+    parts: &[(&Rule, &Match)],
+    whole: &Meta,
+    place: &str,
+    event: &Event,
+    activity: &Activity,
+) -> Attempt {
+    // "message repeated 3 times" counts three.
+    let repeated: u64 =
+        activity.unmapped.get("repeat_count").and_then(|count| count.parse().ok()).unwrap_or(1);
+    let echo = parts.iter().all(|(part, found)| {
+        !found.selections.is_empty()
+            && found.selections.iter().all(|name| part.meta.echoes.contains(name))
+    });
+    let connection = match (activity.process_pid, activity.src_port) {
+        _ if parts.iter().all(|(part, _)| part.meta.echoes.is_empty()) => 0,
+        (0, 0) => 0,
+        (0, port) => hash(&format!("{place}|port {port}|{}", activity.user_name)),
+        (pid, _) => hash(&format!("{place}|{pid}|{}", activity.user_name)),
+    };
+    Attempt {
+        time: event.time(),
+        weight: 1,
+        events: repeated,
+        value: whole.distinct.as_ref().map_or(0, |field| hash(&value(field, event, activity))),
+        host: hash(place),
+        user: hash(&format!("{place}|{}", activity.user_name)),
+        connection,
+        echo,
+    }
+}
+
 /// What a rule counts the different values of.
 fn value(field: &str, event: &Event, activity: &Activity) -> String {
     match field {
         "src_ip" => {
             activity.source_address().map(|address| address.to_string()).unwrap_or_default()
         }
-        "dst_port" => format!(
-            "{}:{}",
-            activity.destination_address().map(|address| address.to_string()).unwrap_or_default(),
-            activity.dst_port
-        ),
+        "dst_port" => activity.dst_port.to_string(),
         "user" => activity.user_name.clone(),
+        "dst_ip" => {
+            activity.destination_address().map(|address| address.to_string()).unwrap_or_default()
+        }
+        "user_agent" => {
+            activity.http.as_ref().map(|http| http.user_agent.clone()).unwrap_or_default()
+        }
+        "request" => activity.http.as_ref().map(|http| http.url.clone()).unwrap_or_default(),
         "url" => activity
             .http
             .as_ref()
@@ -282,6 +348,7 @@ fn entity(meta: &Meta, host: &str, activity: &Activity) -> Option<String> {
             };
             (!actor.is_empty()).then(|| format!("{actor}@{host}"))
         }
+        GroupBy::User => (!activity.user_name.is_empty()).then(|| activity.user_name.clone()),
         GroupBy::Host => Some(host.to_owned()),
     }
 }
@@ -298,5 +365,8 @@ fn values(host: &str, activity: &Activity) -> BTreeMap<String, String> {
     put("actor", activity.actor_user_name.chars().take(64).collect());
     put("host", host.to_owned());
     put("service", activity.service_name.clone());
+    put("file", activity.file_path.chars().take(256).collect());
+    put("command", activity.process_cmd_line.chars().take(256).collect());
+    put("group", activity.group_name.chars().take(64).collect());
     values
 }

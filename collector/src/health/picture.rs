@@ -9,8 +9,12 @@ use vonggac_wire::{
     proto::{Incident, WatchReply},
 };
 
-use super::{Nation, flow};
-use crate::{figures::Figures, record::Record, store::Store};
+use super::{Baselines, Nation, flow};
+use crate::{
+    figures::Figures,
+    record::Record,
+    store::{Store, baseline},
+};
 
 /// The picture as consoles follow it.
 #[derive(Clone)]
@@ -55,11 +59,13 @@ pub fn spawn(
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut slow = flow::Slow::default();
+        let mut usual = spawn_baselines(store.clone(), stop.clone());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(record) = records.recv() => nation.apply(&record, Time::now()),
                 Ok(incident) = changes.recv() => nation.apply_incident(&incident),
+                Some(baselines) = usual.recv() => nation.apply_baselines(baselines),
                 _ = ticks.tick() => {
                     let now = Time::now();
                     slow.refresh(&store, now).await;
@@ -75,6 +81,28 @@ pub fn spawn(
         }
     });
     picture
+}
+
+/// What is usual, asked for now and then beside the picture: a slow answer never holds it back.
+fn spawn_baselines(store: Store, stop: CancellationToken) -> mpsc::Receiver<Baselines> {
+    let (tell, told) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            match store.baselines(Time::now()).await {
+                Ok(baselines) => {
+                    if tell.send(baselines).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "no baselines"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(baseline::ASK_INTERVAL) => {}
+            }
+        }
+    });
+    told
 }
 
 /// What is new in `fresh`.

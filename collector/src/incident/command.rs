@@ -1,11 +1,57 @@
 //! What an operator's command does to an incident, or why it may not. Pure.
 
+use std::time::Duration;
+
 use vonggac_wire::{
     Time,
     incident::{Refusal, action_name, next_state},
-    limits::{NAME_CHARACTERS_MAX, NOTE_CHARACTERS_MAX},
+    limits::{EVIDENCE_EVENTS_MAX, NAME_CHARACTERS_MAX, NOTE_CHARACTERS_MAX},
     proto::{Command, Incident, IncidentState, Verdict, command::Action},
 };
+
+use super::grouping::NAMES_MAX;
+
+/// An incident is hidden for a month at most: what has to be hidden for longer is a rule to be changed.
+const HIDDEN_MAX: Duration = Duration::from_secs(31 * 86_400);
+
+/// The incident that takes the place of the agencies that were split off.
+pub(super) fn split_off(before: &Incident, after: &Incident, id: u64, now: Time) -> Incident {
+    let mut fresh = before.clone();
+    fresh.id = id;
+    fresh.version = 0;
+    fresh.agencies.retain(|agency| !after.agencies.contains(agency));
+    fresh.agency = fresh.agencies.first().cloned().unwrap_or_default();
+    fresh.split_from = before.id;
+    fresh.opened_unix_nano = now.0;
+    // Signals that come later go on counting on the incident that was split.
+    fresh.group = format!("{}#{id}", before.group);
+    fresh.state =
+        if fresh.owner.is_empty() { IncidentState::New } else { IncidentState::InProgress }.into();
+    fresh
+}
+
+/// The incident that takes another one in.
+pub(super) fn take_in(into: &Incident, merged: &Incident) -> Incident {
+    let mut after = into.clone();
+    after.count += merged.count;
+    after.severity = after.severity.min(merged.severity);
+    after.first_time_unix_nano = after.first_time_unix_nano.min(merged.first_time_unix_nano);
+    after.last_time_unix_nano = after.last_time_unix_nano.max(merged.last_time_unix_nano);
+    for (mine, theirs) in [
+        (&mut after.agencies, &merged.agencies),
+        (&mut after.systems, &merged.systems),
+        (&mut after.hosts, &merged.hosts),
+    ] {
+        for name in theirs {
+            if mine.len() < NAMES_MAX && !mine.contains(name) {
+                mine.push(name.clone());
+            }
+        }
+    }
+    let room = EVIDENCE_EVENTS_MAX.saturating_sub(after.evidence.len());
+    after.evidence.extend(merged.evidence.iter().take(room).cloned());
+    after
+}
 
 /// The incident after the command, the step's word and its text.
 pub(super) fn apply(
@@ -57,6 +103,8 @@ pub(super) fn apply(
         }
         Action::Close(close) => closed(&mut after, &close.result, close.verdict, now)?,
         Action::Reopen(reopen) => {
+            // It stands for itself again, whatever it had been merged into.
+            after.merged_into = 0;
             after.resolved_unix_nano = None;
             after.closed_unix_nano = None;
             after.reopened += 1;
@@ -65,6 +113,52 @@ pub(super) fn apply(
         Action::Judge(judge) => {
             after.verdict = verdict(judge.verdict).ok_or(Refusal::VerdictMissing)?.into();
             verdict(judge.verdict).map(Verdict::name).unwrap_or_default().to_owned()
+        }
+        Action::HandOver(over) => {
+            after.owner = required(&over.owner)?;
+            after.acknowledged_unix_nano.get_or_insert(now.0);
+            after.last_note = required(&over.note)?;
+            format!("{}: {}", after.owner, after.last_note)
+        }
+        // The other side of a merge or split is the book's: it knows the other incident.
+        Action::Merge(merge) => {
+            after.merged_into = merge.into;
+            after.verdict = Verdict::Duplicate.into();
+            after.result = format!("#{}", merge.into);
+            after.resolved_unix_nano.get_or_insert(now.0);
+            after.closed_unix_nano = Some(now.0);
+            after.result.clone()
+        }
+        Action::Split(split) => {
+            let reason = required(&split.reason)?;
+            after.agencies.retain(|agency| !split.agencies.contains(agency));
+            let moved = incident.agencies.len() - after.agencies.len();
+            if moved == 0 || after.agencies.is_empty() {
+                return Err(Refusal::SplitNamesNoneOrAll);
+            }
+            if !after.agencies.contains(&after.agency) {
+                after.agency.clone_from(&after.agencies[0]);
+            }
+            format!("{}: {reason}", split.agencies.join(" "))
+        }
+        Action::Hide(hide) => {
+            let reason = required(&hide.reason)?;
+            let until = Time(hide.until_unix_nano);
+            // No end is the end of hiding, if it was hidden.
+            if hide.until_unix_nano == 0 && after.hidden_until_unix_nano.is_some() {
+                after.hidden_until_unix_nano = None;
+                after.hidden_by.clear();
+                after.hidden_reason.clear();
+                return Ok((after, "shown", reason));
+            }
+            let left = until.since(now);
+            if left.is_zero() || left > HIDDEN_MAX {
+                return Err(Refusal::HideEnd);
+            }
+            after.hidden_until_unix_nano = Some(until.0);
+            after.hidden_by.clone_from(&command.actor);
+            after.hidden_reason.clone_from(&reason);
+            format!("{until}: {reason}")
         }
     };
     Ok((after, action_name(action), text))

@@ -9,7 +9,7 @@ use vonggac_wire::{
 };
 
 /// Agencies, systems and hosts that an incident names; a count tells the rest.
-const NAMES_MAX: usize = 200;
+pub(super) const NAMES_MAX: usize = 200;
 
 /// Entities that are followed as raised.
 const ACTIVE_MAX: usize = 2_000;

@@ -202,3 +202,71 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn incidents_are_merged_split_hidden_and_handed_over() {
+    use vonggac_wire::proto::{HandOver, Hide, Merge, Split};
+    let mut book = book();
+    book.apply_signal(&brute("203.0.113.77", "tk-38", 1, 9), NOW);
+    book.apply_signal(&brute("203.0.113.77", "tk-40", 2, 5), NOW);
+    book.apply_signal(&brute("203.0.113.78", "tk-42", 1, 3), NOW);
+    let mut act =
+        |id: &str, incident, action| book.apply_command(&command(id, incident, action), NOW);
+    let over = |note: &str| Action::HandOver(HandOver { owner: "Minh".into(), note: note.into() });
+    assert_eq!(act("1", 1, over("")), Err(Refusal::TextMissing));
+    act("2", 1, over("đang chờ nhà thầu")).unwrap();
+    let all = |reason: &str| {
+        Action::Split(Split {
+            agencies: vec!["tk-38".into(), "tk-40".into()],
+            reason: reason.into(),
+        })
+    };
+    assert_eq!(act("3", 1, all("khác nguyên nhân")), Err(Refusal::SplitNamesNoneOrAll));
+    let one = Action::Split(Split { agencies: vec!["tk-40".into()], reason: "khác".into() });
+    let steps = act("4", 1, one).unwrap();
+    assert_eq!(steps.len(), 2, "both sides are told");
+    assert_eq!(act("5", 1, Action::Merge(Merge { into: 1 })), Err(Refusal::NoSuchTarget));
+    let until = |seconds| {
+        let until_unix_nano = NOW.plus(std::time::Duration::from_secs(seconds)).0;
+        Action::Hide(Hide { reason: "máy quét được phép".into(), until_unix_nano })
+    };
+    assert_eq!(act("6", 1, until(90 * 86_400)), Err(Refusal::HideEnd));
+    act("7", 1, until(3600)).unwrap();
+    act("8", 2, Action::Merge(Merge { into: 1 })).unwrap();
+    let first = book.incident(1).unwrap();
+    assert_eq!((first.owner.as_str(), first.last_note.as_str()), ("Minh", "đang chờ nhà thầu"));
+    assert_eq!(
+        (first.agencies.as_slice(), first.count),
+        (&["tk-38".to_owned(), "tk-42".to_owned()][..], 17)
+    );
+    assert!(first.hidden_until_unix_nano.is_some_and(|until| until > NOW.0));
+    let second = book.incident(2).unwrap();
+    assert_eq!((second.current_state(), second.merged_into), (IncidentState::Closed, 1));
+    let third = book.incident(3).unwrap();
+    assert_eq!((third.split_from, third.agencies.as_slice()), (1, &["tk-40".to_owned()][..]));
+}
+
+#[test]
+fn hiding_is_ended_and_a_merge_is_taken_back_by_opening_again() {
+    use vonggac_wire::proto::{Hide, Merge, Reopen};
+    let mut book = book();
+    book.apply_signal(&brute("203.0.113.77", "tk-38", 1, 9), NOW);
+    book.apply_signal(&brute("203.0.113.78", "tk-42", 1, 3), NOW);
+    let mut act =
+        |id: &str, incident, action| book.apply_command(&command(id, incident, action), NOW);
+    let hide = |until_unix_nano| Action::Hide(Hide { reason: "đã rõ".into(), until_unix_nano });
+    assert_eq!(
+        act("1", 1, hide(0)),
+        Err(Refusal::HideEnd),
+        "what is not hidden is not shown again"
+    );
+    act("2", 1, hide(NOW.plus(std::time::Duration::from_secs(60)).0)).unwrap();
+    let steps = act("3", 1, hide(0)).unwrap();
+    assert_eq!(steps[0].transition.action, "shown");
+    act("4", 2, Action::Merge(Merge { into: 1 })).unwrap();
+    act("5", 2, Action::Reopen(Reopen { reason: "khác nguyên nhân".into() })).unwrap();
+    let first = book.incident(1).unwrap();
+    assert_eq!((first.hidden_until_unix_nano, first.hidden_by.as_str()), (None, ""));
+    let second = book.incident(2).unwrap();
+    assert_eq!((second.current_state(), second.merged_into), (IncidentState::InProgress, 0));
+}

@@ -3,7 +3,7 @@
 use vonggac_wire::{Time, proto::command::Action as Wire};
 
 use super::{App, Effect};
-use crate::screen;
+use crate::screen::{self, Item};
 
 /// Incidents that may be marked at once: more than a shift acts on together.
 const MARKS_MAX: usize = 500;
@@ -11,7 +11,7 @@ const MARKS_MAX: usize = 500;
 impl App {
     /// Marks or unmarks the incident under the cursor, and goes on to the next.
     pub(super) fn mark(&mut self) {
-        let Some(id) = screen::incident(self) else {
+        let Some(Item::Incident(id)) = screen::item(self) else {
             self.message = self.words.get("told-nothing");
             return;
         };
@@ -19,9 +19,7 @@ impl App {
             self.marks.insert(id);
         }
         let rows = screen::rows(self);
-        if let Some(place) = self.places.last_mut() {
-            place.cursor = (place.cursor + 1).min(rows.saturating_sub(1));
-        }
+        self.set_cursor((self.place().cursor + 1).min(rows.saturating_sub(1)));
         self.tell_marks();
     }
 
@@ -45,18 +43,18 @@ impl App {
         self.message = self.words.with("told-marked", &[("count", &count)]);
     }
 
-    /// To the next or previous row that is in trouble.
-    pub(super) fn seek_trouble(&mut self, forward: bool) {
-        let troubles = screen::troubles(self);
+    /// To the next or previous row of a kind.
+    pub(super) fn seek(&mut self, forward: bool, wanted: fn(&Self, &Item) -> bool) {
+        let items = screen::sections(self).concat();
         let cursor = self.place().cursor;
         let found = if forward {
-            troubles.iter().enumerate().skip(cursor + 1).find(|(_, bad)| **bad)
+            (cursor + 1..items.len()).find(|at| wanted(self, &items[*at]))
         } else {
-            troubles.iter().enumerate().take(cursor).rev().find(|(_, bad)| **bad)
+            (0..cursor.min(items.len())).rev().find(|at| wanted(self, &items[*at]))
         };
-        match (found.map(|(at, _)| at), self.places.last_mut()) {
-            (Some(at), Some(place)) => place.cursor = at,
-            _ => self.message = self.words.get("told-no-trouble"),
+        match found {
+            Some(at) => self.set_cursor(at),
+            None => self.message = self.words.get("told-no-trouble"),
         }
     }
 

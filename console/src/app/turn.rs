@@ -1,10 +1,11 @@
-//! The loop around the core: terminal, keys, feed, clock.
+//! The loop around the core: terminal, keys, feed, clock. It draws on change alone, at most ten times a second, input first.
 
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
-use futures::StreamExt;
-use tokio::sync::mpsc;
+use futures::{FutureExt, StreamExt};
+use ratatui::{buffer::Buffer, layout::Rect};
+use tokio::{sync::mpsc, time::Instant};
 use vonggac_wire::Time;
 
 use super::{App, Effect, Options};
@@ -12,11 +13,21 @@ use crate::{
     feed::{self, Ask, MESSAGES_MAX, Told},
     keymap::Keymap,
     screen,
+    terminal::{self, Memory},
     theme::Theme,
 };
 
 /// At most ten pictures a second.
 const DRAW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A write that takes longer is a slow link's: ages then tick less often.
+const SLOW_WRITE: Duration = Duration::from_millis(200);
+
+/// How often ages tick, on a fast and on a slow link.
+const AGES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+
+/// Keys of one read that are taken before drawing.
+const KEYS_MAX: usize = 1_024;
 
 /// Runs the console until the operator leaves.
 ///
@@ -29,64 +40,169 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             std::env::var_os("HOME").map(|home| std::path::PathBuf::from(home).join(".config"))
         })
         .map(|folder| folder.join("vonggac/keymap.toml"));
-    let theme = Theme::from_environment(options.ascii);
+    let mut theme = Theme::from_environment(options.ascii);
+    if !theme.ascii {
+        crossterm::terminal::enable_raw_mode()?;
+        theme.ascii = !terminal::draws_symbols().await;
+    }
     let (asks, asked) = mpsc::channel(MESSAGES_MAX);
     let (tell, mut told) = mpsc::channel(MESSAGES_MAX);
     tokio::spawn(feed::run(options.address.clone(), asked, tell));
     let slow = options.slow;
     let mut app = App::new(options, theme, Keymap::load(config.as_deref()));
+    let memory = Memory::read();
+    app.seen = memory.seen.unwrap_or_default();
+    app.saved = memory.saved;
+    app.looked = memory.looked;
     let mut terminal = ratatui::try_init()?;
-    let outcome = turn(&mut app, &mut terminal, &asks, &mut told, slow).await;
+    let outcome =
+        Turn { slow, ..Turn::default() }.run(&mut app, &mut terminal, &asks, &mut told).await;
     ratatui::try_restore()?;
     outcome
 }
 
-async fn turn(
-    app: &mut App,
-    terminal: &mut ratatui::DefaultTerminal,
-    asks: &mpsc::Sender<Ask>,
-    told: &mut mpsc::Receiver<Told>,
+/// What the loop knows of the terminal.
+#[derive(Default)]
+struct Turn {
     slow: bool,
-) -> anyhow::Result<()> {
-    let mut keys = EventStream::new();
-    let mut ages = tokio::time::interval(Duration::from_secs(if slow { 5 } else { 1 }));
-    let mut drawn = tokio::time::Instant::now() - DRAW_INTERVAL;
-    let mut changed = true;
-    loop {
-        if changed && drawn.elapsed() >= DRAW_INTERVAL {
-            terminal.draw(|frame| screen::draw(app, frame, Time::now()))?;
-            (drawn, changed) = (tokio::time::Instant::now(), false);
-        }
-        let effects = tokio::select! {
-            biased;
-            key = keys.next() => match key {
-                Some(Ok(Event::Key(key))) if key.kind != KeyEventKind::Release => {
-                    // Input first: it is drawn at once.
-                    drawn -= DRAW_INTERVAL;
-                    app.key(key, Time::now())
-                }
-                Some(Ok(_)) => Vec::new(),
-                Some(Err(error)) => return Err(error.into()),
-                None => return Ok(()),
-            },
-            message = told.recv() => match message {
-                Some(message) => app.told(message),
-                None => return Ok(()),
-            },
-            _ = ages.tick() => Vec::new(),
-            () = tokio::time::sleep(DRAW_INTERVAL), if changed => Vec::new(),
-        };
-        changed = true;
-        for effect in effects {
-            match effect {
-                Effect::Quit => return Ok(()),
-                Effect::Redraw => terminal.clear()?,
-                Effect::Ask(ask) => {
-                    if asks.try_send(ask).is_err() {
-                        app.message = app.words.get("told-not-sent");
+    /// What was drawn last.
+    shown: Option<Buffer>,
+}
+
+impl Turn {
+    async fn run(
+        &mut self,
+        app: &mut App,
+        terminal: &mut ratatui::DefaultTerminal,
+        asks: &mpsc::Sender<Ask>,
+        told: &mut mpsc::Receiver<Told>,
+    ) -> anyhow::Result<()> {
+        let mut keys = EventStream::new();
+        let mut aged = Instant::now();
+        let mut drawn = Instant::now() - DRAW_INTERVAL;
+        let mut changed = true;
+        loop {
+            if changed && drawn.elapsed() >= DRAW_INTERVAL {
+                self.draw(app, terminal)?;
+                (drawn, changed) = (Instant::now(), false);
+            }
+            let ages = if self.slow { AGES.1 } else { AGES.0 };
+            let wait = if changed { DRAW_INTERVAL } else { ages.saturating_sub(aged.elapsed()) };
+            let effects = tokio::select! {
+                biased;
+                key = keys.next() => match key {
+                    Some(Ok(event)) => {
+                        // Input first: it is drawn at once, after all of the read.
+                        drawn -= DRAW_INTERVAL;
+                        let mut effects = pressed(app, event);
+                        for _ in 0..KEYS_MAX {
+                            let Some(Some(Ok(event))) = keys.next().now_or_never() else { break };
+                            effects.extend(pressed(app, event));
+                        }
+                        changed = true;
+                        effects
                     }
+                    Some(Err(error)) => return Err(error.into()),
+                    None => return Ok(()),
+                },
+                message = told.recv() => match message {
+                    Some(message) => {
+                        // What a picture changes is drawn with the next age, unless somebody waits for it.
+                        changed |= !matches!(message, Told::Picture(_)) || app.model.time.is_none();
+                        app.told(message)
+                    }
+                    None => return Ok(()),
+                },
+                () = tokio::time::sleep(wait) => {
+                    if aged.elapsed() >= ages {
+                        aged = Instant::now();
+                        app.tick(Time::now());
+                        changed = true;
+                    }
+                    Vec::new()
+                }
+            };
+            for effect in effects {
+                if self.carry_out(app, terminal, asks, effect)? {
+                    return Ok(());
                 }
             }
         }
+    }
+
+    /// Draws what is not on the screen yet; the same picture sends no byte.
+    fn draw(
+        &mut self,
+        app: &mut App,
+        terminal: &mut ratatui::DefaultTerminal,
+    ) -> anyhow::Result<()> {
+        let size = terminal.size()?;
+        let area = Rect::new(0, 0, size.width, size.height);
+        app.size = (size.width, size.height);
+        let mut fresh = Buffer::empty(area);
+        screen::render(app, area, &mut fresh, Time::now());
+        if self.shown.as_ref() == Some(&fresh) {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        terminal.draw(|frame| {
+            let whole = frame.area();
+            let buffer = frame.buffer_mut();
+            if whole == area {
+                buffer.content.clone_from(&fresh.content);
+            }
+        })?;
+        self.slow = app.options.slow || begun.elapsed() > SLOW_WRITE;
+        self.shown = Some(fresh);
+        Ok(())
+    }
+
+    /// `true` when one leaves.
+    fn carry_out(
+        &mut self,
+        app: &mut App,
+        terminal: &mut ratatui::DefaultTerminal,
+        asks: &mpsc::Sender<Ask>,
+        effect: Effect,
+    ) -> anyhow::Result<bool> {
+        match effect {
+            Effect::Quit => return Ok(true),
+            Effect::Redraw => {
+                terminal.clear()?;
+                self.shown = None;
+            }
+            Effect::Ask(ask) => {
+                if asks.try_send(ask).is_err() {
+                    app.message = app.words.get("told-not-sent");
+                }
+            }
+            Effect::Copy(text) => terminal::copy(&text)?,
+            Effect::Write(name, text) => {
+                if let Err(error) = std::fs::write(&name, text) {
+                    let error = error.to_string();
+                    app.message =
+                        app.words.with("told-not-written", &[("file", &name), ("error", &error)]);
+                }
+            }
+            Effect::Remember => {
+                let memory = Memory {
+                    seen: Some(app.seen),
+                    saved: app.saved.clone(),
+                    looked: app.looked.clone(),
+                };
+                if let Err(error) = memory.write() {
+                    let error = error.to_string();
+                    app.message = app.words.with("told-not-remembered", &[("error", &error)]);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn pressed(app: &mut App, event: Event) -> Vec<Effect> {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => app.key(key, Time::now()),
+        _ => Vec::new(),
     }
 }

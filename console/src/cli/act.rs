@@ -7,17 +7,18 @@ use vonggac_daemon::exit::Exit;
 use vonggac_wire::{
     IncidentId, Time,
     proto::{
-        Acknowledge, Assign, Close, Command, Hold, IncidentRequest, Judge, Note, Reopen, Resolve,
-        Verdict, command::Action as Wire, console_client::ConsoleClient,
+        Acknowledge, Assign, Close, Command, HandOver, Hide, Hold, IncidentRequest, Judge, Merge,
+        Note, Reopen, Resolve, Split, Verdict, command::Action as Wire,
+        console_client::ConsoleClient,
     },
 };
 
 use super::{
-    complain, filter,
+    complain,
     format::{self, Format},
     print, row,
 };
-use crate::words::Words;
+use crate::{app::later, words::Words};
 
 /// An action.
 #[derive(Debug, Subcommand)]
@@ -44,7 +45,7 @@ pub(super) enum Action {
         /// What is to be done.
         #[arg(long)]
         task: Option<String>,
-        /// Until when.
+        /// Until when: 2h, 45m, 14:30.
         #[arg(long)]
         deadline: Option<String>,
     },
@@ -87,6 +88,50 @@ pub(super) enum Action {
         /// Why.
         reason: String,
     },
+    /// Hand it over to the next shift.
+    HandOver {
+        /// Its number.
+        id: String,
+        /// To whom.
+        owner: String,
+        /// What he must know.
+        note: String,
+    },
+    /// Merge it into another open incident.
+    Merge {
+        /// Its number.
+        id: String,
+        /// The incident that takes it in.
+        into: String,
+    },
+    /// Make some of its agencies an incident of their own.
+    Split {
+        /// Its number.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// Codes of the agencies.
+        #[arg(required = true)]
+        agencies: Vec<String>,
+    },
+    /// Leave it out of lists until an end.
+    Hide {
+        /// Its number.
+        id: String,
+        /// Why.
+        reason: String,
+        /// For how long: 2h, 3d, or until 14:30; 31 days at most.
+        #[arg(long = "for", value_name = "TIME")]
+        how_long: String,
+    },
+    /// Show it again before the end.
+    Unhide {
+        /// Its number.
+        id: String,
+        /// Why.
+        reason: String,
+    },
     /// Give a verdict.
     Judge {
         /// Its number.
@@ -107,6 +152,11 @@ impl Action {
             | Self::Resolve { id, .. }
             | Self::Close { id, .. }
             | Self::Reopen { id, .. }
+            | Self::HandOver { id, .. }
+            | Self::Merge { id, .. }
+            | Self::Split { id, .. }
+            | Self::Hide { id, .. }
+            | Self::Unhide { id, .. }
             | Self::Judge { id, .. } => id,
         }
     }
@@ -120,9 +170,7 @@ impl Action {
                 owner,
                 responsible_agency: unit.unwrap_or_default(),
                 task: task.unwrap_or_default(),
-                deadline_unix_nano: deadline
-                    .and_then(|text| filter::time(&text, now))
-                    .map(|time| time.0),
+                deadline_unix_nano: deadline.and_then(|text| later(&text, now)).map(|time| time.0),
             }),
             Self::Note { text, .. } => Wire::Note(Note { text }),
             Self::Hold { reason, .. } => Wire::Hold(Hold { reason }),
@@ -131,6 +179,18 @@ impl Action {
                 Wire::Close(Close { result, verdict: name.as_deref().map_or(0, verdict) })
             }
             Self::Reopen { reason, .. } => Wire::Reopen(Reopen { reason }),
+            Self::HandOver { owner, note, .. } => Wire::HandOver(HandOver { owner, note }),
+            Self::Merge { into, .. } => {
+                let into: Option<IncidentId> = into.trim_start_matches('#').parse().ok();
+                Wire::Merge(Merge { into: into.map_or(0, |id| id.0) })
+            }
+            Self::Split { agencies, reason, .. } => Wire::Split(Split { agencies, reason }),
+            Self::Hide { reason, how_long, .. } => {
+                // What is no time is refused by the book as an end that has passed.
+                let until = later(&how_long, now).unwrap_or(now);
+                Wire::Hide(Hide { reason, until_unix_nano: until.0 })
+            }
+            Self::Unhide { reason, .. } => Wire::Hide(Hide { reason, until_unix_nano: 0 }),
             Self::Judge { verdict: name, .. } => Wire::Judge(Judge { verdict: verdict(&name) }),
         })
     }
@@ -143,11 +203,41 @@ pub(super) async fn run(
     action: Action,
     operator: &str,
 ) -> Exit {
-    let Ok(IncidentId(id)) = action.id().parse() else {
-        return complain(&words.with("bad-id", &[("text", action.id())]), Exit::Usage);
-    };
+    // Several numbers with commas between them: each is acted on, each is told.
+    let mut ids = Vec::new();
+    for text in action.id().split(',') {
+        match text.trim().parse() {
+            Ok(IncidentId(id)) => ids.push(id),
+            Err(_) => return complain(&words.with("bad-id", &[("text", text)]), Exit::Usage),
+        }
+    }
+    let mut worst = Exit::Success;
+    match action.wire(Time::now()) {
+        Some(wire) => {
+            for id in ids {
+                let exit = act(client, words, form, id, wire.clone(), operator).await;
+                worst = if worst == Exit::Success { exit } else { worst };
+            }
+        }
+        None => {
+            for id in ids {
+                let exit = show(client, words, form, id).await;
+                worst = if worst == Exit::Success { exit } else { worst };
+            }
+        }
+    }
+    worst
+}
+
+async fn act(
+    client: &mut ConsoleClient<Channel>,
+    words: &Words,
+    form: &Format,
+    id: u64,
+    wire: Wire,
+    operator: &str,
+) -> Exit {
     let number = id.to_string();
-    let Some(wire) = action.wire(Time::now()) else { return show(client, words, form, id).await };
     let command = Command {
         id: uuid::Uuid::new_v4().to_string(),
         incident: id,
@@ -181,6 +271,10 @@ pub(super) async fn run(
 /// A refusal as a sentence.
 pub(crate) fn refusal(words: &Words, id: &str, refused: &str) -> String {
     let (word, detail) = refused.split_once(' ').unwrap_or((refused, ""));
+    let state = format!("istate-{detail}");
+    let known = words.get(&state);
+    // A state in the language's own word.
+    let detail = if word == "wrong-state" && known != state { known.as_str() } else { detail };
     words.with(&format!("refused-{word}"), &[("id", id), ("detail", detail)])
 }
 

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use vonggac_wire::{
     Time,
     proto::{
-        Agency, Agent, CheckRow, DeadLetter, EventRow, Flow, Incident, Indicator, SpreadRow, System,
+        Agency, Agent, CheckRow, DeadLetter, EventRow, Flow, Incident, Indicator, SpreadRow,
+        System, Transition,
     },
 };
 
@@ -18,7 +19,7 @@ fn row(value: Value) -> Row {
     }
 }
 
-fn time(nanos: Option<i64>) -> Value {
+pub(super) fn time(nanos: Option<i64>) -> Value {
     nanos.filter(|nanos| *nanos > 0).map_or(Value::Null, |nanos| json!(Time(nanos).to_string()))
 }
 
@@ -158,9 +159,26 @@ pub(super) fn incident(incident: &Incident, words: &Words, now: Time) -> Row {
         "result": incident.result,
         "verdict": incident.current_verdict().map(vonggac_wire::proto::Verdict::name),
         "note": incident.last_note,
+        "unserved_per_minute": incident.unserved.as_ref().map(|estimate| estimate.value),
+        "hidden_until": time(incident.hidden_until_unix_nano),
+        "hidden_by": incident.hidden_by,
+        "hidden_reason": incident.hidden_reason,
+        "merged_into": (incident.merged_into != 0).then_some(incident.merged_into),
+        "split_from": (incident.split_from != 0).then_some(incident.split_from),
         "reopened": incident.reopened,
         "version": incident.version,
         "simulated": incident.simulated,
+    }))
+}
+
+pub(super) fn step(step: &Transition) -> Row {
+    row(json!({
+        "id": step.incident,
+        "version": step.version,
+        "time": time(Some(step.time_unix_nano)),
+        "actor": step.actor,
+        "action": step.action,
+        "text": step.text,
     }))
 }
 

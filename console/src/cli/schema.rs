@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use super::format::Row;
 
 /// Screens that have a schema.
-pub(super) const NAMES: [&str; 10] = [
+pub(super) const NAMES: [&str; 11] = [
     "agencies",
     "systems",
     "agents",
     "checks",
     "events",
     "incidents",
+    "handover",
     "usage",
     "flow",
     "dead",
@@ -73,6 +74,10 @@ const INCIDENTS: &[Field] = &[
     ("owner", "text", "the one person who has it"),
     ("count", "number", "events that match"),
     ("agencies", "list", "all agencies it touches"),
+    ("unserved_per_minute", "number", "dossiers; null: nobody can say, which is not zero"),
+    ("hidden_until", "RFC 3339", "left out of lists until then; also hidden_by, hidden_reason"),
+    ("merged_into", "number", "the incident that took it in"),
+    ("split_from", "number", "the incident it was split from"),
     ("opened_at", "RFC 3339", "when the centre opened it"),
     ("updated_at", "RFC 3339", "its last step"),
     ("duration_seconds", "number", "from the first event to its end, or to now"),
@@ -82,6 +87,21 @@ const INCIDENTS: &[Field] = &[
         "false_positive, true_positive, benign, test, insufficient_data, duplicate",
     ),
     SIMULATED,
+];
+const HANDOVER: &[Field] = &[
+    ("id", "number", "the incident's number; all that is open, and all that changed"),
+    ("severity", "text", "critical (M1), high, medium, low (M4)"),
+    ("state", "text", "new, in_progress, on_hold, resolved, closed"),
+    ("title", "text", "in the language asked for"),
+    ("owner", "text", "the one person who has it"),
+    ("agencies", "list", "all agencies it touches"),
+    ("unserved_per_minute", "number", "dossiers; null: nobody can say"),
+    ("deadline", "RFC 3339", "until when"),
+    ("task", "text", "what is to be done"),
+    ("note", "text", "the last one"),
+    ("result", "text", "how it was put right"),
+    ("hidden_until", "RFC 3339", "null: it is not hidden"),
+    ("changes", "list", "steps since: time of the nation's clock, who, what"),
 ];
 const USAGE: &[Field] = &[
     AGENCY,
@@ -150,6 +170,7 @@ pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
         "checks" => CHECKS,
         "events" => EVENTS,
         "incidents" => INCIDENTS,
+        "handover" => HANDOVER,
         "usage" => USAGE,
         "flow" => FLOW,
         "dead" => DEAD,

@@ -1,14 +1,17 @@
 //! The national board.
 
-use ratatui::{style::Style, text::Line};
+use ratatui::text::Line;
 use vonggac_wire::{
     Time,
-    proto::{Agency, Flow, HealthState as H, Indicator},
+    proto::{Agency, Flow, HealthState as H, Incident, Indicator},
 };
 
-use super::{Area, Parts, Screen, agencies, counts, incidents, line, plain, rule};
+use super::{
+    Area, Item, Parts, agencies, counts, cursor_in, incidents, item, line, news, plain, rule,
+};
 use crate::{
     app::App,
+    keymap::Action,
     wording::{self, fit, right},
 };
 
@@ -21,7 +24,7 @@ const TILES: usize = 5;
 const GROUPS: [(&str, &str); 3] =
     [("province", "board-provinces"), ("ministry", "board-ministries"), ("local", "board-local")];
 
-fn tiles(app: &App) -> Vec<&Agency> {
+pub(super) fn tiles(app: &App) -> Vec<&Agency> {
     GROUPS.iter().flat_map(|(group, _)| shown_group(app, group)).collect()
 }
 
@@ -30,20 +33,80 @@ fn shown_group<'a>(app: &'a App, group: &'a str) -> Vec<&'a Agency> {
     app.model.group(group).filter(|agency| group != "local" || agency.hosts_enrolled > 0).collect()
 }
 
-pub(super) fn rows(app: &App) -> usize {
-    if app.place().pane == 0 { app.model.urgent(true, "").len() } else { tiles(app).len() }
+/// The incidents of the board.
+pub(super) fn incidents_shown(app: &App) -> Vec<&Incident> {
+    incidents::on_board(app)
 }
 
-pub(super) fn target(app: &App) -> Option<Screen> {
-    let place = app.place();
-    if place.pane == 0 {
-        return app
-            .model
-            .urgent(true, "")
-            .get(place.cursor)
-            .map(|incident| Screen::Incident(incident.id));
+/// Which tile is the worst.
+pub(super) fn worst(app: &App) -> usize {
+    let all = tiles(app);
+    (0..all.len()).min_by_key(|at| (all[*at].state() as i32, *at)).unwrap_or(0)
+}
+
+/// Whether the board is drawn as tables beside each other, in a terminal of this size.
+fn is_wide(app: &App) -> bool {
+    let (width, height) = (usize::from(app.size.0), usize::from(app.size.1));
+    width >= wide::LEAST.0 && height >= wide::LEAST.1 + FRAME && !app.place().other
+}
+
+/// Rows of title, message and keys.
+const FRAME: usize = 3;
+
+/// Tiles as they lie on the screen: rows of their places.
+fn grid(app: &App) -> Vec<Vec<usize>> {
+    let mut first = 0;
+    let mut groups = Vec::new();
+    for (group, _) in GROUPS {
+        let count = shown_group(app, group).len();
+        groups.push((first..first + count).collect::<Vec<usize>>());
+        first += count;
     }
-    worst_first(app).get(place.cursor).map(|agency| Screen::Agency(agency.code.clone()))
+    if is_wide(app) {
+        // Provinces at the left, the other groups below each other at the right.
+        let right: Vec<usize> = groups.iter().skip(1).flatten().copied().collect();
+        let rows = groups[0].len().max(right.len());
+        return (0..rows)
+            .map(|row| {
+                [groups[0].get(row), right.get(row)].into_iter().flatten().copied().collect()
+            })
+            .collect();
+    }
+    let narrow = usize::from(app.size.0) < wide::LEAST.0;
+    if narrow && app.place().other {
+        let all = tiles(app);
+        let order = worst_first(app);
+        return order
+            .iter()
+            .filter_map(|agency| all.iter().position(|known| known.code == agency.code))
+            .map(|at| vec![at])
+            .collect();
+    }
+    groups.iter().flat_map(|group| group.chunks(TILES).map(<[usize]>::to_vec)).collect()
+}
+
+/// The tile beside one.
+pub(super) fn tile_beside(app: &App, at: usize, action: Action) -> Option<usize> {
+    let grid = grid(app);
+    let row = grid.iter().position(|row| row.contains(&at))?;
+    let column = grid[row].iter().position(|tile| *tile == at)?;
+    match action {
+        Action::Left => column.checked_sub(1).map(|column| grid[row][column]),
+        Action::Right => grid[row].get(column + 1).copied(),
+        action => {
+            let row = if action == Action::Up { row.checked_sub(1)? } else { row + 1 };
+            let tiles = grid.get(row)?;
+            tiles.get(column.min(tiles.len().checked_sub(1)?)).copied()
+        }
+    }
+}
+
+/// The tile that the cursor is on.
+fn selected(app: &App) -> Option<String> {
+    match item(app) {
+        Some(Item::Agency(code)) if !app.options.wall => Some(code),
+        _ => None,
+    }
 }
 
 /// The order in which the cursor walks over tiles: trouble first.
@@ -55,7 +118,7 @@ fn worst_first(app: &App) -> Vec<&Agency> {
 
 pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
-    let mut lines = vec![served(app, area), figures(app)];
+    let mut lines = vec![served(app, area), figures(app, area)];
     if !app.model.anybody() {
         lines.push(Line::default());
         let flow = app.model.flow.clone().unwrap_or_default();
@@ -65,16 +128,21 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
         return lines;
     }
     let place = app.place();
-    let selected = (place.pane == 1)
-        .then(|| worst_first(app).get(place.cursor).map(|agency| agency.code.clone()))
-        .flatten();
+    let selected = selected(app);
     let selected = selected.as_deref();
     let large = area.width >= wide::LEAST.0 && area.height >= wide::LEAST.1;
-    if large != app.other_form {
+    if place.full {
+        // One pane has all the room: the incidents, or the tiles or tables.
+        if selected.is_none() {
+            lines.extend(urgent(app, Area { height: area.height.saturating_sub(3), ..area }));
+        } else {
+            lines.extend(table(app, Area { height: area.height.saturating_sub(3), ..area }, 1));
+        }
+    } else if large != place.other {
         lines.push(counts(app));
         let height = area.height.saturating_sub(lines.len() + 1);
         let rest = Area { height, ..area };
-        lines.extend(if large { wide::lines(app, rest, selected) } else { table(app, rest) });
+        lines.extend(if large { wide::lines(app, rest, selected) } else { table(app, rest, 2) });
     } else {
         lines.extend(tiled(app, area, selected));
         let height = area.height.saturating_sub(lines.len() + 2);
@@ -96,7 +164,7 @@ fn tiled(app: &App, area: Area, selected: Option<&str>) -> Vec<Line<'static>> {
         if agencies.is_empty() {
             continue;
         }
-        let remark = if group == "province" { String::new() } else { connected(app, group) };
+        let remark = if group == "province" { String::new() } else { connected(app) };
         let title = words.with(title, &[("count", &agencies.len().to_string())]);
         if group == "province" {
             lines.push(counted_rule(app, &title, area.width));
@@ -116,18 +184,21 @@ fn tiled(app: &App, area: Area, selected: Option<&str>) -> Vec<Line<'static>> {
     lines
 }
 
-/// The worst agencies as rows, where there is no room for two tables.
-fn table(app: &App, area: Area) -> Vec<Line<'static>> {
-    let half = area.height / 2;
+/// The worst agencies as rows, where there is no room for two tables: this part of the height, incidents the rest.
+fn table(app: &App, area: Area, parts: usize) -> Vec<Line<'static>> {
+    let half = area.height / parts;
     let all = worst_first(app);
-    let cursor = (app.place().pane == 1).then_some(app.place().cursor);
+    let cursor = selected(app).and_then(|code| all.iter().position(|agency| agency.code == code));
     let mut lines = agencies::table(app, &all, cursor, Area { height: half, ..area });
-    lines.extend(urgent(app, Area { height: area.height.saturating_sub(lines.len() + 1), ..area }));
+    if parts > 1 {
+        let height = area.height.saturating_sub(lines.len() + 1);
+        lines.extend(urgent(app, Area { height, ..area }));
+    }
     lines
 }
 
-/// Are citizens served, and what is due first?
-fn served(app: &App, area: Area) -> Line<'static> {
+/// Are citizens served? Dossiers a minute with their range, where that is known.
+pub(super) fn unserved(app: &App) -> String {
     let words = &app.words;
     let (mut value, mut low, mut high, mut unknown) = (0.0, 0.0, 0.0, false);
     let mut stopped = false;
@@ -143,7 +214,7 @@ fn served(app: &App, area: Area) -> Line<'static> {
         }
         stopped |= matches!(agency.service(), H::Down | H::Silent) || agency.usage() == H::Down;
     }
-    let left = if value > 0.0 {
+    if value > 0.0 {
         let numbers = [value, low, high].map(|number| wording::decimal(words.lang(), number, 0));
         words.with(
             "board-unserved",
@@ -153,13 +224,15 @@ fn served(app: &App, area: Area) -> Line<'static> {
         words.get("board-unserved-unknown")
     } else {
         words.get("board-served")
-    };
-    let next = app
-        .model
-        .urgent(true, "")
-        .into_iter()
-        .filter_map(|i| Some((i.deadline_unix_nano?, i.id)))
-        .min();
+    }
+}
+
+/// Are citizens served, and what is due first?
+fn served(app: &App, area: Area) -> Line<'static> {
+    let words = &app.words;
+    let left = unserved(app);
+    let next =
+        app.model.urgent().into_iter().filter_map(|i| Some((i.deadline_unix_nano?, i.id))).min();
     let deadline = match next {
         Some((at, id)) => {
             let left = Time(at).since(area.now);
@@ -190,18 +263,22 @@ fn figures_shown(app: &App) -> Vec<&Indicator> {
 }
 
 /// Usage in one line: numerator and denominator beside each rate.
-fn figures(app: &App) -> Line<'static> {
+fn figures(app: &App, area: Area) -> Line<'static> {
     let words = &app.words;
     let mut text = String::new();
     for indicator in figures_shown(app).into_iter().take(FIGURES_IN_A_LINE) {
         let name = words.pick(&indicator.name_vi, &indicator.name_en);
         let name = name.replace("Tỷ lệ ", "");
-        text.push_str(&format!("{name} {}   ", super::usage::ratio(app, indicator)));
+        text.push_str(&format!("{name} {}  ", super::usage::ratio(app, indicator)));
     }
-    plain(&text)
+    let news = news::summary(app, area.now);
+    let columns = unicode_width::UnicodeWidthStr::width(news.as_str());
+    // Figures are whole or absent.
+    let room = area.width.saturating_sub(columns + 1);
+    plain(&format!("{} {news}", wording::whole(text.trim_end(), room)))
 }
 
-fn connected(app: &App, _group: &str) -> String {
+fn connected(app: &App) -> String {
     let board: Vec<&Agency> = app
         .model
         .agencies
@@ -291,7 +368,7 @@ fn agency_detail(app: &App, agency: &Agency, area: Area) -> Line<'static> {
     plain(&fit(
         &format!(
             "{}{name} {}  {lamps}  {spark} 60 {}  {hosts}",
-            app.theme.cursor(),
+            if app.options.wall { " " } else { app.theme.cursor() },
             agency.code,
             if words.lang() == crate::words::Lang::Vi { "ph" } else { "min" }
         ),
@@ -301,27 +378,41 @@ fn agency_detail(app: &App, agency: &Agency, area: Area) -> Line<'static> {
 
 fn urgent(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
-    let all = app.model.urgent(true, "");
-    let new = all.iter().filter(|i| i.acknowledged_unix_nano.is_none()).count();
-    let title = words
-        .with("board-incidents", &[("open", &all.len().to_string()), ("new", &new.to_string())]);
-    let remark = format!("{}  {}", words.get("col-owner"), words.get("col-deadline"));
-    let mut lines = vec![rule(app, &title, &remark, area.width)];
-    if all.is_empty() {
+    let open = app.model.urgent();
+    let all = incidents_shown(app);
+    let new = open.iter().filter(|i| i.acknowledged_unix_nano.is_none()).count();
+    let title = words.with(
+        "board-incidents",
+        &[
+            ("open", &open.len().to_string()),
+            ("new", &new.to_string()),
+            ("hidden", &app.model.hidden().to_string()),
+        ],
+    );
+    let mut lines =
+        vec![titled(app, &title, &incidents::short_columns(app, area.width, area.now), area)];
+    if open.is_empty() {
         lines.push(plain(&words.get("board-none")));
     }
-    let place = app.place();
-    let cursor = (place.pane == 0).then_some(place.cursor.min(all.len().saturating_sub(1)));
-    let height = area.height.saturating_sub(1).max(1);
+    let rest = incidents::rest_of_flood(app);
+    let cursor = cursor_in(app, 0);
+    let height = area.height.saturating_sub(1 + usize::from(rest.is_some())).max(1);
     for at in super::window(cursor.unwrap_or(0), all.len(), height) {
-        let style = if cursor == Some(at) && !app.options.wall {
-            app.theme.selected()
-        } else {
-            Style::new()
-        };
-        lines.push(incidents::short(app, all[at], style, area));
+        let chosen = cursor == Some(at) && !app.options.wall;
+        lines.push(incidents::short(app, all[at], chosen, area));
     }
+    lines.extend(rest.map(|text| plain(&fit(&format!(" {text}"), area.width))));
     lines
+}
+
+/// A rule whose right end are the titles of the columns below it.
+fn titled(app: &App, title: &str, columns: &str, area: Area) -> Line<'static> {
+    let mark = app.theme.rule();
+    let width = unicode_width::UnicodeWidthStr::width(columns);
+    let left = fit(&format!("{mark} {title} "), area.width.saturating_sub(width));
+    let bare = left.trim_end();
+    let fill = area.width.saturating_sub(width + unicode_width::UnicodeWidthStr::width(bare) + 1);
+    plain(&format!("{bare} {}{columns}", mark.repeat(fill)))
 }
 
 fn flow(app: &App, area: Area) -> Line<'static> {

@@ -3,10 +3,10 @@
 use ratatui::{style::Style, text::Line};
 use vonggac_wire::{
     Time,
-    proto::{Cell, EventRow},
+    proto::{Cell, EventRow, HealthState as H, SearchReply, SqlReply},
 };
 
-use super::{Area, Screen, line, plain, rule, window};
+use super::{Area, Screen, cursor_in, line, plain, rule, window};
 use crate::{
     app::App,
     wording::{self, fit, right},
@@ -14,8 +14,10 @@ use crate::{
 
 /// The event that the cursor is on, or that is open.
 pub(super) fn current(app: &App) -> Option<&EventRow> {
-    match &app.place().screen {
-        Screen::Events => app.model.search.as_ref()?.rows.get(app.place().cursor),
+    let place = app.place();
+    match &place.screen {
+        Screen::Events => app.model.search.as_ref()?.rows.get(cursor_in(app, 0)?),
+        Screen::Incident(id) => super::detail(app, *id)?.evidence.get(cursor_in(app, 1)?),
         Screen::Event(at) => opened(app, *at),
         _ => None,
     }
@@ -30,43 +32,153 @@ fn opened(app: &App, at: usize) -> Option<&EventRow> {
     }
 }
 
+/// The window of a search, where it is another than "until now".
+fn window_line(app: &App, area: Area) -> String {
+    let Some(asked) = &app.asked else { return String::new() };
+    let until = if asked.until_unix_nano == 0 { area.now } else { Time(asked.until_unix_nano) };
+    format!("{} – {}", wording::date_time(Time(asked.since_unix_nano)), wording::date_time(until))
+}
+
 pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
+    let lang = words.lang();
     let place = app.place();
-    let mut lines = vec![plain(&fit(&format!("/ {}", place.filter), area.width))];
-    if app.searching {
-        lines.push(plain(&words.get("events-searching")));
+    let span = window_line(app, area);
+    let room = area.width.saturating_sub(unicode_width::UnicodeWidthStr::width(span.as_str()) + 1);
+    let mut lines = vec![plain(&format!("{} {span}", fit(&format!("/ {}", place.filter), room)))];
+    if let Some(since) = app.searching {
+        let spent = wording::duration(lang, area.now.since(since));
+        lines.push(plain(&fit(&words.with("events-counting", &[("spent", &spent)]), area.width)));
+    }
+    if let Some(sql) = &app.model.sql {
+        lines.extend(self::sql(app, sql, area));
         return lines;
     }
     let Some(reply) = &app.model.search else { return lines };
+    lines.push(plain(&fit(&cost(app, reply), area.width)));
+    if reply.rows.is_empty() && app.searching.is_none() {
+        lines.extend(nothing_found(app, reply, area));
+        return lines;
+    }
+    lines.extend(histogram(app, reply, area));
+    lines.push(rule(app, &columns(app), "", area.width));
+    // `i` gives the details' rows to the list.
+    let detail = if place.bare { 0 } else { 5.min(area.height / 3) };
+    let height = area.height.saturating_sub(lines.len() + detail + usize::from(detail > 0) + 1);
+    let cursor = cursor_in(app, 0).unwrap_or(0);
+    for at in window(cursor, reply.rows.len(), height) {
+        let chosen = at == cursor;
+        let style = if chosen { app.theme.selected() } else { Style::new() };
+        let mark = if chosen { app.theme.cursor() } else { " " };
+        let text = row(app, &reply.rows[at]);
+        lines.push(line(vec![(fit(&format!("{mark}{text}"), area.width), style)]));
+    }
+    if detail > 0 {
+        lines.push(rule(
+            app,
+            &words.get("events-detail"),
+            &words.get("events-detail-keys"),
+            area.width,
+        ));
+        if let Some(event) = current(app) {
+            lines.extend(whole(app, event, area).into_iter().take(detail));
+        }
+    }
+    let at = wording::number(lang, app.model.rows_before + cursor as u64 + 1);
+    let all = reply.total.map_or_else(|| "?".to_owned(), |total| wording::number(lang, total));
+    lines.truncate(area.height.saturating_sub(1));
+    lines.resize(area.height.saturating_sub(1), Line::default());
+    lines.push(plain(&fit(&format!("{at} / {all}"), area.width)));
+    lines
+}
+
+/// What was found and what it cost: rows read, bytes, time; where the limit cut it, how much was read.
+fn cost(app: &App, reply: &SearchReply) -> String {
+    let words = &app.words;
     let lang = words.lang();
     let total = reply.total.map_or_else(
-        || wording::number(lang, reply.rows.len() as u64),
+        || wording::number(lang, app.model.rows_before + reply.rows.len() as u64),
         |total| wording::number(lang, total),
     );
-    lines.push(plain(&words.with(
+    let mut text = words.with(
         "events-line",
         &[
             ("total", &total),
             ("read", &wording::number(lang, reply.rows_read)),
+            ("bytes", &wording::bytes(lang, reply.bytes_read)),
             ("seconds", &format!("{} s", wording::decimal(lang, reply.elapsed_seconds, 2))),
         ],
-    )));
-    if reply.rows.is_empty() {
-        lines.extend(["events-none-1", "events-none-2"].map(|id| plain(&words.get(id))));
-        return lines;
+    );
+    if reply.agencies_all > 0 {
+        let of = format!("{}/{}", reply.agencies_answering, reply.agencies_all);
+        text.push_str(&words.with("events-of", &[("of", &of)]));
     }
-    lines.push(histogram(app, reply, area.width));
-    lines.push(rule(app, &columns(app), "", area.width));
-    let detail = 5.min(area.height / 3);
-    let height = area.height.saturating_sub(lines.len() + detail + 1);
-    for at in window(place.cursor, reply.rows.len(), height) {
-        let style = if at == place.cursor { app.theme.selected() } else { Style::new() };
-        lines.push(line(vec![(fit(&row(app, &reply.rows[at]), area.width), style)]));
+    if reply.cut {
+        text.push_str(&words.get("events-cut"));
     }
-    lines.push(rule(app, &words.get("events-detail"), "", area.width));
-    if let Some(event) = current(app) {
-        lines.extend(whole(app, event, area).into_iter().take(detail));
+    text
+}
+
+/// Nothing found is not the same as nothing there: who could not answer is named.
+fn nothing_found(app: &App, reply: &SearchReply, area: Area) -> Vec<Line<'static>> {
+    let words = &app.words;
+    let names = |state: H| {
+        let mut all: Vec<&str> = app
+            .model
+            .agencies
+            .iter()
+            .filter(|agency| agency.state() == state && agency.kind != "other")
+            .map(|agency| words.pick(&agency.short_vi, &agency.short_en))
+            .collect();
+        let more = all.len().saturating_sub(3);
+        all.truncate(3);
+        let more = if more > 0 { format!(" +{more}") } else { String::new() };
+        if all.is_empty() { words.get("no-data") } else { format!("{}{more}", all.join(", ")) }
+    };
+    let read = wording::number(words.lang(), reply.rows_read);
+    let who = words.with(
+        "events-none-who",
+        &[("read", &read), ("silent", &names(H::Silent)), ("never", &names(H::NotConnected))],
+    );
+    [words.get("events-none-1"), who, words.get("events-none-2")]
+        .iter()
+        .map(|text| plain(&fit(text, area.width)))
+        .collect()
+}
+
+/// A SQL answer: its columns, its rows, what cut it.
+fn sql(app: &App, sql: &SqlReply, area: Area) -> Vec<Line<'static>> {
+    let words = &app.words;
+    let count = wording::number(words.lang(), sql.rows_json.len() as u64);
+    let cut = if sql.cut { words.get("events-cut") } else { String::new() };
+    let mut lines = vec![plain(&format!("{}{cut}", words.with("sql-line", &[("count", &count)])))];
+    let rows: Vec<Vec<String>> = sql
+        .rows_json
+        .iter()
+        .map(|text| {
+            let values: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
+            let cell = |value: &serde_json::Value| {
+                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+            };
+            values.iter().map(cell).collect()
+        })
+        .collect();
+    const CELL_MAX: usize = 40;
+    let widths: Vec<usize> = (0..sql.columns.len())
+        .map(|at| {
+            use unicode_width::UnicodeWidthStr;
+            let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width());
+            cells.chain([sql.columns[at].width()]).max().unwrap_or(0).min(CELL_MAX)
+        })
+        .collect();
+    let text = |cells: &[String]| -> String {
+        cells.iter().zip(&widths).map(|(cell, width)| format!(" {}", fit(cell, *width))).collect()
+    };
+    lines.push(rule(app, text(&sql.columns).trim_start(), "", area.width));
+    let cursor = cursor_in(app, 0).unwrap_or(0);
+    for at in window(cursor, rows.len(), area.height.saturating_sub(4)) {
+        let style = if at == cursor { app.theme.selected() } else { Style::new() };
+        lines.push(line(vec![(fit(&text(&rows[at]), area.width), style)]));
     }
     lines
 }
@@ -119,7 +231,7 @@ fn row(app: &App, event: &EventRow) -> String {
         &event.src_ip
     };
     format!(
-        " {} {} {} {} {} {}",
+        "{} {} {} {} {} {}",
         fit(&wording::date_time(Time(event.time_unix_nano)), 14),
         fit(&event.agency, 7),
         fit(&event.host, 9),
@@ -129,13 +241,30 @@ fn row(app: &App, event: &EventRow) -> String {
     )
 }
 
-fn histogram(app: &App, reply: &vonggac_wire::proto::SearchReply, width: usize) -> Line<'static> {
+/// Bars over the window of time, with the clock of its ends.
+fn histogram(app: &App, reply: &SearchReply, area: Area) -> Vec<Line<'static>> {
+    if reply.histogram.is_empty() {
+        return Vec::new();
+    }
     #[expect(clippy::cast_precision_loss, reason = "bars")]
     let cells: Vec<Cell> =
         reply.histogram.iter().map(|column| Cell { value: Some(column.count as f64) }).collect();
     let most = reply.histogram.iter().map(|column| column.count).max().unwrap_or(0);
-    let bars = app.theme.sparkline(&cells, width.saturating_sub(12));
-    plain(&format!("{}┤{bars}", right(&wording::number(app.words.lang(), most), 8)))
+    let bars = app.theme.sparkline(&cells, area.width.saturating_sub(12));
+    let axis = if app.theme.ascii { "|" } else { "┤" };
+    let most = right(&wording::number(app.words.lang(), most), 8);
+    let mut lines = vec![plain(&fit(&format!("{most}{axis}{bars}"), area.width))];
+    if let Some(asked) = &app.asked {
+        let until = if asked.until_unix_nano == 0 { area.now } else { Time(asked.until_unix_nano) };
+        let span = bars.chars().count().saturating_sub(5);
+        let clocks = format!(
+            "{}{}",
+            fit(&wording::minute(Time(asked.since_unix_nano)), span),
+            wording::minute(until)
+        );
+        lines.push(plain(&fit(&format!("{}{clocks}", " ".repeat(9)), area.width)));
+    }
+    lines
 }
 
 /// Every field of an event.
@@ -193,21 +322,25 @@ pub(super) fn spread(app: &App, area: Area) -> Vec<Line<'static>> {
         plain(&words.with("spread-line", &[("field", field), ("value", value)])),
         rule(app, "", "", area.width),
     ];
-    for at in window(place.cursor, app.model.spread.len(), area.height.saturating_sub(2)) {
+    if app.model.spread.is_empty() {
+        lines.push(plain(&words.get("events-none-1")));
+    }
+    let cursor = cursor_in(app, 0).unwrap_or(0);
+    for at in window(cursor, app.model.spread.len(), area.height.saturating_sub(2)) {
         let row = &app.model.spread[at];
         let name = app
             .model
             .agency(&row.agency)
             .map_or(row.agency.as_str(), |a| words.pick(&a.name_vi, &a.name_en));
-        let style = if at == place.cursor { app.theme.selected() } else { Style::new() };
+        let style = if at == cursor { app.theme.selected() } else { Style::new() };
         let text = format!(
             " {} {} {} {} {} – {}",
             fit(name, 30),
             right(&wording::number(words.lang(), row.count), 10),
             right(&format!("{} {}", row.hosts, words.get("col-host")), 10),
             right(&format!("✓ {}", row.successes), 8),
-            wording::date_time(Time(row.first_unix_nano)),
-            wording::clock(Time(row.last_unix_nano)),
+            wording::since(Time(row.first_unix_nano), area.now),
+            wording::since(Time(row.last_unix_nano), area.now),
         );
         lines.push(line(vec![(fit(&text, area.width), style)]));
     }

@@ -1,9 +1,12 @@
 //! The data's own way: how much, how late, who is silent, what is missing.
 
 use ratatui::{style::Style, text::Line};
-use vonggac_wire::{Time, proto::HealthState as H};
+use vonggac_wire::{
+    Time,
+    proto::{Agent, HealthState as H},
+};
 
-use super::{Area, line, plain, rule};
+use super::{Area, Item, cursor_in, line, plain, rule, window};
 use crate::{
     app::App,
     wording::{self, fit, number},
@@ -53,7 +56,7 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
         words.with(
             "flow-kafka-line",
             &[
-                ("rate", &wording::decimal(lang, flow.events_per_second, 1)),
+                ("rate", &rate(lang, flow.events_per_second)),
                 ("lag", &number(lang, flow.kafka_lag)),
                 ("partitions", &flow.partitions_held.to_string()),
             ],
@@ -110,15 +113,46 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     lines
 }
 
+/// Events a second: whole, unless they are few.
+fn rate(lang: crate::words::Lang, rate: f64) -> String {
+    if rate < 10.0 {
+        return wording::decimal(lang, rate, 1);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate, never negative"
+    )]
+    number(lang, rate.round() as u64)
+}
+
+fn silent_hosts(app: &App) -> Vec<&Agent> {
+    let mut all: Vec<&Agent> =
+        app.model.agents.values().filter(|agent| agent.state() == H::Silent).collect();
+    all.sort_by_key(|agent| agent.last_heard_unix_nano);
+    all
+}
+
+/// Silent hosts, then dead letters.
+pub(super) fn sections(app: &App) -> Vec<Vec<Item>> {
+    let hosts = silent_hosts(app)
+        .iter()
+        .map(|row| Item::Host(row.agency.clone(), row.agent.clone()))
+        .collect();
+    let letters = app.model.flow.as_ref().map_or(0, |flow| flow.dead_letters.len());
+    vec![hosts, (0..letters).map(Item::Dead).collect()]
+}
+
 fn silent(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
-    let all: Vec<_> =
-        app.model.agents.values().filter(|agent| agent.state() == H::Silent).collect();
+    let all = silent_hosts(app);
+    let cursor = cursor_in(app, 0);
     let mut lines = vec![rule(app, &words.get("flow-silent"), &all.len().to_string(), area.width)];
     if all.is_empty() {
         lines.push(plain(&words.get("flow-nobody-silent")));
     }
-    for agent in all.iter().take(area.height / 3) {
+    for at in window(cursor.unwrap_or(0), all.len(), area.height / 4) {
+        let agent = all[at];
         let since = agent.last_heard_unix_nano.map_or_else(
             || words.get("no-data"),
             |at| {
@@ -131,7 +165,10 @@ fn silent(app: &App, area: Area) -> Vec<Line<'static>> {
         );
         lines.push(line(vec![
             (format!(" {}", app.theme.state(H::Silent)), app.theme.state_style(H::Silent)),
-            (format!(" {} {} {since}", fit(&agent.agency, 8), fit(&agent.host, 16)), Style::new()),
+            (
+                format!(" {} {} {since}", fit(&agent.agency, 8), fit(&agent.host, 16)),
+                if cursor == Some(at) { app.theme.selected() } else { Style::new() },
+            ),
         ]));
     }
     lines
@@ -170,7 +207,9 @@ fn missing(app: &App, flow: &vonggac_wire::proto::Flow, area: Area) -> Vec<Line<
     if flow.dead_letters.is_empty() {
         lines.push(plain(&words.get("flow-no-dead")));
     }
-    for letter in flow.dead_letters.iter().take(5) {
+    let cursor = cursor_in(app, 1);
+    for at in window(cursor.unwrap_or(0), flow.dead_letters.len(), 5) {
+        let letter = &flow.dead_letters[at];
         let text = format!(
             " {} {} {} {}/{}/{} {}",
             wording::since(Time(letter.time_unix_nano), area.now),
@@ -181,7 +220,8 @@ fn missing(app: &App, flow: &vonggac_wire::proto::Flow, area: Area) -> Vec<Line<
             letter.offset,
             letter.detail
         );
-        lines.push(plain(&fit(&text, area.width)));
+        let style = if cursor == Some(at) { app.theme.selected() } else { Style::new() };
+        lines.push(line(vec![(fit(&text, area.width), style)]));
     }
     lines
 }

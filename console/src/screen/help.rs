@@ -1,52 +1,150 @@
-//! Help, made from the keymap.
+//! Help, made from the keymap: pages of keys in two columns, then symbols and marks.
 
-use ratatui::{
-    text::Line,
-    widgets::{Block, Paragraph},
-};
 use vonggac_wire::proto::HealthState as H;
 
-use super::plain;
-use crate::{app::App, keymap::Action, wording::fit};
+use super::{ON_INCIDENTS, do_word, means, sections};
+use crate::{
+    app::App,
+    keymap::{Action, label},
+    wording::fit,
+};
 
-/// Columns for the longest list of keys of one action.
-const KEYS_WIDE: usize = 17;
+/// Rows of a page of help.
+pub(crate) const ROWS: usize = 18;
 
-fn name(action: Action) -> &'static str {
-    Action::ALL.iter().find(|(known, _)| *known == action).map_or("", |(_, name)| *name)
+/// Columns of one of the two columns.
+const COLUMN: usize = 35;
+
+/// Columns for the keys of one action.
+const KEYS_WIDE: usize = 11;
+
+/// Groups of actions, by the message of their title.
+const GROUPS: [(&str, &[Action]); 4] = [
+    ("help-work", &ON_INCIDENTS),
+    (
+        "help-move",
+        &[
+            Action::Down,
+            Action::Up,
+            Action::Left,
+            Action::Right,
+            Action::PageDown,
+            Action::PageUp,
+            Action::First,
+            Action::Last,
+            Action::Enter,
+            Action::Back,
+            Action::LastScreen,
+            Action::HistoryBack,
+            Action::HistoryForward,
+            Action::NextPane,
+            Action::PreviousPane,
+            Action::NextTrouble,
+            Action::PreviousTrouble,
+            Action::NextWarning,
+            Action::PreviousWarning,
+        ],
+    ),
+    (
+        "help-view",
+        &[
+            Action::Filter,
+            Action::NextMatch,
+            Action::PreviousMatch,
+            Action::Sort,
+            Action::Reverse,
+            Action::Mark,
+            Action::MarkAll,
+            Action::OtherForm,
+            Action::Detail,
+            Action::Full,
+            Action::Period,
+            Action::Elsewhere,
+            Action::Tell,
+            Action::Runbook,
+            Action::Usage,
+            Action::News,
+            Action::Copy,
+            Action::Export,
+            Action::Retry,
+            Action::Redraw,
+            Action::Command,
+            Action::Menu,
+            Action::Help,
+            Action::Quit,
+        ],
+    ),
+    (
+        "help-time",
+        &[
+            Action::Freeze,
+            Action::HourOn,
+            Action::HourBack,
+            Action::DayOn,
+            Action::DayBack,
+            Action::Midnight,
+            Action::ZoomIn,
+            Action::ZoomOut,
+        ],
+    ),
+];
+
+/// An action's keys and what it does.
+fn entry(app: &App, action: Action) -> String {
+    let shown = app.keymap().shown();
+    let keys: Vec<String> = shown
+        .iter()
+        .find(|(known, _)| *known == action)
+        .map(|(_, keys)| keys.iter().map(|key| label(key)).collect())
+        .unwrap_or_default();
+    let what = app.words.get(&do_word(action));
+    fit(&format!(" {} {what}", fit(&keys.join(" "), KEYS_WIDE)), COLUMN)
 }
 
-/// Two columns of keys with what they do, and the symbols of states. Keys are never cut.
-pub(super) fn widget(app: &App) -> Paragraph<'static> {
-    let words = &app.words;
-    let entry = |keys: &[&str], id: &str| {
-        format!("{} {}", fit(&keys.join(" "), KEYS_WIDE), fit(&words.get(id), 18))
-    };
-    let (screens, others): (Vec<_>, Vec<_>) =
-        app.keymap().shown().iter().partition(|(action, _)| name(*action).starts_with("screen_"));
-    let mut shown: Vec<String> = others
+/// What means something here stands first, in its own group.
+fn here(app: &App) -> Vec<Action> {
+    let panes = sections(app).iter().filter(|pane| !pane.is_empty()).count();
+    Action::ALL
         .iter()
-        .map(|(action, keys)| {
-            let keys: Vec<&str> =
-                keys.iter().map(|key| if key == " " { "space" } else { key.as_str() }).collect();
-            entry(&keys, &format!("do-{}", name(*action).replace('_', "-")))
-        })
-        .collect();
-    // Nine screens are one line: what each is, its title says.
-    let keys: Vec<&str> =
-        screens.iter().filter_map(|(_, keys)| keys.first()).map(String::as_str).collect();
-    shown.push(entry(&keys, "do-screens"));
-    let half = shown.len().div_ceil(2);
-    let mut lines: Vec<Line<'static>> = (0..half)
-        .map(|row| {
-            let cells: Vec<&str> = (0..2)
-                .filter_map(|column| shown.get(row + column * half))
-                .map(String::as_str)
-                .collect();
-            plain(&cells.join(""))
-        })
-        .collect();
-    lines.push(Line::default());
+        .map(|(action, _)| *action)
+        .filter(|action| means(app, *action) || (*action == Action::NextPane && panes > 1))
+        .collect()
+}
+
+/// All lines of help, one column wide.
+fn entries(app: &App) -> Vec<String> {
+    let words = &app.words;
+    let mut all = vec![words.get("help-here")];
+    all.extend(here(app).into_iter().map(|action| entry(app, action)));
+    for (title, actions) in GROUPS {
+        // An observer sees no keys of actions.
+        if title == "help-work" && app.options.observer {
+            continue;
+        }
+        all.push(words.get(title));
+        all.extend(actions.iter().map(|action| entry(app, *action)));
+    }
+    all.push(words.get("help-screens"));
+    for (number, name) in (1..).zip([
+        "board",
+        "incidents",
+        "agencies",
+        "systems",
+        "events",
+        "usage",
+        "spread",
+        "flow",
+        "shift",
+    ]) {
+        let name = words.get(&format!("screen-{name}"));
+        let name = name.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').to_owned();
+        all.push(fit(&format!(" {} {name}", fit(&number.to_string(), KEYS_WIDE)), COLUMN));
+    }
+    all
+}
+
+fn symbols(app: &App) -> Vec<String> {
+    let words = &app.words;
     let states = [
         (H::Down, "state-down"),
         (H::UnderAttack, "state-attack"),
@@ -58,12 +156,43 @@ pub(super) fn widget(app: &App) -> Paragraph<'static> {
         (H::Excluded, "state-excluded"),
         (H::Fine, "state-fine"),
     ];
-    for row in states.chunks(4) {
+    let mut lines = vec![words.get("help-symbols")];
+    for row in states.chunks(3) {
         let cells: Vec<String> = row
             .iter()
-            .map(|(state, id)| fit(&format!("{} {}", app.theme.state(*state), words.get(id)), 18))
+            .map(|(state, id)| fit(&format!(" {} {}", app.theme.state(*state), words.get(id)), 24))
             .collect();
-        lines.push(plain(&cells.concat()));
+        lines.push(cells.concat());
     }
-    Paragraph::new(lines).block(Block::bordered().title(words.get("screen-help")))
+    lines.extend(["help-numbers", "help-changes", "help-lamps"].map(|id| words.get(id)));
+    lines
+}
+
+/// Pages of lines, each two columns of entries; the last page tells symbols and marks.
+fn all(app: &App) -> Vec<Vec<String>> {
+    let entries = entries(app);
+    let mut pages: Vec<Vec<String>> = entries
+        .chunks(2 * ROWS)
+        .map(|page| {
+            let (left, right) = page.split_at(page.len().min(ROWS));
+            (0..left.len())
+                .map(|row| {
+                    let beside = right.get(row).map_or("", String::as_str);
+                    format!("{}{beside}", fit(&left[row], COLUMN + 1))
+                })
+                .collect()
+        })
+        .collect();
+    pages.push(symbols(app));
+    pages
+}
+
+/// How many pages there are.
+pub(crate) fn pages(app: &App) -> usize {
+    all(app).len()
+}
+
+/// A page's lines.
+pub(super) fn page(app: &App, at: usize) -> Vec<String> {
+    all(app).into_iter().nth(at).unwrap_or_default()
 }

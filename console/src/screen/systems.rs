@@ -7,48 +7,86 @@ use vonggac_wire::{
     proto::{Agent, CheckRow, System},
 };
 
-use super::{Area, line, plain, rule, window};
+use super::{Area, chart, cursor_in, incidents, line, passes, plain, rule, window};
 use crate::{
     app::App,
-    wording::{self, fit, folded, right, whole},
+    wording::{self, fit, right, whole},
 };
 
 pub(super) fn shown(app: &App) -> Vec<&System> {
-    let text = folded(&app.place().filter);
+    let place = app.place();
     let mut all: Vec<&System> = app
         .model
         .systems
         .values()
         .filter(|s| {
-            text.is_empty()
-                || folded(&format!("{} {} {} {}", s.agency, s.id, s.name_vi, s.name_en))
-                    .contains(&text)
+            let agency = app.model.agency(&s.agency);
+            let names = agency.map_or("", |agency| agency.name_vi.as_str());
+            let text = format!(
+                "{} {names} {} {} {} {}",
+                s.agency,
+                s.id,
+                s.name_vi,
+                s.name_en,
+                s.state().name()
+            );
+            passes(&place.filter, &text)
         })
         .collect();
     all.sort_by_key(|system| {
-        (system.state() as i32, system.grade, system.agency.clone(), system.id.clone())
+        let state = system.state() as i32;
+        let first = match place.screen.sorts().get(place.sort).copied() {
+            Some("grade") => (system.grade, state),
+            Some("agency") => (0, 0),
+            _ => (u32::try_from(state).unwrap_or(0), 0),
+        };
+        (first, system.agency.clone(), system.grade, system.id.clone())
     });
+    if place.reverse {
+        all.reverse();
+    }
     all
 }
 
 pub(super) fn hosts<'a>(app: &'a App, agency: &str, id: &str) -> Vec<&'a Agent> {
-    app.model.agents.values().filter(|agent| agent.agency == agency && agent.system == id).collect()
+    let mut all: Vec<&Agent> = app
+        .model
+        .agents
+        .values()
+        .filter(|agent| agent.agency == agency && agent.system == id)
+        .collect();
+    all.sort_by_key(|agent| agent.state() as i32);
+    all
+}
+
+/// The titles of a system's columns after its name.
+pub(super) fn columns(app: &App, _area: Area) -> String {
+    let words = &app.words;
+    format!(
+        "{} {} {} {}",
+        fit(&words.get("col-agency"), 8),
+        right(&words.get("col-grade"), 5),
+        right(&words.get("col-hosts"), 9),
+        right(&words.get("col-minutes"), 15),
+    )
 }
 
 pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
     let all = shown(app);
-    let cursor = app.place().cursor;
-    let mut lines = vec![plain(&format!(
-        "     {} {} {} {} {}",
-        fit(&words.get("col-system"), area.width.saturating_sub(58).clamp(16, 40)),
-        fit(&words.get("col-agency"), 8),
-        right(&words.get("col-grade"), 5),
-        right(&words.get("col-hosts"), 9),
-        right(&words.get("col-minutes"), 15),
-    ))];
-    for at in window(cursor, all.len(), area.height.saturating_sub(1)) {
-        lines.push(row(app, all[at], at == cursor, area));
+    let place = app.place();
+    let sort = place.screen.sorts().get(place.sort).copied().unwrap_or("worst");
+    let cursor = cursor_in(app, 0);
+    let mut lines = vec![
+        super::list_head(app, sort, all.len(), area.width),
+        plain(&format!(
+            "    {} {}",
+            fit(&words.get("col-system"), area.width.saturating_sub(58).clamp(16, 40)),
+            columns(app, area)
+        )),
+    ];
+    for at in window(cursor.unwrap_or(0), all.len(), area.height.saturating_sub(2)) {
+        lines.push(row(app, all[at], cursor == Some(at), area));
     }
     lines
 }
@@ -164,23 +202,93 @@ pub(super) fn one(app: &App, agency: &str, id: &str, area: Area) -> Vec<Line<'st
         return vec![plain(id)];
     };
     let mut lines = vec![row(app, system, false, area)];
+    let checks: Vec<&CheckRow> =
+        app.model.checks.values().filter(|row| row.agency == agency && row.system == id).collect();
     lines.push(rule(app, &words.get("agency-checks"), "DNS TCP TLS 1B Σ ms", area.width));
-    for row in app.model.checks.values().filter(|row| row.agency == agency && row.system == id) {
+    // In the other form all checks are shown, else as many as leave room for the chart and the hosts.
+    let most = if app.place().other { area.height } else { (area.height / 4).max(3) };
+    for row in checks.iter().take(most) {
         lines.push(check(app, row, area));
-        if let Some(end) = row.certificate_not_after_unix_nano {
-            lines.push(plain(&format!("      {}", wording::date_time(Time(end)))));
-        }
+    }
+    if checks.len() > most {
+        let more = (checks.len() - most).to_string();
+        lines.push(plain(&words.with("more-rows", &[("count", &more)])));
+    }
+    lines.extend(certificate(app, &checks, area));
+    lines.push(rule(app, &words.get("chart-title"), &words.get("chart-zoom"), area.width));
+    lines.extend(chart::lines(
+        app,
+        &system.usage_cells,
+        system.baseline.as_ref(),
+        app.place().zoom,
+        area,
+    ));
+    let open: Vec<_> = app
+        .model
+        .urgent()
+        .into_iter()
+        .filter(|i| i.systems.iter().any(|s| s == id) && i.agencies.iter().any(|a| a == agency))
+        .collect();
+    for incident in open.iter().take(2) {
+        lines.push(incidents::short(app, incident, false, area));
     }
     let hosts = hosts(app, agency, id);
-    lines.push(rule(
-        app,
-        &format!("{} {}", words.get("agency-hosts"), hosts.len()),
-        "",
-        area.width,
-    ));
-    let cursor = app.place().cursor;
-    for at in window(cursor, hosts.len(), area.height.saturating_sub(lines.len())) {
-        lines.push(host(app, hosts[at], at == cursor, area));
+    let title = format!("{} {}", words.get("agency-hosts"), hosts.len());
+    lines.push(rule(app, &title, "", area.width));
+    let cursor = cursor_in(app, 0);
+    for at in window(cursor.unwrap_or(0), hosts.len(), area.height.saturating_sub(lines.len())) {
+        lines.push(host(app, hosts[at], cursor == Some(at), area));
     }
+    lines
+}
+
+/// The first certificate that ends.
+fn certificate(app: &App, checks: &[&CheckRow], area: Area) -> Option<Line<'static>> {
+    let (end, row) = checks
+        .iter()
+        .filter_map(|row| Some((row.certificate_not_after_unix_nano?, *row)))
+        .min_by_key(|(end, _)| *end)?;
+    let left = wording::duration(app.words.lang(), Time(end).since(area.now));
+    let date = wording::date_time(Time(end));
+    let values =
+        [("left", left.as_str()), ("date", date.as_str()), ("target", row.target.as_str())];
+    Some(plain(&fit(&format!(" {}", app.words.with("system-certificate", &values)), area.width)))
+}
+
+/// One host: its figures, its checks, what its agent gave up.
+pub(super) fn one_host(app: &App, agency: &str, agent: &str, area: Area) -> Vec<Line<'static>> {
+    let words = &app.words;
+    let lang = words.lang();
+    let Some(row) = app.model.agents.get(&(agency.to_owned(), agent.to_owned())) else {
+        return vec![plain(agent)];
+    };
+    let mut lines = vec![host(app, row, false, area)];
+    let number = |value| wording::number(lang, value);
+    let values = [
+        ("agent", row.agent.clone()),
+        ("system", row.system.clone()),
+        ("spool", wording::bytes(lang, row.spool_bytes)),
+        ("oldest", wording::seconds(lang, row.oldest_age_seconds)),
+        ("security", number(row.dropped_security)),
+        ("uptime", number(row.dropped_uptime)),
+        ("usage", number(row.dropped_usage)),
+        ("memory", wording::bytes(lang, row.agent_rss_bytes)),
+        ("mount", row.fullest_mountpoint.clone()),
+    ];
+    let values: Vec<(&str, &str)> =
+        values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for id in ["host-agent", "host-spool"] {
+        lines.push(plain(&fit(&words.with(id, &values), area.width)));
+    }
+    let checks: Vec<&CheckRow> = app
+        .model
+        .checks
+        .values()
+        .filter(|check| check.agency == agency && check.agent == agent)
+        .collect();
+    let title = format!("{} {}", words.get("agency-checks"), checks.len());
+    lines.push(rule(app, &title, "DNS TCP TLS 1B Σ ms", area.width));
+    lines.extend(checks.into_iter().map(|row| check(app, row, area)));
+    lines.push(plain(&words.get("host-events")));
     lines
 }

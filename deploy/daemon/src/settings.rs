@@ -113,6 +113,14 @@ impl Document {
         if mistakes.is_empty() { Ok(value) } else { Err(wrong(mistakes)) }
     }
 
+    /// The line of a key such as `tail[1].path`, for what is found out only after the settings were read; 1 if it is not there.
+    #[must_use]
+    pub fn line_of(&self, key: &str) -> usize {
+        let pointer = format!("/{}", key.replace(['.', '['], "/").replace(']', ""));
+        let Ok(root) = toml_span::parse(&self.text) else { return 1 };
+        root.pointer(&pointer).map_or(1, |value| self.line(value.span.start))
+    }
+
     fn line(&self, offset: usize) -> usize {
         self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
     }
@@ -507,6 +515,15 @@ mod tests {
         let two = "[[syslog]]\nlisten = [\"a\", \"b\"]\n[[syslog]]\nlisten = \"c\"\n";
         assert_eq!(listens(two).unwrap().len(), 2);
         assert!(listens("syslog = 7\n").is_err());
+    }
+
+    #[test]
+    fn the_line_of_a_key_is_found_afterwards() {
+        let text = "agency = \"a\"\n[[tail]]\npath = \"/a\"\n[[tail]]\n\npath = \"/b\"\n[spool]\ndir = \"x\"\n";
+        let document = Document::from_text(Path::new("a"), text.into());
+        let line = |key| document.line_of(key);
+        assert_eq!((line("tail[0].path"), line("tail[1].path"), line("spool.dir")), (3, 6, 8));
+        assert_eq!(line("tail[7].path"), 1);
     }
 
     #[test]

@@ -71,6 +71,9 @@ enum Command {
         /// Play a simulated nation.
         #[arg(long)]
         nation: bool,
+        /// Run only these parts, separated by commas; the others run elsewhere.
+        #[arg(long, value_delimiter = ',', value_parser = ["kafka", "engine", "collector", "agent"])]
+        only: Vec<String>,
         /// Go on in the background and come back when all parts are ready.
         #[arg(long)]
         detach: bool,
@@ -108,8 +111,8 @@ enum Command {
 #[must_use]
 pub fn run(arguments: Arguments) -> Exit {
     match arguments.command {
-        Command::Run { data, watch, probe, port_base, nation, detach } => {
-            let options = Options { watch, probe, port_base, nation };
+        Command::Run { data, watch, probe, port_base, nation, only, detach } => {
+            let options = Options { watch, probe, port_base, nation, only };
             let root = data.root();
             if detach { detached(&root, &options) } else { attached(&root, &options) }
         }

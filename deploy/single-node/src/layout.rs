@@ -75,6 +75,8 @@ pub struct Options {
     pub port_base: Option<u16>,
     /// Play a nation.
     pub nation: bool,
+    /// Names of the parts that run; none: all. The others run elsewhere, or not at all.
+    pub only: Vec<String>,
 }
 
 /// The data folder.
@@ -142,6 +144,9 @@ impl Layout {
         }
         options.port_base = given.port_base.or(options.port_base);
         options.nation |= given.nation;
+        if !given.only.is_empty() {
+            options.only.clone_from(&given.only);
+        }
         let text = serde_json::to_vec_pretty(&options).unwrap_or_default();
         fs::write(&kept_path, text).map_err(io(&kept_path))?;
         let port_base = options.port_base.unwrap_or(PORT_BASE);

@@ -51,6 +51,8 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
     write_addresses(layout, options.nation)?;
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let second = Duration::from_secs(1);
+    let wanted =
+        |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     let mut parts = vec![
         Part {
             name: "kafka",
@@ -120,6 +122,7 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
             grace: 10 * second,
         });
     }
+    parts.retain(|part| wanted(part.name));
     Ok(parts)
 }
 
@@ -128,6 +131,9 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
 /// # Errors
 /// The agent's own sentences.
 pub fn check(layout: &Layout, options: &Options) -> io::Result<()> {
+    if !options.only.is_empty() && !options.only.iter().any(|only| only == "agent") {
+        return Ok(());
+    }
     write_agent(layout, options)?;
     let agent = std::env::current_exe()?.with_file_name("vonggac-agent");
     let file = layout.path("etc/agent.toml");

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::Context;
 use serde_json::Value;
-use system_tests::{lines, machine::Machine};
+use system_tests::{
+    lines,
+    machine::{Machine, model},
+};
 
 /// Lines of the burst.
 const BURST: usize = 200_000;
@@ -170,13 +173,4 @@ fn parts(machine: &Machine) -> anyhow::Result<Vec<(String, f64, f64)>> {
         all.push((name.clone(), rss.unwrap_or(0.0) / 1024.0, ticks / 100.0));
     }
     Ok(all)
-}
-
-fn model() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    text.lines()
-        .find_map(|line| {
-            line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned())
-        })
-        .unwrap_or_default()
 }

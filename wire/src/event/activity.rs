@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Activity, UNMAPPED_FIELDS_MAX, address_from_bytes, address_to_bytes, cut};
+use super::{
+    Activity, FIELD_BYTES_MAX, UNMAPPED_FIELDS_MAX, address_from_bytes, address_to_bytes, cut,
+};
 
 macro_rules! classes {
     ($($(#[$doc:meta])* $variant:ident = $uid:literal, $name:literal;)*) => {
@@ -177,7 +179,7 @@ impl Activity {
             &mut self.session_terminal,
             &mut self.group_name,
         ] {
-            *text = cut(std::mem::take(text));
+            limit_text(text);
         }
         if let Some(http) = &mut self.http {
             for text in [
@@ -188,14 +190,21 @@ impl Activity {
                 &mut http.user_agent,
                 &mut http.referrer,
             ] {
-                *text = cut(std::mem::take(text));
+                limit_text(text);
             }
         }
         while self.unmapped.len() > UNMAPPED_FIELDS_MAX {
             self.unmapped.pop_last();
         }
         for value in self.unmapped.values_mut() {
-            *value = cut(std::mem::take(value));
+            limit_text(value);
         }
+    }
+}
+
+/// Almost no text is too long: none is moved for nothing.
+fn limit_text(text: &mut String) {
+    if text.len() > FIELD_BYTES_MAX {
+        *text = cut(std::mem::take(text));
     }
 }

@@ -879,6 +879,19 @@ pub struct Incident {
     /// Dossiers a minute not served, with range; absent when unknown.
     #[prost(message, optional, tag = "33")]
     pub unserved: ::core::option::Option<Estimate>,
+    /// Left out of lists until then, by whom and why; it stays counted as hidden.
+    #[prost(sfixed64, optional, tag = "34")]
+    pub hidden_until_unix_nano: ::core::option::Option<i64>,
+    #[prost(string, tag = "35")]
+    pub hidden_by: ::prost::alloc::string::String,
+    #[prost(string, tag = "36")]
+    pub hidden_reason: ::prost::alloc::string::String,
+    /// The incident that this one was merged into; 0: none.
+    #[prost(uint64, tag = "37")]
+    pub merged_into: u64,
+    /// The incident that this one was split from; 0: none.
+    #[prost(uint64, tag = "38")]
+    pub split_from: u64,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -904,7 +917,8 @@ pub struct Transition {
     /// An operator's name, or "system".
     #[prost(string, tag = "4")]
     pub actor: ::prost::alloc::string::String,
-    /// "opened", "counted", "affected", "acknowledged", "assigned", "noted", "held", "resolved", "closed", "reopened", "judged", "raised", "cleared".
+    /// "opened", "counted", "affected", "acknowledged", "assigned", "noted", "held", "resolved", "closed", "reopened", "judged", "raised", "cleared",
+    /// "handed_over", "merged", "split", "hidden", "shown".
     #[prost(string, tag = "5")]
     pub action: ::prost::alloc::string::String,
     #[prost(enumeration = "IncidentState", tag = "6")]
@@ -936,7 +950,10 @@ pub struct Command {
     /// Refused if the incident has moved on since; 0 does not ask.
     #[prost(uint64, tag = "5")]
     pub expected_version: u64,
-    #[prost(oneof = "command::Action", tags = "10, 11, 12, 13, 14, 15, 16, 17")]
+    #[prost(
+        oneof = "command::Action",
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
+    )]
     pub action: ::core::option::Option<command::Action>,
 }
 /// Nested message and enum types in `Command`.
@@ -961,6 +978,14 @@ pub mod command {
         Reopen(super::Reopen),
         #[prost(message, tag = "17")]
         Judge(super::Judge),
+        #[prost(message, tag = "18")]
+        HandOver(super::HandOver),
+        #[prost(message, tag = "19")]
+        Merge(super::Merge),
+        #[prost(message, tag = "20")]
+        Split(super::Split),
+        #[prost(message, tag = "21")]
+        Hide(super::Hide),
     }
 }
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1023,6 +1048,44 @@ pub struct Reopen {
 pub struct Judge {
     #[prost(enumeration = "Verdict", tag = "1")]
     pub verdict: i32,
+}
+/// The next shift has it: the new owner, and what he must know.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HandOver {
+    #[prost(string, tag = "1")]
+    pub owner: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub note: ::prost::alloc::string::String,
+}
+/// Into another open incident, which takes its agencies, hosts and evidence; this one is closed as a duplicate.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Merge {
+    #[prost(uint64, tag = "1")]
+    pub into: u64,
+}
+/// These agencies become an incident of their own.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Split {
+    #[prost(string, repeated, tag = "1")]
+    pub agencies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hide {
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// 0: show it again.
+    #[prost(sfixed64, tag = "2")]
+    pub until_unix_nano: i64,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1174,6 +1237,20 @@ pub struct WatchReply {
     #[prost(message, optional, tag = "11")]
     pub flow: ::core::option::Option<Flow>,
 }
+/// What is usual at this hour of the week, a minute: the median and the range of the middle four fifths, from so many weeks.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Baseline {
+    #[prost(double, tag = "1")]
+    pub median: f64,
+    #[prost(double, tag = "2")]
+    pub low: f64,
+    #[prost(double, tag = "3")]
+    pub high: f64,
+    #[prost(uint32, tag = "4")]
+    pub weeks: u32,
+}
 /// A sparkline's cell: absent is "no data", which is not zero.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1232,6 +1309,9 @@ pub struct Agency {
     pub events_numbered: u64,
     #[prost(sfixed64, optional, tag = "21")]
     pub silent_since_unix_nano: ::core::option::Option<i64>,
+    /// Absent until there are weeks to compare with.
+    #[prost(message, optional, tag = "22")]
+    pub baseline: ::core::option::Option<Baseline>,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1264,6 +1344,8 @@ pub struct System {
     pub unserved: ::core::option::Option<Estimate>,
     #[prost(uint32, tag = "13")]
     pub open_incidents: u32,
+    #[prost(message, optional, tag = "14")]
+    pub baseline: ::core::option::Option<Baseline>,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

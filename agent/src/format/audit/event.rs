@@ -5,11 +5,11 @@ use vonggac_wire::event::{Class, Status};
 use super::{Fields, Parsed, Record, activity, dressed};
 use crate::format::text;
 
-/// Paths of one event that are kept.
-const PATHS_MAX: usize = 4;
+/// Paths of one event whose fields are kept: a rename has four or five.
+const PATHS_MAX: usize = 5;
 
-/// What a path is kept of.
-const PATH_FIELDS: [&str; 5] = ["name", "nametype", "inode", "mode", "ouid"];
+/// Arguments of a command that are kept one by one; the command line has all of them.
+const ARGUMENTS_MAX: usize = 16;
 
 /// What a record is to its event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,11 @@ pub(super) fn read(first: Record<'_>, rest: Vec<Record<'_>>) -> Parsed {
         match record.kind {
             "EOE" => {}
             "PROCTITLE" => title = own("proctitle"),
-            "EXECVE" => command = fields.arguments(),
+            "EXECVE" => {
+                command = fields.arguments();
+                let kept = fields.into_all().into_iter().take(ARGUMENTS_MAX + 1);
+                unmapped.extend(kept.map(|(key, value)| (format!("execve.{key}"), value)));
+            }
             "CWD" => folder = own("cwd"),
             "PATH" => paths.push(fields),
             "SOCKADDR" => {
@@ -187,7 +191,7 @@ pub(super) fn read(first: Record<'_>, rest: Vec<Record<'_>>) -> Parsed {
                         made.dst_port = port;
                     }
                 }
-                unmapped.extend(fields.into_all());
+                beside(&mut unmapped, record.kind, fields);
             }
             kind => {
                 let judged = matches!(kind, "AVC" | "USER_AVC" | "SELINUX_ERR");
@@ -204,11 +208,17 @@ pub(super) fn read(first: Record<'_>, rest: Vec<Record<'_>>) -> Parsed {
                 if let ("KERN_MODULE", Some(name)) = (kind, fields.get("name")) {
                     made.file_path = name.to_owned();
                 }
-                unmapped.extend(fields.into_all());
+                beside(&mut unmapped, kind, fields);
             }
         }
     }
-    made.process_cmd_line = if command.is_empty() { title } else { command };
+    if !title.is_empty() {
+        unmapped.push(("proctitle".into(), title.clone()));
+    }
+    let told = [command, title].into_iter().find(|text| !text.is_empty());
+    if let Some(told) = told {
+        made.process_cmd_line = told;
+    }
     on_files(&mut made, &call, &paths, &folder);
     for (key, value) in unmapped {
         made.unmapped.entry(key).or_insert(value);
@@ -243,10 +253,20 @@ fn on_files(made: &mut vonggac_wire::event::Activity, call: &str, paths: &[Field
         }
     }
     for (at, path) in paths.iter().take(PATHS_MAX).enumerate() {
-        for key in PATH_FIELDS {
-            if let Some(value) = path.get(key) {
-                made.unmapped.insert(format!("path.{at}.{key}"), value.to_owned());
-            }
+        let number = path.get("item").map_or_else(|| at.to_string(), str::to_owned);
+        for (key, value) in path.all() {
+            made.unmapped.insert(format!("path.{number}.{key}"), value.clone());
+        }
+    }
+}
+
+/// Adds what a record says beside the others: a name that means something else there stands behind the record's kind, `avc.name`.
+fn beside(unmapped: &mut Vec<(String, String)>, kind: &str, fields: Fields) {
+    for (key, value) in fields.into_all() {
+        match unmapped.iter().find(|(known, _)| *known == key) {
+            Some((_, known)) if *known == value => {}
+            Some(_) => unmapped.push((format!("{}.{key}", kind.to_lowercase()), value)),
+            None => unmapped.push((key, value)),
         }
     }
 }

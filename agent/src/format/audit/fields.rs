@@ -53,6 +53,10 @@ impl Fields {
             .filter(|value| *value != "unset" && *value != "(none)")
     }
 
+    pub(super) fn all(&self) -> &[(String, String)] {
+        &self.all
+    }
+
     pub(super) fn into_all(self) -> Vec<(String, String)> {
         self.all
     }
@@ -84,6 +88,7 @@ impl Fields {
         };
         let arch = raw(&self.all, "arch").unwrap_or_default();
         let mut more = Vec::new();
+        self.outcome();
         for (key, value) in &mut self.all {
             match key.as_str() {
                 "arch" => {
@@ -101,10 +106,15 @@ impl Fields {
                         name.clone_into(value);
                     }
                 }
-                "auid" | "old-auid" | "old_auid" | "new_auid" | "ses" | "sauid" | "oauid"
+                "auid" | "old-auid" | "ses" | "sauid" | "oauid"
                     if value == "4294967295" || value == "-1" =>
                 {
                     "unset".clone_into(value);
+                }
+                "sig" => {
+                    if let Some(name) = names::signal(value) {
+                        name.clone_into(value);
+                    }
                 }
                 "key" => *value = value.replace('\u{1}', ","),
                 "subj" | "obj" if value.contains(':') => {
@@ -124,6 +134,23 @@ impl Fields {
             _ => says(value),
         });
         self.all.extend(more);
+    }
+
+    /// `success=yes` of the kernel, `res=failed` of a program and `res=1` of the daemon are one `result`: success or fail.
+    fn outcome(&mut self) {
+        let place = |key: &str| self.all.iter().position(|(name, _)| name == key);
+        let Some(found) = place("success").or_else(|| place("res")).or_else(|| place("result"))
+        else {
+            return;
+        };
+        if let Some((name, value)) = self.all.get_mut(found) {
+            "result".clone_into(name);
+            let word = value.to_ascii_lowercase();
+            let good = word == "yes" || word == "1" || word.starts_with("suc");
+            if says(value) {
+                if good { "success" } else { "fail" }.clone_into(value);
+            }
+        }
     }
 
     /// `avc:  denied  { read write } for  pid=...` of SELinux.
@@ -200,9 +227,9 @@ fn split(kind: &str, text: &str) -> Vec<(String, String)> {
         let mut key = before[key_at..].trim().to_owned();
         // `old auid=1 new auid=2` of old kernels.
         if key == "auid" {
-            match before[..key_at].trim_end().rsplit(' ').next() {
-                Some(word @ ("old" | "new")) => key = format!("{word}_auid"),
-                _ => {}
+            let word = before[..key_at].trim_end().rsplit(' ').next();
+            if let Some(word @ ("old" | "new")) = word {
+                key = format!("{word}_auid");
             }
         }
         let after = &rest[at + 1..];
@@ -217,7 +244,10 @@ fn split(kind: &str, text: &str) -> Vec<(String, String)> {
             }
             None => {
                 let end = after.find([' ', '\'', '\u{1d}', '}']).unwrap_or(after.len());
-                (after[..end].trim_end_matches([',', ')']), &after[end..], false)
+                let value = after[..end].trim_end_matches([',', '"']);
+                // `(uid=0)` ends with its bracket, `tty=(none)` with its own.
+                let value = if value.contains('(') { value } else { value.trim_end_matches(')') };
+                (value, &after[end..], false)
             }
         };
         if !key.is_empty() {
@@ -251,13 +281,11 @@ fn bytes(digits: &str) -> Option<Vec<u8>> {
 
 /// A text that was written as hexadecimal digits; NUL between arguments becomes a blank.
 fn unhex(digits: &str) -> Option<String> {
-    let mut bytes = bytes(digits)?;
-    for byte in &mut bytes {
-        if *byte == 0 {
-            *byte = b' ';
-        }
-    }
-    Some(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+    let bytes = bytes(digits)?;
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let text: Vec<u8> =
+        bytes[..end].iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect();
+    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 #[cfg(test)]

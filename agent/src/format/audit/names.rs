@@ -48,6 +48,20 @@ pub(super) fn error(exit: &str) -> Option<&'static str> {
     ERRORS.get(number.checked_sub(1)?).copied().filter(|name| !name.is_empty())
 }
 
+/// The name of a signal: 31 is SIGSYS.
+pub(super) fn signal(number: &str) -> Option<&'static str> {
+    let number: usize = number.parse().ok()?;
+    SIGNALS.get(number.checked_sub(1)?).copied()
+}
+
+/// Signals from 1 on, as x86 and ARM number them.
+#[rustfmt::skip]
+const SIGNALS: [&str; 31] = [
+    "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1", "SIGSEGV", "SIGUSR2",
+    "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG",
+    "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
+];
+
 /// Errors from 1 on, of asm-generic/errno.h.
 #[rustfmt::skip]
 const ERRORS: [&str; 133] = [

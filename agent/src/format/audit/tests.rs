@@ -5,7 +5,7 @@ use super::*;
 fn read_one(line: &str) -> (Parsed, Activity) {
     let context = Context::at(Time::from_seconds(1_764_000_000), jiff::tz::TimeZone::UTC);
     let parsed = parse(line, &context).unwrap();
-    let vonggac_wire::event::Body::Activity(activity) = parsed.body.clone() else {
+    let vonggac_wire::event::Body::Activity(activity) = *parsed.body.clone() else {
         panic!("an activity")
     };
     (parsed, activity)
@@ -92,7 +92,7 @@ fn records_in_the_kernels_log_are_read() {
     ) else {
         panic!("a record")
     };
-    let vonggac_wire::event::Body::Activity(activity) = parsed.body else { panic!("an activity") };
+    let vonggac_wire::event::Body::Activity(activity) = *parsed.body else { panic!("an activity") };
     assert_eq!((activity.class(), activity.status()), (Class::FileSystem, Status::Failure));
     assert_eq!(activity.file_path, "/etc/shadow");
 }

@@ -105,6 +105,17 @@ impl Expression {
         )
     }
 
+    /// Whether it is found twice with different words in its groups.
+    pub(super) fn differs(&self, text: &str) -> bool {
+        let Some(compiled) = self.compiled(text) else { return false };
+        let mut found = compiled.regex.captures_iter(text).map(|captures| {
+            let words = captures.iter().skip(1).flatten();
+            words.map(|word| word.as_str().to_owned()).collect::<Vec<_>>()
+        });
+        let first = found.next();
+        found.any(|other| Some(&other) != first.as_ref())
+    }
+
     /// The groups of a match at the beginning, and what follows it.
     pub(super) fn begins<'t>(&self, text: &'t str) -> Option<(Groups<'t>, &'t str)> {
         let compiled = self.compiled(text)?;

@@ -6,10 +6,7 @@ use vonggac_wire::{
     event::{Activity, Class, HttpRequest, Status, TimeDoubt},
 };
 
-use crate::{
-    format::{Context, clock, http, text, zone},
-    redact,
-};
+use crate::format::{Context, clock, http, text, zone};
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
@@ -175,22 +172,21 @@ impl Draft {
         let http = &mut self.http;
         match field {
             Field::Method => http.http_method = value.to_ascii_uppercase(),
-            Field::Url => http.url = redact::url_secrets(value).into_owned(),
+            Field::Url => value.clone_into(&mut http.url),
             Field::Query => {
                 http.url.push('?');
                 http.url.push_str(value);
-                http.url = redact::url_secrets(&http.url).into_owned();
             }
             Field::Request => {
                 let (method, url, version) = http::split_request(value);
                 http.http_method = method.to_owned();
-                http.url = redact::url_secrets(url).into_owned();
+                url.clone_into(&mut http.url);
                 http.version = version.to_owned();
             }
             Field::Version => http.version = value.to_owned(),
             Field::Vhost => http.hostname = http::without_port(value).to_owned(),
             Field::Agent => http.user_agent = value.to_owned(),
-            Field::Referrer => http.referrer = redact::url_secrets(value).into_owned(),
+            Field::Referrer => value.clone_into(&mut http.referrer),
             Field::Code => http.status_code = value.parse().unwrap_or(0),
             Field::Bytes => http.response_bytes = value.parse().unwrap_or(0),
             Field::Seconds => http.duration_seconds = value.trim_end_matches('s').parse().ok(),

@@ -37,6 +37,7 @@ pub(super) fn format(document: &Document, check: bool) -> Result<Format, Setting
             map,
             patterns,
             cases: table.tables("case", |table| Case::take(table, check)),
+            doubt: doubt(table, check),
             guesses: table.bool("guess").unwrap_or(true),
             meaning: Meaning::take(table),
             fire: table.tables("example", example),
@@ -48,6 +49,18 @@ pub(super) fn format(document: &Document, check: bool) -> Result<Format, Setting
 /// Names of formats live as long as the program: there are as many as files.
 fn leak(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
+}
+
+/// What may be in a line once only.
+fn doubt(table: &mut Table<'_>, check: bool) -> Option<Expression> {
+    let text = table.text("doubt")?;
+    match Expression::new(text, Vec::new(), check) {
+        Ok(expression) => Some(expression),
+        Err(message) => {
+            table.wrong("doubt", message);
+            None
+        }
+    }
 }
 
 /// A list of texts as expressions.

@@ -10,11 +10,11 @@ const COUNT_DIGITS_MAX: usize = 7;
 
 /// One message, without its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// At most [`RAW_BYTES_MAX`] bytes.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Bytes that were cut away.
-    pub(super) cut: u64,
+    pub(crate) cut: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ enum State {
 
 /// The reading of one stream.
 #[derive(Debug)]
-pub(super) struct Framing {
+pub(crate) struct Framing {
     state: State,
     buffer: Vec<u8>,
     cut: u64,
@@ -47,7 +47,7 @@ impl Default for Framing {
 
 impl Framing {
     /// Takes bytes; adds what is complete to `frames`.
-    pub(super) fn push(&mut self, mut bytes: &[u8], frames: &mut Vec<Frame>) {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], frames: &mut Vec<Frame>) {
         while let Some(first) = bytes.first().copied() {
             match self.state {
                 State::Start => {
@@ -104,7 +104,7 @@ impl Framing {
     }
 
     /// The stream ended: what it said last.
-    pub(super) fn finish(mut self) -> Option<Frame> {
+    pub(crate) fn finish(mut self) -> Option<Frame> {
         let mut frames = Vec::new();
         self.close(&mut frames);
         frames.pop()
@@ -132,7 +132,7 @@ impl Framing {
 }
 
 /// Takes away what ends a message.
-pub(super) fn trim(bytes: &mut Vec<u8>) {
+pub(crate) fn trim(bytes: &mut Vec<u8>) {
     while matches!(bytes.last(), Some(b'\n' | b'\r' | 0)) {
         bytes.pop();
     }

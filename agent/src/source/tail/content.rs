@@ -9,8 +9,14 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 
+/// What rotations and administrators compress with; those that cannot be read are not taken for logs either.
+const PACKED: [&str; 7] = ["gz", "zst", "xz", "bz2", "lz4", "Z", "zip"];
+
 /// Bytes thrown away at once on the way to a place in a compressed log.
 const SKIP_BYTES: usize = 64 * 1024;
+
+/// Written zeros at the end of a log that are waited for: what a writer elsewhere has sent and the server has not shown yet is less.
+const ZEROS_WAIT_BYTES_MAX: u64 = 4 << 20;
 
 /// A log's bytes.
 #[derive(Debug)]
@@ -22,8 +28,10 @@ pub(super) enum Content {
 /// A compressed log, read forward.
 pub(super) struct Packed {
     path: PathBuf,
-    decoder: MultiGzDecoder<BufReader<File>>,
+    decoder: Box<dyn Read + Send>,
     at: u64,
+    /// What was read last: a reader that takes less comes back for the rest, and nothing is unpacked again.
+    last: Vec<u8>,
 }
 
 impl std::fmt::Debug for Packed {
@@ -54,8 +62,8 @@ impl Content {
         }
         let identity = Identity { device: data.dev(), inode: data.ino() };
         if is_packed(path) {
-            let decoder = MultiGzDecoder::new(BufReader::new(file));
-            let packed = Packed { path: path.to_owned(), decoder, at: 0 };
+            let decoder = decoder(path, file)?;
+            let packed = Packed { path: path.to_owned(), decoder, at: 0, last: Vec::new() };
             return Ok((Self::Packed(Box::new(packed)), identity));
         }
         Ok((Self::Plain(file), identity))
@@ -66,6 +74,39 @@ impl Content {
         match self {
             Self::Plain(file) => file.read_at(block, offset),
             Self::Packed(packed) => packed.read_at(block, offset),
+        }
+    }
+
+    /// Behind zeros that begin at a place: where a byte follows that is none, if one does.
+    ///
+    /// A power cut leaves such holes, and a file that another machine writes shows them for a moment where its bytes have not come yet.
+    /// So zeros at the end are waited for, unless they are more than [`ZEROS_WAIT_BYTES_MAX`].
+    ///
+    /// `block` holds what stands there, and is read into.
+    pub(super) fn behind_zeros(&self, place: u64, block: &mut [u8]) -> io::Result<Option<u64>> {
+        let Self::Plain(file) = self else {
+            let zeros = block.iter().take_while(|byte| **byte == 0).count();
+            return Ok(Some(place + zeros as u64));
+        };
+        let mut at = place;
+        loop {
+            // What was never written need not be read: a sparse file may be larger than any disk.
+            match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+                Ok(data) => at = at.max(data),
+                Err(rustix::io::Errno::NXIO) => return Ok(None),
+                Err(_) => {}
+            }
+            let read = file.read_at(block, at)?;
+            if let Some(found) = block[..read].iter().position(|byte| *byte != 0) {
+                return Ok(Some(at + found as u64));
+            }
+            at += read as u64;
+            if read == 0 {
+                return Ok(None);
+            }
+            if at - place > ZEROS_WAIT_BYTES_MAX {
+                return Ok(Some(at));
+            }
         }
     }
 
@@ -80,8 +121,13 @@ impl Content {
 
 impl Packed {
     fn read_at(&mut self, block: &mut [u8], offset: u64) -> io::Result<usize> {
+        if let Some(rest) = self.rest_of_last(offset) {
+            let length = rest.len().min(block.len());
+            block[..length].copy_from_slice(&rest[..length]);
+            return Ok(length);
+        }
         if offset < self.at {
-            self.decoder = MultiGzDecoder::new(BufReader::new(File::open(&self.path)?));
+            self.decoder = decoder(&self.path, File::open(&self.path)?)?;
             self.at = 0;
         }
         let mut skipped = vec![0; if offset > self.at { SKIP_BYTES } else { 0 }];
@@ -92,20 +138,44 @@ impl Packed {
                 return Ok(0);
             }
             self.at += read as u64;
+            self.last.clear();
         }
         let read = self.decoder.read(block)?;
         self.at += read as u64;
+        self.last.clear();
+        self.last.extend_from_slice(&block[..read]);
         Ok(read)
+    }
+
+    fn rest_of_last(&self, offset: u64) -> Option<&[u8]> {
+        let back = usize::try_from(self.at.checked_sub(offset)?).ok()?;
+        let rest = &self.last[self.last.len().checked_sub(back)?..];
+        (!rest.is_empty()).then_some(rest)
+    }
+}
+
+/// What unpacks a file, by its name.
+fn decoder(path: &Path, file: File) -> io::Result<Box<dyn Read + Send>> {
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("gz") => Ok(Box::new(MultiGzDecoder::new(BufReader::new(file)))),
+        Some("zst") => Ok(Box::new(zstd::Decoder::new(file)?)),
+        _ => Err(io::Error::other(
+            "is compressed in a way that is not read; let the rotation use gzip or zstd",
+        )),
     }
 }
 
 pub(super) fn is_packed(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "gz")
+    path.extension().and_then(|end| end.to_str()).is_some_and(|end| PACKED.contains(&end))
 }
 
-/// The length of a compressed log by its last four bytes (RFC 1952), modulo 2^32.
+/// The length of a compressed log, modulo 2^32: of gzip by its last four bytes (RFC 1952), of others by unpacking.
 pub(super) fn packed_length(path: &Path) -> io::Result<u32> {
     let file = File::open(path)?;
+    if path.extension().is_none_or(|end| end != "gz") {
+        let length = io::copy(&mut decoder(path, file)?, &mut io::sink())?;
+        return Ok(u32::try_from(length % (1 << 32)).unwrap_or(0));
+    }
     let mut tail = [0; 4];
     let length = file.metadata()?.len();
     file.read_exact_at(&mut tail, length.checked_sub(4).ok_or(io::ErrorKind::UnexpectedEof)?)?;

@@ -41,19 +41,21 @@ mod tests {
     use super::{
         super::{
             file::Line,
-            record::{Joining, Records},
+            record::{Begins, Joining, Records},
         },
         *,
     };
 
     #[test]
     fn the_lines_behind_the_first_are_kept_with_it() {
-        let (mut records, mut done) = (Records::new(Joining::Auto), Vec::new());
+        let (mut records, mut done, now) =
+            (Records::new(Joining::Auto), Vec::new(), Instant::now());
         for text in ["2026-11-24T09:41:12Z ERROR order failed", "\tat vn.gov.A.b(A.java:7)"] {
             let line = Line { stream: "s".into(), start: 0, end: 1, bytes: text.into(), cut: 0 };
-            records.push(line, Instant::now(), |_| vec![], &mut done);
+            records.push(line, now, |_| Begins::default(), &mut done);
         }
-        let record = records.finish().unwrap();
+        records.finish(now, &mut done);
+        let record = done.remove(0);
         let (event, _) = of("auto", record, &Context::here(Time::from_seconds(1_796_000_000)));
         assert!(
             String::from_utf8_lossy(event.raw()).ends_with("failed\n\tat vn.gov.A.b(A.java:7)")

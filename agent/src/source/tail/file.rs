@@ -8,13 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use vonggac_wire::limits::RAW_BYTES_MAX;
+use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
 
 use super::{
     content::{Content, Identity},
-    stream_name,
+    rotated, stream_name,
 };
-use crate::intake::{Checkpoints, Position};
+use crate::{
+    format::join::Joiner,
+    intake::{Checkpoints, Position},
+};
 
 /// Bytes of the first line that identify a file.
 const PRINT_BYTES: usize = 256;
@@ -24,6 +27,18 @@ pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 
 /// How long a rotated file is kept open without growing: its writer may not have opened the new one yet.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// Where a file stood before it was cut.
+pub(super) struct Place<'a> {
+    /// The name that it has or had.
+    pub(super) path: &'a Path,
+    /// Its stream.
+    pub(super) stream: Arc<str>,
+    /// Where the next line begins.
+    pub(super) next_line: u64,
+    /// When it was changed before the last look, in seconds and nanoseconds.
+    pub(super) changed: (i64, i64),
+}
 
 /// One line, without its end.
 #[derive(Debug)]
@@ -49,6 +64,9 @@ pub(super) enum Seen {
     Gone,
 }
 
+/// Device, inode and the hash of the first line: an inode alone is used again.
+pub(super) type FileIdentity = (u64, u64, u32);
+
 /// A file that is followed.
 #[derive(Debug)]
 pub(super) struct Follow {
@@ -71,6 +89,12 @@ pub(super) struct Follow {
     rotated_at: Option<Instant>,
     /// Opened for its rest only: it has a successor already.
     pub(super) is_old: bool,
+    /// When it was changed last before the last look.
+    changed: (i64, i64),
+    /// What was copied away before the file was cut, and was not read yet.
+    copy: Option<Box<Self>>,
+    /// Read to its end, and only looked at for what a slow writer adds.
+    is_late: bool,
     /// Reading begins here although nothing before was read: told once, so that a restart begins here too.
     begins: Option<Position>,
 }
@@ -94,6 +118,9 @@ impl Follow {
             at_end,
             rotated_at: None,
             is_old: false,
+            is_late: false,
+            changed: (0, 0),
+            copy: None,
             begins: None,
         };
         // A file without a whole line has no end to begin at: all of it is still to come.
@@ -110,6 +137,67 @@ impl Follow {
     /// Where reading began, if that has to be remembered.
     pub(super) const fn begins(&mut self) -> Option<Position> {
         self.begins.take()
+    }
+
+    /// The columns that the last header before a place named, for logs whose lines mean nothing without.
+    pub(super) fn columns_before(&mut self, place: u64) -> Option<Arc<str>> {
+        if place == 0 {
+            return None;
+        }
+        let mut joiner = Joiner::default();
+        let mut block = vec![0; BLOCK_BYTES];
+        // A header stands at the beginning, and again wherever its program was started anew.
+        let near = match self.content {
+            Content::Plain(_) => place.saturating_sub(BLOCK_BYTES as u64),
+            Content::Packed(_) => 0,
+        };
+        for from in [0, near] {
+            let wanted = usize::try_from(place - from).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
+            let read = self.content.read_at(&mut block[..wanted], from).unwrap_or(0);
+            for line in block[..read].split(|byte| *byte == b'\n') {
+                if line.starts_with(b"#") {
+                    let line = line.strip_suffix(b"\r").unwrap_or(line);
+                    drop(joiner.push(line, 0, Time(0)));
+                }
+            }
+        }
+        joiner.header()
+    }
+
+    /// When a plain log was changed last, in seconds and nanoseconds.
+    pub(super) fn modified(&self) -> Option<(i64, i64)> {
+        let Content::Plain(file) = &self.content else { return None };
+        file.metadata().ok().map(|data| (data.mtime(), data.mtime_nsec()))
+    }
+
+    /// What it is known by, once its first line is whole.
+    pub(super) fn identity(&self) -> Option<FileIdentity> {
+        self.stream.is_some().then_some((self.device, self.inode, self.print))
+    }
+
+    /// What was copied away before the file was cut: it comes before what is in the file now.
+    pub(super) fn take_copy(&mut self) -> Option<Self> {
+        self.copy.take().map(|copy| *copy)
+    }
+
+    /// The name that it has or had, its stream, where the next line begins, and when it was changed before the last look.
+    pub(super) fn place(&self) -> Option<Place<'_>> {
+        let stream = Arc::clone(self.stream.as_ref()?);
+        let (next_line, changed) = (self.line_start, self.changed);
+        Some(Place { path: &self.path, stream, next_line, changed })
+    }
+
+    /// Whether its stream is named by this first line.
+    pub(super) fn has_print(&self, print: Option<u32>) -> bool {
+        self.stream.is_some() && Some(self.print) == print
+    }
+
+    /// Keeps it for what its writers may still add; `None` if nothing can come any more.
+    pub(super) fn late(mut self) -> Option<Self> {
+        let Content::Plain(file) = &self.content else { return None };
+        let exists = file.metadata().is_ok_and(|data| data.nlink() > 0);
+        (self.is_old, self.is_late) = (true, true);
+        exists.then_some(self)
     }
 
     /// How far reading has come, and how many bytes are left.
@@ -212,9 +300,19 @@ impl Follow {
         if length == Some(self.offset) {
             return self.at_the_end(lines);
         }
-        if length.is_some_and(|length| length < self.offset) || self.was_replaced()? {
-            self.was_cut();
+        let cut = length.is_some_and(|length| length < self.offset);
+        if cut && self.is_late {
+            return Ok(Seen::Gone);
         }
+        if cut || self.was_replaced()? {
+            let copy = rotated::copy_of(self);
+            self.was_cut();
+            if let Some(copy) = copy {
+                self.copy = Some(Box::new(copy));
+                return Ok(Seen::More);
+            }
+        }
+        self.changed = self.modified().unwrap_or_default();
         self.identify(checkpoints)?;
         let mut taken = 0;
         if let Some(stream) = self.stream.clone() {
@@ -225,6 +323,16 @@ impl Follow {
                 let read = self.content.read_at(block, self.offset)?;
                 if read == 0 {
                     break;
+                }
+                if self.partial.is_empty() && block[0] == 0 {
+                    let Some(behind) =
+                        self.content.behind_zeros(self.offset, &mut block[..read])?
+                    else {
+                        break;
+                    };
+                    tracing::warn!(path = %self.path.display(), bytes = behind - self.offset, "zeros in the log were passed over; a power cut leaves such holes");
+                    self.offset = behind;
+                    continue;
                 }
                 let used = self.split(&block[..read], &stream, lines, lines_max);
                 taken += used;
@@ -251,6 +359,9 @@ impl Follow {
         let mut used = 0;
         while used < block.len() && lines.len() < lines_max {
             let rest = &block[used..];
+            if self.partial.is_empty() && rest[0] == 0 {
+                return used;
+            }
             let end = memchr::memchr(b'\n', rest);
             let piece = &rest[..end.unwrap_or(rest.len())];
             let room = RAW_BYTES_MAX.saturating_sub(self.partial.len()).min(piece.len());
@@ -292,6 +403,9 @@ impl Follow {
 
     /// Everything was read: is the file still the one with its name?
     fn at_the_end(&mut self, lines: &mut Vec<Line>) -> io::Result<Seen> {
+        if self.is_late {
+            return Ok(Seen::Waiting);
+        }
         let same = match fs::metadata(&self.path) {
             Ok(data) => (data.dev(), data.ino()) == (self.device, self.inode),
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,

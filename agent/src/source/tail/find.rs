@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::rotated;
+use super::{content::is_packed, rotated};
 
 /// Files that one pattern may open, far below any limit of open files.
 pub(super) const FILES_MAX: usize = 1_024;
@@ -46,7 +46,7 @@ fn modified(path: &Path) -> SystemTime {
 
 /// A compressed log is never one of its own; another only if the file that it was rotated from is not there.
 fn is_rotated(path: &Path, stems: &HashMap<PathBuf, Vec<PathBuf>>) -> bool {
-    if path.extension().is_some_and(|end| end == "gz") {
+    if is_packed(path) {
         return true;
     }
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
@@ -80,7 +80,9 @@ mod tests {
     #[test]
     fn rotated_and_compressed_files_belong_to_the_one_that_they_were() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["a.log", "a.log.1", "a.log.2.gz", "b-2026-11-24.log", "a.log.old"] {
+        for name in
+            ["a.log", "a.log.1", "a.log.2.gz", "c.log.1.xz", "b-2026-11-24.log", "a.log.old"]
+        {
             fs::write(dir.path().join(name), "x\n").unwrap();
         }
         let found = find(&format!("{}/*", dir.path().display())).unwrap();

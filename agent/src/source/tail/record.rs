@@ -1,7 +1,8 @@
 //! Lines that belong together: a stack trace with the line it explains, or whatever begins as the configuration says.
 //!
-//! Pure: lines in, records out. A record's position is that behind its last line. Where an earlier start of the agent ended a
-//! record it is ended again, so that what the spool holds already is recognised.
+//! Pure: lines in, records out. What a format joins comes joined already ([`super::grouped`]). A record's position is that behind its
+//! last line. Where an earlier start of the agent ended a record it is ended again, so that what the spool holds already is
+//! recognised.
 
 use std::{
     sync::Arc,
@@ -11,7 +12,10 @@ use std::{
 use regex::bytes::Regex;
 use vonggac_wire::limits::RAW_BYTES_MAX;
 
-use super::file::Line;
+use super::{
+    file::Line,
+    grouped::{Grouping, Placed},
+};
 
 /// Lines of one record: the deepest stack trace that anybody reads.
 const RECORD_LINES_MAX: usize = 1_000;
@@ -24,7 +28,7 @@ const JOIN_WAIT: Duration = Duration::from_millis(500);
 pub(super) enum Joining {
     /// Each line is a record.
     Off,
-    /// Lines that look like the rest of the line before.
+    /// Lines that a format joins, and those that look like the rest of the line before.
     Auto,
     /// Each line up to the next that matches.
     Start(Regex),
@@ -42,24 +46,42 @@ pub(super) struct Record {
     /// The other lines, each with the line's end before it.
     pub(super) rest: Vec<u8>,
     pub(super) cut: u64,
+    /// The columns that the file's header named before it.
+    pub(super) columns: Option<Arc<str>>,
     lines: usize,
     since: Instant,
+}
+
+/// What is known of a stream when reading begins in it.
+#[derive(Debug, Default)]
+pub(super) struct Begins {
+    /// Where records were ended before.
+    pub(super) ends: Vec<u64>,
+    /// The columns that its header named.
+    pub(super) columns: Option<Arc<str>>,
 }
 
 impl Record {
     fn of(line: Line, now: Instant) -> Self {
         let Line { stream, start, end, bytes, cut } = line;
-        Self { stream, start, end, first: bytes, rest: Vec::new(), cut, lines: 1, since: now }
+        let (rest, columns) = (Vec::new(), None);
+        Self { stream, start, end, first: bytes, rest, cut, columns, lines: 1, since: now }
     }
 
-    fn add(&mut self, line: &Line, now: Instant) {
+    fn placed(placed: Placed, stream: Arc<str>, now: Instant) -> Self {
+        let Placed { start, end, lines, text, cut, columns, alone: _ } = placed;
+        let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+        Self { stream, start, end, first: text, rest: Vec::new(), cut, columns, lines, since: now }
+    }
+
+    fn add(&mut self, line: &Self, now: Instant) {
         let room = RAW_BYTES_MAX.saturating_sub(self.first.len() + self.rest.len() + 1);
-        let kept = line.bytes.len().min(room);
+        let kept = line.first.len().min(room);
         if room > 0 {
             self.rest.push(b'\n');
-            self.rest.extend_from_slice(&line.bytes[..kept]);
+            self.rest.extend_from_slice(&line.first[..kept]);
         }
-        self.cut += line.cut + (line.bytes.len() - kept) as u64;
+        self.cut += line.cut + (line.first.len() - kept) as u64;
         self.end = line.end;
         self.lines += 1;
         self.since = now;
@@ -75,6 +97,8 @@ impl Record {
 #[derive(Debug)]
 pub(super) struct Records {
     joining: Joining,
+    /// What formats join, of the stream that is read.
+    grouping: Option<Grouping>,
     open: Option<Record>,
     /// The file has had records of several lines.
     joins: bool,
@@ -85,15 +109,15 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) const fn new(joining: Joining) -> Self {
-        Self { joining, open: None, joins: false, stream: None, ends: Vec::new() }
+        Self { joining, grouping: None, open: None, joins: false, stream: None, ends: Vec::new() }
     }
 
-    /// Takes a line; gives what is complete. `ends_of` tells where records of a stream were ended before.
+    /// Takes a line; gives what is complete. `begins` tells of a stream that is new.
     pub(super) fn push(
         &mut self,
         line: Line,
         now: Instant,
-        ends_of: impl FnOnce(&str) -> Vec<u64>,
+        begins: impl FnOnce(&Line) -> Begins,
         done: &mut Vec<Record>,
     ) {
         if matches!(self.joining, Joining::Off) {
@@ -101,21 +125,49 @@ impl Records {
             return;
         }
         if self.stream.as_ref() != Some(&line.stream) {
-            done.extend(self.open.take());
-            self.ends = ends_of(&line.stream);
+            self.finish(now, done);
+            let Begins { ends, columns } = begins(&line);
+            self.ends = ends;
             self.stream = Some(Arc::clone(&line.stream));
+            let formats = matches!(self.joining, Joining::Auto);
+            self.grouping = formats.then(|| Grouping::new(columns, now));
         }
-        let end = line.end;
-        let goes_on = self.open.as_ref().is_some_and(|open| open.lines < RECORD_LINES_MAX)
-            && self.goes_on(&line.bytes);
+        match &mut self.grouping {
+            Some(grouping) => {
+                let placed = grouping.push(&line, now, &self.ends);
+                self.take(placed, now, done);
+            }
+            None => self.join(Record::of(line, now), true, now, done),
+        }
+    }
+
+    fn take(&mut self, placed: Vec<Placed>, now: Instant, done: &mut Vec<Record>) {
+        let Some(stream) = self.stream.clone() else { return };
+        for placed in placed {
+            let alone = placed.alone;
+            self.join(Record::placed(placed, Arc::clone(&stream), now), alone, now, done);
+        }
+    }
+
+    /// Adds a record to the one before, or begins with it. Of a group of several none is held back: they pass together.
+    fn join(&mut self, record: Record, alone: bool, now: Instant, done: &mut Vec<Record>) {
+        if !alone {
+            done.extend(self.open.take());
+            done.push(record);
+            return;
+        }
+        let end = record.end;
+        let goes_on = record.lines == 1
+            && self.open.as_ref().is_some_and(|open| open.lines < RECORD_LINES_MAX)
+            && self.goes_on(&record.first);
         match &mut self.open {
             Some(open) if goes_on => {
-                open.add(&line, now);
+                open.add(&record, now);
                 self.joins = true;
             }
             _ => {
                 done.extend(self.open.take());
-                self.open = Some(Record::of(line, now));
+                self.open = Some(record);
             }
         }
         if self.ends.contains(&end) || self.open.as_ref().is_some_and(Record::is_blank) {
@@ -133,6 +185,8 @@ impl Records {
 
     /// The file has no more lines now: what need not wait.
     pub(super) fn rest(&mut self, now: Instant, done: &mut Vec<Record>) {
+        let placed = self.grouping.as_mut().map(|grouping| grouping.rest(now)).unwrap_or_default();
+        self.take(placed, now, done);
         let waits = self.joins || matches!(self.joining, Joining::Start(_));
         let young = |open: &Record| now.saturating_duration_since(open.since) < JOIN_WAIT;
         if !(waits && self.open.as_ref().is_some_and(young)) {
@@ -141,8 +195,10 @@ impl Records {
     }
 
     /// The file has ended.
-    pub(super) fn finish(&mut self) -> Option<Record> {
-        self.open.take()
+    pub(super) fn finish(&mut self, now: Instant, done: &mut Vec<Record>) {
+        let placed = self.grouping.as_mut().map(Grouping::finish).unwrap_or_default();
+        self.take(placed, now, done);
+        done.extend(self.open.take());
     }
 }
 
@@ -172,10 +228,11 @@ mod tests {
                 bytes: text.as_bytes().to_vec(),
                 cut: 0,
             };
-            records.push(line, now, |_| ends.to_vec(), &mut done);
+            let begins = |_: &Line| Begins { ends: ends.to_vec(), columns: None };
+            records.push(line, now, begins, &mut done);
             at = end;
         }
-        done.extend(records.finish());
+        records.finish(now, &mut done);
         done.into_iter()
             .map(|r| (String::from_utf8([r.first, r.rest].concat()).unwrap(), r.end))
             .collect()
@@ -226,11 +283,11 @@ mod tests {
             cut: 0,
         };
         let (mut records, mut done) = (Records::new(Joining::Auto), Vec::new());
-        records.push(line(0, "a"), now, |_| vec![], &mut done);
+        records.push(line(0, "a"), now, |_| Begins::default(), &mut done);
         records.rest(now, &mut done);
         assert_eq!(done.len(), 1, "no record of several lines yet: nothing waits");
-        records.push(line(1, "b"), now, |_| vec![], &mut done);
-        records.push(line(2, " c"), now, |_| vec![], &mut done);
+        records.push(line(1, "b"), now, |_| Begins::default(), &mut done);
+        records.push(line(2, " c"), now, |_| Begins::default(), &mut done);
         records.rest(now, &mut done);
         assert!(records.open.is_some() && done.len() == 1);
         records.rest(now + JOIN_WAIT, &mut done);

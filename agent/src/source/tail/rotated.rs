@@ -4,6 +4,7 @@
 //! one are new and are read from their beginning; order is that of their last change, which compression keeps.
 
 use std::{
+    collections::VecDeque,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use std::{
 
 use super::{
     content::{is_packed, packed_length},
-    file::Follow,
+    file::{FileIdentity, Follow, Place},
 };
 use crate::intake::Checkpoints;
 
@@ -34,27 +35,34 @@ struct Sibling {
     inode: u64,
 }
 
+impl Sibling {
+    /// Whether it was changed after a file whose last change is this. Compression may keep the time to the second only.
+    fn is_newer(&self, than: (i64, i64)) -> bool {
+        if is_packed(&self.path) { self.modified.0 >= than.0 } else { self.modified > than }
+    }
+}
+
 /// Opens a log, and before it what was rotated away since the agent last read it.
 pub(super) fn open(path: &Path, at_end: bool, checkpoints: &dyn Checkpoints) -> io::Result<Opened> {
-    let prefix = format!("tail:{}#", path.display());
-    let known: Vec<Known> = checkpoints
-        .known(&prefix)
-        .into_iter()
-        .filter_map(|(name, resume)| Known::of(name, prefix.len(), resume))
-        .collect();
+    let known = known(path, checkpoints);
     let mut current = Follow::open(path, path, at_end && known.is_empty())?;
     if known.is_empty() {
         current.identify(checkpoints)?;
         return Ok(Opened { files: vec![current], lost: false });
     }
     let print = current.print()?;
+    // Cut, and copied before: the copy is another file that begins as the cut one did.
+    let cut_print = |k: &&Known| {
+        (k.device, k.inode) == (current.device, current.inode) && Some(k.print) != print
+    };
+    let cut: Vec<u32> = known.iter().filter(cut_print).map(|k| k.print).collect();
     let goes_on = known.iter().any(|k| k.is(current.device, current.inode, print));
     let mut siblings = siblings(path);
     siblings.retain(|s| (s.device, s.inode) != (current.device, current.inode));
     let (mut files, mut newest_known) = (Vec::new(), None);
     let mut strangers = Vec::new();
     for sibling in siblings {
-        match old(path, &sibling, &known, checkpoints) {
+        match old(path, &sibling, &known, &cut, checkpoints) {
             Ok(Found::Unread(follow)) => {
                 newest_known = newest_known.max(Some(sibling.modified));
                 files.push(*follow);
@@ -69,7 +77,7 @@ pub(super) fn open(path: &Path, at_end: bool, checkpoints: &dyn Checkpoints) -> 
     if !goes_on {
         let mut inserted = 0;
         for (sibling, place) in strangers {
-            if newest_known.is_none_or(|newest| sibling.modified <= newest) {
+            if newest_known.is_none_or(|newest| !sibling.is_newer(newest)) {
                 continue;
             }
             let mut follow = Follow::open(path, &sibling.path, false)?;
@@ -82,6 +90,78 @@ pub(super) fn open(path: &Path, at_end: bool, checkpoints: &dyn Checkpoints) -> 
     current.identify(checkpoints)?;
     files.push(current);
     Ok(Opened { files, lost: !goes_on && newest_known.is_none() })
+}
+
+/// What had the name between a file that has ended and the one that has it now: rotations within a moment. Those in `read` were read
+/// already, although the spool may not hold them yet.
+pub(super) fn between(
+    path: &Path,
+    ended: &Follow,
+    read: &VecDeque<FileIdentity>,
+    checkpoints: &dyn Checkpoints,
+) -> Vec<Follow> {
+    let Some(since) = ended.modified() else { return Vec::new() };
+    let current = fs::metadata(path).ok().map(|data| (data.dev(), data.ino()));
+    let known = known(path, checkpoints);
+    let stranger = |sibling: &Sibling| {
+        let mut follow = Follow::open(path, &sibling.path, false)?;
+        follow.is_old = true;
+        let print = follow.print()?;
+        let was_read = if is_packed(&sibling.path) {
+            let length = packed_length(&sibling.path)?;
+            let whole = |resume: u64| resume % (1 << 32) == u64::from(length);
+            known.iter().any(|k| Some(k.print) == print && whole(k.resume))
+                || (ended.has_print(print) && whole(ended.standing().0))
+        } else {
+            known.iter().any(|k| k.is(sibling.device, sibling.inode, print))
+        };
+        follow.identify(checkpoints)?;
+        // An inode is used again soon after its file is gone: only with the first line it is the same file.
+        let was_read = was_read || follow.identity().is_some_and(|own| read.contains(&own));
+        Ok::<_, io::Error>((!was_read).then_some(follow))
+    };
+    let mut files = Vec::new();
+    for sibling in siblings(path) {
+        let own = (sibling.device, sibling.inode);
+        let others = Some(own) != current && own != (ended.device, ended.inode);
+        if !others || !sibling.is_newer(since) {
+            continue;
+        }
+        match stranger(&sibling) {
+            Ok(follow) => files.extend(follow),
+            Err(error) => {
+                tracing::warn!(path = %sibling.path.display(), %error, "a rotated log cannot be read");
+            }
+        }
+    }
+    files
+}
+
+/// What a rotation copied away before it cut this file, from the first line that was not read. Of copies that begin alike, the
+/// newest; one that was made before the file's last change is none of it.
+pub(super) fn copy_of(cut: &Follow) -> Option<Follow> {
+    let Place { path, stream, next_line: place, changed } = cut.place()?;
+    let copied = |sibling: &Sibling| {
+        let mut follow = Follow::open(path, &sibling.path, false)?;
+        if !cut.has_print(follow.print()?) {
+            return Ok(None);
+        }
+        let length = length(&sibling.path)?;
+        follow.is_old = true;
+        follow.take_over(&stream, place);
+        Ok::<_, io::Error>((length > place % (1 << 32)).then_some(follow))
+    };
+    let siblings = siblings(path).into_iter().rev();
+    let others = |s: &Sibling| (s.device, s.inode) != (cut.device, cut.inode);
+    let fresh = siblings.filter(|s| others(s) && (s.modified == changed || s.is_newer(changed)));
+    fresh.filter_map(|sibling| copied(&sibling).ok().flatten()).next()
+}
+
+/// The streams of a path that were read before.
+fn known(path: &Path, checkpoints: &dyn Checkpoints) -> Vec<Known> {
+    let prefix = format!("tail:{}#", path.display());
+    let streams = checkpoints.known(&prefix).into_iter();
+    streams.filter_map(|(name, resume)| Known::of(name, prefix.len(), resume)).collect()
 }
 
 /// A stream that was read before.
@@ -115,29 +195,30 @@ enum Found {
     Stranger,
 }
 
-/// Whether a rotated file was read before, and whether wholly.
+/// Whether a rotated file was read before, and whether wholly. Where the file itself was `cut`, copies of what began so are it.
 fn old(
     path: &Path,
     sibling: &Sibling,
     known: &[Known],
+    cut: &[u32],
     checkpoints: &dyn Checkpoints,
 ) -> io::Result<Found> {
     let packed = is_packed(&sibling.path);
     let mut follow = Follow::open(path, &sibling.path, false)?;
     follow.is_old = true;
     let print = follow.print()?;
-    let length = if packed {
-        u64::from(packed_length(&sibling.path)?)
-    } else {
-        fs::metadata(&sibling.path)?.len()
-    };
+    if !known.iter().any(|k| Some(k.print) == print) {
+        return Ok(Found::Stranger);
+    }
+    let length = length(&sibling.path)?;
     // Compression gives another inode. Of several logs that begin alike, the one that was read furthest is meant.
     let of_inode = known
         .iter()
         .filter(|k| k.is(sibling.device, sibling.inode, print))
         .max_by_key(|k| generation(&k.name));
     let of_print = || {
-        let alike = known.iter().filter(|k| packed && Some(k.print) == print);
+        let alike =
+            known.iter().filter(|k| (packed || cut.contains(&k.print)) && Some(k.print) == print);
         alike.filter(|k| k.resume % (1 << 32) <= length).max_by_key(|k| k.resume)
     };
     let Some(found) = of_inode.or_else(of_print) else { return Ok(Found::Stranger) };
@@ -147,6 +228,11 @@ fn old(
     }
     follow.take_over(&found.name, checkpoints.resume(&found.name).unwrap_or(found.resume));
     Ok(Found::Unread(Box::new(follow)))
+}
+
+/// How long it is; of a compressed one modulo 2^32.
+fn length(path: &Path) -> io::Result<u64> {
+    if is_packed(path) { packed_length(path).map(u64::from) } else { Ok(fs::metadata(path)?.len()) }
 }
 
 fn generation(name: &str) -> u32 {
@@ -160,6 +246,8 @@ fn siblings(path: &Path) -> Vec<Sibling> {
     let mut all: Vec<Sibling> = entries
         .filter_map(Result::ok)
         .filter(|entry| is_rotated(path, &entry.path()))
+        // What is being compressed is still there, and is read instead.
+        .filter(|entry| !is_packed(&entry.path()) || !entry.path().with_extension("").exists())
         .filter_map(|entry| {
             let data = entry.metadata().ok().filter(fs::Metadata::is_file)?;
             Some(Sibling {
@@ -184,7 +272,8 @@ pub(super) fn is_rotated(path: &Path, other: &Path) -> bool {
     }
     let (stem, end) = own.rsplit_once('.').unwrap_or((own.as_str(), ""));
     let Some(rest) = other.strip_prefix(stem) else { return false };
-    let rest = rest.strip_suffix(".gz").unwrap_or(rest);
+    let packed = is_packed(Path::new(rest)).then(|| rest.rsplit_once('.')).flatten();
+    let rest = packed.map_or(rest, |(rest, _)| rest);
     let dotted = format!(".{end}");
     let rest = if end.is_empty() {
         rest
@@ -211,6 +300,8 @@ mod tests {
         for name in [
             "access.log.1",
             "access.log.12.gz",
+            "access.log.2.zst",
+            "access.log-20261124.xz",
             "access.log-20261124",
             "access.log-20261124.gz",
             "access-2026-11-24.log",

@@ -5,6 +5,8 @@ use std::{
 
 use super::{
     file::{BLOCK_BYTES, Follow, Line, Seen},
+    followed::Followed,
+    record::Joining,
     rotated,
 };
 use crate::intake::Checkpoints;
@@ -129,7 +131,7 @@ fn devices_and_folders_are_refused_with_a_sentence() {
     }
 }
 
-fn pack(path: &std::path::Path) {
+pub(super) fn pack(path: &std::path::Path) {
     let packed = path.with_extension(format!("{}.gz", path.extension().unwrap().to_str().unwrap()));
     let file = fs::File::create(&packed).unwrap();
     let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
@@ -140,6 +142,28 @@ fn pack(path: &std::path::Path) {
         .set_modified(fs::metadata(path).unwrap().modified().unwrap())
         .unwrap();
     fs::remove_file(path).unwrap();
+}
+
+fn pack_zstd(path: &std::path::Path) {
+    let packed = std::path::PathBuf::from(format!("{}.zst", path.display()));
+    fs::write(&packed, zstd::encode_all(fs::File::open(path).unwrap(), 1).unwrap()).unwrap();
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    OpenOptions::new().write(true).open(packed).unwrap().set_modified(modified).unwrap();
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_large_compressed_log_is_unpacked_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log.1");
+    let text: String = (0..200_000).map(|n| format!("line {n} {}\n", n * 7_919 % 10_007)).collect();
+    fs::write(&path, format!("{}{text}", "\0".repeat(100_000))).unwrap();
+    pack(&path);
+    let packed = dir.path().join("a.log.1.gz");
+    let mut follow = Follow::open(&dir.path().join("a.log"), &packed, false).unwrap();
+    follow.is_old = true;
+    // Three lines at a time: unpacking anew each time would not end.
+    assert_eq!(read(&mut follow).len(), 200_000);
 }
 
 /// Says when a file was changed last, in seconds before now.
@@ -166,7 +190,7 @@ fn logs_that_were_rotated_and_compressed_during_an_absence_are_read_in_order() {
     append(&dir.path().join("a.log.2"), "four\nfive\n");
     age(&dir.path().join("a.log.2"), 200);
     pack(&dir.path().join("a.log.3"));
-    pack(&dir.path().join("a.log.2"));
+    pack_zstd(&dir.path().join("a.log.2"));
     append(&dir.path().join("a.log.1"), "six\n");
     age(&dir.path().join("a.log.1"), 100);
     append(&path, "seven\n");
@@ -229,4 +253,118 @@ fn an_empty_file_has_no_end_to_begin_at() {
     assert_eq!(other.begins().unwrap().offset, 6, "a restart begins here too");
     append(&path, "second\n");
     assert_eq!(read(&mut other), ["second"]);
+}
+
+/// Reads by path until nothing comes any more.
+fn follow_all(followed: &mut Followed, path: &std::path::Path) -> Vec<String> {
+    let (mut all, mut block) = (Vec::new(), vec![0; BLOCK_BYTES]);
+    loop {
+        let looked = followed.look(path, &mut block, &Known(vec![]), std::time::Instant::now());
+        all.extend(looked.records.iter().map(|r| String::from_utf8_lossy(&r.first).into_owned()));
+        if !looked.more {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn lines_that_were_copied_away_before_the_file_was_cut_are_read_from_the_copy() {
+    for packed in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (dir.path().join("a.log"), dir.path().join("a.log.1"));
+        append(&dir.path().join("a.log.2"), "one\nof an older copy that begins alike\n");
+        age(&dir.path().join("a.log.2"), 60);
+        append(&path, "one\n");
+        let mut followed = Followed::new(open(&path, &Known(vec![])), Joining::Off, None);
+        assert_eq!(follow_all(&mut followed, &path), ["one"]);
+        append(&path, "two\nthr");
+        assert_eq!(follow_all(&mut followed, &path), ["two"]);
+        append(&path, "ee\nfour\n");
+        fs::copy(&path, &copy).unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+        append(&path, "five\n");
+        if packed {
+            pack(&copy);
+        }
+        assert_eq!(follow_all(&mut followed, &path), ["three", "four", "five"], "{packed}");
+        append(&path, "six\n");
+        assert_eq!(follow_all(&mut followed, &path), ["six"]);
+    }
+}
+
+#[test]
+fn a_log_that_was_copied_and_cut_during_an_absence_is_read_from_its_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n");
+    let (lines, _) = read_some(&mut open(&path, &Known(vec![]))[0], 9);
+    let known = Known(vec![(lines[0].stream.to_string(), lines[0].end)]);
+    append(&path, "two\n");
+    fs::copy(&path, dir.path().join("a.log.1")).unwrap();
+    fs::write(&path, "three\n").unwrap();
+    let mut opened = rotated::open(&path, false, &known).unwrap();
+    assert!(!opened.lost);
+    assert_eq!(read_all(&mut opened.files), ["two", "three"]);
+}
+
+#[test]
+fn holes_that_a_power_cut_left_are_passed_over_and_the_lines_behind_are_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n");
+    let mut follow = open(&path, &Known(vec![])).remove(0);
+    assert_eq!(read(&mut follow), ["one"]);
+    // Zeros alone may still become lines, where another machine writes.
+    append(&path, &"\0".repeat(200_000));
+    assert!(read(&mut follow).is_empty());
+    append(&path, "two\nthree\0and more\n");
+    assert_eq!(read(&mut follow), ["two", "three\0and more"]);
+    // A file of a terabyte that is nearly all hole.
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    assert!(read(&mut follow).is_empty());
+    append(&path, "four\n");
+    assert_eq!(read(&mut follow), ["four"]);
+}
+
+#[test]
+fn zeros_that_another_machine_fills_in_late_become_its_lines() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n\0\0\0\0");
+    let mut follow = open(&path, &Known(vec![])).remove(0);
+    assert_eq!(read(&mut follow), ["one"]);
+    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(b"two\n", 4).unwrap();
+    assert_eq!(read(&mut follow), ["two"]);
+}
+
+#[test]
+fn lines_that_are_no_text_are_kept_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    fs::write(&path, b"caf\xe9 \xff\xfe\x1b[31m\nnext\n").unwrap();
+    let (lines, _) = read_some(&mut open(&path, &Known(vec![]))[0], 9);
+    assert_eq!(lines[0].bytes, b"caf\xe9 \xff\xfe\x1b[31m");
+    assert_eq!(lines[1].bytes, b"next");
+}
+
+#[test]
+fn a_file_that_is_deleted_while_it_is_read_is_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n");
+    let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
+    let mut followed = Followed::new(open(&path, &Known(vec![])), Joining::Off, None);
+    assert_eq!(follow_all(&mut followed, &path), ["one"]);
+    fs::remove_file(&path).unwrap();
+    writer.write_all(b"two\n").unwrap();
+    assert_eq!(follow_all(&mut followed, &path), ["two"]);
+    append(&path, "three\n");
+    let begun = std::time::Instant::now();
+    let mut found = Vec::new();
+    while found.is_empty() && begun.elapsed().as_secs() < 30 {
+        found.extend(follow_all(&mut followed, &path));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(found, ["three"]);
 }

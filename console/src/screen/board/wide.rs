@@ -1,7 +1,7 @@
 //! The national board as tables: provinces at the left; ministries, incidents, figures and flow at the right.
 
 use ratatui::{style::Style, text::Line};
-use vonggac_wire::proto::{Agency, HealthState as H};
+use vonggac_wire::proto::Agency;
 
 use super::{agency_detail, figures_shown, flow_text, shown_group, urgent};
 use crate::{
@@ -78,6 +78,12 @@ pub(super) fn lines(app: &App, area: Area, selected: Option<&str>) -> Vec<Line<'
     if incidents.height > 1 {
         right_pane.extend(urgent(app, incidents));
     }
+    let news_room = height.saturating_sub(right_pane.len());
+    if news_room > 2 {
+        right_pane.push(rule(app, &super::news::summary(app, area.now), "", right_width));
+        let space = Area { width: right_width, height: news_room - 1, ..area };
+        right_pane.extend(super::news::lines(app, space));
+    }
     let mut all = beside(left, left_width, right_pane);
     all.truncate(height);
     all.resize(height, Line::default());
@@ -137,14 +143,7 @@ fn row(
 ) -> Line<'static> {
     let state = agency.state();
     let chosen = selected == Some(agency.code.as_str());
-    let no_data = app.words.get("no-data");
-    let unserved = match &agency.unserved {
-        Some(estimate) if agency.hosts_enrolled > 0 && estimate.value >= 0.5 => {
-            format!("≈{:.0}", estimate.value)
-        }
-        Some(_) if agency.hosts_enrolled > 0 && state != H::Silent => "0".to_owned(),
-        _ => no_data,
-    };
+    let unserved = agencies::unserved(app, agency);
     let incidents =
         if agency.open_incidents > 0 { agency.open_incidents.to_string() } else { String::new() };
     let mut text = format!(

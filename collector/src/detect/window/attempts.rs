@@ -1,0 +1,243 @@
+//! What is held of one entity: the matches within its window, each attempt once.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
+
+use vonggac_wire::{Time, proto::EventRef};
+
+/// Matches that are kept of one entity: more than any threshold.
+const TIMES_MAX: usize = 256;
+
+/// Connections whose attempts are remembered after it fired, to know a second telling.
+const TOLD_MAX: usize = 64;
+
+/// One match.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) time: Time,
+    /// What it counts for.
+    pub(super) weight: u64,
+    /// How many events it is.
+    pub(super) events: u64,
+    /// A hash of what is counted where only different values count; 0 where all count.
+    pub(super) value: u64,
+    /// A hash of the host.
+    pub(super) host: u64,
+    /// A hash of host and user.
+    pub(super) user: u64,
+    /// A hash of connection and user; 0: unknown.
+    pub(super) connection: u64,
+    /// It may be a second telling.
+    pub(super) echo: bool,
+}
+
+/// When a window is full.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) span: Duration,
+    pub(super) threshold: u64,
+    pub(super) on_host: Option<u64>,
+    pub(super) distinct: bool,
+    /// No more than one match in so long is counted before it fires.
+    pub(super) spacing: Option<Duration>,
+}
+
+/// The window of one entity.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    kept: VecDeque<Attempt>,
+    /// Connections, and whether only an echo told of them.
+    told: VecDeque<(u64, bool)>,
+    pub(super) last: Time,
+    pub(super) fired: bool,
+    /// Events since it fired, with those that made it fire.
+    pub(super) total: u64,
+    /// Evidence before it fired.
+    pub(super) early: Vec<EventRef>,
+}
+
+/// What a match came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was told before.
+    Known,
+    /// It is counted, and the window is not full yet.
+    Kept,
+    /// So many events are told, the first of this time.
+    Told { events: u64, first: Time },
+}
+
+impl Attempts {
+    /// Forgets what is over.
+    pub(super) fn begin(&mut self, time: Time, span: Duration) {
+        if time.since(self.last) > span {
+            *self = Self::default();
+        }
+        self.last = self.last.max(time);
+        while self.kept.front().is_some_and(|old| time.since(old.time) > span) {
+            self.kept.pop_front();
+        }
+    }
+
+    /// Takes a user's failures back.
+    pub(super) fn forgive(&mut self, user: u64) {
+        self.kept.retain(|kept| kept.user != user);
+        if self.kept.is_empty() {
+            self.early.clear();
+        }
+    }
+
+    /// Counts a match.
+    pub(super) fn add(&mut self, mut attempt: Attempt, limits: Limits) -> Outcome {
+        if self.was_told(&mut attempt) {
+            return Outcome::Known;
+        }
+        if self.fired {
+            self.total += attempt.events;
+            return if attempt.events == 0 {
+                Outcome::Known
+            } else {
+                Outcome::Told { events: attempt.events, first: attempt.time }
+            };
+        }
+        let near =
+            |spacing| self.kept.back().is_some_and(|kept| attempt.time.since(kept.time) < spacing);
+        if limits.spacing.is_some_and(near) {
+            return Outcome::Kept;
+        }
+        if self.kept.len() >= TIMES_MAX {
+            // Of values that are known one more tells nothing; of the others the oldest is over soonest.
+            if limits.distinct && self.kept.iter().any(|kept| kept.value == attempt.value) {
+                return Outcome::Kept;
+            }
+            self.kept.pop_front();
+        }
+        self.kept.push_back(attempt);
+        if !self.is_full(limits) {
+            return Outcome::Kept;
+        }
+        self.fired = true;
+        self.total = self.kept.iter().map(|kept| kept.events).sum();
+        let first = self.kept.iter().map(|kept| kept.time).min().unwrap_or(self.last);
+        self.kept.clear();
+        Outcome::Told { events: self.total, first }
+    }
+
+    /// An echo of what is known tells nothing; an attempt after its echo takes that one's place.
+    fn was_told(&mut self, attempt: &mut Attempt) -> bool {
+        if attempt.connection == 0 {
+            return attempt.echo;
+        }
+        let known = self.told.iter_mut().find(|(known, _)| *known == attempt.connection);
+        match known {
+            Some(_) if attempt.echo => return true,
+            Some((_, only_echo)) if *only_echo => {
+                *only_echo = false;
+                attempt.weight = 0;
+                attempt.events = 0;
+            }
+            Some(_) => {}
+            None => {
+                if self.told.len() >= TOLD_MAX {
+                    self.told.pop_front();
+                }
+                self.told.push_back((attempt.connection, attempt.echo));
+            }
+        }
+        false
+    }
+
+    fn is_full(&self, limits: Limits) -> bool {
+        let newest = self.kept.back().map_or(0, |kept| kept.host);
+        let sum = |host: Option<u64>| {
+            let here = self.kept.iter().filter(|kept| host.is_none_or(|host| kept.host == host));
+            if limits.distinct {
+                let mut seen = HashSet::new();
+                here.filter(|kept| seen.insert(kept.value)).map(|kept| kept.weight).sum::<u64>()
+            } else {
+                here.map(|kept| kept.weight).sum()
+            }
+        };
+        sum(None) >= limits.threshold
+            || limits.on_host.is_some_and(|threshold| sum(Some(newest)) >= threshold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        span: Duration::from_secs(300),
+        threshold: 8,
+        on_host: Some(5),
+        distinct: false,
+        spacing: None,
+    };
+
+    fn attempt(user: u64, connection: u64, echo: bool) -> Attempt {
+        let time = Time::from_seconds(1_764_000_000);
+        Attempt { time, weight: 1, events: 1, value: 0, host: 1, user, connection, echo }
+    }
+
+    fn counted(attempts: &[Attempt]) -> u64 {
+        let mut window = Attempts::default();
+        window.begin(attempts[0].time, LIMITS.span);
+        for attempt in attempts {
+            window.add(attempt.clone(), LIMITS);
+        }
+        if window.fired { window.total } else { window.kept.iter().map(|kept| kept.events).sum() }
+    }
+
+    #[test]
+    fn an_attempt_counts_once_whichever_of_its_lines_comes_first() {
+        assert_eq!(counted(&[attempt(1, 7, true), attempt(1, 7, false)]), 1);
+        assert_eq!(counted(&[attempt(1, 7, false), attempt(1, 7, true)]), 1);
+        assert_eq!(counted(&[attempt(1, 7, true), attempt(1, 7, true)]), 1);
+        assert_eq!(counted(&[attempt(1, 7, false), attempt(1, 7, false), attempt(1, 7, true)]), 2);
+        assert_eq!(counted(&[attempt(1, 0, true)]), 0);
+        let both: Vec<Attempt> =
+            (1..=20).flat_map(|n| [attempt(1, n, true), attempt(1, n, false)]).collect();
+        assert_eq!(counted(&both), 20);
+    }
+
+    #[test]
+    fn fewer_matches_on_one_host_are_enough() {
+        let mut window = Attempts::default();
+        let mut spread = attempt(1, 0, false);
+        for host in 1..=7 {
+            spread.host = host;
+            assert_eq!(window.add(spread.clone(), LIMITS), Outcome::Kept);
+        }
+        let mut window = Attempts::default();
+        let outcomes: Vec<bool> =
+            (0..5).map(|_| window.add(attempt(1, 0, false), LIMITS) != Outcome::Kept).collect();
+        assert_eq!(outcomes, [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn what_comes_fast_counts_once_where_slowness_is_looked_for() {
+        let limits = Limits { on_host: Some(3), spacing: Some(Duration::from_secs(240)), ..LIMITS };
+        let mut window = Attempts::default();
+        let mut one = attempt(1, 0, false);
+        let outcomes: Vec<bool> = (0..12)
+            .map(|turn| {
+                one.time = Time::from_seconds(1_764_000_000 + turn * 60);
+                window.add(one.clone(), limits) != Outcome::Kept
+            })
+            .collect();
+        assert_eq!(outcomes.iter().position(|fired| *fired), Some(8));
+    }
+
+    #[test]
+    fn who_gets_in_at_last_is_forgiven_and_the_others_are_not() {
+        let mut window = Attempts::default();
+        for user in [1, 1, 1, 2] {
+            window.add(attempt(user, 0, false), LIMITS);
+        }
+        window.forgive(1);
+        assert_eq!(window.kept.len(), 1);
+    }
+}

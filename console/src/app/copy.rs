@@ -1,0 +1,122 @@
+//! What leaves the screen: a copy, an export, and sheets to read.
+
+use vonggac_wire::{Time, proto::Incident};
+
+use super::{App, Effect, Overlay};
+use crate::{
+    cli,
+    sanitise::sanitise,
+    screen::{self, Item},
+    wording,
+    words::Lang,
+};
+
+impl App {
+    /// `y`: the thing under the cursor as text.
+    pub(super) fn copy(&mut self) -> Vec<Effect> {
+        let text = match (screen::event(self), screen::item(self)) {
+            (Some(event), _) => event.raw.clone(),
+            (None, Some(item)) => screen::text_of(self, &item),
+            (None, None) => {
+                self.nothing();
+                return Vec::new();
+            }
+        };
+        self.message = self.words.get("told-copied");
+        // Where it is pasted it is read by a shell, perhaps.
+        vec![Effect::Copy(sanitise(&text).into_owned())]
+    }
+
+    /// The rows of this screen as a file.
+    pub(super) fn export(&mut self, form: &str, now: Time) -> Vec<Effect> {
+        let name = format!("vonggac-{}-{}.{form}", self.place().screen.name(), wording::stamp(now));
+        match cli::exported(self, form, now) {
+            Some(text) => {
+                self.message = self.words.with("told-exported", &[("file", &name)]);
+                vec![Effect::Write(name, text)]
+            }
+            None => {
+                self.message = self.words.get("told-no-rows");
+                Vec::new()
+            }
+        }
+    }
+
+    fn incident_here(&self) -> Option<&Incident> {
+        self.model.incidents.get(&screen::incident(self)?)
+    }
+
+    /// `p`: whom to tell of this incident, by role.
+    pub(super) fn recipients(&mut self) {
+        let Some(incident) = self.incident_here() else {
+            let Some(code) = screen::agency_here(self) else {
+                self.nothing();
+                return;
+            };
+            let words = &self.words;
+            let name = screen::agency_name(self, &code);
+            self.overlay = Some(Overlay::Sheet {
+                title: words.with("tell-title-agency", &[("name", &name)]),
+                lines: vec![
+                    words.with("tell-duty", &[("name", &name)]),
+                    words.get("tell-unverified"),
+                ],
+            });
+            return;
+        };
+        let words = &self.words;
+        let id = incident.id.to_string();
+        let responsible = screen::agency_name(self, &incident.responsible_agency);
+        let mut lines = vec![words.with("tell-duty", &[("name", &responsible)])];
+        let detail = screen::detail(self, incident.id);
+        match detail {
+            Some(detail) => lines.extend(detail.recipients.iter().map(|role| {
+                let known = words.get(&format!("role-{role}"));
+                let name = if known.starts_with("role-") { role.clone() } else { known };
+                format!("{name}: {}", words.get("tell-unverified"))
+            })),
+            None => lines.push(words.get("tell-open-first")),
+        }
+        let title = words.with("tell-title", &[("id", &id)]);
+        self.overlay = Some(Overlay::Sheet { title, lines });
+    }
+
+    /// `b`: all steps of the rule's runbook.
+    pub(super) fn runbook(&mut self) {
+        let Some((id, detail)) = self
+            .incident_here()
+            .and_then(|incident| Some((incident.id, screen::detail(self, incident.id)?)))
+        else {
+            self.nothing();
+            return;
+        };
+        let steps =
+            if self.words.lang() == Lang::Vi { &detail.runbook_vi } else { &detail.runbook_en };
+        let mut lines: Vec<String> =
+            (1..).zip(steps).map(|(number, step)| format!("{number}. {step}")).collect();
+        if lines.is_empty() {
+            lines.push(self.words.get("no-runbook"));
+        }
+        let title = self.words.with("runbook-title", &[("id", &id.to_string())]);
+        self.overlay = Some(Overlay::Sheet { title, lines });
+    }
+
+    /// `:visao`: why an agency is shown in its state.
+    pub(super) fn why(&mut self, code: &str) {
+        let lines = screen::why(self, code);
+        let name = screen::agency_name(self, code);
+        let title = self.words.with("why-title", &[("name", &name)]);
+        self.overlay = Some(Overlay::Sheet { title, lines });
+    }
+
+    /// `:cli`: the command that gives the rows of this screen.
+    pub(super) fn same_by_command(&mut self) {
+        self.message = match screen::item(self) {
+            _ if self.place().screen == screen::Screen::Events => {
+                format!("vonggac events {}", cli::options_of(&self.place().filter))
+            }
+            Some(Item::Spread(_)) => format!("vonggac spread {}", self.place().filter),
+            _ => self.place().screen.command(),
+        };
+    }
+}

@@ -1,0 +1,569 @@
+//! What an operator does on a shift, key by key: acting alone and together, being slower than a colleague, looking back.
+#![expect(clippy::expect_used, reason = "a test stops where its ground is missing")]
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::{Terminal, backend::TestBackend};
+use vonggac_console::{
+    app::{App, Effect, Link, Options, Overlay},
+    feed::{Ask, Told},
+    keymap::{Action, Keymap},
+    screen::{self, Screen},
+    theme::Theme,
+    words::Lang,
+};
+use vonggac_wire::{
+    Time,
+    proto::{
+        ActReply, Agency, EventRow, HealthState as H, HistogramColumn, Incident, IncidentState,
+        SearchReply, WatchReply, command::Action as Wire,
+    },
+};
+
+const SECOND: i64 = 1_000_000_000;
+
+fn now() -> Time {
+    "2026-11-24T02:41:07Z".parse().expect("a time")
+}
+
+fn incident(id: u64, severity: u32, state: IncidentState, owner: &str) -> Incident {
+    Incident {
+        id,
+        version: 3,
+        state: state.into(),
+        severity,
+        rule: format!("rule-{}", id % 6),
+        title_vi: format!("Sự cố số {id}"),
+        title_en: format!("Incident number {id}"),
+        agencies: vec!["tk-48".into(), "tk-01".into()],
+        owner: owner.into(),
+        opened_unix_nano: now().0 - 3_600 * SECOND,
+        updated_unix_nano: now().0 - 60 * SECOND,
+        acknowledged_unix_nano: (!owner.is_empty()).then_some(now().0 - 15 * SECOND),
+        first_time_unix_nano: now().0 - 3_600 * SECOND,
+        ..Incident::default()
+    }
+}
+
+fn delta(incidents: Vec<Incident>) -> WatchReply {
+    WatchReply { time_unix_nano: now().0, incidents, ..WatchReply::default() }
+}
+
+fn app_with(options: impl FnOnce(&mut Options)) -> App {
+    let mut asked = Options {
+        address: "127.0.0.1:7443".into(),
+        lang: Lang::En,
+        operator: "Lan".into(),
+        ascii: false,
+        slow: false,
+        wall: false,
+        observer: false,
+    };
+    options(&mut asked);
+    let theme = Theme { ascii: false, mono: true, rich: false };
+    let mut app = App::new(asked, theme, Keymap::load(None));
+    let agency = |code: &str, name: &str, state: H| {
+        let mut agency = Agency {
+            code: code.into(),
+            name_vi: name.into(),
+            name_en: name.into(),
+            short_vi: name.into(),
+            short_en: name.into(),
+            kind: "province".into(),
+            hosts_enrolled: 2,
+            hosts_heard: 2,
+            ..Agency::default()
+        };
+        agency.set_state(state);
+        agency
+    };
+    let mut whole = delta(vec![
+        incident(1, 1, IncidentState::InProgress, "Lan"),
+        incident(2, 2, IncidentState::New, ""),
+        incident(3, 3, IncidentState::New, ""),
+    ]);
+    whole.snapshot = true;
+    whole.agencies = vec![agency("tk-01", "Hà Nội", H::Fine), agency("tk-48", "Đà Nẵng", H::Down)];
+    whole.agents = vec![vonggac_wire::proto::Agent { agent: "a".into(), ..Default::default() }];
+    app.told(Told::Picture(Box::new(whole)));
+    app
+}
+
+fn app() -> App {
+    app_with(|_| {})
+}
+
+fn press(app: &mut App, keys: &str) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for character in keys.chars() {
+        let code = match character {
+            '\n' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            '\u{1b}' => KeyCode::Esc,
+            '\u{7f}' => KeyCode::Backspace,
+            other => KeyCode::Char(other),
+        };
+        effects.extend(app.key(KeyEvent::new(code, KeyModifiers::NONE), now()));
+    }
+    effects
+}
+
+fn draw(app: &App) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a terminal");
+    terminal.draw(|frame| screen::draw(app, frame, now())).expect("drawn");
+    let buffer = terminal.backend().buffer().clone();
+    let row = |row| (0..80).map(|column| buffer[(column, row)].symbol()).collect::<String>();
+    (0..24).map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// The commands that were sent, with their incidents.
+fn sent(effects: &[Effect]) -> Vec<(u64, Wire)> {
+    let command = |effect: &Effect| match effect {
+        Effect::Ask(Ask::Act(command)) => {
+            Some((command.incident, command.action.clone().expect("an action")))
+        }
+        _ => None,
+    };
+    effects.iter().filter_map(command).collect()
+}
+
+#[test]
+fn each_action_has_its_form_and_sends_what_was_typed() {
+    let cases = [
+        ("2A", "Minh\ttk-48\tcall the vendor\t2h\n", "assign"),
+        ("2+", "called, they come at 10\n", "note"),
+        ("2H", "waiting for parts\n", "hold"),
+        ("2R", "cluster moved\n", "resolve"),
+        ("2C", "t\tcluster moved\n", "close"),
+        ("2B", "Minh\twatch the disk\n", "hand_over"),
+        ("2V", "benign\n", "judge"),
+        ("2M", "#2\n", "merge"),
+        ("2T", "tk-01\tanother cause\n", "split"),
+        ("2X", "known work\t2h\n", "hide"),
+    ];
+    for (open, typed, name) in cases {
+        let mut app = app();
+        press(&mut app, open);
+        assert!(matches!(app.overlay, Some(Overlay::Form(_))), "{name} opens a form");
+        let sent = sent(&press(&mut app, typed));
+        assert_eq!(sent.len(), 1, "{name}");
+        let (id, action) = &sent[0];
+        assert_eq!(*id, 1, "{name}: the most urgent");
+        match (action, name) {
+            (Wire::Assign(a), "assign") => {
+                assert_eq!((a.owner.as_str(), a.responsible_agency.as_str()), ("Minh", "tk-48"));
+                assert_eq!(a.deadline_unix_nano, Some(now().0 + 7_200 * SECOND));
+            }
+            (Wire::Note(n), "note") => assert_eq!(n.text, "called, they come at 10"),
+            (Wire::Hold(h), "hold") => assert_eq!(h.reason, "waiting for parts"),
+            (Wire::Resolve(r), "resolve") => assert_eq!(r.result, "cluster moved"),
+            (Wire::Close(c), "close") => {
+                assert_eq!((c.result.as_str(), c.verdict), ("cluster moved", 2));
+            }
+            (Wire::HandOver(h), "hand_over") => {
+                assert_eq!((h.owner.as_str(), h.note.as_str()), ("Minh", "watch the disk"));
+            }
+            (Wire::Judge(j), "judge") => assert_eq!(j.verdict, 3),
+            (Wire::Merge(m), "merge") => assert_eq!(m.into, 2),
+            (Wire::Split(s), "split") => assert_eq!(s.agencies, ["tk-01"]),
+            (Wire::Hide(h), "hide") => assert_eq!(h.until_unix_nano, now().0 + 7_200 * SECOND),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_required_is_named_and_nothing_is_sent_without_it() {
+    let mut app = app();
+    assert!(sent(&press(&mut app, "2C\n")).is_empty());
+    assert!(draw(&app).contains("verdict is missing."));
+    assert!(sent(&press(&mut app, "t\n")).is_empty(), "the result is missing too");
+    assert!(draw(&app).contains("result is missing."));
+    assert_eq!(sent(&press(&mut app, "done\n")).len(), 1);
+    let mut app = self::app();
+    assert!(sent(&press(&mut app, "2Xwork\tyesterday\n")).is_empty());
+    assert!(draw(&app).contains("That is no time."));
+    press(&mut app, "\u{1b}");
+    assert!(app.overlay.is_none(), "Esc leaves the form");
+}
+
+#[test]
+fn the_later_of_two_operators_reads_who_was_faster() {
+    // Before sending: the incident changed while the form was open.
+    let mut app = app();
+    press(&mut app, "2jA");
+    app.told(Told::Picture(Box::new(delta(vec![incident(
+        2,
+        2,
+        IncidentState::InProgress,
+        "Minh",
+    )]))));
+    assert!(sent(&press(&mut app, "Lan\n")).is_empty(), "told before anything is sent");
+    assert!(draw(&app).contains("Minh took #2 at 09:40:52."), "{}", draw(&app));
+    assert_eq!(sent(&press(&mut app, "\n")).len(), 1, "Enter again sends it all the same");
+    // After sending: the book refuses and says how the incident is.
+    let mut app = self::app();
+    press(&mut app, "2ja");
+    let reply = ActReply {
+        refused: "wrong-state in_progress".into(),
+        incident: Some(incident(2, 2, IncidentState::InProgress, "Minh")),
+    };
+    app.told(Told::Acted(2, Box::new(reply)));
+    assert!(
+        app.message.contains("the incident is active")
+            && app.message.contains("Minh took #2 at 09:40:52."),
+        "{}",
+        app.message
+    );
+}
+
+#[test]
+fn what_a_colleague_did_is_told_in_the_message_line() {
+    let mut app = app();
+    app.told(Told::Picture(Box::new(delta(vec![incident(3, 3, IncidentState::OnHold, "Hùng")]))));
+    assert!(app.message.contains("#3: hold, owner Hùng."), "{}", app.message);
+}
+
+#[test]
+fn an_observer_sees_no_action_keys_and_a_refusal_names_the_role() {
+    let mut app = app_with(|options| options.observer = true);
+    press(&mut app, "2");
+    let drawn = draw(&app);
+    assert!(drawn.contains("observer") && !drawn.contains("assign"), "{drawn}");
+    assert!(
+        press(&mut app, "a").is_empty() && app.message.contains("observer role"),
+        "{}",
+        app.message
+    );
+    press(&mut app, ".");
+    assert!(!draw(&app).contains("hand over"));
+    press(&mut app, "\u{1b}?");
+    assert!(!draw(&app).contains("acknowledge"));
+}
+
+#[test]
+fn marks_survive_a_filter_and_several_are_acted_on_at_once() {
+    let mut app = app();
+    press(&mut app, "2*");
+    assert_eq!(app.marks.len(), 3);
+    press(&mut app, "X");
+    assert!(draw(&app).contains("3 incidents"), "the count is named first");
+    let sent = sent(&press(&mut app, "planned work\t3h\n"));
+    assert_eq!(sent.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(app.marks.is_empty());
+}
+
+#[test]
+fn a_hidden_incident_leaves_the_list_and_stays_counted() {
+    let mut app = app();
+    let hidden = Incident {
+        hidden_until_unix_nano: Some(now().0 + SECOND),
+        ..incident(2, 2, IncidentState::New, "")
+    };
+    app.told(Told::Picture(Box::new(delta(vec![hidden]))));
+    press(&mut app, "2");
+    let drawn = draw(&app);
+    assert!(drawn.contains("hidden 1") && !drawn.contains("#2 "), "{drawn}");
+    press(&mut app, "v");
+    assert!(draw(&app).contains("#2 "), "the other form shows all");
+    // Shown again before its end.
+    press(&mut app, "jX");
+    let sent = sent(&press(&mut app, "over\t0\n"));
+    assert!(matches!(&sent[0], (2, Wire::Hide(hide)) if hide.until_unix_nano == 0), "{sent:?}");
+}
+
+#[test]
+fn what_is_new_worse_or_gone_since_one_looked_is_marked_until_c() {
+    let mut app = app();
+    let later = |mut incident: Incident| {
+        incident.updated_unix_nano = now().0 + SECOND;
+        incident
+    };
+    let fresh =
+        Incident { opened_unix_nano: now().0 + SECOND, ..incident(9, 2, IncidentState::New, "") };
+    let gone = Incident {
+        resolved_unix_nano: Some(now().0 + SECOND),
+        ..incident(3, 3, IncidentState::Resolved, "")
+    };
+    let worse = incident(2, 1, IncidentState::New, "");
+    let reply = WatchReply {
+        time_unix_nano: now().0 + 2 * SECOND,
+        ..delta(vec![later(fresh), later(worse), later(gone)])
+    };
+    app.told(Told::Picture(Box::new(reply)));
+    assert!(draw(&app).contains("Since 09:41: +1 ↑1 −1"), "{}", draw(&app));
+    press(&mut app, "c");
+    let drawn = draw(&app);
+    assert!(
+        drawn.contains("+ ▓M2 #9") && drawn.contains("↑ █M1 #2") && drawn.contains("− ▒M3 #3"),
+        "{drawn}"
+    );
+    let effects = press(&mut app, "c");
+    assert!(effects.contains(&Effect::Remember));
+    assert!(draw(&app).contains("Since 09:41: no change"));
+}
+
+#[test]
+fn a_flood_folds_what_is_mild_and_drops_nothing() {
+    let mut app = app();
+    let new = |id, severity| Incident {
+        opened_unix_nano: now().0,
+        ..incident(id, severity, IncidentState::New, "")
+    };
+    let many = (100..111).map(|id| new(id, 4)).chain([new(200, 1)]).collect();
+    app.told(Told::Picture(Box::new(delta(many))));
+    press(&mut app, "2");
+    let drawn = draw(&app);
+    assert!(drawn.contains("FLOOD 12/10 min"), "{drawn}");
+    assert!(
+        drawn.contains("and 12 incidents M3–M4 in 6 groups") && drawn.contains("#200"),
+        "{drawn}"
+    );
+    press(&mut app, "v");
+    assert!(draw(&app).contains("15/15"), "all of them are a key away");
+}
+
+#[test]
+fn the_cursor_stays_on_its_incident_while_the_list_moves() {
+    let mut app = app();
+    press(&mut app, "2j");
+    assert_eq!(screen::Item::Incident(2), screen_item(&app));
+    app.tick(Time(now().0 + 6 * SECOND));
+    app.told(Told::Picture(Box::new(delta(vec![incident(50, 1, IncidentState::New, "")]))));
+    assert_eq!(screen::Item::Incident(2), screen_item(&app), "a new row came above it");
+}
+
+fn screen_item(app: &App) -> screen::Item {
+    // Enter opens what the cursor is on.
+    let mut place = app.places.last().expect("a place").clone();
+    place.filter.clear();
+    let numbers: Vec<u64> = {
+        let mut all = app.model.urgent();
+        if !app.order().is_empty() {
+            all.sort_by_key(|i| {
+                app.order().iter().position(|id| *id == i.id).unwrap_or(usize::MAX)
+            });
+        }
+        all.iter().map(|i| i.id).collect()
+    };
+    screen::Item::Incident(numbers[place.cursor])
+}
+
+#[test]
+fn a_frozen_picture_holds_what_comes_and_says_how_much_of_it_is_new() {
+    let mut app = app();
+    press(&mut app, "f");
+    app.told(Told::Picture(Box::new(delta(vec![incident(70, 1, IncidentState::New, "")]))));
+    assert!(draw(&app).contains("FROZEN 09:41, +1 new") && !draw(&app).contains("#70"));
+    press(&mut app, "f");
+    assert!(draw(&app).contains("#70"));
+}
+
+fn found(rows: usize, cursor: &str) -> SearchReply {
+    SearchReply {
+        rows: (0..rows)
+            .map(|at| EventRow {
+                raw: format!("line {at}"),
+                time_unix_nano: now().0,
+                ..EventRow::default()
+            })
+            .collect(),
+        histogram: vec![HistogramColumn { time_unix_nano: 0, count: 1 }],
+        total: Some(1_000_000),
+        done: true,
+        next_cursor: cursor.into(),
+        ..SearchReply::default()
+    }
+}
+
+fn window(effects: &[Effect]) -> Option<(i64, i64)> {
+    effects.iter().rev().find_map(|effect| match effect {
+        Effect::Ask(Ask::Search(request)) => {
+            Some((request.since_unix_nano / SECOND, request.until_unix_nano / SECOND))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn time_keys_move_and_halve_the_window_of_a_search() {
+    let mut app = app();
+    let (since, until) = window(&press(&mut app, "5")).expect("a search");
+    assert_eq!(until - since, 3_600);
+    app.told(Told::Search(Box::new(found(2, ""))));
+    assert_eq!(window(&press(&mut app, "O")), Some((since - 3_600, until - 3_600)));
+    assert_eq!(window(&press(&mut app, "D")), Some((since - 90_000, until - 90_000)));
+    assert_eq!(window(&press(&mut app, "d")), Some((since - 3_600, until - 3_600)));
+    assert_eq!(window(&press(&mut app, "o")), Some((since, until)));
+    let (from, to) = window(&press(&mut app, "z")).expect("a search");
+    assert_eq!(to - from, 1_800);
+    let (from, to) = window(&press(&mut app, "Z")).expect("a search");
+    assert_eq!(to - from, 3_600);
+    let (from, _) = window(&press(&mut app, "0")).expect("a search");
+    assert_eq!(Time(from * SECOND).to_string(), "2026-11-23T17:00:00Z", "midnight of the nation");
+    press(&mut app, "\u{1b}\u{1b}1O");
+    assert!(app.message.contains("events screen"), "elsewhere they say so: {}", app.message);
+}
+
+#[test]
+fn a_million_events_cost_one_window() {
+    let mut app = app();
+    press(&mut app, "5");
+    app.told(Told::Search(Box::new(found(200, "1"))));
+    for page in 0..20 {
+        let effects = press(&mut app, "G");
+        assert!(window(&effects).is_some(), "page {page} is asked for at the end of what is there");
+        let more = SearchReply { histogram: Vec::new(), total: None, ..found(200, "next") };
+        app.told(Told::Search(Box::new(more)));
+        let rows = app.model.search.as_ref().map_or(0, |reply| reply.rows.len());
+        assert!(rows <= 600, "{rows}");
+    }
+    assert_eq!(app.model.rows_before, 3_600);
+    press(&mut app, "G");
+    assert!(draw(&app).contains("4,200 / 1,000,000"), "{}", draw(&app));
+}
+
+#[test]
+fn a_search_is_cancelled_and_an_answer_that_nobody_waits_for_is_left_out() {
+    let mut app = app();
+    press(&mut app, "5");
+    let effects = press(&mut app, "\u{1b}");
+    assert_eq!(effects, [Effect::Ask(Ask::Cancel)]);
+    app.told(Told::Search(Box::new(found(3, ""))));
+    assert!(app.model.search.is_none());
+}
+
+#[test]
+fn what_is_copied_and_exported_is_harmless() {
+    let mut app = app();
+    let hostile = Incident {
+        title_en: "=HYPERLINK(\"http://x\")\u{1b}[2J".into(),
+        ..incident(2, 1, IncidentState::New, "")
+    };
+    app.told(Told::Picture(Box::new(delta(vec![hostile]))));
+    press(&mut app, "2");
+    let effects = press(&mut app, "jy");
+    let copied = effects.iter().find_map(|effect| match effect {
+        Effect::Copy(text) => Some(text.clone()),
+        _ => None,
+    });
+    assert!(copied.is_some_and(|text| !text.contains('\u{1b}')));
+    press(&mut app, ":xuat\n");
+    let effects = press(&mut app, "\n");
+    let (name, text) = effects
+        .iter()
+        .find_map(|effect| match effect {
+            Effect::Write(name, text) => Some((name.clone(), text.clone())),
+            _ => None,
+        })
+        .expect("a file");
+    assert_eq!(name, "vonggac-incidents-20261124-094107.csv");
+    assert!(text.contains("'=HYPERLINK") && !text.contains('\u{1b}'), "{text}");
+    assert!(text.lines().next().is_some_and(|head| head.contains("simulated")));
+}
+
+#[test]
+fn commands_need_no_accents_and_lead_where_keys_lead() {
+    let mut app = app();
+    press(&mut app, ":coquan da nang\n");
+    assert_eq!(app.place().screen, Screen::Agency("tk-48".into()));
+    press(&mut app, ":sựcố 2\n");
+    assert_eq!(app.place().screen, Screen::Incident(2));
+    press(&mut app, ":luong\n");
+    assert_eq!(app.place().screen, Screen::Flow);
+    press(&mut app, ":visao tk-48\n");
+    assert!(draw(&app).contains("Why Đà Nẵng tk-48"), "{}", draw(&app));
+    press(&mut app, "\u{1b}:tieng vi\n");
+    assert!(draw(&app).contains("Luồng dữ liệu"));
+    press(&mut app, ":xyz\n");
+    assert!(app.message.contains("xyz"), "{}", app.message);
+    // Tab completes to the first suggestion.
+    press(&mut app, ":hen\u{7f}\u{7f}eth\t\n");
+    assert_eq!(app.place().screen, Screen::Systems);
+}
+
+#[test]
+fn screens_are_gone_back_to_with_their_filters() {
+    let mut app = app();
+    press(&mut app, "2/number 2\n");
+    assert!(draw(&app).contains("1/3"));
+    press(&mut app, "\n");
+    assert_eq!(app.place().screen, Screen::Incident(2));
+    press(&mut app, "\u{1b}");
+    assert!(draw(&app).contains("Filter: number 2"), "the filter survives the return");
+    press(&mut app, "\u{1b}");
+    assert!(draw(&app).contains("3/3"), "Esc drops the filter first");
+    press(&mut app, "8-");
+    assert_eq!(app.place().screen, Screen::Incidents);
+    press(&mut app, "/!number 2\n");
+    let drawn = draw(&app);
+    assert!(drawn.contains("2/3") && !drawn.contains("number 2 ("), "the inverse: {drawn}");
+}
+
+#[test]
+fn the_board_walks_by_tiles_and_its_worst_tile_is_a_tab_away() {
+    let mut app = app();
+    press(&mut app, "\t\n");
+    assert_eq!(app.place().screen, Screen::Agency("tk-48".into()), "the worst, not the first");
+    press(&mut app, "\u{1b}");
+    press(&mut app, "h\n");
+    assert_eq!(app.place().screen, Screen::Agency("tk-01".into()), "left of it");
+}
+
+#[test]
+fn nothing_acts_while_the_link_is_lost_and_it_is_never_queued() {
+    let mut app = app();
+    app.told(Told::Lost { error: "timeout".into(), wait: 8, attempt: 6 });
+    assert!(matches!(app.link, Link::Lost { .. }));
+    press(&mut app, "2A");
+    assert!(sent(&press(&mut app, "Minh\n")).is_empty());
+    assert!(app.message.contains("Not sent"), "{}", app.message);
+    let again = Told::Picture(Box::new(delta(Vec::new())));
+    assert!(app.told(again).is_empty(), "nothing was kept for later");
+}
+
+#[test]
+fn every_key_of_the_last_line_acts() {
+    for keys in ["", "2", "\n", "3", "\t\n", "4", "5", "6", "7", "8", "9"] {
+        let mut app = app();
+        press(&mut app, keys);
+        let drawn = draw(&app);
+        let last = drawn.lines().last().expect("a last line").trim().to_owned();
+        for part in last.split("  ").filter(|part| !part.is_empty()) {
+            let key = part.split(' ').next().unwrap_or_default();
+            let known =
+                app.keymap().shown().iter().any(|(action, _)| {
+                    *action != Action::Quit && app.keymap().label(*action) == key
+                });
+            assert!(known || key == "Ctrl-c", "{keys:?}: {part}");
+            if key.chars().count() == 1 {
+                let mut pressed = self::app();
+                press(&mut pressed, keys);
+                press(&mut pressed, key);
+                assert!(
+                    !pressed.message.contains("nothing here"),
+                    "{keys:?}: {part}: {}",
+                    pressed.message
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_letter_of_an_input_method_outside_a_field_says_so_and_fires_nothing() {
+    let mut app = app();
+    press(&mut app, "ạ");
+    assert!(!app.message.is_empty() && app.place().screen == Screen::Board);
+    press(&mut app, "2");
+    press(&mut app, "ê");
+    assert_eq!(app.place().cursor, 1, "the second e is e");
+}
+
+#[test]
+fn a_wall_takes_no_keys_but_can_be_left() {
+    let mut app = app_with(|options| options.wall = true);
+    assert!(press(&mut app, "2a\n:q\n").is_empty() && app.place().screen == Screen::Board);
+    let leave = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert_eq!(app.key(leave, now()), [Effect::Quit]);
+    assert!(!draw(&app).contains('▸'), "no cursor");
+}
