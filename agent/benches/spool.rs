@@ -61,5 +61,46 @@ fn spool(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, spool);
+/// A start after a power cut in the middle of an append, with a GiB waiting.
+fn start(criterion: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let open =
+        || Spool::open(dir.path(), "web-1", 2 << 30, Fsync::Never, NOW).expect("a spool is opened");
+    let mut spool = open();
+    let mut all = entries(10_000);
+    while spool.bytes() < 1 << 30 {
+        for entry in &mut all {
+            if let Some(position) = &mut entry.position {
+                position.offset += 1_000_000;
+            }
+        }
+        spool.append(all.clone(), &[], NOW).expect("appended");
+    }
+    spool.save().expect("saved");
+    let last = std::fs::read_dir(dir.path().join("security"))
+        .expect("segments")
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .max()
+        .expect("a segment");
+    drop(spool);
+    let mut group = criterion.benchmark_group("spool");
+    group.sample_size(10);
+    group.bench_function("start-1GiB-torn", |bencher| {
+        bencher.iter_batched(
+            || {
+                let file = std::fs::OpenOptions::new().write(true).open(&last).expect("a segment");
+                let bytes = file.metadata().expect("its size").len();
+                file.set_len(bytes - 7).expect("torn");
+            },
+            |()| {
+                let spool = open();
+                assert!(spool.recovery().torn_bytes > 0);
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, spool, start);
 criterion_main!(benches);

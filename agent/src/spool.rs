@@ -68,6 +68,7 @@ use crate::{
 };
 
 mod gaps;
+mod given;
 mod identity;
 pub mod inspect;
 mod lane;
@@ -78,6 +79,7 @@ mod scan;
 pub mod sealed;
 
 use gaps::Loss;
+use given::{Given, note_end};
 pub use identity::{Identity, IdentityError};
 pub use lane::LaneFigures;
 use lane::LaneStore;
@@ -379,15 +381,13 @@ impl Spool {
     ) -> Result<Appended, SpoolError> {
         let mut appended = Appended::default();
         let mut ends: Vec<Position> = Vec::new();
-        let mut given: [Vec<(u64, &Position)>; 3] = Default::default();
+        let mut given: [Given<'_>; 3] = Default::default();
         let mut outcome = Ok(());
         for Entry { event, position } in entries {
             let lane = event.lane();
             if let Some(position) = &position {
                 note_end(&mut ends, position);
-                // Offsets are compared first: the names are mostly the same.
-                let is_same = |p: &Position| p.offset == position.offset && p == position;
-                let given = given[lane.index()].iter().any(|(_, p)| is_same(p));
+                let given = given[lane.index()].holds(position);
                 if given || self.ledger.holds(lane, &position.stream, position.offset) {
                     appended.known += 1;
                     continue;
@@ -400,7 +400,7 @@ impl Spool {
                 break;
             }
             if let Some(position) = position {
-                given[lane.index()].push((seq, position));
+                given[lane.index()].push(seq, position);
             }
             appended.written += 1;
         }
@@ -410,8 +410,11 @@ impl Spool {
             outcome = outcome.and(flushed);
             // Only what reached the file counts: the rest is read and given again.
             let written = store.written_seq();
-            for (_, position) in given[lane.index()].iter().filter(|(seq, _)| *seq <= written) {
-                self.ledger.saw(lane, &position.stream, position.offset);
+            let in_file = given[lane.index()].all.iter().filter(|(seq, _)| *seq <= written);
+            let mut ends: Vec<Position> = Vec::new();
+            in_file.for_each(|(_, position)| note_end(&mut ends, position));
+            for end in ends {
+                self.ledger.saw(lane, &end.stream, end.offset);
             }
         }
         self.ledger_dirty = true;
@@ -577,13 +580,6 @@ impl Spool {
     #[must_use]
     pub fn held(&self, stream: &str) -> Vec<u64> {
         self.ledger.held(stream)
-    }
-}
-
-fn note_end(ends: &mut Vec<Position>, position: &Position) {
-    match ends.iter_mut().find(|end| end.stream == position.stream) {
-        Some(end) => end.offset = end.offset.max(position.offset),
-        None => ends.push(position.clone()),
     }
 }
 

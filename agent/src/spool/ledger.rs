@@ -166,7 +166,7 @@ impl Ledger {
         &mut self.lanes[lane.index()]
     }
 
-    fn touch(&mut self, stream: &str) -> &mut StreamEntry {
+    fn touch(&mut self, stream: &str, change: impl FnOnce(&mut StreamEntry)) {
         self.touches += 1;
         if !self.streams.contains_key(stream) {
             if self.streams.len() >= STREAMS_MAX {
@@ -181,9 +181,10 @@ impl Ledger {
             }
             self.streams.insert(stream.to_owned(), StreamEntry::default());
         }
-        let entry = self.streams.entry(stream.to_owned()).or_default();
-        entry.touched = self.touches;
-        entry
+        if let Some(entry) = self.streams.get_mut(stream) {
+            entry.touched = self.touches;
+            change(entry);
+        }
     }
 
     /// The lane holds this entry already.
@@ -193,14 +194,15 @@ impl Ledger {
 
     /// The lane holds the stream up to here.
     pub(super) fn saw(&mut self, lane: Lane, stream: &str, offset: u64) {
-        let held = &mut self.touch(stream).lanes[lane.index()];
-        *held = offset.max(*held);
+        self.touch(stream, |entry| {
+            let held = &mut entry.lanes[lane.index()];
+            *held = offset.max(*held);
+        });
     }
 
     /// All lanes hold the stream up to here.
     pub(super) fn pass(&mut self, stream: &str, offset: u64) {
-        let entry = self.touch(stream);
-        entry.resume = offset.max(entry.resume);
+        self.touch(stream, |entry| entry.resume = offset.max(entry.resume));
     }
 
     pub(super) fn resume(&self, stream: &str) -> Option<u64> {
