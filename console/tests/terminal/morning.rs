@@ -1,13 +1,9 @@
-//! Every screen at four sizes in both languages, from one simulated morning with a fixed clock.
-#![expect(clippy::expect_used, reason = "a test stops where its ground is missing")]
+//! One simulated morning with a fixed clock, and an operator's console in it.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use proptest::prelude::*;
 use ratatui::{Terminal, backend::TestBackend};
-use unicode_width::UnicodeWidthStr;
 use vonggac_console::{
-    app::{App, Effect, Link, Options},
-    feed::{Ask, Told},
+    app::{App, Options},
+    feed::Told,
     keymap::Keymap,
     screen,
     theme::Theme,
@@ -22,17 +18,17 @@ use vonggac_wire::{
     },
 };
 
-mod keyboard;
+use crate::keyboard;
 
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     "2026-11-24T02:41:07Z".parse().expect("a time")
 }
 
-fn cells(values: &[f64]) -> Vec<Cell> {
+pub(crate) fn cells(values: &[f64]) -> Vec<Cell> {
     values.iter().map(|value| Cell { value: Some(*value) }).collect()
 }
 
-fn agency(code: &str, vi: &str, en: &str, kind: &str, state: H) -> Agency {
+pub(crate) fn agency(code: &str, vi: &str, en: &str, kind: &str, state: H) -> Agency {
     let enrolled = !matches!(state, H::NotConnected | H::Excluded);
     let mut agency = Agency {
         code: code.into(),
@@ -69,7 +65,7 @@ fn agency(code: &str, vi: &str, en: &str, kind: &str, state: H) -> Agency {
     agency
 }
 
-fn incident(
+pub(crate) fn incident(
     id: u64,
     severity: u32,
     state: IncidentState,
@@ -111,7 +107,7 @@ fn incident(
 }
 
 #[expect(clippy::too_many_lines, reason = "one morning")]
-fn picture() -> WatchReply {
+pub(crate) fn picture() -> WatchReply {
     let states = [
         H::Degraded,
         H::Fine,
@@ -316,7 +312,7 @@ fn picture() -> WatchReply {
     }
 }
 
-fn event(raw: &str) -> EventRow {
+pub(crate) fn event(raw: &str) -> EventRow {
     EventRow {
         time_unix_nano: now().0,
         agency: "tk-38".into(),
@@ -339,7 +335,7 @@ fn event(raw: &str) -> EventRow {
     }
 }
 
-fn app(lang: Lang, ascii: bool) -> App {
+pub(crate) fn app(lang: Lang, ascii: bool) -> App {
     let options = Options {
         address: "127.0.0.1:7443".into(),
         lang,
@@ -354,17 +350,17 @@ fn app(lang: Lang, ascii: bool) -> App {
     app
 }
 
-fn press(app: &mut App, keys: &str) {
+pub(crate) fn press(app: &mut App, keys: &str) {
     keyboard::press(app, keys, now());
 }
 
 /// The terminal's size is known before keys are pressed in it.
-fn sized(mut app: App, width: u16, height: u16) -> App {
+pub(crate) fn sized(mut app: App, width: u16, height: u16) -> App {
     app.size = (width, height);
     app
 }
 
-fn draw(app: &App, width: u16, height: u16) -> String {
+pub(crate) fn draw(app: &App, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
     terminal.draw(|frame| screen::draw(app, frame, now())).expect("drawn");
     let buffer = terminal.backend().buffer().clone();
@@ -381,7 +377,7 @@ fn draw(app: &App, width: u16, height: u16) -> String {
 }
 
 /// A screen by the keys that lead to it.
-const SCREENS: [(&str, &str); 21] = [
+pub(crate) const SCREENS: [(&str, &str); 21] = [
     ("board", ""),
     ("incidents", "2"),
     ("incident", "\n"),
@@ -405,7 +401,7 @@ const SCREENS: [(&str, &str); 21] = [
     ("runbook", "\nb"),
 ];
 
-fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
+pub(crate) fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
     let mut app = app(lang, ascii);
     let found = SearchReply {
         rows: vec![
@@ -473,119 +469,4 @@ fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
     };
     app.told(Told::Usage(UsageReply { indicators: vec![figure] }));
     app
-}
-
-#[test]
-fn every_screen_looks_as_it_did() {
-    for (name, keys) in SCREENS {
-        for lang in [Lang::Vi, Lang::En] {
-            for (width, height) in [(80, 24), (120, 36), (150, 45), (200, 60)] {
-                let text = draw(&sized(arrived(lang, false, keys), width, height), width, height);
-                insta::assert_snapshot!(format!("{name}_{}_{width}x{height}", lang.code()), text);
-            }
-        }
-    }
-}
-
-#[test]
-fn the_board_swaps_tiles_for_tables_and_back() {
-    let mut narrow = app(Lang::Vi, false);
-    press(&mut narrow, "v");
-    insta::assert_snapshot!("board_table_80x24", draw(&narrow, 80, 24));
-    let mut wide = app(Lang::Vi, true);
-    insta::assert_snapshot!("board_ascii_150x45", draw(&wide, 150, 45));
-    press(&mut wide, "v");
-    assert!(draw(&wide, 150, 45).contains("#3107"));
-}
-
-#[test]
-fn the_board_says_how_sure_it_is() {
-    let mut lost = app(Lang::Vi, false);
-    lost.link = Link::Lost { error: "hết giờ".into(), wait: 8, attempt: 6 };
-    insta::assert_snapshot!("board_lost", draw(&lost, 80, 24));
-    let mut stale = app(Lang::Vi, false);
-    stale.model.time = Some(now().minus(std::time::Duration::from_secs(61)));
-    assert!(draw(&stale, 80, 24).contains("CŨ"));
-    stale.model.time = Some(now().minus(std::time::Duration::from_secs(11)));
-    assert!(draw(&stale, 80, 24).contains("chậm"));
-    let mut frozen = app(Lang::En, false);
-    press(&mut frozen, "f");
-    assert!(draw(&frozen, 80, 24).contains("FROZEN 09:41"));
-    let loading = App::new(
-        app(Lang::Vi, false).options,
-        Theme { ascii: false, mono: true, rich: false },
-        Keymap::load(None),
-    );
-    assert!(draw(&loading, 80, 24).contains("Đang nối tới trung tâm"));
-    assert!(draw(&app(Lang::Vi, false), 40, 10).contains("Cần 80×24, đang 40×10."));
-    insta::assert_snapshot!("board_ascii", draw(&app(Lang::Vi, true), 80, 24));
-}
-
-#[test]
-fn a_search_line_is_typed_in_vietnamese_and_erased_letter_by_letter() {
-    let mut app = app(Lang::Vi, false);
-    press(&mut app, "5/a\u{323}\u{302}b");
-    app.key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE), now());
-    assert_eq!(app.input.as_ref().map(|input| input.text.as_str()), Some("ậ"));
-}
-
-#[test]
-fn actions_are_refused_while_the_link_is_lost() {
-    let mut app = app(Lang::Vi, false);
-    app.link = Link::Lost { error: String::new(), wait: 1, attempt: 1 };
-    press(&mut app, "a");
-    assert_eq!(app.message, "Chưa gửi: mất nối.");
-}
-
-/// Which incidents commands were sent for.
-fn acted(effects: &[Effect]) -> Vec<u64> {
-    let command = |effect: &Effect| match effect {
-        Effect::Ask(Ask::Act(command)) => Some(command.incident),
-        _ => None,
-    };
-    effects.iter().filter_map(command).collect()
-}
-
-#[test]
-fn marked_incidents_are_acted_on_together_after_their_number_is_named() {
-    let mut app = app(Lang::En, false);
-    press(&mut app, "2  ");
-    assert_eq!((app.marks.len(), app.message.as_str()), (2, "2 marked"));
-    assert!(draw(&app, 80, 24).contains("◉"));
-    press(&mut app, "a");
-    assert!(draw(&app, 80, 24).contains("acknowledge: 2 incidents"));
-    let effects = app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE), now());
-    assert_eq!(acted(&effects).len(), 2);
-    assert!(app.marks.is_empty() && app.message.contains("2 incidents"));
-    press(&mut app, "**");
-    assert!(app.marks.is_empty(), "all, then none");
-}
-
-#[test]
-fn a_verdict_wants_its_letter_and_trouble_is_found_by_a_key() {
-    let mut app = app(Lang::En, false);
-    press(&mut app, "2Vx\n");
-    assert!(draw(&app, 80, 24).contains("f t b d i u"), "the form stays and says what it wants");
-    press(&mut app, "\u{7f}t");
-    let effects = app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE), now());
-    assert_eq!(acted(&effects), [3_107]);
-    press(&mut app, "ge");
-    assert_eq!(app.place().cursor, 1, "the next one that nobody has");
-    press(&mut app, ".");
-    assert!(draw(&app, 80, 24).contains("Space"));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-    #[test]
-    fn no_line_is_wider_than_the_screen_and_no_control_character_reaches_it(
-        which in 0_usize..SCREENS.len(), width in 80_u16..210, height in 24_u16..70, ascii in any::<bool>(), more in "[jkGgseEu.* \t]{0,8}"
-    ) {
-        let mut app = arrived(if ascii { Lang::En } else { Lang::Vi }, ascii, SCREENS[which].1);
-        press(&mut app, &more);
-        for line in draw(&app, width, height).lines() {
-            prop_assert!(line.width() <= usize::from(width), "{line}");
-            prop_assert!(!line.chars().any(char::is_control), "{line:?}");
-        }
-    }
 }

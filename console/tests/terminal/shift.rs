@@ -1,121 +1,18 @@
 //! What an operator does on a shift, key by key: acting alone and together, being slower than a colleague, looking back.
-#![expect(clippy::expect_used, reason = "a test stops where its ground is missing")]
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui::{Terminal, backend::TestBackend};
 use vonggac_console::{
-    app::{App, Effect, Link, Options, Overlay},
-    feed::{Ask, Told},
-    keymap::{Action, Keymap},
+    app::{App, Effect, Link, Overlay},
+    feed::Told,
+    keymap::Action,
     screen::{self, Screen},
-    theme::Theme,
-    words::Lang,
 };
 use vonggac_wire::{
     Time,
-    proto::{
-        ActReply, Agency, EventRow, HealthState as H, HistogramColumn, Incident, IncidentState,
-        SearchReply, WatchReply, command::Action as Wire,
-    },
+    proto::{ActReply, Incident, IncidentState, WatchReply, command::Action as Wire},
 };
 
-const SECOND: i64 = 1_000_000_000;
-
-mod keyboard;
-
-fn now() -> Time {
-    "2026-11-24T02:41:07Z".parse().expect("a time")
-}
-
-fn incident(id: u64, severity: u32, state: IncidentState, owner: &str) -> Incident {
-    Incident {
-        id,
-        version: 3,
-        state: state.into(),
-        severity,
-        rule: format!("rule-{}", id % 6),
-        title_vi: format!("Sự cố số {id}"),
-        title_en: format!("Incident number {id}"),
-        agencies: vec!["tk-48".into(), "tk-01".into()],
-        owner: owner.into(),
-        opened_unix_nano: now().0 - 3_600 * SECOND,
-        updated_unix_nano: now().0 - 60 * SECOND,
-        acknowledged_unix_nano: (!owner.is_empty()).then_some(now().0 - 15 * SECOND),
-        first_time_unix_nano: now().0 - 3_600 * SECOND,
-        ..Incident::default()
-    }
-}
-
-fn delta(incidents: Vec<Incident>) -> WatchReply {
-    WatchReply { time_unix_nano: now().0, incidents, ..WatchReply::default() }
-}
-
-fn app_with(options: impl FnOnce(&mut Options)) -> App {
-    let mut asked = Options {
-        address: "127.0.0.1:7443".into(),
-        lang: Lang::En,
-        operator: "Lan".into(),
-        ascii: false,
-        slow: false,
-        wall: false,
-        observer: false,
-    };
-    options(&mut asked);
-    let theme = Theme { ascii: false, mono: true, rich: false };
-    let mut app = App::new(asked, theme, Keymap::load(None));
-    let agency = |code: &str, name: &str, state: H| {
-        let mut agency = Agency {
-            code: code.into(),
-            name_vi: name.into(),
-            name_en: name.into(),
-            short_vi: name.into(),
-            short_en: name.into(),
-            kind: "province".into(),
-            hosts_enrolled: 2,
-            hosts_heard: 2,
-            ..Agency::default()
-        };
-        agency.set_state(state);
-        agency
-    };
-    let mut whole = delta(vec![
-        incident(1, 1, IncidentState::InProgress, "Lan"),
-        incident(2, 2, IncidentState::New, ""),
-        incident(3, 3, IncidentState::New, ""),
-    ]);
-    whole.snapshot = true;
-    whole.agencies = vec![agency("tk-01", "Hà Nội", H::Fine), agency("tk-48", "Đà Nẵng", H::Down)];
-    whole.agents = vec![vonggac_wire::proto::Agent { agent: "a".into(), ..Default::default() }];
-    app.told(Told::Picture(Box::new(whole)));
-    app
-}
-
-fn app() -> App {
-    app_with(|_| {})
-}
-
-fn press(app: &mut App, keys: &str) -> Vec<Effect> {
-    keyboard::press(app, keys, now())
-}
-
-fn draw(app: &App) -> String {
-    let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a terminal");
-    terminal.draw(|frame| screen::draw(app, frame, now())).expect("drawn");
-    let buffer = terminal.backend().buffer().clone();
-    let row = |row| (0..80).map(|column| buffer[(column, row)].symbol()).collect::<String>();
-    (0..24).map(row).collect::<Vec<_>>().join("\n")
-}
-
-/// The commands that were sent, with their incidents.
-fn sent(effects: &[Effect]) -> Vec<(u64, Wire)> {
-    let command = |effect: &Effect| match effect {
-        Effect::Ask(Ask::Act(command)) => {
-            Some((command.incident, command.action.clone().expect("an action")))
-        }
-        _ => None,
-    };
-    effects.iter().filter_map(command).collect()
-}
+use crate::duty::{self, SECOND, app, app_with, delta, draw, incident, now, press, sent};
 
 #[test]
 fn each_action_has_its_form_and_sends_what_was_typed() {
@@ -170,7 +67,7 @@ fn what_is_required_is_named_and_nothing_is_sent_without_it() {
     assert!(sent(&press(&mut app, "t\n")).is_empty(), "the result is missing too");
     assert!(draw(&app).contains("result is missing."));
     assert_eq!(sent(&press(&mut app, "done\n")).len(), 1);
-    let mut app = self::app();
+    let mut app = duty::app();
     assert!(sent(&press(&mut app, "2Xwork\tyesterday\n")).is_empty());
     assert!(draw(&app).contains("That is no time."));
     press(&mut app, "\u{1b}");
@@ -192,7 +89,7 @@ fn the_later_of_two_operators_reads_who_was_faster() {
     assert!(draw(&app).contains("Minh took #2 at 09:40:52."), "{}", draw(&app));
     assert_eq!(sent(&press(&mut app, "\n")).len(), 1, "Enter again sends it all the same");
     // After sending: the book refuses and says how the incident is.
-    let mut app = self::app();
+    let mut app = duty::app();
     press(&mut app, "2ja");
     let reply = ActReply {
         refused: "wrong-state in_progress".into(),
@@ -349,80 +246,6 @@ fn a_frozen_picture_holds_what_comes_and_says_how_much_of_it_is_new() {
     assert!(draw(&app).contains("#70"));
 }
 
-fn found(rows: usize, cursor: &str) -> SearchReply {
-    SearchReply {
-        rows: (0..rows)
-            .map(|at| EventRow {
-                raw: format!("line {at}"),
-                time_unix_nano: now().0,
-                ..EventRow::default()
-            })
-            .collect(),
-        histogram: vec![HistogramColumn { time_unix_nano: 0, count: 1 }],
-        total: Some(1_000_000),
-        done: true,
-        next_cursor: cursor.into(),
-        ..SearchReply::default()
-    }
-}
-
-fn window(effects: &[Effect]) -> Option<(i64, i64)> {
-    effects.iter().rev().find_map(|effect| match effect {
-        Effect::Ask(Ask::Search(request)) => {
-            Some((request.since_unix_nano / SECOND, request.until_unix_nano / SECOND))
-        }
-        _ => None,
-    })
-}
-
-#[test]
-fn time_keys_move_and_halve_the_window_of_a_search() {
-    let mut app = app();
-    let (since, until) = window(&press(&mut app, "5")).expect("a search");
-    assert_eq!(until - since, 3_600);
-    app.told(Told::Search(Box::new(found(2, ""))));
-    assert_eq!(window(&press(&mut app, "O")), Some((since - 3_600, until - 3_600)));
-    assert_eq!(window(&press(&mut app, "D")), Some((since - 90_000, until - 90_000)));
-    assert_eq!(window(&press(&mut app, "d")), Some((since - 3_600, until - 3_600)));
-    assert_eq!(window(&press(&mut app, "o")), Some((since, until)));
-    let (from, to) = window(&press(&mut app, "z")).expect("a search");
-    assert_eq!(to - from, 1_800);
-    let (from, to) = window(&press(&mut app, "Z")).expect("a search");
-    assert_eq!(to - from, 3_600);
-    let (from, _) = window(&press(&mut app, "0")).expect("a search");
-    assert_eq!(Time(from * SECOND).to_string(), "2026-11-23T17:00:00Z", "midnight of the nation");
-    press(&mut app, "\u{1b}\u{1b}1O");
-    assert!(app.message.contains("events screen"), "elsewhere they say so: {}", app.message);
-}
-
-#[test]
-fn a_million_events_cost_one_window() {
-    let mut app = app();
-    press(&mut app, "5");
-    app.told(Told::Search(Box::new(found(200, "1"))));
-    for page in 0..20 {
-        let effects = press(&mut app, "G");
-        assert!(window(&effects).is_some(), "page {page} is asked for at the end of what is there");
-        let more = SearchReply { histogram: Vec::new(), total: None, ..found(200, "next") };
-        app.told(Told::Search(Box::new(more)));
-        let rows = app.model.search.as_ref().map_or(0, |reply| reply.rows.len());
-        assert!(rows <= 600, "{rows}");
-    }
-    assert_eq!(app.model.rows_before, 3_600);
-    press(&mut app, "G");
-    assert!(draw(&app).contains("4,200 / 1,000,000"), "{}", draw(&app));
-}
-
-#[test]
-fn a_search_is_cancelled_and_an_answer_that_nobody_waits_for_is_left_out() {
-    let mut app = app();
-    press(&mut app, "5");
-    let effects = press(&mut app, "\u{1b}");
-    assert_eq!(effects, [Effect::Ask(Ask::Cancel)]);
-    app.told(Told::Search(Box::new(found(3, ""))));
-    assert!(app.model.search.is_none());
-}
-
 #[test]
 fn what_is_copied_and_exported_is_harmless() {
     let mut app = app();
@@ -527,7 +350,7 @@ fn every_key_of_the_last_line_acts() {
                 });
             assert!(known || key == "Ctrl-c", "{keys:?}: {part}");
             if key.chars().count() == 1 {
-                let mut pressed = self::app();
+                let mut pressed = duty::app();
                 press(&mut pressed, keys);
                 press(&mut pressed, key);
                 assert!(
