@@ -476,3 +476,4 @@ col-responsible = responsible
 handover-title = Shift book
 handover-counts = { $open } open, { $untaken } not taken, { $new } new, { $done } done, { $hidden } hidden.
 incident-impact-none = 0 dossiers/min: no service stands still because of it
+not-answered = No answer: { $error }. r: try again.

@@ -476,3 +476,4 @@ col-responsible = trách nhiệm
 handover-title = Sổ ca
 handover-counts = { $open } mở, { $untaken } chưa ai nhận, { $new } mới, { $done } xong, { $hidden } đang ẩn.
 incident-impact-none = 0 hồ sơ/ph: không dịch vụ nào ngừng vì sự cố này
+not-answered = Chưa có số: { $error }. r: thử lại.

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 use vonggac_wire::{Time, proto::HealthState as H};
 
 use crate::{
-    app::{App, Link},
+    app::{Answer, App, Awaited, Link},
     sanitise::sanitise,
     wording::{self, fit},
 };
@@ -282,6 +282,17 @@ pub(crate) fn list_head(app: &App, sort: &str, count: usize, width: usize) -> Li
     let count = count.to_string();
     let values = [("filter", filter.as_str()), ("sort", sort.as_str()), ("count", count.as_str())];
     plain(&fit(&app.words.with("list-line", &values), width))
+}
+
+/// What stands where rows are missing because their question has no answer yet, or gets none.
+pub(crate) fn unanswered(app: &App, asked: Option<&Awaited>, area: Area) -> Option<String> {
+    match &asked?.answer {
+        Answer::Due => Some(app.words.get("events-searching")),
+        Answer::Refused(why) => {
+            Some(fit(&app.words.with("not-answered", &[("error", why)]), area.width))
+        }
+        Answer::None | Answer::Come => None,
+    }
 }
 
 /// The part of a list that is on the screen, so that the cursor is in it.

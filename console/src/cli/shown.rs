@@ -86,7 +86,8 @@ fn of(app: &App, item: &Item, now: Time) -> Option<Row> {
         },
         Item::Indicator(id) => {
             let code = app.place().filter.as_str();
-            let all = if code.is_empty() { &model.indicators } else { &model.by_agency };
+            let day = code.is_empty() && !app.place().month;
+            let all = if day { &model.indicators } else { &model.by_agency };
             row::indicator(all.iter().find(|row| row.id == *id && row.agency == code)?, words, now)
         }
         Item::Spread(at) => row::spread(model.spread.get(*at)?),

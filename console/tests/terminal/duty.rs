@@ -44,7 +44,12 @@ pub(crate) fn incident(id: u64, severity: u32, state: IncidentState, owner: &str
 }
 
 pub(crate) fn delta(incidents: Vec<Incident>) -> WatchReply {
-    WatchReply { time_unix_nano: now().0, incidents, ..WatchReply::default() }
+    WatchReply {
+        time_unix_nano: now().0,
+        newest_event_unix_nano: now().0,
+        incidents,
+        ..WatchReply::default()
+    }
 }
 
 pub(crate) fn app_with(options: impl FnOnce(&mut Options)) -> App {
@@ -83,7 +88,7 @@ pub(crate) fn app_with(options: impl FnOnce(&mut Options)) -> App {
     whole.snapshot = true;
     whole.agencies = vec![agency("tk-01", "Hà Nội", H::Fine), agency("tk-48", "Đà Nẵng", H::Down)];
     whole.agents = vec![vonggac_wire::proto::Agent { agent: "a".into(), ..Default::default() }];
-    app.told(Told::Picture(Box::new(whole)));
+    app.told(Told::Picture(Box::new(whole)), now());
     app
 }
 

@@ -253,6 +253,7 @@ pub(crate) fn picture() -> WatchReply {
     WatchReply {
         snapshot: true,
         time_unix_nano: now().minus(std::time::Duration::from_secs(2)).0,
+        newest_event_unix_nano: now().minus(std::time::Duration::from_secs(2)).0,
         simulated: true,
         agencies,
         systems: vec![system],
@@ -346,7 +347,7 @@ pub(crate) fn app(lang: Lang, ascii: bool) -> App {
         observer: false,
     };
     let mut app = App::new(options, Theme { ascii, mono: true, rich: false }, Keymap::load(None));
-    app.told(Told::Picture(Box::new(picture())));
+    app.told(Told::Picture(Box::new(picture())), now());
     app
 }
 
@@ -421,7 +422,7 @@ pub(crate) fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
         ..SearchReply::default()
     };
     press(&mut app, &keys.chars().take(1).collect::<String>());
-    app.told(Told::Search(Box::new(found)));
+    app.told(Told::Search(app.questions.search.number, Box::new(found)), now());
     let (keys, last) = keys.strip_suffix('b').map_or((keys, ""), |keys| (keys, "b"));
     press(&mut app, &keys.chars().skip(1).collect::<String>());
     let opened = match app.place().screen {
@@ -445,7 +446,7 @@ pub(crate) fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
         runbook_en: vec!["Try to file a test dossier.".into()],
         ..IncidentDetail::default()
     };
-    app.told(Told::Detail(Box::new(detail)));
+    app.told(Told::Detail(Box::new(detail)), now());
     // What needs an incident's detail is asked for once it has come.
     press(&mut app, last);
     let row = SpreadRow {
@@ -456,7 +457,7 @@ pub(crate) fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
         first_unix_nano: now().0,
         last_unix_nano: now().0,
     };
-    app.told(Told::Spread(SpreadReply { rows: vec![row] }));
+    app.told(Told::Spread(app.questions.spread.number, SpreadReply { rows: vec![row] }), now());
     let figure = Indicator {
         id: "online-filing-rate".into(),
         kind: "usage".into(),
@@ -467,6 +468,9 @@ pub(crate) fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
         verdict: "numerator-exceeds-denominator".into(),
         ..Indicator::default()
     };
-    app.told(Told::Usage(UsageReply { indicators: vec![figure] }));
+    app.told(
+        Told::Usage(app.questions.usage.number, UsageReply { indicators: vec![figure] }),
+        now(),
+    );
     app
 }

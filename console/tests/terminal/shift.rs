@@ -79,12 +79,10 @@ fn the_later_of_two_operators_reads_who_was_faster() {
     // Before sending: the incident changed while the form was open.
     let mut app = app();
     press(&mut app, "2jA");
-    app.told(Told::Picture(Box::new(delta(vec![incident(
-        2,
-        2,
-        IncidentState::InProgress,
-        "Minh",
-    )]))));
+    app.told(
+        Told::Picture(Box::new(delta(vec![incident(2, 2, IncidentState::InProgress, "Minh")]))),
+        now(),
+    );
     assert!(sent(&press(&mut app, "Lan\n")).is_empty(), "told before anything is sent");
     assert!(draw(&app).contains("Minh took #2 at 09:40:52."), "{}", draw(&app));
     assert_eq!(sent(&press(&mut app, "\n")).len(), 1, "Enter again sends it all the same");
@@ -95,7 +93,7 @@ fn the_later_of_two_operators_reads_who_was_faster() {
         refused: "wrong-state in_progress".into(),
         incident: Some(incident(2, 2, IncidentState::InProgress, "Minh")),
     };
-    app.told(Told::Acted(2, Box::new(reply)));
+    app.told(Told::Acted(2, Box::new(reply)), now());
     assert!(
         app.message.contains("the incident is active")
             && app.message.contains("Minh took #2 at 09:40:52."),
@@ -107,7 +105,10 @@ fn the_later_of_two_operators_reads_who_was_faster() {
 #[test]
 fn what_a_colleague_did_is_told_in_the_message_line() {
     let mut app = app();
-    app.told(Told::Picture(Box::new(delta(vec![incident(3, 3, IncidentState::OnHold, "Hùng")]))));
+    app.told(
+        Told::Picture(Box::new(delta(vec![incident(3, 3, IncidentState::OnHold, "Hùng")]))),
+        now(),
+    );
     assert!(app.message.contains("#3: hold, owner Hùng."), "{}", app.message);
 }
 
@@ -147,7 +148,7 @@ fn a_hidden_incident_leaves_the_list_and_stays_counted() {
         hidden_until_unix_nano: Some(now().0 + SECOND),
         ..incident(2, 2, IncidentState::New, "")
     };
-    app.told(Told::Picture(Box::new(delta(vec![hidden]))));
+    app.told(Told::Picture(Box::new(delta(vec![hidden]))), now());
     press(&mut app, "2");
     let drawn = draw(&app);
     assert!(drawn.contains("hidden 1") && !drawn.contains("#2 "), "{drawn}");
@@ -177,7 +178,7 @@ fn what_is_new_worse_or_gone_since_one_looked_is_marked_until_c() {
         time_unix_nano: now().0 + 2 * SECOND,
         ..delta(vec![later(fresh), later(worse), later(gone)])
     };
-    app.told(Told::Picture(Box::new(reply)));
+    app.told(Told::Picture(Box::new(reply)), now());
     assert!(draw(&app).contains("Since 09:41: +1 ↑1 −1"), "{}", draw(&app));
     press(&mut app, "c");
     let drawn = draw(&app);
@@ -198,7 +199,7 @@ fn a_flood_folds_what_is_mild_and_drops_nothing() {
         ..incident(id, severity, IncidentState::New, "")
     };
     let many = (100..111).map(|id| new(id, 4)).chain([new(200, 1)]).collect();
-    app.told(Told::Picture(Box::new(delta(many))));
+    app.told(Told::Picture(Box::new(delta(many))), now());
     press(&mut app, "2");
     let drawn = draw(&app);
     assert!(drawn.contains("FLOOD 12/10 min"), "{drawn}");
@@ -216,7 +217,7 @@ fn the_cursor_stays_on_its_incident_while_the_list_moves() {
     press(&mut app, "2j");
     assert_eq!(screen::Item::Incident(2), screen_item(&app));
     app.tick(Time(now().0 + 6 * SECOND));
-    app.told(Told::Picture(Box::new(delta(vec![incident(50, 1, IncidentState::New, "")]))));
+    app.told(Told::Picture(Box::new(delta(vec![incident(50, 1, IncidentState::New, "")]))), now());
     assert_eq!(screen::Item::Incident(2), screen_item(&app), "a new row came above it");
 }
 
@@ -240,7 +241,7 @@ fn screen_item(app: &App) -> screen::Item {
 fn a_frozen_picture_holds_what_comes_and_says_how_much_of_it_is_new() {
     let mut app = app();
     press(&mut app, "f");
-    app.told(Told::Picture(Box::new(delta(vec![incident(70, 1, IncidentState::New, "")]))));
+    app.told(Told::Picture(Box::new(delta(vec![incident(70, 1, IncidentState::New, "")]))), now());
     assert!(draw(&app).contains("FROZEN 09:41, +1 new") && !draw(&app).contains("#70"));
     press(&mut app, "f");
     assert!(draw(&app).contains("#70"));
@@ -253,7 +254,7 @@ fn what_is_copied_and_exported_is_harmless() {
         title_en: "=HYPERLINK(\"http://x\")\u{1b}[2J".into(),
         ..incident(2, 1, IncidentState::New, "")
     };
-    app.told(Told::Picture(Box::new(delta(vec![hostile]))));
+    app.told(Told::Picture(Box::new(delta(vec![hostile]))), now());
     press(&mut app, "2");
     let effects = press(&mut app, "jy");
     let copied = effects.iter().find_map(|effect| match effect {
@@ -326,13 +327,13 @@ fn the_board_walks_by_tiles_and_its_worst_tile_is_a_tab_away() {
 #[test]
 fn nothing_acts_while_the_link_is_lost_and_it_is_never_queued() {
     let mut app = app();
-    app.told(Told::Lost { error: "timeout".into(), wait: 8, attempt: 6 });
+    app.told(Told::Lost { error: "timeout".into(), wait: 8, attempt: 6 }, now());
     assert!(matches!(app.link, Link::Lost { .. }));
     press(&mut app, "2A");
     assert!(sent(&press(&mut app, "Minh\n")).is_empty());
     assert!(app.message.contains("Not sent"), "{}", app.message);
     let again = Told::Picture(Box::new(delta(Vec::new())));
-    assert!(app.told(again).is_empty(), "nothing was kept for later");
+    assert!(app.told(again, now()).is_empty(), "nothing was kept for later");
 }
 
 #[test]
