@@ -172,6 +172,11 @@ impl App {
 
     /// One level in.
     pub(super) fn enter(&mut self, now: Time) -> Vec<Effect> {
+        if let Some(Item::Dead(at)) = screen::item(self) {
+            let letter = screen::dead_letter(self, at);
+            self.overlay = letter.map(|(title, lines)| super::Overlay::Sheet { title, lines });
+            return Vec::new();
+        }
         let Some(target) = screen::target(self) else {
             self.nothing();
             return Vec::new();

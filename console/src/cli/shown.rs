@@ -91,7 +91,7 @@ fn of(app: &App, item: &Item, now: Time) -> Option<Row> {
             row::indicator(all.iter().find(|row| row.id == *id && row.agency == code)?, words, now)
         }
         Item::Spread(at) => row::spread(model.spread.get(*at)?),
-        Item::Dead(at) => row::dead(model.flow.as_ref()?.dead_letters.get(*at)?),
+        Item::Dead(at) => row::dead(model.dead_letters().get(*at)?),
         Item::Row(_) => return None,
     })
 }

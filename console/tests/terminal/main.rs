@@ -7,3 +7,4 @@ mod morning;
 mod screens;
 mod searching;
 mod shift;
+mod states;

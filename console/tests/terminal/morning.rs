@@ -2,7 +2,7 @@
 
 use ratatui::{Terminal, backend::TestBackend};
 use vonggac_console::{
-    app::{App, Options},
+    app::{App, Effect, Options},
     feed::Told,
     keymap::Keymap,
     screen,
@@ -351,8 +351,8 @@ pub(crate) fn app(lang: Lang, ascii: bool) -> App {
     app
 }
 
-pub(crate) fn press(app: &mut App, keys: &str) {
-    keyboard::press(app, keys, now());
+pub(crate) fn press(app: &mut App, keys: &str) -> Vec<Effect> {
+    keyboard::press(app, keys, now())
 }
 
 /// The terminal's size is known before keys are pressed in it.

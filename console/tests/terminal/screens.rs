@@ -42,9 +42,9 @@ fn the_board_says_how_sure_it_is() {
     lost.link = Link::Lost { error: "hết giờ".into(), wait: 8, attempt: 6 };
     insta::assert_snapshot!("board_lost", draw(&lost, 80, 24));
     let mut stale = app(Lang::Vi, false);
-    stale.model.time = Some(now().minus(std::time::Duration::from_secs(61)));
+    stale.heard.at = Some(now().minus(std::time::Duration::from_secs(61)));
     assert!(draw(&stale, 80, 24).contains("CŨ"));
-    stale.model.time = Some(now().minus(std::time::Duration::from_secs(11)));
+    stale.heard.at = Some(now().minus(std::time::Duration::from_secs(11)));
     assert!(draw(&stale, 80, 24).contains("chậm"));
     let mut frozen = app(Lang::En, false);
     press(&mut frozen, "f");
