@@ -201,10 +201,11 @@ impl App {
                 self.searching = None;
                 self.model.sql = Some(*reply);
             }
-            Told::Search(number, reply) if self.questions.search.takes(number) => {
-                if self.searching.take().is_some() {
-                    self.found(*reply);
-                }
+            // One that was stopped meanwhile is not shown either.
+            Told::Search(number, reply)
+                if self.questions.search.takes(number) && self.searching.take().is_some() =>
+            {
+                self.found(*reply);
             }
             _ => {}
         }

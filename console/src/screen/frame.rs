@@ -109,7 +109,7 @@ pub(super) fn title(app: &App, width: usize, now: Time) -> Line<'static> {
 }
 
 /// Columns of the reason why there is no link: a long one never pushes out since when.
-const ERROR_COLUMNS: usize = 18;
+const ERROR_COLUMNS: usize = 15;
 
 /// What is said above a picture that says nothing about now: since when, and what to do.
 pub(super) fn warning(app: &App, width: usize, now: Time) -> Vec<Line<'static>> {
