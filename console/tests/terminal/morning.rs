@@ -309,7 +309,6 @@ pub(crate) fn picture() -> WatchReply {
             },
         ],
         flow: Some(flow),
-        ..WatchReply::default()
     }
 }
 
