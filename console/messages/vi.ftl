@@ -505,3 +505,4 @@ dead-where = { $time }, cơ quan { $agency }, { $bytes } byte
 dead-origin = Nguồn: { $origin } (chủ đề/phân vùng/vị trí)
 dead-bytes = Byte nguyên vẹn nằm ở chủ đề { $topic }; chưa sự kiện nào của lô này vào kho.
 dead-again = Xử lý lại: trung tâm này chưa hỗ trợ.
+told-pasted = Chưa mở ô nhập: đoạn dán bị bỏ. Bấm / hoặc : trước.

@@ -208,6 +208,10 @@ fn remember(app: &mut App) {
 
 fn pressed(app: &mut App, event: Event) -> Vec<Effect> {
     match event {
+        Event::Paste(text) => {
+            let now = app.heard.centre(Time::now());
+            app.paste(&text, now)
+        }
         Event::Key(key) if key.kind != KeyEventKind::Release => {
             let now = app.heard.centre(Time::now());
             app.key(key, now)

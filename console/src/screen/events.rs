@@ -304,11 +304,13 @@ fn whole(app: &App, event: &EventRow, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
     let mut lines = Vec::new();
     let mut put = |text: String| {
-        let mut rest = crate::sanitise::sanitise(&text).into_owned();
-        while !rest.is_empty() {
-            let head: String = rest.chars().take(area.width).collect();
-            rest = rest.chars().skip(area.width).collect();
-            lines.push(plain(&head));
+        let room = area.height.saturating_sub(lines.len());
+        let (head, whole) = wording::lines(&text, area.width, room);
+        lines.extend(head.iter().map(|text| plain(text)));
+        // A text that goes on says so.
+        if let (false, Some(last)) = (whole, lines.last_mut()) {
+            let end = format!("{last}");
+            *last = plain(&fit(&format!("{end}…"), area.width));
         }
     };
     if !event.raw.is_empty() {

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test stops where its ground is missing")]
 
 mod duty;
+mod hostile;
 mod keyboard;
 mod morning;
 mod screens;

@@ -360,20 +360,18 @@ pub(crate) fn sized(mut app: App, width: u16, height: u16) -> App {
     app
 }
 
-pub(crate) fn draw(app: &App, width: u16, height: u16) -> String {
+/// Rows of cells.
+pub(crate) fn cells_of(app: &App, width: u16, height: u16) -> Vec<Vec<String>> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
     terminal.draw(|frame| screen::draw(app, frame, now())).expect("drawn");
     let buffer = terminal.backend().buffer().clone();
-    let mut text = String::new();
-    for row in 0..height {
-        let mut line = String::new();
-        for column in 0..width {
-            line.push_str(buffer[(column, row)].symbol());
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    let row = |row| (0..width).map(|column| buffer[(column, row)].symbol().to_owned()).collect();
+    (0..height).map(row).collect()
+}
+
+pub(crate) fn draw(app: &App, width: u16, height: u16) -> String {
+    let lines = cells_of(app, width, height);
+    lines.iter().map(|row| format!("{}\n", row.concat().trim_end())).collect()
 }
 
 /// A screen by the keys that lead to it.
