@@ -113,14 +113,14 @@ fn board(criterion: &mut Criterion) {
         bencher.iter_batched(
             || (app(), picture.clone()),
             |(mut app, picture)| {
-                app.told(Told::Picture(Box::new(picture)));
+                app.told(Told::Picture(Box::new(picture)), NOW);
                 app
             },
             BatchSize::LargeInput,
         );
     });
     let mut app = app();
-    app.told(Told::Picture(Box::new(picture)));
+    app.told(Told::Picture(Box::new(picture)), NOW);
     for (width, height) in [(80, 24), (150, 45), (200, 60)] {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
         group.bench_function(format!("draw {width}x{height}"), |bencher| {

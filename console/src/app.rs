@@ -21,8 +21,10 @@ use crate::{
 };
 
 mod act;
+mod awaited;
 mod copy;
 mod form;
+mod fresh;
 mod go;
 mod input;
 mod marks;
@@ -30,8 +32,10 @@ mod palette;
 mod turn;
 mod window;
 
+pub use awaited::{Answer, Awaited, Questions};
 pub use form::{Form, FormField};
 pub(crate) use form::{VERDICTS, later};
+pub use fresh::{Fresh, Heard};
 pub use go::Place;
 #[cfg(test)]
 pub(crate) use palette::COMMANDS;
@@ -42,6 +46,9 @@ pub use turn::run;
 pub const LATE: Duration = Duration::from_secs(10);
 /// See [`LATE`].
 pub const STALE: Duration = Duration::from_secs(60);
+
+/// No record for so long, though the centre answers: three heartbeats of any agent have not come.
+pub const QUIET: Duration = Duration::from_secs(30);
 
 /// Lists keep their order for so long after a key.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -167,6 +174,10 @@ pub struct App {
     pub link: Link,
     /// When it was lost.
     pub lost_at: Option<Time>,
+    /// When the centre was heard last, and how its clock runs beside this machine's.
+    pub heard: Heard,
+    /// What was asked for.
+    pub questions: Questions,
     /// Frozen since.
     pub frozen: Option<Time>,
     /// The window of time that searches look at, where one was chosen.
@@ -221,6 +232,8 @@ impl App {
             message: String::new(),
             link: Link::Connecting,
             lost_at: None,
+            heard: Heard::default(),
+            questions: Questions::default(),
             frozen: None,
             window: None,
             searching: None,
@@ -275,32 +288,35 @@ impl App {
             .len()
     }
 
-    /// A message of the feed.
-    pub fn told(&mut self, told: Told) -> Vec<Effect> {
+    /// A message of the feed, at a time of this machine's clock.
+    pub fn told(&mut self, told: Told, local: Time) -> Vec<Effect> {
         match told {
             Told::Picture(reply) => {
+                let again = matches!(self.link, Link::Lost { .. });
                 (self.link, self.lost_at) = (Link::Up, None);
+                self.heard.reply(&reply, local);
                 if self.frozen.is_some() && self.held.len() < HELD_MAX {
                     self.held.push(*reply);
                 } else {
                     self.fold(*reply);
                 }
+                if again {
+                    return self.ask_what_was_lost(self.heard.centre(local));
+                }
             }
             Told::Lost { error, wait, attempt } => {
-                self.lost_at = self.lost_at.or(self.model.time);
-                self.searching = None;
+                self.lost_at = self.lost_at.or(self.heard.at);
+                self.unanswered(None, &self.words.get("link-lost"));
                 self.link = Link::Lost { error, wait, attempt };
             }
             Told::Detail(detail) => self.detailed(*detail),
-            Told::Search(reply) => self.found(*reply),
-            Told::Sql(reply) => {
-                self.searching = None;
-                self.model.sql = Some(*reply);
-            }
-            Told::Spread(reply) => self.model.spread = reply.rows,
-            Told::Usage(reply) => self.model.by_agency = reply.indicators,
-            Told::Refused(error) => {
-                self.searching = None;
+            Told::Search(..)
+            | Told::Sql(..)
+            | Told::Spread(..)
+            | Told::Usage(..)
+            | Told::Dead(..) => self.answered(told),
+            Told::Refused(number, error) => {
+                self.unanswered(Some(number), &error);
                 self.message = error;
             }
             Told::Acted(id, reply) => {
@@ -338,6 +354,12 @@ impl App {
 
     fn detailed(&mut self, detail: vonggac_wire::proto::IncidentDetail) {
         let here = detail.incident.as_ref().map(|incident| Screen::Incident(incident.id));
+        // A late answer about another incident never takes the place of what is open.
+        let open =
+            self.places.iter().rev().find(|place| matches!(place.screen, Screen::Incident(_)));
+        if open.is_some_and(|open| here.as_ref() != Some(&open.screen)) {
+            return;
+        }
         self.model.detail = Some(detail);
         if here.as_ref() != Some(&self.place().screen) || self.place().settled {
             return;
@@ -420,6 +442,11 @@ impl App {
             return if leave { vec![Effect::Quit] } else { Vec::new() };
         }
         self.last_key = now;
+        let effects = self.pressed(key, now);
+        self.sendable(effects)
+    }
+
+    fn pressed(&mut self, key: KeyEvent, now: Time) -> Vec<Effect> {
         if self.input.is_some() {
             return self.typed(key, now);
         }
@@ -428,6 +455,7 @@ impl App {
             Some(Overlay::Palette(_)) => return self.palette_key(key, now),
             _ => {}
         }
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let Some(action) = self.keymap.action(key) else {
             match key.code {
                 // Input methods erase what they replace: outside a field that means nothing.

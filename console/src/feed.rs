@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use vonggac_wire::proto::{
-    ActReply, Command, IncidentDetail, IncidentRequest, SearchReply, SearchRequest, SpreadReply,
-    SpreadRequest, SqlReply, SqlRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
-    console_client::ConsoleClient,
+    ActReply, Command, DeadLettersReply, DeadLettersRequest, IncidentDetail, IncidentRequest,
+    SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply, SqlRequest, UsageReply,
+    UsageRequest, WatchReply, WatchRequest, console_client::ConsoleClient,
 };
 
 use crate::client;
@@ -20,6 +20,12 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 
 /// Rows of a SQL answer on the screen.
 const SQL_ROWS_MAX: u32 = 1_000;
+
+/// Dead letters that are listed.
+const DEAD_MAX: u32 = 200;
+
+/// The collector sends a sign of life each second. One that is silent for so long holds a link that is good for nothing.
+const SILENT: Duration = Duration::from_secs(20);
 
 /// Seconds that a SQL query of the screen may take.
 const SQL_SECONDS_MAX: f64 = 10.0;
@@ -40,18 +46,20 @@ pub enum Told {
     },
     /// One incident.
     Detail(Box<IncidentDetail>),
-    /// Events.
-    Search(Box<SearchReply>),
-    /// A value against agencies.
-    Spread(SpreadReply),
-    /// Rows of a SQL query.
-    Sql(Box<SqlReply>),
-    /// Figures of each agency.
-    Usage(UsageReply),
+    /// Events, with the question's number.
+    Search(u64, Box<SearchReply>),
+    /// A value against agencies, with the question's number.
+    Spread(u64, SpreadReply),
+    /// Rows of a SQL query, with the question's number.
+    Sql(u64, Box<SqlReply>),
+    /// Figures over a time, with the question's number.
+    Usage(u64, UsageReply),
+    /// What was set aside, with the question's number.
+    Dead(u64, DeadLettersReply),
     /// A command's answer, with the incident's number.
     Acted(u64, Box<ActReply>),
-    /// Something asked for was refused.
-    Refused(String),
+    /// What was asked under a number was refused; 0: a command, or an incident.
+    Refused(u64, String),
 }
 
 /// What the feed is asked.
@@ -61,16 +69,18 @@ pub enum Ask {
     Retry,
     /// One incident.
     Detail(u64),
-    /// Events.
-    Search(Box<SearchRequest>),
+    /// Events. The number comes back with the answer, so that an older one is known.
+    Search(u64, Box<SearchRequest>),
     /// Nobody waits for the search any more.
     Cancel,
     /// A value against agencies.
-    Spread(SpreadRequest),
+    Spread(u64, SpreadRequest),
     /// Rows of a SQL query.
-    Sql(String),
-    /// Figures of each agency.
-    Usage(UsageRequest),
+    Sql(u64, String),
+    /// Figures over a time.
+    Usage(u64, UsageRequest),
+    /// What was set aside.
+    Dead(u64),
     /// A command.
     Act(Box<Command>),
 }
@@ -113,19 +123,21 @@ async fn watch(
     let mut searching: Option<tokio::task::AbortHandle> = None;
     loop {
         tokio::select! {
-            reply = stream.message() => match reply {
-                Ok(Some(reply)) => {
+            reply = tokio::time::timeout(SILENT, stream.message()) => match reply {
+                Err(_) => return format!("nothing came for {} s", SILENT.as_secs()),
+                Ok(Ok(Some(reply))) => {
                     *attempt = 0;
                     if tell.send(Told::Picture(Box::new(reply))).await.is_err() {
                         return String::new();
                     }
                 }
-                Ok(None) => return "the collector ended the watch".into(),
-                Err(status) => return status.message().to_owned(),
+                Ok(Ok(None)) => return "the collector ended the watch".into(),
+                Ok(Err(status)) => return status.message().to_owned(),
             },
             asked = asks.recv() => match asked {
+                Some(Ask::Retry) => return "asked to connect again".into(),
                 Some(ask) => {
-                    let search = matches!(ask, Ask::Search(_) | Ask::Sql(_) | Ask::Cancel);
+                    let search = matches!(ask, Ask::Search(..) | Ask::Sql(..) | Ask::Cancel);
                     // A newer search takes the place of the one before; its call ends at the collector too.
                     if let Some(before) = searching.take_if(|_| search) {
                         before.abort();
@@ -143,28 +155,42 @@ async fn watch(
 }
 
 async fn answer(mut client: ConsoleClient<Channel>, ask: Ask, tell: mpsc::Sender<Told>) {
+    let number = match &ask {
+        Ask::Search(number, _)
+        | Ask::Spread(number, _)
+        | Ask::Sql(number, _)
+        | Ask::Usage(number, _)
+        | Ask::Dead(number) => *number,
+        Ask::Retry | Ask::Cancel | Ask::Detail(_) | Ask::Act(_) => 0,
+    };
     let told = match ask {
         Ask::Retry | Ask::Cancel => return,
-        Ask::Sql(query) => sql(&mut client, query).await.map(|reply| Told::Sql(Box::new(reply))),
-        Ask::Usage(request) => {
-            client.usage(request).await.map(|reply| Told::Usage(reply.into_inner()))
+        Ask::Sql(_, query) => {
+            sql(&mut client, query).await.map(|reply| Told::Sql(number, Box::new(reply)))
         }
+        Ask::Usage(_, request) => {
+            client.usage(request).await.map(|reply| Told::Usage(number, reply.into_inner()))
+        }
+        Ask::Dead(_) => client
+            .dead_letters(DeadLettersRequest { limit: DEAD_MAX })
+            .await
+            .map(|reply| Told::Dead(number, reply.into_inner())),
         Ask::Detail(id) => client
             .get_incident(IncidentRequest { id })
             .await
             .map(|reply| Told::Detail(Box::new(reply.into_inner()))),
-        Ask::Search(request) => {
-            search(&mut client, *request).await.map(|reply| Told::Search(Box::new(reply)))
+        Ask::Search(_, request) => {
+            search(&mut client, *request).await.map(|reply| Told::Search(number, Box::new(reply)))
         }
-        Ask::Spread(request) => {
-            client.spread(request).await.map(|reply| Told::Spread(reply.into_inner()))
+        Ask::Spread(_, request) => {
+            client.spread(request).await.map(|reply| Told::Spread(number, reply.into_inner()))
         }
         Ask::Act(command) => {
             let id = command.incident;
             client.act(*command).await.map(|reply| Told::Acted(id, Box::new(reply.into_inner())))
         }
     };
-    let told = told.unwrap_or_else(|status| Told::Refused(status.message().to_owned()));
+    let told = told.unwrap_or_else(|status| Told::Refused(number, status.message().to_owned()));
     let _left = tell.send(told).await;
 }
 

@@ -6,8 +6,8 @@ use unicode_normalization::UnicodeNormalization;
 use vonggac_wire::{
     Time,
     proto::{
-        Agency, Agent, CheckRow, Flow, HealthState as H, Incident, IncidentDetail, Indicator,
-        SearchReply, SpreadRow, SqlReply, System, WatchReply,
+        Agency, Agent, CheckRow, DeadLetter, Flow, HealthState as H, Incident, IncidentDetail,
+        Indicator, SearchReply, SpreadRow, SqlReply, System, WatchReply,
     },
 };
 
@@ -44,8 +44,10 @@ pub struct Model {
     pub sql: Option<SqlReply>,
     /// The spread that was asked for last.
     pub spread: Vec<SpreadRow>,
-    /// Each agency's figures, as asked for last.
+    /// Figures over a time, each agency's or the nation's, as asked for last.
     pub by_agency: Vec<Indicator>,
+    /// Dead letters, as asked for last; until then those of the picture.
+    pub dead: Option<Vec<DeadLetter>>,
 }
 
 /// An incident is of a flood's rate for so long after it was opened.
@@ -63,6 +65,7 @@ impl Model {
                 sql: self.sql.take(),
                 spread: std::mem::take(&mut self.spread),
                 by_agency: std::mem::take(&mut self.by_agency),
+                dead: self.dead.take(),
                 ..Self::default()
             };
         }
@@ -186,6 +189,16 @@ impl Model {
             .iter()
             .filter(|agency| agency.kind != "other" && agency.state() == state)
             .count()
+    }
+
+    /// Dead letters, newest first.
+    #[must_use]
+    pub fn dead_letters(&self) -> &[DeadLetter] {
+        match (&self.dead, &self.flow) {
+            (Some(dead), _) => dead,
+            (None, Some(flow)) => &flow.dead_letters,
+            (None, None) => &[],
+        }
     }
 
     /// Somebody has sent data.

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 use vonggac_wire::{Time, proto::HealthState as H};
 
 use crate::{
-    app::{App, Link},
+    app::{Answer, App, Awaited, Link},
     sanitise::sanitise,
     wording::{self, fit},
 };
@@ -33,8 +33,9 @@ mod systems;
 mod usage;
 
 pub(crate) use actions::{ON_INCIDENTS, allows, do_word, means, valid};
+pub(crate) use flow::dead_letter;
 pub(crate) use frame::typing;
-use frame::{keys, link, lost, message, title};
+use frame::{keys, link, message, title, warning};
 pub(crate) use help::pages as help_pages;
 pub use items::Item;
 pub(crate) use items::{
@@ -181,12 +182,16 @@ pub fn render(app: &App, area: Rect, buffer: &mut Buffer, now: Time) {
         return;
     }
     let mut lines = vec![title(app, width, now)];
-    lines.extend(lost(app));
+    lines.extend(warning(app, width, now));
     let body = Area { width, height: height.saturating_sub(lines.len() + 2), now };
-    let mut drawn = if app.model.time.is_none() && !matches!(app.link, Link::Lost { .. }) {
-        vec![plain(&app.words.with("loading", &[("address", &app.options.address)]))]
-    } else {
-        self::body(app, body)
+    let mut drawn = match (app.model.time, &app.link) {
+        // Of what was never seen nothing is drawn, not even that there is nothing.
+        (None, Link::Lost { .. }) => Vec::new(),
+        (None, _) => {
+            let loading = app.words.with("loading", &[("address", &app.options.address)]);
+            vec![plain(&fit(&loading, width))]
+        }
+        _ => self::body(app, body),
     };
     drawn.truncate(body.height);
     drawn.resize(body.height, Line::default());
@@ -232,8 +237,8 @@ fn small(app: &App, area: Rect, now: Time) -> Vec<Line<'static>> {
         ]),
         counts(app),
     ];
-    if app.model.time.is_some() {
-        lines.push(plain(&fit(&board::unserved(app), width)));
+    if app.heard.at.is_some() {
+        lines.push(plain(&fit(&board::unserved(app, now), width)));
     }
     if let Some(first) = app.model.urgent().first() {
         let title = app.words.pick(&first.title_vi, &first.title_en);
@@ -282,6 +287,17 @@ pub(crate) fn list_head(app: &App, sort: &str, count: usize, width: usize) -> Li
     let count = count.to_string();
     let values = [("filter", filter.as_str()), ("sort", sort.as_str()), ("count", count.as_str())];
     plain(&fit(&app.words.with("list-line", &values), width))
+}
+
+/// What stands where rows are missing because their question has no answer yet, or gets none.
+pub(crate) fn unanswered(app: &App, asked: Option<&Awaited>, area: Area) -> Option<String> {
+    match &asked?.answer {
+        Answer::Due => Some(app.words.get("events-searching")),
+        Answer::Refused(why) => {
+            Some(fit(&app.words.with("not-answered", &[("error", why)]), area.width))
+        }
+        Answer::None | Answer::Come => None,
+    }
 }
 
 /// The part of a list that is on the screen, so that the cursor is in it.

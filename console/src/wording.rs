@@ -8,7 +8,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 use vonggac_wire::Time;
 
-use crate::{sanitise::sanitise, words::Lang};
+use crate::{sanitise::within, words::Lang};
 
 fn local(time: Time) -> DateTime {
     let stamp = Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
@@ -150,7 +150,7 @@ pub fn whole(text: &str, width: usize) -> String {
 /// Harmless, cut at a grapheme with `…`, or padded with blanks: exactly this many columns.
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {
-    let text = sanitise(text);
+    let text = within(text, columns);
     let width = text.width();
     if width <= columns {
         return format!("{text}{}", " ".repeat(columns - width));
@@ -175,12 +175,38 @@ pub fn fit(text: &str, columns: usize) -> String {
 /// At the right end of its columns.
 #[must_use]
 pub fn right(text: &str, columns: usize) -> String {
+    let text = within(text, columns);
     let width = text.width();
     if width >= columns {
-        fit(text, columns)
+        fit(&text, columns)
     } else {
         format!("{}{text}", " ".repeat(columns - width))
     }
+}
+
+/// Harmless, as lines of at most so many columns, cut at graphemes: so many lines, and whether that is all.
+#[must_use]
+pub fn lines(text: &str, columns: usize, lines_max: usize) -> (Vec<String>, bool) {
+    let columns = columns.max(2);
+    let room = columns.saturating_mul(lines_max);
+    let text = within(text, room);
+    let (mut lines, mut line, mut used) = (Vec::new(), String::new(), 0);
+    for grapheme in text.graphemes(true) {
+        let wide = grapheme.width();
+        if used + wide > columns {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+            if lines.len() == lines_max {
+                return (lines, false);
+            }
+        }
+        line.push_str(grapheme);
+        used += wide;
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    (lines, true)
 }
 
 #[cfg(test)]
@@ -219,6 +245,18 @@ mod tests {
         for columns in 0..9 {
             assert_eq!(fit("Quảng \u{56fd} Ninh", columns).width(), columns);
         }
+    }
+
+    #[test]
+    fn a_long_text_becomes_lines_and_says_where_it_goes_on() {
+        assert_eq!(lines("Đà Nẵng", 4, 9), (vec!["Đà N".to_owned(), "ẵng".to_owned()], true));
+        assert_eq!(
+            lines("\u{56fd}\u{56fd}\u{56fd}", 3, 2),
+            (vec!["\u{56fd}".to_owned(); 2], false)
+        );
+        let (all, whole) = lines(&"x".repeat(10_000_000), 80, 20);
+        assert_eq!((all.len(), whole), (20, false));
+        assert_eq!(right("\u{1b}", 6), "  \\x1b");
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl App {
         }
         match action {
             Action::Enter => return self.enter(now),
-            Action::Back => return self.back(quitting),
+            Action::Back => return self.back(quitting, now),
             Action::LastScreen => return self.last_screen(now),
             Action::HistoryBack => return self.history(false, now),
             Action::HistoryForward => return self.history(true, now),
@@ -141,22 +141,24 @@ impl App {
             }
         });
         if action == Action::Period {
-            return vec![self.usage_of_agencies(self.place().month, now)];
+            return self.ask_for_place(true, now);
         }
         Vec::new()
     }
 
     fn retry(&mut self, now: Time) -> Vec<Effect> {
-        if self.link != Link::Up {
+        // A link that brings nothing is made anew, whatever it says of itself.
+        if self.link != Link::Up || self.heard.reply_age(now) >= super::LATE {
             self.message = self.words.get("told-retrying");
             return vec![Effect::Ask(Ask::Retry)];
         }
         match &self.place().screen {
-            Screen::Events => {
-                let line = self.place().filter.clone();
-                self.search(&line, now)
-            }
-            Screen::Incident(id) => vec![Effect::Ask(Ask::Detail(*id))],
+            Screen::Events
+            | Screen::Incident(_)
+            | Screen::Spread
+            | Screen::Usage
+            | Screen::ByAgency(_)
+            | Screen::Flow => self.ask_for_place(true, now),
             _ => {
                 self.nothing();
                 Vec::new()
@@ -194,7 +196,7 @@ impl App {
             _ => return self.go(Screen::Usage, now),
         };
         self.enter_place(super::Place::with(Screen::Usage, code));
-        vec![self.usage_of_agencies(false, now)]
+        self.ask_for_place(true, now)
     }
 
     /// `a` acts at once; the others open a form that names what is required.

@@ -1,11 +1,6 @@
 //! From screen to screen: in, out, by number, and through the history.
 
-use std::time::Duration;
-
-use vonggac_wire::{
-    Time,
-    proto::{SpreadRequest, UsageRequest},
-};
+use vonggac_wire::Time;
 
 use super::{App, Effect};
 use crate::{
@@ -74,6 +69,12 @@ pub(super) static BOARD: Place = Place::new(Screen::Board);
 impl App {
     /// Puts a place on top, and into the history.
     pub(super) fn enter_place(&mut self, place: Place) {
+        self.order.clear();
+        if matches!(place.screen, Screen::Event(_)) {
+            // A row of the list below it: that list is what one comes back to.
+            self.places.push(place);
+            return;
+        }
         self.history.truncate(self.history_at + 1);
         if self.history.is_empty() {
             self.history.push(self.place().clone());
@@ -83,12 +84,14 @@ impl App {
         }
         self.history.push(place.clone());
         self.history_at = self.history.len() - 1;
-        self.order.clear();
         self.places.push(place);
     }
 
     /// `[` and `]`.
     pub(super) fn history(&mut self, forward: bool, now: Time) -> Vec<Effect> {
+        if !forward && matches!(self.place().screen, Screen::Event(_)) {
+            return self.back(false, now);
+        }
         let at = if forward { self.history_at + 1 } else { self.history_at.wrapping_sub(1) };
         let Some(place) = self.history.get(at).cloned() else {
             self.message = self.words.get("told-no-history");
@@ -100,6 +103,9 @@ impl App {
 
     /// `-`: the screen before, and back again.
     pub(super) fn last_screen(&mut self, now: Time) -> Vec<Effect> {
+        if matches!(self.place().screen, Screen::Event(_)) {
+            return self.back(false, now);
+        }
         let Some(at) = self.history_at.checked_sub(1) else {
             self.message = self.words.get("told-no-history");
             return Vec::new();
@@ -113,19 +119,13 @@ impl App {
     fn arrive(&mut self, place: Place, now: Time) -> Vec<Effect> {
         self.order.clear();
         self.places.truncate(1);
-        let (screen, filter) = (place.screen.clone(), place.filter.clone());
-        if screen == Screen::Board {
-            return Vec::new();
+        if place.screen != Screen::Board {
+            self.places.push(place);
         }
-        self.places.push(place);
-        match screen {
-            Screen::Incident(id) => self.detail(id),
-            Screen::Events => self.search(&filter, now),
-            _ => Vec::new(),
-        }
+        self.ask_for_place(true, now)
     }
 
-    fn detail(&mut self, id: u64) -> Vec<Effect> {
+    pub(super) fn detail(&mut self, id: u64) -> Vec<Effect> {
         let known = self.model.detail.as_ref().and_then(|detail| detail.incident.as_ref());
         if known.is_none_or(|incident| incident.id != id) {
             self.model.detail = None;
@@ -166,13 +166,17 @@ impl App {
         if screen == Screen::Board {
             return Vec::new();
         }
-        let search = screen == Screen::Events;
-        self.enter_place(Place::with(screen, filter.clone()));
-        if search { self.search(&filter, now) } else { Vec::new() }
+        self.enter_place(Place::with(screen, filter));
+        self.ask_for_place(true, now)
     }
 
     /// One level in.
     pub(super) fn enter(&mut self, now: Time) -> Vec<Effect> {
+        if let Some(Item::Dead(at)) = screen::item(self) {
+            let letter = screen::dead_letter(self, at);
+            self.overlay = letter.map(|(title, lines)| super::Overlay::Sheet { title, lines });
+            return Vec::new();
+        }
         let Some(target) = screen::target(self) else {
             self.nothing();
             return Vec::new();
@@ -187,7 +191,7 @@ impl App {
             Screen::ByAgency(id) => {
                 let month = self.place().month;
                 self.enter_place(Place { month, ..Place::new(Screen::ByAgency(id)) });
-                vec![self.usage_of_agencies(month, now)]
+                self.ask_for_place(true, now)
             }
             other => {
                 self.enter_place(Place::new(other));
@@ -196,18 +200,8 @@ impl App {
         }
     }
 
-    /// Asks for each agency's figures, of a day or of thirty.
-    pub(super) fn usage_of_agencies(&self, month: bool, now: Time) -> Effect {
-        let days = if month { 30 } else { 1 };
-        Effect::Ask(Ask::Usage(UsageRequest {
-            since_unix_nano: now.minus(Duration::from_secs(days * 86_400)).0,
-            by_agency: true,
-            ..UsageRequest::default()
-        }))
-    }
-
     /// One level out: a filter first, then the screen.
-    pub(super) fn back(&mut self, quitting: bool) -> Vec<Effect> {
+    pub(super) fn back(&mut self, quitting: bool, now: Time) -> Vec<Effect> {
         if self.searching.take().is_some() {
             self.message = self.words.get("told-cancelled");
             return vec![Effect::Ask(Ask::Cancel)];
@@ -229,6 +223,7 @@ impl App {
             if let Some(at) = self.history.iter().rposition(|place| place.screen == top.screen) {
                 self.history_at = at;
             }
+            return self.ask_for_place(false, now);
         } else if quitting {
             return vec![Effect::Quit];
         } else {
@@ -253,17 +248,11 @@ impl App {
             self.enter_place(Place::with(Screen::Agencies, agencies.join("|")));
             return Vec::new();
         };
-        self.spread(field, value, now)
+        self.spread(&field, &value, now)
     }
 
-    pub(super) fn spread(&mut self, field: String, value: String, now: Time) -> Vec<Effect> {
+    pub(super) fn spread(&mut self, field: &str, value: &str, now: Time) -> Vec<Effect> {
         self.enter_place(Place::with(Screen::Spread, format!("{field}={value}")));
-        self.model.spread.clear();
-        vec![Effect::Ask(Ask::Spread(SpreadRequest {
-            field,
-            value,
-            since_unix_nano: now.minus(Duration::from_secs(86_400)).0,
-            until_unix_nano: 0,
-        }))]
+        self.ask_for_place(true, now)
     }
 }

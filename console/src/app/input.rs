@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 use vonggac_wire::Time;
 
-use super::{App, Effect, Field};
+use super::{App, Effect, Field, Overlay};
 use crate::{
     screen,
     wording::{self, folded},
@@ -13,6 +13,9 @@ use crate::{
 
 /// Characters of a text field.
 const FIELD_CHARACTERS_MAX: usize = 500;
+
+/// Characters of a pasted text that are looked at.
+const PASTE_CHARACTERS_MAX: usize = 4 * FIELD_CHARACTERS_MAX;
 
 /// Types into a field; `false` where the key is no typing.
 pub(super) fn edit(text: &mut String, key: KeyEvent) -> bool {
@@ -38,12 +41,55 @@ pub(super) fn edit(text: &mut String, key: KeyEvent) -> bool {
     true
 }
 
+/// Adds a text at the end, as far as the field has room: NFC, without what has no place in a line.
+fn insert(field: &mut String, text: &str) {
+    let mut whole: String = field
+        .chars()
+        .chain(text.chars().filter(|character| !character.is_control()))
+        .nfc()
+        .collect();
+    if let Some((end, _)) = whole.char_indices().nth(FIELD_CHARACTERS_MAX) {
+        whole.truncate(end);
+    }
+    *field = whole;
+}
+
 fn erase(text: &mut String) {
     let kept = text.grapheme_indices(true).next_back().map_or(0, |(at, _)| at);
     text.truncate(kept);
 }
 
 impl App {
+    /// A text that was pasted: into the field that is open, as one line; nowhere is it taken for keys.
+    pub fn paste(&mut self, text: &str, now: Time) -> Vec<Effect> {
+        if self.options.wall {
+            return Vec::new();
+        }
+        // Line ends and tabs of what was copied are blanks.
+        let text: String = text
+            .chars()
+            .take(PASTE_CHARACTERS_MAX)
+            .map(|character| if character.is_whitespace() { ' ' } else { character })
+            .collect();
+        let taken = match (&mut self.input, &mut self.overlay) {
+            (Some(input), _) => Some(&mut input.text),
+            (None, Some(Overlay::Palette(palette))) => {
+                palette.at = None;
+                Some(&mut palette.text)
+            }
+            (None, Some(Overlay::Form(form))) => {
+                form.fields.get_mut(form.at).map(|field| &mut field.text)
+            }
+            _ => None,
+        };
+        match taken {
+            Some(field) => insert(field, text.trim()),
+            None => self.message = self.words.get("told-pasted"),
+        }
+        self.last_key = now;
+        Vec::new()
+    }
+
     /// A key in the line over the message.
     pub(super) fn typed(&mut self, key: KeyEvent, now: Time) -> Vec<Effect> {
         let Some(input) = &mut self.input else { return Vec::new() };

@@ -248,8 +248,7 @@ impl App {
         let number = rest.trim_start_matches('#').parse::<u64>().ok();
         if let Some(id) = number.filter(|id| self.model.incidents.contains_key(id)) {
             self.enter_place(Place::new(Screen::Incident(id)));
-            self.model.detail = None;
-            return vec![Effect::Ask(crate::feed::Ask::Detail(id))];
+            return self.ask_for_place(true, now);
         }
         self.go_with(Screen::Incidents, rest.to_owned(), now)
     }
@@ -287,10 +286,7 @@ impl App {
     fn indicators_of(&mut self, rest: &str, now: Time) -> Vec<Effect> {
         let code = self.model.agencies_named(rest).first().map(|agency| agency.code.clone());
         match code.filter(|_| !rest.is_empty()) {
-            Some(code) => {
-                let effects = self.go_with(Screen::Usage, code, now);
-                [effects, vec![self.usage_of_agencies(false, now)]].concat()
-            }
+            Some(code) => self.go_with(Screen::Usage, code, now),
             None => self.go(Screen::Usage, now),
         }
     }
@@ -304,7 +300,6 @@ impl App {
             .split_once(['=', ':'])
             .filter(|(field, _)| ["src_ip", "user", "url", "host"].contains(field))
             .unwrap_or(("src_ip", rest));
-        let (field, value) = (field.to_owned(), value.to_owned());
         self.spread(field, value, now)
     }
 

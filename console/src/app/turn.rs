@@ -109,14 +109,14 @@ impl Turn {
                     Some(message) => {
                         // What a picture changes is drawn with the next age, unless somebody waits for it.
                         changed |= !matches!(message, Told::Picture(_)) || app.model.time.is_none();
-                        app.told(message)
+                        app.told(message, Time::now())
                     }
                     None => return Ok(()),
                 },
                 () = tokio::time::sleep(wait) => {
                     if aged.elapsed() >= ages {
                         aged = Instant::now();
-                        app.tick(Time::now());
+                        app.tick(app.heard.centre(Time::now()));
                         changed = true;
                     }
                     Vec::new()
@@ -140,7 +140,7 @@ impl Turn {
         let area = Rect::new(0, 0, size.width, size.height);
         app.size = (size.width, size.height);
         let mut fresh = Buffer::empty(area);
-        screen::render(app, area, &mut fresh, Time::now());
+        screen::render(app, area, &mut fresh, app.heard.centre(Time::now()));
         if self.shown.as_ref() == Some(&fresh) {
             return Ok(());
         }
@@ -177,7 +177,7 @@ impl Turn {
             }
             Effect::Ask(ask) => {
                 if asks.try_send(ask).is_err() {
-                    app.message = app.words.get("told-not-sent");
+                    app.not_sent();
                 }
             }
             Effect::Copy(text) => terminal::copy(&text)?,
@@ -208,7 +208,14 @@ fn remember(app: &mut App) {
 
 fn pressed(app: &mut App, event: Event) -> Vec<Effect> {
     match event {
-        Event::Key(key) if key.kind != KeyEventKind::Release => app.key(key, Time::now()),
+        Event::Paste(text) => {
+            let now = app.heard.centre(Time::now());
+            app.paste(&text, now)
+        }
+        Event::Key(key) if key.kind != KeyEventKind::Release => {
+            let now = app.heard.centre(Time::now());
+            app.key(key, now)
+        }
         _ => Vec::new(),
     }
 }

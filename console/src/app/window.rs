@@ -79,15 +79,16 @@ impl App {
     pub(super) fn search(&mut self, line: &str, now: Time) -> Vec<Effect> {
         self.searching = Some(now);
         self.model.sql = None;
+        let number = self.number_search(line, false);
         if let Some(sql) = line.trim().strip_prefix(';') {
-            return vec![Effect::Ask(Ask::Sql(sql.trim().to_owned()))];
+            return vec![Effect::Ask(Ask::Sql(number, sql.trim().to_owned()))];
         }
         let mut request = query::parse(line, now);
         if let Some((since, until)) = self.window {
             (request.since_unix_nano, request.until_unix_nano) = (since.0, until.0);
         }
         self.asked = Some(request.clone());
-        vec![Effect::Ask(Ask::Search(Box::new(request)))]
+        vec![Effect::Ask(Ask::Search(number, Box::new(request)))]
     }
 
     /// At the end of what is there, the next page is asked for.
@@ -103,31 +104,40 @@ impl App {
         let request =
             vonggac_wire::proto::SearchRequest { cursor, histogram_columns: 0, ..asked.clone() };
         self.searching = Some(now);
-        vec![Effect::Ask(Ask::Search(Box::new(request)))]
+        let line = self.place().filter.clone();
+        let number = self.number_search(&line, true);
+        vec![Effect::Ask(Ask::Search(number, Box::new(request)))]
     }
 
     /// What was found: a first page, or one more of the same search.
     pub(super) fn found(&mut self, reply: SearchReply) {
-        // An answer that nobody waits for any more.
-        if self.searching.take().is_none() {
-            return;
-        }
-        let more = reply.histogram.is_empty() && reply.total.is_none();
         match &mut self.model.search {
-            Some(known) if more && !known.next_cursor.is_empty() => {
+            Some(known) if self.questions.more => {
                 known.next_cursor = reply.next_cursor;
                 known.cut |= reply.cut;
                 known.rows.extend(reply.rows);
                 let gone = known.rows.len().saturating_sub(ROWS_MAX);
                 known.rows.drain(..gone);
                 self.model.rows_before += gone as u64;
-                if let Some(place) = self.places.last_mut() {
-                    place.cursor = place.cursor.saturating_sub(gone);
+                // The list's cursor and the event that is open stay on their event.
+                for place in &mut self.places {
+                    match &mut place.screen {
+                        Screen::Events => place.cursor = place.cursor.saturating_sub(gone),
+                        Screen::Event(at) => *at = at.saturating_sub(gone),
+                        _ => {}
+                    }
                 }
             }
             known => {
                 *known = Some(reply);
                 self.model.rows_before = 0;
+                // What was open was a row of the answer before.
+                let events = self.places.iter().rposition(|place| place.screen == Screen::Events);
+                if matches!(self.place().screen, Screen::Event(_))
+                    && events == self.places.len().checked_sub(2)
+                {
+                    self.places.pop();
+                }
                 if self.place().screen == Screen::Events {
                     self.set_cursor(0);
                 }

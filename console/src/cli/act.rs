@@ -255,13 +255,9 @@ async fn act(
     let incident = reply.incident.unwrap_or_default();
     if *form == Format::Table {
         let state = incident.current_state().name();
-        print(&format!(
-            "{}\n",
-            words.with(
-                "done-action",
-                &[("id", &number), ("state", state), ("owner", &incident.owner)]
-            )
-        ));
+        let told = words
+            .with("done-action", &[("id", &number), ("state", state), ("owner", &incident.owner)]);
+        print(&format!("{}\n", crate::sanitise::sanitise(&told)));
     } else {
         print(&format::write(form, &[row::incident(&incident, words, Time::now())]));
     }

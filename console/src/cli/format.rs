@@ -3,7 +3,10 @@
 use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthStr;
 
-use crate::sanitise::sanitise;
+use crate::{
+    sanitise::{sanitise, sanitise_json},
+    wording::fit,
+};
 
 /// A form of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -31,10 +34,12 @@ pub(super) fn write(format: &Format, rows: &[Row]) -> String {
     match format {
         Format::Json => {
             let all: Vec<Value> = rows.iter().cloned().map(Value::Object).collect();
-            format!("{}\n", Value::Array(all))
+            sanitise_json(&format!("{}\n", Value::Array(all))).into_owned()
         }
         Format::Jsonl => {
-            rows.iter().map(|row| format!("{}\n", Value::Object(row.clone()))).collect()
+            let lines: String =
+                rows.iter().map(|row| format!("{}\n", Value::Object(row.clone()))).collect();
+            sanitise_json(&lines).into_owned()
         }
         Format::Csv => csv(rows),
         Format::Md => markdown(rows),
@@ -57,21 +62,33 @@ fn plain(value: Option<&Value>) -> String {
     }
 }
 
-/// A cell that a spreadsheet would take for a formula gets an apostrophe before it.
+/// A cell that a spreadsheet would take for a formula gets an apostrophe before it; so does what stands behind a semicolon, which in
+/// Vietnam's settings begins a cell.
+fn guarded(text: &str) -> String {
+    const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    let text = sanitise(text);
+    let mut safe = String::with_capacity(text.len() + 1);
+    // Blanks and quotes before it do not hinder a spreadsheet.
+    let mut begins = true;
+    for character in text.chars() {
+        if begins && FORMULA.contains(&character) {
+            safe.push('\'');
+        }
+        safe.push(character);
+        begins = character == ';' || (begins && (character.is_whitespace() || character == '"'));
+    }
+    safe
+}
+
 fn csv(rows: &[Row]) -> String {
     let columns = columns(rows);
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-    let guarded = |text: String| {
-        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err() {
-            format!("'{text}")
-        } else {
-            text
-        }
-    };
-    let mut written = writer.write_record(&columns);
+    let mut written = writer.write_record(columns.iter().map(|name| guarded(name)));
     for row in rows {
-        let record =
-            columns.iter().map(|name| guarded(sanitise(&plain(row.get(*name))).into_owned()));
+        let record = columns.iter().map(|name| match row.get(*name) {
+            Some(Value::Number(number)) => number.to_string(),
+            value => guarded(&plain(value)),
+        });
         written = written.and_then(|()| writer.write_record(record));
     }
     match (written, writer.into_inner()) {
@@ -82,8 +99,9 @@ fn csv(rows: &[Row]) -> String {
 
 fn markdown(rows: &[Row]) -> String {
     let columns = columns(rows);
-    let escape =
-        |text: &str| sanitise(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;");
+    if columns.is_empty() {
+        return String::new();
+    }
     let mut text = format!(
         "| {} |\n|{}\n",
         columns.iter().map(|name| escape(name)).collect::<Vec<_>>().join(" | "),
@@ -97,6 +115,29 @@ fn markdown(rows: &[Row]) -> String {
     text
 }
 
+/// A text as it is: no tag, no link, no picture, no end of its cell.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut before = ' ';
+    for character in sanitise(text).chars() {
+        match character {
+            '<' => safe.push_str("&lt;"),
+            '&' => safe.push_str("&amp;"),
+            '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '>' | '~' => {
+                safe.push('\\');
+                safe.push(character);
+            }
+            // An address is text, not something to press.
+            '/' if before == ':' => safe.push_str("\\/"),
+            '.' if safe.to_ascii_lowercase().ends_with("www") => safe.push_str("\\."),
+            '@' => safe.push_str("&#64;"),
+            other => safe.push(other),
+        }
+        before = character;
+    }
+    safe
+}
+
 fn table(rows: &[Row]) -> String {
     // What no row has a value for is left out, and what no terminal has room for.
     let columns: Vec<&String> = columns(rows)
@@ -104,11 +145,12 @@ fn table(rows: &[Row]) -> String {
         .filter(|name| !matches!(name.as_str(), "ocsf" | "raw" | "evidence"))
         .filter(|name| rows.iter().any(|row| !plain(row.get(name.as_str())).is_empty()))
         .collect();
-    let cell = |row: &Row, name: &str| shorten(&sanitise(&plain(row.get(name))));
+    let cell = |row: &Row, name: &str| shorten(&plain(row.get(name)));
     let widths: Vec<usize> = columns
         .iter()
         .map(|name| {
-            rows.iter().map(|row| cell(row, name).width()).max().unwrap_or(0).max(name.width())
+            let head = shorten(name).width();
+            rows.iter().map(|row| cell(row, name).width()).max().unwrap_or(0).max(head)
         })
         .collect();
     let line = |cells: Vec<String>| {
@@ -124,7 +166,7 @@ fn table(rows: &[Row]) -> String {
     if columns.is_empty() {
         return String::new();
     }
-    let mut text = line(columns.iter().map(|name| (*name).clone()).collect());
+    let mut text = line(columns.iter().map(|name| shorten(name)).collect());
     for row in rows {
         text.push_str(&line(columns.iter().map(|name| cell(row, name)).collect()));
     }
@@ -132,17 +174,7 @@ fn table(rows: &[Row]) -> String {
 }
 
 fn shorten(text: &str) -> String {
-    if text.width() <= CELL_COLUMNS_MAX {
-        return text.to_owned();
-    }
-    let mut short = String::new();
-    for character in text.chars() {
-        if short.width() >= CELL_COLUMNS_MAX - 1 {
-            break;
-        }
-        short.push(character);
-    }
-    format!("{short}…")
+    fit(text, CELL_COLUMNS_MAX).trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -86,11 +86,12 @@ fn of(app: &App, item: &Item, now: Time) -> Option<Row> {
         },
         Item::Indicator(id) => {
             let code = app.place().filter.as_str();
-            let all = if code.is_empty() { &model.indicators } else { &model.by_agency };
+            let day = code.is_empty() && !app.place().month;
+            let all = if day { &model.indicators } else { &model.by_agency };
             row::indicator(all.iter().find(|row| row.id == *id && row.agency == code)?, words, now)
         }
         Item::Spread(at) => row::spread(model.spread.get(*at)?),
-        Item::Dead(at) => row::dead(model.flow.as_ref()?.dead_letters.get(*at)?),
+        Item::Dead(at) => row::dead(model.dead_letters().get(*at)?),
         Item::Row(_) => return None,
     })
 }

@@ -82,7 +82,7 @@ pub(crate) fn means(app: &App, action: Action) -> bool {
         Action::Tell => incident(app).is_some() || agency_here(app).is_some(),
         Action::Mark | Action::MarkAll => matches!(screen, Screen::Incidents | Screen::Shift),
         Action::Copy => item(app).is_some() || event(app).is_some(),
-        Action::Enter => target(app).is_some(),
+        Action::Enter => target(app).is_some() || matches!(item(app), Some(super::Item::Dead(_))),
         _ => false,
     }
 }

@@ -123,7 +123,9 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
         lines.push(Line::default());
         let flow = app.model.flow.clone().unwrap_or_default();
         let (kafka, engine) = (app.theme.state(flow.kafka()), app.theme.state(flow.engine()));
-        lines.push(plain(&words.with("first-1", &[("kafka", kafka), ("engine", engine)])));
+        let fine = flow.kafka() == H::Fine && flow.engine() == H::Fine;
+        let first = if fine { "first-1" } else { "first-trouble" };
+        lines.push(plain(&words.with(first, &[("kafka", kafka), ("engine", engine)])));
         lines.extend(["first-2", "first-3", "first-4"].map(|id| plain(&words.get(id))));
         return lines;
     }
@@ -198,10 +200,13 @@ fn table(app: &App, area: Area, parts: usize) -> Vec<Line<'static>> {
 }
 
 /// Are citizens served? Dossiers a minute with their range, where that is known.
-pub(super) fn unserved(app: &App) -> String {
+pub(super) fn unserved(app: &App, now: Time) -> String {
     let words = &app.words;
+    if app.model.time.is_none() || !app.model.anybody() {
+        return words.get("board-served-nobody");
+    }
     let (mut value, mut low, mut high, mut unknown) = (0.0, 0.0, 0.0, false);
-    let mut stopped = false;
+    let (mut stopped, mut lacks) = (false, 0_usize);
     for agency in app.model.agencies.iter().filter(|agency| agency.hosts_enrolled > 0) {
         match &agency.unserved {
             Some(estimate) if estimate.value > 0.0 => {
@@ -210,18 +215,31 @@ pub(super) fn unserved(app: &App) -> String {
                 high += estimate.high;
             }
             Some(_) => {}
-            None => unknown |= matches!(agency.state(), H::Down | H::Silent),
+            None => {
+                let bad = matches!(agency.state(), H::Down | H::Silent);
+                unknown |= bad;
+                lacks += usize::from(bad);
+            }
         }
         stopped |= matches!(agency.service(), H::Down | H::Silent) || agency.usage() == H::Down;
     }
     if value > 0.0 {
         let numbers = [value, low, high].map(|number| wording::decimal(words.lang(), number, 0));
-        words.with(
+        let told = words.with(
             "board-unserved",
             &[("value", &numbers[0]), ("low", &numbers[1]), ("high", &numbers[2])],
-        )
+        );
+        // A sum names how many it lacks.
+        let lacks =
+            (lacks > 0).then(|| words.with("board-lacks", &[("count", &lacks.to_string())]));
+        format!("{told}{}", lacks.unwrap_or_default())
     } else if stopped || unknown {
         words.get("board-unserved-unknown")
+    } else if app.fresh(now).is_past() {
+        // Then is not now.
+        let then = app.heard.newest.or(app.heard.at);
+        let then = then.map_or_else(|| words.get("no-data"), wording::clock);
+        words.with("board-served-then", &[("time", &then)])
     } else {
         words.get("board-served")
     }
@@ -230,7 +248,7 @@ pub(super) fn unserved(app: &App) -> String {
 /// Are citizens served, and what is due first?
 fn served(app: &App, area: Area) -> Line<'static> {
     let words = &app.words;
-    let left = unserved(app);
+    let left = unserved(app, area.now);
     let next =
         app.model.urgent().into_iter().filter_map(|i| Some((i.deadline_unix_nano?, i.id))).min();
     let deadline = match next {

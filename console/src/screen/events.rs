@@ -54,7 +54,14 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
         lines.extend(self::sql(app, sql, area));
         return lines;
     }
-    let Some(reply) = &app.model.search else { return lines };
+    let Some(reply) = &app.model.search else {
+        if app.searching.is_none() {
+            lines.extend(
+                super::unanswered(app, Some(&app.questions.search), area).map(|text| plain(&text)),
+            );
+        }
+        return lines;
+    };
     lines.push(plain(&fit(&cost(app, reply), area.width)));
     if reply.rows.is_empty() && app.searching.is_none() {
         lines.extend(nothing_found(app, reply, area));
@@ -297,11 +304,13 @@ fn whole(app: &App, event: &EventRow, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
     let mut lines = Vec::new();
     let mut put = |text: String| {
-        let mut rest = crate::sanitise::sanitise(&text).into_owned();
-        while !rest.is_empty() {
-            let head: String = rest.chars().take(area.width).collect();
-            rest = rest.chars().skip(area.width).collect();
-            lines.push(plain(&head));
+        let room = area.height.saturating_sub(lines.len());
+        let (head, whole) = wording::lines(&text, area.width, room);
+        lines.extend(head.iter().map(|text| plain(text)));
+        // A text that goes on says so.
+        if let (false, Some(last)) = (whole, lines.last_mut()) {
+            let end = format!("{last}");
+            *last = plain(&fit(&format!("{end}…"), area.width));
         }
     };
     if !event.raw.is_empty() {
@@ -353,7 +362,8 @@ pub(super) fn spread(app: &App, area: Area) -> Vec<Line<'static>> {
         rule(app, "", "", area.width),
     ];
     if app.model.spread.is_empty() {
-        lines.push(plain(&words.get("events-none-1")));
+        let why = super::unanswered(app, Some(&app.questions.spread), area);
+        lines.push(plain(&why.unwrap_or_else(|| words.get("events-none-1"))));
     }
     let cursor = cursor_in(app, 0).unwrap_or(0);
     for at in window(cursor, app.model.spread.len(), area.height.saturating_sub(2)) {

@@ -3,13 +3,13 @@
 use ratatui::{style::Style, text::Line};
 use vonggac_wire::{
     Time,
-    proto::{Agent, HealthState as H},
+    proto::{Agent, DeadLetter, Flow, HealthState as H},
 };
 
 use super::{Area, Item, cursor_in, line, plain, rule, window};
 use crate::{
-    app::App,
-    wording::{self, fit, number},
+    app::{App, Fresh},
+    wording::{self, fit, number, right},
 };
 
 pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
@@ -19,12 +19,13 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     let seconds = |value: Option<f64>| {
         value.map_or_else(|| words.get("no-data"), |value| wording::seconds(lang, value))
     };
-    let mut lines = vec![rule(
-        app,
-        &words.get("flow-path"),
-        &app.theme.sparkline(&flow.rate_cells, 20),
-        area.width,
-    )];
+    let newest = app
+        .heard
+        .newest
+        .map_or_else(|| words.get("no-data"), |at| wording::duration(lang, area.now.since(at)));
+    let newest = words.with("flow-newest", &[("age", &newest)]);
+    let remark = format!("{newest} {}", app.theme.sparkline(&flow.rate_cells, 20));
+    let mut lines = vec![rule(app, &words.get("flow-path"), remark.trim_end(), area.width)];
     let mut row = |name: String, state: Option<H>, text: String| {
         let mut parts = vec![(format!(" {} ", fit(&name, 11)), Style::new())];
         parts.push(state.map_or_else(
@@ -64,7 +65,7 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     );
     row(
         words.get("flow-collector"),
-        Some(H::Fine),
+        Some(collector(app, flow, area.now)),
         words.with(
             "flow-collector-line",
             &[
@@ -113,6 +114,21 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     lines
 }
 
+/// How the collector is, by what it tells and how lately: nobody is fine who was not heard.
+fn collector(app: &App, flow: &Flow, now: Time) -> H {
+    match app.fresh(now) {
+        Fresh::Lost(_) | Fresh::Stale(_) => H::Unknown,
+        Fresh::Quiet(_) | Fresh::Late(_) => H::Degraded,
+        Fresh::Live(_) if flow.delay_p99_seconds.is_some_and(|delay| delay > DELAY_MAX) => {
+            H::Degraded
+        }
+        Fresh::Live(_) => H::Fine,
+    }
+}
+
+/// Seconds from reading to storing above which the collector does not keep up.
+const DELAY_MAX: f64 = 10.0;
+
 /// Events a second: whole, unless they are few.
 fn rate(lang: crate::words::Lang, rate: f64) -> String {
     if rate < 10.0 {
@@ -139,8 +155,7 @@ pub(super) fn sections(app: &App) -> Vec<Vec<Item>> {
         .iter()
         .map(|row| Item::Host(row.agency.clone(), row.agent.clone()))
         .collect();
-    let letters = app.model.flow.as_ref().map_or(0, |flow| flow.dead_letters.len());
-    vec![hosts, (0..letters).map(Item::Dead).collect()]
+    vec![hosts, (0..app.model.dead_letters().len()).map(Item::Dead).collect()]
 }
 
 fn silent(app: &App, area: Area) -> Vec<Line<'static>> {
@@ -174,7 +189,7 @@ fn silent(app: &App, area: Area) -> Vec<Line<'static>> {
     lines
 }
 
-fn missing(app: &App, flow: &vonggac_wire::proto::Flow, area: Area) -> Vec<Line<'static>> {
+fn missing(app: &App, flow: &Flow, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
     let lang = words.lang();
     let mut lines = vec![
@@ -186,6 +201,7 @@ fn missing(app: &App, flow: &vonggac_wire::proto::Flow, area: Area) -> Vec<Line<
                 ("numbered", &number(lang, flow.events_numbered)),
                 ("waiting", &number(lang, flow.events_waiting)),
                 ("lost", &number(lang, flow.events_lost)),
+                ("percent", &held_share(app, flow)),
             ],
         )),
     ];
@@ -198,30 +214,95 @@ fn missing(app: &App, flow: &vonggac_wire::proto::Flow, area: Area) -> Vec<Line<
             area.width,
         )));
     }
-    lines.push(rule(
-        app,
-        &words.get("flow-dead"),
-        &flow.dead_letters_today.to_string(),
-        area.width,
-    ));
-    if flow.dead_letters.is_empty() {
-        lines.push(plain(&words.get("flow-no-dead")));
+    lines.extend(dead(app, flow, area));
+    let skew = wording::decimal(lang, app.heard.skew_seconds(), 1);
+    lines.push(plain(&fit(&words.with("flow-clock", &[("skew", &skew)]), area.width)));
+    lines
+}
+
+/// `99,996 %`: never rounded up to the whole while something is missing.
+fn held_share(app: &App, flow: &Flow) -> String {
+    if flow.events_numbered == 0 {
+        return app.words.get("no-data");
     }
+    #[expect(clippy::cast_precision_loss, reason = "thousandths of a percent for a person")]
+    let share = flow.events_held as f64 / flow.events_numbered as f64 * 100.0;
+    let share = if flow.events_held < flow.events_numbered { share.min(99.999) } else { share };
+    format!("{} %", wording::decimal(app.words.lang(), share, 3))
+}
+
+fn dead(app: &App, flow: &Flow, area: Area) -> Vec<Line<'static>> {
+    let words = &app.words;
+    let letters = app.model.dead_letters();
     let cursor = cursor_in(app, 1);
-    for at in window(cursor.unwrap_or(0), flow.dead_letters.len(), 5) {
-        let letter = &flow.dead_letters[at];
+    let today = number(words.lang(), flow.dead_letters_today);
+    let title = format!("{} {today}", words.get("flow-dead"));
+    let hint = if letters.is_empty() { String::new() } else { words.get("flow-dead-hint") };
+    let mut lines = vec![rule(app, &title, &hint, area.width)];
+    if letters.is_empty() {
+        let why = super::unanswered(app, Some(&app.questions.dead), area);
+        // A count without its list is told as that, never as nothing.
+        let none = if flow.dead_letters_today == 0 { "flow-no-dead" } else { "flow-dead-unlisted" };
+        lines.push(plain(&why.unwrap_or_else(|| words.get(none))));
+    }
+    let room = (area.height / 4).max(5);
+    for at in window(cursor.unwrap_or(0), letters.len(), room) {
+        let letter = &letters[at];
         let text = format!(
-            " {} {} {} {}/{}/{} {}",
-            wording::since(Time(letter.time_unix_nano), area.now),
-            fit(&letter.reason, 14),
-            fit(&letter.agency, 8),
-            letter.topic,
-            letter.partition,
-            letter.offset,
+            "{}{} {} {} {} {}",
+            if cursor == Some(at) { app.theme.cursor() } else { " " },
+            fit(&wording::since(Time(letter.time_unix_nano), area.now), 5),
+            fit(&reason(app, letter), 22),
+            fit(dash(&letter.agency), 8),
+            right(&size(app, letter.bytes), 9),
             letter.detail
         );
         let style = if cursor == Some(at) { app.theme.selected() } else { Style::new() };
         lines.push(line(vec![(fit(&text, area.width), style)]));
     }
     lines
+}
+
+fn dash(text: &str) -> &str {
+    if text.is_empty() { "–" } else { text }
+}
+
+/// Bytes as they are, as far as a person counts them.
+fn size(app: &App, bytes: u64) -> String {
+    if bytes < 10_000 {
+        format!("{} B", number(app.words.lang(), bytes))
+    } else {
+        wording::bytes(app.words.lang(), bytes)
+    }
+}
+
+/// Why it was set aside, in the screen's words where there are some.
+fn reason(app: &App, letter: &DeadLetter) -> String {
+    let id = format!("dead-{}", letter.reason);
+    let word = app.words.get(&id);
+    if word == id { letter.reason.clone() } else { word }
+}
+
+/// A dead letter whole: where it came from, why it was not taken, where its bytes are.
+pub(crate) fn dead_letter(app: &App, at: usize) -> Option<(String, Vec<String>)> {
+    let letter = app.model.dead_letters().get(at)?;
+    let words = &app.words;
+    let origin = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
+    let lines = vec![
+        format!("{} ({})", reason(app, letter), letter.reason),
+        letter.detail.clone(),
+        words.with(
+            "dead-where",
+            &[
+                ("time", &wording::date_time(Time(letter.time_unix_nano))),
+                ("agency", dash(&letter.agency)),
+                ("bytes", &number(words.lang(), letter.bytes)),
+            ],
+        ),
+        words.with("dead-origin", &[("origin", &origin)]),
+        words.with("dead-bytes", &[("topic", vonggac_wire::topic::DEAD)]),
+        words.get("dead-again"),
+    ];
+    let title = format!("{} {origin}", words.get("flow-dead"));
+    Some((title, lines.into_iter().filter(|line| !line.is_empty()).collect()))
 }

@@ -8,7 +8,7 @@ use super::{
     ON_INCIDENTS, Parts, Screen, allows, do_word, incident, line, means, plain, rows, sections,
 };
 use crate::{
-    app::{App, Field, LATE, Link, STALE},
+    app::{App, Field, Fresh, Link},
     keymap::Action,
     wording::{self, fit},
 };
@@ -41,27 +41,29 @@ fn screen_name(app: &App) -> String {
     }
 }
 
-/// The link's mark with the age of the data.
+/// The link's mark with the age of the data: what nobody has heard of for long never looks as if it were fine.
 pub(super) fn link(app: &App, now: Time) -> (String, Style) {
     let words = &app.words;
-    let age = app.model.time.map(|time| now.since(time));
     let (mark, cross) = if app.theme.ascii { ("+", "x") } else { ("●", "✗") };
-    let shown =
-        age.map_or_else(|| words.get("no-data"), |age| wording::duration(words.lang(), age));
-    match (&app.link, age) {
-        (Link::Lost { .. }, _) => {
-            let since = app.lost_at.or(app.model.time).map(|at| now.since(at));
-            let shown = since.map_or(shown, |age| wording::duration(words.lang(), age));
-            (format!("{cross} {} {shown}", words.get("link-lost")), app.theme.loud())
+    if app.heard.at.is_none() && !matches!(app.link, Link::Lost { .. }) {
+        return (format!("{mark}{} –", words.get("link-connecting")), Style::new());
+    }
+    let shown = |age: Option<std::time::Duration>| {
+        age.map_or_else(|| words.get("no-data"), |age| wording::duration(words.lang(), age))
+    };
+    let told = |id: &str, age| format!("{mark}{} {}", words.get(id), shown(age));
+    let late = app.theme.state_style(H::Degraded);
+    match app.fresh(now) {
+        Fresh::Lost(age) => {
+            (format!("{cross} {} {}", words.get("link-lost"), shown(age)), app.theme.loud())
         }
-        (_, Some(age)) if age >= STALE => {
-            (format!("{mark}{} {shown}", words.get("link-stale")), app.theme.loud())
+        Fresh::Stale(age) => (told("link-stale", Some(age)), app.theme.loud()),
+        quiet @ Fresh::Quiet(age) => {
+            let style = if quiet.is_past() { app.theme.loud() } else { late };
+            (told(if quiet.is_past() { "link-quiet-stale" } else { "link-quiet" }, age), style)
         }
-        (_, Some(age)) if age >= LATE => (
-            format!("{mark}{} {shown}", words.get("link-late")),
-            app.theme.state_style(H::Degraded),
-        ),
-        _ => (format!("{mark}{} {shown}", words.get("link-up")), Style::new()),
+        Fresh::Late(age) => (told("link-late", Some(age)), late),
+        Fresh::Live(age) => (told("link-up", Some(age)), Style::new()),
     }
 }
 
@@ -106,20 +108,41 @@ pub(super) fn title(app: &App, width: usize, now: Time) -> Line<'static> {
     line(parts)
 }
 
-/// What is said while the link is lost.
-pub(super) fn lost(app: &App) -> Vec<Line<'static>> {
-    let Link::Lost { error, wait, attempt } = &app.link else { return Vec::new() };
-    let time = app.model.time.map_or_else(|| app.words.get("no-data"), wording::clock);
-    vec![
-        plain(&app.words.with(
-            "lost-1",
-            &[("address", &app.options.address), ("error", error), ("time", &time)],
-        )),
-        plain(
-            &app.words
-                .with("lost-2", &[("wait", &wait.to_string()), ("attempt", &attempt.to_string())]),
-        ),
-    ]
+/// Columns of the reason why there is no link: a long one never pushes out since when.
+const ERROR_COLUMNS: usize = 15;
+
+/// What is said above a picture that says nothing about now: since when, and what to do.
+pub(super) fn warning(app: &App, width: usize, now: Time) -> Vec<Line<'static>> {
+    let words = &app.words;
+    let told = |text: String| plain(&fit(&text, width));
+    let at = |time: Option<Time>| time.map_or_else(|| words.get("no-data"), wording::clock);
+    let age = |age| wording::duration(words.lang(), age);
+    match (&app.link, app.fresh(now)) {
+        (Link::Lost { error, wait, attempt }, _) => {
+            vec![
+                told(words.with(
+                    if app.heard.at.is_some() { "lost-1" } else { "lost-never" },
+                    &[
+                        ("address", &app.options.address),
+                        ("error", fit(error, error.width().min(ERROR_COLUMNS)).trim_end()),
+                        ("time", &at(app.heard.at)),
+                    ],
+                )),
+                told(words.with(
+                    "lost-2",
+                    &[("wait", &wait.to_string()), ("attempt", &attempt.to_string())],
+                )),
+            ]
+        }
+        (_, Fresh::Stale(_)) if app.heard.at.is_some() => {
+            vec![told(words.with("stale-1", &[("time", &at(app.heard.at))]))]
+        }
+        (_, quiet @ Fresh::Quiet(Some(quiet_for))) if quiet.is_past() => {
+            vec![told(words.with("quiet-1", &[("age", &age(quiet_for))]))]
+        }
+        (_, Fresh::Quiet(None)) => vec![told(words.get("quiet-never"))],
+        _ => Vec::new(),
+    }
 }
 
 /// The last result, or the field that is open.

@@ -343,20 +343,17 @@ pub(crate) fn text_of(app: &App, item: &Item) -> String {
         Item::Spread(at) => app.model.spread.get(*at).map_or_else(String::new, |row| {
             format!("{} {}", agency_name(app, &row.agency), row.count)
         }),
-        Item::Dead(at) => {
-            let letters = app.model.flow.as_ref().map(|flow| &flow.dead_letters);
-            letters.and_then(|all| all.get(*at)).map_or_else(String::new, |letter| {
-                format!(
-                    "{} {} {}/{}/{} {}",
-                    letter.reason,
-                    letter.agency,
-                    letter.topic,
-                    letter.partition,
-                    letter.offset,
-                    letter.detail
-                )
-            })
-        }
+        Item::Dead(at) => app.model.dead_letters().get(*at).map_or_else(String::new, |letter| {
+            format!(
+                "{} {} {}/{}/{} {}",
+                letter.reason,
+                letter.agency,
+                letter.topic,
+                letter.partition,
+                letter.offset,
+                letter.detail
+            )
+        }),
     }
 }
 

@@ -98,22 +98,28 @@ const ASCII: ratatui::symbols::border::Set<'static> = ratatui::symbols::border::
     horizontal_bottom: "-",
 };
 
-/// A text as lines of this width, broken at blanks.
+/// A text as lines of this width, broken at blanks, and within a word only where it is longer than a line.
 fn wrapped(text: &str, width: usize) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
-    for word in crate::sanitise::sanitise(text).split(' ') {
-        if !line.is_empty() && line.width() + 1 + word.width() > width {
-            lines.push(plain(&line));
-            line = "  ".to_owned();
+    let text = crate::sanitise::within(text, width * usize::from(HIGH));
+    for word in text.split(' ') {
+        let blank = usize::from(!line.trim().is_empty());
+        if line.width() + blank + word.width() > width && !line.trim().is_empty() {
+            lines.push(std::mem::replace(&mut line, "  ".to_owned()));
         }
-        if !line.trim().is_empty() || word.is_empty() {
+        if !line.trim().is_empty() {
             line.push(' ');
         }
         line.push_str(word);
+        if line.width() > width {
+            let (mut cut, _) = wording::lines(&line, width, usize::from(HIGH));
+            line = cut.pop().unwrap_or_default();
+            lines.append(&mut cut);
+        }
     }
-    lines.push(plain(&fit(&line, width)));
-    lines
+    lines.push(line);
+    lines.iter().map(|text| plain(&fit(text, width))).collect()
 }
 
 fn menu(app: &App, at: usize, area: Area) -> Sheet {

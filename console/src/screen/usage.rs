@@ -46,16 +46,27 @@ const KINDS: [(&str, &str); 5] = [
 
 /// The nation's figures, or those of the agency in the filter.
 fn figures(app: &App) -> Vec<&Indicator> {
-    let code = app.place().filter.as_str();
-    if code.is_empty() {
-        app.model.indicators.iter().filter(|row| row.agency.is_empty()).collect()
-    } else {
-        app.model.by_agency.iter().filter(|row| row.agency == code).collect()
-    }
+    let place = app.place();
+    let code = place.filter.as_str();
+    // The nation's day is in the picture; everything else is asked for.
+    let rows =
+        if code.is_empty() && !place.month { &app.model.indicators } else { &app.model.by_agency };
+    rows.iter().filter(|row| row.agency == code).collect()
 }
 
 fn of_kind<'a>(app: &'a App, kind: &str) -> Vec<&'a Indicator> {
     figures(app).into_iter().filter(|row| row.kind == kind).collect()
+}
+
+/// Why there are no figures: they are on their way, cannot be had, or nobody measured any.
+fn absent(app: &App, area: Area) -> String {
+    let asked = usage_is_asked(app).then_some(&app.questions.usage);
+    super::unanswered(app, asked, area).unwrap_or_else(|| app.words.get("not-measured"))
+}
+
+fn usage_is_asked(app: &App) -> bool {
+    let place = app.place();
+    place.screen != super::Screen::Usage || place.month || !place.filter.is_empty()
 }
 
 /// A pane for each kind.
@@ -95,7 +106,7 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
         values.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut lines = vec![plain(&fit(&words.with("usage-line", &values), area.width))];
     if all.is_empty() {
-        lines.push(plain(&words.get("not-measured")));
+        lines.push(plain(&absent(app, area)));
     }
     // The last lines tell why the chosen figure has its verdict.
     let room = area.height.saturating_sub(lines.len() + WHY_LINES);
@@ -209,10 +220,12 @@ pub(super) fn of_agencies<'a>(app: &'a App, id: &str) -> Vec<&'a Indicator> {
 pub(super) fn by_agency(app: &App, id: &str, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
     let all = of_agencies(app, id);
+    let place = app.place();
     let known = app.model.indicators.iter().find(|row| row.id == id && row.agency.is_empty());
     let name = known.map_or(id, |row| words.pick(&row.name_vi, &row.name_en));
-    let nation = known.map_or_else(|| words.get("no-data"), |row| ratio(app, row));
-    let place = app.place();
+    // The picture has the nation's day alone.
+    let nation =
+        known.filter(|_| !place.month).map_or_else(|| words.get("no-data"), |row| ratio(app, row));
     let sort = place.screen.sorts().get(place.sort).copied().unwrap_or("register");
     let turned = if place.reverse { words.get("sort-turned") } else { String::new() };
     let values = [
@@ -229,7 +242,7 @@ pub(super) fn by_agency(app: &App, id: &str, area: Area) -> Vec<Line<'static>> {
         rule(app, &words.get("col-agency"), &words.get("col-ratio"), area.width),
     ];
     if all.is_empty() {
-        lines.push(plain(&words.get("not-measured")));
+        lines.push(plain(&absent(app, area)));
     }
     let cursor = cursor_in(app, 0);
     let height = area.height.saturating_sub(lines.len());

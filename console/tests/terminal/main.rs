@@ -1,0 +1,11 @@
+//! The console as an operator meets it: keys in, pictures out.
+#![expect(clippy::expect_used, reason = "a test stops where its ground is missing")]
+
+mod duty;
+mod hostile;
+mod keyboard;
+mod morning;
+mod screens;
+mod searching;
+mod shift;
+mod states;
