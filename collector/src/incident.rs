@@ -5,7 +5,7 @@
 //! as if nothing had happened, and a signal or command that comes again changes nothing.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -16,13 +16,11 @@ use vonggac_wire::{
     proto::{Command, Incident, IncidentState, Signal, SignalKind, Transition, command::Action},
 };
 
-use crate::{
-    registry::Registry,
-    rule::{Meta, RuleSet},
-};
+use crate::{registry::Registry, rule::RuleSet};
 
 mod command;
 mod grouping;
+mod lineage;
 
 /// An incident that was resolved by itself is opened again if its cause comes back so soon.
 const REOPEN_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -67,8 +65,12 @@ pub struct IncidentBook {
     rules: Arc<RuleSet>,
     registry: Arc<Registry>,
     incidents: BTreeMap<u64, Incident>,
-    /// The newest incident of each rule and group.
-    by_group: HashMap<(String, String), u64>,
+    /// Those that are open.
+    open: BTreeSet<u64>,
+    /// Those in which something is raised that was not cleared.
+    holding: BTreeSet<u64>,
+    /// The incidents of each rule and group, with those that were split off.
+    by_group: HashMap<(String, String), BTreeSet<u64>>,
     origins: HashMap<String, i64>,
     commands: HashSet<String>,
     command_order: VecDeque<String>,
@@ -90,6 +92,8 @@ impl IncidentBook {
             rules,
             registry,
             incidents: BTreeMap::new(),
+            open: BTreeSet::new(),
+            holding: BTreeSet::new(),
             by_group: HashMap::new(),
             origins,
             commands: commands.iter().cloned().collect(),
@@ -99,7 +103,7 @@ impl IncidentBook {
         };
         for incident in incidents {
             book.next_id = book.next_id.max(incident.id + 1);
-            book.keep(incident);
+            book.keep(grouping::with_shares(incident));
         }
         book
     }
@@ -123,8 +127,17 @@ impl IncidentBook {
 
     /// A signal. One that was taken before changes nothing.
     pub fn apply_signal(&mut self, signal: &Signal, now: Time) -> Vec<Step> {
-        let (key, offset) = origin(signal);
+        let (key, offset) = origin(signal, signal.kind);
         if self.origins.get(&key).is_some_and(|taken| offset <= *taken) {
+            return Vec::new();
+        }
+        // One that changed nothing is not in the history. Read again, it must not undo what its opposite did after it.
+        let opposite = match signal.kind() {
+            SignalKind::Cleared => SignalKind::Raised,
+            _ => SignalKind::Cleared,
+        };
+        let (other, _) = origin(signal, opposite.into());
+        if self.origins.get(&other).is_some_and(|taken| offset < *taken) {
             return Vec::new();
         }
         self.origins.insert(key, offset);
@@ -173,7 +186,7 @@ impl IncidentBook {
             target.ok_or(Refusal::NoSuchTarget)?;
         }
         let before = incident.clone();
-        let (after, action, text) = command::apply(incident, asked, now)?;
+        let (mut after, action, text) = command::apply(incident, asked, now)?;
         if self.command_order.len() >= COMMANDS_MAX {
             if let Some(oldest) = self.command_order.pop_front() {
                 self.commands.remove(&oldest);
@@ -181,35 +194,19 @@ impl IncidentBook {
         }
         self.commands.insert(asked.id.clone());
         self.command_order.push_back(asked.id.clone());
-        let rest = after.clone();
+        let other = self.other_side(&before, &mut after, asked, now);
+        if other.is_some() {
+            self.retitle(&mut after);
+        }
         let mut step = self.step(after, &asked.actor, action, text, None, now);
         step.command.clone_from(&asked.id);
         let mut steps = vec![step];
-        steps.extend(self.other_side(&before, &rest, asked, now));
-        Ok(steps)
-    }
-
-    /// What a merge or split does to the other incident.
-    fn other_side(
-        &mut self,
-        before: &Incident,
-        after: &Incident,
-        asked: &Command,
-        now: Time,
-    ) -> Option<Step> {
-        let text = format!("#{}", before.id);
-        match asked.action.as_ref()? {
-            Action::Merge(merge) => {
-                let target = command::take_in(self.incidents.get(&merge.into)?, before);
-                Some(self.step(target, &asked.actor, "merged", text, None, now))
-            }
-            Action::Split(_) => {
-                let fresh = command::split_off(before, after, self.next_id, now);
-                self.next_id += 1;
-                Some(self.step(fresh, &asked.actor, "split", text, None, now))
-            }
-            _ => None,
+        if let Some((mut incident, action)) = other {
+            self.retitle(&mut incident);
+            let text = format!("#{}", before.id);
+            steps.push(self.step(incident, &asked.actor, action, text, None, now));
         }
+        Ok(steps)
     }
 
     /// The clock: what waited long enough opens, what was quiet long enough is resolved.
@@ -217,13 +214,17 @@ impl IncidentBook {
         let mut steps = Vec::new();
         while self.pending.front().is_some_and(|(since, _)| now.since(*since) >= SETTLE) {
             if let Some((_, signal)) = self.pending.pop_front() {
-                steps.extend(self.raised(&signal, now));
+                // Its platform may have been opened again by an operator meanwhile.
+                let pulled = self.pulled_along(&signal, now);
+                steps.extend(pulled.unwrap_or_else(|| self.raised(&signal, now)));
             }
         }
         let quiet: Vec<u64> = self
-            .incidents
-            .values()
-            .filter(|incident| incident.current_state().is_open())
+            .open
+            .iter()
+            .filter_map(|id| self.incidents.get(id))
+            // What was merged in and still is down is not quiet.
+            .filter(|incident| grouping::active(incident) == 0)
             .filter(|incident| {
                 let limit = self.rules.meta(&incident.rule).and_then(|meta| meta.quiet_seconds);
                 // By the clock of storing, so that late events do not end what has just been found.
@@ -243,91 +244,69 @@ impl IncidentBook {
         steps
     }
 
-    /// The open incident that a signal belongs to.
-    fn open_of(&self, signal: &Signal) -> Option<&Incident> {
-        let id = self.by_group.get(&(signal.rule.clone(), signal.group.clone()))?;
-        self.incidents.get(id).filter(|incident| incident.current_state().is_open())
-    }
-
     fn raised(&mut self, signal: &Signal, now: Time) -> Vec<Step> {
         let Some(meta) = self.rules.meta(&signal.rule).cloned() else {
             tracing::warn!(rule = signal.rule, "a signal of an unknown rule was left out");
             return Vec::new();
         };
-        let known = self
-            .by_group
-            .get(&(signal.rule.clone(), signal.group.clone()))
-            .and_then(|id| self.incidents.get(id));
-        let step = match known {
-            Some(incident) if incident.current_state().is_open() => {
+        let machine = meta.machine.is_some();
+        let (after, action) = match self.goes_on(signal, machine, now) {
+            Some((home, incident)) if incident.current_state().is_open() => {
                 let mut after = incident.clone();
-                if !grouping::count(&mut after, signal, meta.machine.is_some()) {
+                if !grouping::count(&mut after, home, signal, machine) {
                     return Vec::new();
                 }
                 let action = if after.severity < incident.severity { "raised" } else { "counted" };
-                self.title(&mut after, &meta);
-                self.step(after, SYSTEM, action, String::new(), Some(signal), now)
+                (after, action)
             }
-            Some(incident) if reopens(incident, now) => {
-                let mut after = incident.clone();
+            Some((home, mut after)) => {
                 after.state = IncidentState::InProgress.into();
                 if after.owner.is_empty() {
                     after.state = IncidentState::New.into();
                 }
                 after.resolved_unix_nano = None;
                 after.reopened += 1;
-                grouping::count(&mut after, signal, meta.machine.is_some());
-                self.title(&mut after, &meta);
-                self.step(after, SYSTEM, "reopened", String::new(), Some(signal), now)
+                grouping::count(&mut after, home, signal, machine);
+                (after, "reopened")
             }
-            _ => {
-                let mut fresh = grouping::open(self.next_id, signal, now);
+            None => {
+                let mut fresh = grouping::open(self.next_id, signal, machine, now);
                 self.next_id += 1;
                 fresh.deadline_unix_nano = Some(now.plus(deadline(fresh.level())).0);
                 fresh.responsible_agency = self.responsible(signal);
-                self.title(&mut fresh, &meta);
-                self.step(fresh, SYSTEM, "opened", String::new(), Some(signal), now)
+                (fresh, "opened")
             }
         };
-        vec![step]
+        let mut after = after;
+        self.retitle(&mut after);
+        vec![self.step(after, SYSTEM, action, String::new(), Some(signal), now)]
     }
 
     fn cleared(&mut self, signal: &Signal, now: Time) -> Vec<Step> {
         // A dependent that was pulled along is cleared under its platform.
         let mut steps = Vec::new();
-        let platform: Option<u64> = self
-            .incidents
-            .values()
-            .find(|incident| {
-                incident.current_state().is_open() && grouping::is_pulled(incident, signal)
-            })
-            .map(|incident| incident.id);
-        if let Some(incident) = platform.and_then(|id| self.incidents.get(&id)) {
+        for id in self.raised_at(signal, true) {
+            let Some(incident) = self.incidents.get(&id) else { continue };
             let mut after = incident.clone();
-            grouping::release(&mut after, signal);
-            steps.push(self.step(
-                after,
-                SYSTEM,
-                "released",
-                signal.agency.clone(),
-                Some(signal),
-                now,
-            ));
+            grouping::release(&mut after, signal, true);
+            let agency = signal.agency.clone();
+            steps.push(self.step(after, SYSTEM, "released", agency, Some(signal), now));
         }
-        let Some(incident) = self.open_of(signal) else { return steps };
-        let mut after = incident.clone();
-        if !grouping::deactivate(&mut after, signal) {
-            return steps;
+        for id in self.raised_at(signal, false) {
+            let Some(incident) = self.incidents.get(&id) else { continue };
+            let mut after = incident.clone();
+            grouping::release(&mut after, signal, false);
+            // Where something else goes on beside what was merged in, its own end is awaited.
+            let machine = self.rules.meta(&after.rule).is_some_and(|meta| meta.machine.is_some());
+            let over = machine && after.current_state().is_open() && grouping::active(&after) == 0;
+            if over {
+                after.state = IncidentState::Resolved.into();
+                after.resolved_unix_nano =
+                    Some(signal.last_time_unix_nano.max(after.first_time_unix_nano));
+            }
+            let action = if over { "resolved" } else { "cleared" };
+            steps.push(self.step(after, SYSTEM, action, String::new(), Some(signal), now));
         }
-        let over = grouping::active(&after) == 0;
-        after.last_time_unix_nano = after.last_time_unix_nano.max(signal.last_time_unix_nano);
-        if over {
-            after.state = IncidentState::Resolved.into();
-            after.resolved_unix_nano =
-                Some(signal.last_time_unix_nano.max(after.first_time_unix_nano));
-        }
-        let action = if over { "resolved" } else { "cleared" };
-        steps.push(self.step(after, SYSTEM, action, String::new(), Some(signal), now));
         steps
     }
 
@@ -336,19 +315,14 @@ impl IncidentBook {
         if signal.rule != "service-down" || self.open_of(signal).is_some() {
             return None;
         }
-        let system = self.registry.system(&signal.system)?;
-        let needed: Vec<String> = system.dependencies().map(str::to_owned).collect();
-        let platform = self.incidents.values().find(|incident| {
-            incident.rule == "platform-down"
-                && incident.simulated == signal.simulated
-                && incident.current_state().is_open()
-                && needed.contains(&incident.group)
+        let (home, mut after) = self.platforms(signal).into_iter().find_map(|home| {
+            let incident = self.container(home);
+            let fallen =
+                incident.current_state().is_open() && incident.simulated == signal.simulated;
+            fallen.then(|| (home.id, incident.clone()))
         })?;
-        let mut after = platform.clone();
-        grouping::pull(&mut after, signal);
-        if let Some(meta) = self.rules.meta("platform-down").cloned() {
-            self.title(&mut after, &meta);
-        }
+        grouping::pull(&mut after, home, signal);
+        self.retitle(&mut after);
         let text = signal.agency.clone();
         Some(vec![self.step(after, SYSTEM, "affected", text, Some(signal), now)])
     }
@@ -380,7 +354,8 @@ impl IncidentBook {
         owner.filter(|owner| !owner.is_empty()).unwrap_or_else(|| signal.agency.clone())
     }
 
-    fn title(&self, incident: &mut Incident, meta: &Meta) {
+    fn retitle(&self, incident: &mut Incident) {
+        let Some(meta) = self.rules.meta(&incident.rule) else { return };
         incident.title_vi = fill(&meta.title_vi, &incident.values, "_vi");
         incident.title_en = fill(&meta.title_en, &incident.values, "_en");
         let others = incident.agencies.len().saturating_sub(1);
@@ -418,22 +393,48 @@ impl IncidentBook {
             after: Some(after.clone()),
         };
         self.keep(after);
-        let (origin_key, origin_offset) = signal.map(origin).unwrap_or_default();
+        let (origin_key, origin_offset) =
+            signal.map(|signal| origin(signal, signal.kind)).unwrap_or_default();
         Step { transition, origin_key, origin_offset, command: String::new() }
     }
 
     fn keep(&mut self, incident: Incident) {
-        let key = (incident.rule.clone(), incident.group.clone());
-        let newest = self.by_group.entry(key).or_insert(incident.id);
-        *newest = incident.id.max(*newest);
+        let group = lineage::base_group(&incident).to_owned();
+        self.by_group.entry((incident.rule.clone(), group)).or_default().insert(incident.id);
+        mark(&mut self.open, incident.id, incident.current_state().is_open());
+        // What was merged in is held by the one that took it in.
+        let holds = incident.merged_into == 0 && grouping::holds_any(&incident);
+        mark(&mut self.holding, incident.id, holds);
         self.incidents.insert(incident.id, incident);
         if self.incidents.len() > INCIDENTS_MAX {
-            let oldest =
-                self.incidents.values().find(|i| !i.current_state().is_open()).map(|i| i.id);
-            if let Some(gone) = oldest.and_then(|id| self.incidents.remove(&id)) {
-                self.by_group.remove(&(gone.rule, gone.group));
+            self.forget_oldest();
+        }
+    }
+
+    /// The oldest closed incident leaves. One that was merged into an open one stays as long: its signals are counted there.
+    fn forget_oldest(&mut self) {
+        let closed = |incident: &&Incident| !incident.current_state().is_open();
+        let done = |incident: &&Incident| !self.container(incident).current_state().is_open();
+        let oldest = self.incidents.values().find(done);
+        let oldest = oldest.or_else(|| self.incidents.values().find(closed)).map(|i| i.id);
+        let Some(gone) = oldest.and_then(|id| self.incidents.remove(&id)) else { return };
+        self.open.remove(&gone.id);
+        self.holding.remove(&gone.id);
+        let key = (gone.rule.clone(), lineage::base_group(&gone).to_owned());
+        if let Some(ids) = self.by_group.get_mut(&key) {
+            ids.remove(&gone.id);
+            if ids.is_empty() {
+                self.by_group.remove(&key);
             }
         }
+    }
+}
+
+fn mark(ids: &mut BTreeSet<u64>, id: u64, is_in: bool) {
+    if is_in {
+        ids.insert(id);
+    } else {
+        ids.remove(&id);
     }
 }
 
@@ -446,12 +447,12 @@ fn reopens(incident: &Incident, now: Time) -> bool {
 }
 
 /// What makes a signal's origin one of its kind: rule, kind, entity, agency, topic and partition; offsets grow within it.
-fn origin(signal: &Signal) -> (String, i64) {
+fn origin(signal: &Signal, kind: i32) -> (String, i64) {
     let place = signal.origin.clone().unwrap_or_default();
     let entity = signal.entity.clone().unwrap_or_default();
     let key = format!(
         "{}|{}|{}|{}|{}|{}",
-        signal.rule, signal.kind, entity.value, signal.agency, place.topic, place.partition
+        signal.rule, kind, entity.value, signal.agency, place.topic, place.partition
     );
     (key, place.offset)
 }

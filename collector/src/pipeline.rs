@@ -26,8 +26,8 @@ use rdkafka::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{
-    Time,
-    event::{Body, GapReason},
+    Event, Time,
+    event::{Body, Gap, GapReason},
     proto::{DeadLetter, Signal},
     topic,
 };
@@ -281,7 +281,7 @@ impl Pipeline {
         }
         for (index, event) in record.fresh() {
             if let Body::Gap(told) = event.body() {
-                self.block.gaps.push(told_gap(&record, told, now));
+                self.block.gaps.push(told_gap(&record, index, event, told, now));
             }
             if !state.holds(offset, u32::try_from(index).unwrap_or(u32::MAX)) {
                 self.block.rows.push(EventRow::new(&record, index, event, now));
@@ -440,11 +440,18 @@ fn gap(record: &Record, first_seq: u64, last_seq: u64, reason: &str, now: Time) 
         first_seq,
         last_seq,
         reason: reason.into(),
+        first_observed: 0,
+        last_observed: 0,
+        events: last_seq.saturating_sub(first_seq).saturating_add(1),
+        bytes: 0,
+        source: String::new(),
+        told_seq: 0,
     }
 }
 
-/// A gap that the agent explains replaces the unexplained one with the same first number.
-fn told_gap(record: &Record, told: &vonggac_wire::event::Gap, now: Time) -> GapRow {
+/// A gap that the agent explains replaces the unexplained one with the same first number. One without numbers is known by the event
+/// that tells it, so that two logs that were cut are two gaps.
+fn told_gap(record: &Record, index: usize, event: &Event, told: &Gap, now: Time) -> GapRow {
     let reason = match told.reason() {
         GapReason::Overflow => "overflow",
         GapReason::Damage => "damage",
@@ -453,5 +460,16 @@ fn told_gap(record: &Record, told: &vonggac_wire::event::Gap, now: Time) -> GapR
         GapReason::Unspecified => "unexplained",
     };
     let lane = vonggac_wire::Lane::try_from(told.lane).map_or("unknown", vonggac_wire::Lane::name);
-    GapRow { lane: lane.into(), ..gap(record, told.first_seq, told.last_seq, reason, now) }
+    let numbered = told.first_seq > 0;
+    let range = gap(record, told.first_seq, told.last_seq, reason, now);
+    GapRow {
+        lane: lane.into(),
+        first_observed: Time(told.first_observed_unix_nano).micros(),
+        last_observed: Time(told.last_observed_unix_nano).micros(),
+        events: if told.events > 0 || !numbered { told.events } else { range.events },
+        bytes: told.bytes,
+        source: event.source().to_owned(),
+        told_seq: if numbered { 0 } else { record.batch.first_seq + index as u64 },
+        ..range
+    }
 }

@@ -5,7 +5,7 @@
 //! A Sigma rule without `vonggac:` is one of [`foreign`] packs. A broken file is refused alone, with its name and line.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -276,6 +276,10 @@ const RULES_MAX: usize = 10_000;
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    /// Where each is.
+    by_name: HashMap<String, usize>,
+    /// Of each, the one whose window and incident its matches belong to.
+    heads: Vec<usize>,
 }
 
 macro_rules! pack {
@@ -340,22 +344,32 @@ impl RuleSet {
     /// # Errors
     /// If a file of it is wrong, which a test would show.
     pub fn builtin() -> Result<Self, RuleError> {
-        let rules =
-            PACK.iter().map(|(name, text)| Rule::parse(name, text)).collect::<Result<_, _>>()?;
-        Ok(Self { rules })
+        let mut set = Self::default();
+        for (name, text) in PACK {
+            set.push(Rule::parse(name, text)?);
+        }
+        Ok(set)
+    }
+
+    /// Adds a rule after those that it names.
+    fn push(&mut self, rule: Rule) {
+        let place = self.rules.len();
+        let whole = rule.meta.part_of.as_ref().and_then(|whole| self.index(whole.as_str()));
+        self.heads.push(whole.unwrap_or(place));
+        self.by_name.insert(rule.meta.rule.to_string(), place);
+        self.rules.push(rule);
     }
 
     /// Where a rule is in [`Self::rules`].
     #[must_use]
     pub fn index(&self, rule: &str) -> Option<usize> {
-        self.rules.iter().position(|known| known.meta.rule.as_str() == rule)
+        self.by_name.get(rule).copied()
     }
 
     /// The rule whose window and incident a rule's matches belong to: itself, or the one it is a part of.
     #[must_use]
     pub fn head(&self, rule: usize) -> usize {
-        let whole = self.rules.get(rule).and_then(|rule| rule.meta.part_of.as_ref());
-        whole.and_then(|whole| self.index(whole.as_str())).unwrap_or(rule)
+        self.heads.get(rule).copied().unwrap_or(rule)
     }
 
     /// Adds the files of a folder and of those in it; those that are wrong are left out and told.
@@ -425,7 +439,7 @@ impl RuleSet {
                 refused(place::line(&text, &reason), reason)
             })?;
         }
-        self.rules.push(rule);
+        self.push(rule);
         Ok(())
     }
 
@@ -438,7 +452,7 @@ impl RuleSet {
     /// A rule's own words.
     #[must_use]
     pub fn meta(&self, rule: &str) -> Option<&Meta> {
-        self.rules.iter().map(|rule| &rule.meta).find(|meta| meta.rule.as_str() == rule)
+        self.index(rule).and_then(|place| self.rules.get(place)).map(|rule| &rule.meta)
     }
 
     /// The rule of a machine.

@@ -70,6 +70,18 @@ pub struct GapRow {
     pub last_seq: u64,
     /// "overflow", "damage", "truncation", "removed" or "unexplained".
     pub reason: String,
+    /// When the first of them was read by the agent's clock, microseconds; 0: not known.
+    pub first_observed: i64,
+    /// When the last of them was.
+    pub last_observed: i64,
+    /// How many events are missing: what the agent counted, else all numbers of the range; 0: not known.
+    pub events: u64,
+    /// How many bytes, where they were known.
+    pub bytes: u64,
+    /// What could not be read, where the agent names it.
+    pub source: String,
+    /// The number of the event that told it, where the gap has no numbers of its own; else 0.
+    pub told_seq: u64,
 }
 
 #[derive(Debug, Row, Serialize, Deserialize)]

@@ -133,12 +133,12 @@ impl Windows {
         if parts.iter().any(forgiven) {
             // Takes back and begins nothing: a success is no sign that what fired goes on.
             if let Some(window) = self.windows.get_mut(&(head, group)) {
-                window.forgive(attempt.user);
+                window.forgive(attempt.user, limits);
             }
             return;
         }
         let window = self.windows.entry((head, group.clone())).or_default();
-        window.begin(time, limits.span);
+        window.begin(time, limits);
         let evidence = reference(record, index);
         let (count, first) = match window.add(attempt, limits) {
             Outcome::Known => return,

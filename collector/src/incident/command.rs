@@ -5,53 +5,12 @@ use std::time::Duration;
 use vonggac_wire::{
     Time,
     incident::{Refusal, action_name, next_state},
-    limits::{EVIDENCE_EVENTS_MAX, NAME_CHARACTERS_MAX, NOTE_CHARACTERS_MAX},
+    limits::{NAME_CHARACTERS_MAX, NOTE_CHARACTERS_MAX},
     proto::{Command, Incident, IncidentState, Verdict, command::Action},
 };
 
-use super::grouping::NAMES_MAX;
-
 /// An incident is hidden for a month at most: what has to be hidden for longer is a rule to be changed.
 const HIDDEN_MAX: Duration = Duration::from_secs(31 * 86_400);
-
-/// The incident that takes the place of the agencies that were split off.
-pub(super) fn split_off(before: &Incident, after: &Incident, id: u64, now: Time) -> Incident {
-    let mut fresh = before.clone();
-    fresh.id = id;
-    fresh.version = 0;
-    fresh.agencies.retain(|agency| !after.agencies.contains(agency));
-    fresh.agency = fresh.agencies.first().cloned().unwrap_or_default();
-    fresh.split_from = before.id;
-    fresh.opened_unix_nano = now.0;
-    // Signals that come later go on counting on the incident that was split.
-    fresh.group = format!("{}#{id}", before.group);
-    fresh.state =
-        if fresh.owner.is_empty() { IncidentState::New } else { IncidentState::InProgress }.into();
-    fresh
-}
-
-/// The incident that takes another one in.
-pub(super) fn take_in(into: &Incident, merged: &Incident) -> Incident {
-    let mut after = into.clone();
-    after.count += merged.count;
-    after.severity = after.severity.min(merged.severity);
-    after.first_time_unix_nano = after.first_time_unix_nano.min(merged.first_time_unix_nano);
-    after.last_time_unix_nano = after.last_time_unix_nano.max(merged.last_time_unix_nano);
-    for (mine, theirs) in [
-        (&mut after.agencies, &merged.agencies),
-        (&mut after.systems, &merged.systems),
-        (&mut after.hosts, &merged.hosts),
-    ] {
-        for name in theirs {
-            if mine.len() < NAMES_MAX && !mine.contains(name) {
-                mine.push(name.clone());
-            }
-        }
-    }
-    let room = EVIDENCE_EVENTS_MAX.saturating_sub(after.evidence.len());
-    after.evidence.extend(merged.evidence.iter().take(room).cloned());
-    after
-}
 
 /// The incident after the command, the step's word and its text.
 pub(super) fn apply(

@@ -10,6 +10,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (4, "dead_letters", include_str!("../../migrations/0004_dead_letters.sql")),
     (5, "gaps", include_str!("../../migrations/0005_gaps.sql")),
     (6, "untold_flags", include_str!("../../migrations/0006_untold_flags.sql")),
+    (7, "gap_extent", include_str!("../../migrations/0007_gap_extent.sql")),
 ];
 
 /// Brings the store to the present schema; gives the steps that were taken.

@@ -530,14 +530,19 @@ impl Store {
     ) -> Result<(Vec<proto::GapRow>, u64), StoreError> {
         let rows: Vec<super::GapRow> = self
             .client()
-            .query("SELECT ?fields FROM gaps FINAL WHERE time >= fromUnixTimestamp64Micro(?, 'UTC') ORDER BY time DESC LIMIT 1000")
+            .query("SELECT ?fields FROM gaps FINAL WHERE time >= fromUnixTimestamp64Micro(?, 'UTC') ORDER BY time DESC LIMIT ?")
             .bind(since.micros())
+            .bind(u64::try_from(limit).unwrap_or(u64::MAX))
             .fetch_all()
             .await?;
-        let lost = rows.iter().map(|row| row.last_seq - row.first_seq + 1).sum();
+        let lost = self
+            .client()
+            .query("SELECT sum(events) FROM gaps FINAL WHERE time >= fromUnixTimestamp64Micro(?, 'UTC')")
+            .bind(since.micros())
+            .fetch_one()
+            .await?;
         let shown = rows
             .into_iter()
-            .take(limit)
             .map(|row| proto::GapRow {
                 agency: row.agency,
                 host: row.host,
@@ -546,6 +551,11 @@ impl Store {
                 last_seq: row.last_seq,
                 reason: row.reason,
                 time_unix_nano: row.time.saturating_mul(1000),
+                first_observed_unix_nano: row.first_observed.saturating_mul(1000),
+                last_observed_unix_nano: row.last_observed.saturating_mul(1000),
+                events: row.events,
+                bytes: row.bytes,
+                source: row.source,
             })
             .collect();
         Ok((shown, lost))

@@ -150,6 +150,19 @@ impl EventRow {
                 self.field("first_seq", gap.first_seq);
                 self.field("last_seq", gap.last_seq);
                 self.field("reason", gap.reason().as_str_name());
+                for (name, number) in [("events", gap.events), ("bytes", gap.bytes)] {
+                    if number > 0 {
+                        self.field(name, number);
+                    }
+                }
+                for (name, time) in [
+                    ("first_observed", gap.first_observed_unix_nano),
+                    ("last_observed", gap.last_observed_unix_nano),
+                ] {
+                    if time > 0 {
+                        self.field(name, Time(time));
+                    }
+                }
             }
             usage => self.usage(usage),
         }

@@ -892,6 +892,51 @@ pub struct Incident {
     /// The incident that this one was split from; 0: none.
     #[prost(uint64, tag = "38")]
     pub split_from: u64,
+    /// What it consists of: count, times, names and evidence above are made of these.
+    #[prost(message, repeated, tag = "39")]
+    pub shares: ::prost::alloc::vec::Vec<Share>,
+}
+/// What the signals of one agency added to an incident. It goes along when the agency is split off, and back when a merge is undone.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Share {
+    /// The incident that it was counted for; another one's while that is merged into this one.
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// Empty: of agencies beyond those that are named, or of before shares were kept.
+    #[prost(string, tag = "2")]
+    pub agency: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+    /// 1 to 4; 0: none.
+    #[prost(uint32, tag = "4")]
+    pub severity: u32,
+    #[prost(sfixed64, tag = "5")]
+    pub first_time_unix_nano: i64,
+    #[prost(sfixed64, tag = "6")]
+    pub last_time_unix_nano: i64,
+    #[prost(string, repeated, tag = "7")]
+    pub systems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "8")]
+    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "9")]
+    pub evidence: ::prost::alloc::vec::Vec<EventRef>,
+    /// What was raised and is not cleared yet.
+    #[prost(message, repeated, tag = "10")]
+    pub raised: ::prost::alloc::vec::Vec<Raised>,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Raised {
+    #[prost(string, tag = "1")]
+    pub rule: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub entity: ::prost::alloc::string::String,
+    /// A dependent that fell with its platform.
+    #[prost(bool, tag = "3")]
+    pub pulled: bool,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1575,6 +1620,19 @@ pub struct GapRow {
     pub reason: ::prost::alloc::string::String,
     #[prost(sfixed64, tag = "7")]
     pub time_unix_nano: i64,
+    /// When the first and the last of them were read, by the agent's clock; 0: not known.
+    #[prost(sfixed64, tag = "8")]
+    pub first_observed_unix_nano: i64,
+    #[prost(sfixed64, tag = "9")]
+    pub last_observed_unix_nano: i64,
+    /// How many events are missing: what the agent counted, else all numbers of the range; 0: not known.
+    #[prost(uint64, tag = "10")]
+    pub events: u64,
+    #[prost(uint64, tag = "11")]
+    pub bytes: u64,
+    /// What could not be read, where the agent names it: a log that was cut or removed.
+    #[prost(string, tag = "12")]
+    pub source: ::prost::alloc::string::String,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

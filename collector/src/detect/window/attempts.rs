@@ -1,11 +1,12 @@
 //! What is held of one entity: the matches within its window, each attempt once.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use vonggac_wire::{Time, proto::EventRef};
+
+mod tally;
+
+use tally::Tally;
 
 /// Matches that are kept of one entity: more than any threshold.
 const TIMES_MAX: usize = 256;
@@ -48,6 +49,7 @@ pub(super) struct Limits {
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     kept: VecDeque<Attempt>,
+    tally: Tally,
     /// Connections, and whether only an echo told of them.
     told: VecDeque<(u64, bool)>,
     pub(super) last: Time,
@@ -71,19 +73,29 @@ pub(super) enum Outcome {
 
 impl Attempts {
     /// Forgets what is over.
-    pub(super) fn begin(&mut self, time: Time, span: Duration) {
-        if time.since(self.last) > span {
+    pub(super) fn begin(&mut self, time: Time, limits: Limits) {
+        if time.since(self.last) > limits.span {
             *self = Self::default();
         }
         self.last = self.last.max(time);
-        while self.kept.front().is_some_and(|old| time.since(old.time) > span) {
-            self.kept.pop_front();
+        while self.kept.front().is_some_and(|old| time.since(old.time) > limits.span) {
+            self.forget_oldest(limits);
+        }
+    }
+
+    fn forget_oldest(&mut self, limits: Limits) {
+        if let Some(old) = self.kept.pop_front() {
+            self.tally.remove(&old, limits);
         }
     }
 
     /// Takes a user's failures back.
-    pub(super) fn forgive(&mut self, user: u64) {
+    pub(super) fn forgive(&mut self, user: u64, limits: Limits) {
+        let before = self.kept.len();
         self.kept.retain(|kept| kept.user != user);
+        if self.kept.len() < before {
+            self.tally = Tally::of(&self.kept, limits);
+        }
         if self.kept.is_empty() {
             self.early.clear();
         }
@@ -109,19 +121,22 @@ impl Attempts {
         }
         if self.kept.len() >= TIMES_MAX {
             // Of values that are known one more tells nothing; of the others the oldest is over soonest.
-            if limits.distinct && self.kept.iter().any(|kept| kept.value == attempt.value) {
+            if limits.distinct && self.tally.knows(attempt.value) {
                 return Outcome::Kept;
             }
-            self.kept.pop_front();
+            self.forget_oldest(limits);
         }
+        let host = attempt.host;
+        self.tally.add(&attempt, limits);
         self.kept.push_back(attempt);
-        if !self.is_full(limits) {
+        if !self.tally.is_full(host, limits) {
             return Outcome::Kept;
         }
         self.fired = true;
         self.total = self.kept.iter().map(|kept| kept.events).sum();
         let first = self.kept.iter().map(|kept| kept.time).min().unwrap_or(self.last);
         self.kept.clear();
+        self.tally = Tally::default();
         Outcome::Told { events: self.total, first }
     }
 
@@ -148,21 +163,6 @@ impl Attempts {
         }
         false
     }
-
-    fn is_full(&self, limits: Limits) -> bool {
-        let newest = self.kept.back().map_or(0, |kept| kept.host);
-        let sum = |host: Option<u64>| {
-            let here = self.kept.iter().filter(|kept| host.is_none_or(|host| kept.host == host));
-            if limits.distinct {
-                let mut seen = HashSet::new();
-                here.filter(|kept| seen.insert(kept.value)).map(|kept| kept.weight).sum::<u64>()
-            } else {
-                here.map(|kept| kept.weight).sum()
-            }
-        };
-        sum(None) >= limits.threshold
-            || limits.on_host.is_some_and(|threshold| sum(Some(newest)) >= threshold)
-    }
 }
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
 
     fn counted(attempts: &[Attempt]) -> u64 {
         let mut window = Attempts::default();
-        window.begin(attempts[0].time, LIMITS.span);
+        window.begin(attempts[0].time, LIMITS);
         for attempt in attempts {
             window.add(attempt.clone(), LIMITS);
         }
@@ -237,7 +237,7 @@ mod tests {
         for user in [1, 1, 1, 2] {
             window.add(attempt(user, 0, false), LIMITS);
         }
-        window.forgive(1);
+        window.forgive(1, LIMITS);
         assert_eq!(window.kept.len(), 1);
     }
 }
