@@ -22,7 +22,7 @@ use crate::{
     intake::{self, Chunk, Intake},
     occurrence::Occurrences,
     ship::{self, Sender, SharedSpool, ShipError, ShipLimits, Shipper},
-    source::SourceContext,
+    source::{SourceContext, usage::known},
     spool::{Spool, SpoolError},
     vigil::Part,
 };
@@ -92,6 +92,8 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
 
     let (intake, chunks) = intake::queue();
     intake.set_rules(rules(&config)?);
+    let held = spool.lock().held(known::STREAM).get(Lane::Usage.index()).copied().unwrap_or(0);
+    intake.known().open(&config.spool_dir, held).await;
     let mut running = RunningSources::new(SourceContext {
         intake: intake.clone(),
         checkpoints,

@@ -11,7 +11,7 @@ use vonggac_wire::Event;
 
 use crate::{
     redact::Redactor,
-    source::{integrity_trail::Trail, usage_map::UsageMap},
+    source::{integrity_trail::Trail, usage::known::Known, usage_map::UsageMap},
 };
 
 /// Chunks that may wait for the spool. Small, because each may hold [`CHUNK_ENTRIES_MAX`] lines: this is the agent's memory bound.
@@ -69,6 +69,8 @@ pub struct Intake {
     rules: Arc<RwLock<Arc<Rules>>>,
     /// Who had which file in hand, for the watch over files.
     trail: Arc<Trail>,
+    /// What was posted of late, for all that takes posts.
+    known: Arc<Known>,
 }
 
 /// What is done with every event before it is spooled.
@@ -110,6 +112,11 @@ impl Intake {
         Arc::clone(&self.trail)
     }
 
+    /// What was posted before.
+    pub(crate) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known)
+    }
+
     /// Has all sources go by these rules from now on.
     pub fn set_rules(&self, rules: Rules) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
@@ -120,7 +127,10 @@ impl Intake {
 #[must_use]
 pub fn queue() -> (Intake, mpsc::Receiver<Chunk>) {
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    (Intake { chunks, rules: Arc::default(), trail: Arc::default() }, receiver)
+    (
+        Intake { chunks, rules: Arc::default(), trail: Arc::default(), known: Arc::default() },
+        receiver,
+    )
 }
 
 /// Tells a source where to begin: a place up to which everything of the stream is in the spool.

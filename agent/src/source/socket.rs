@@ -5,15 +5,12 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, oneshot},
+    sync::Semaphore,
 };
 use vonggac_wire::Time;
 
 use super::{Running, Source, SourceContext, SourceError, usage::posted};
-use crate::{
-    config::SocketConfig,
-    intake::{Chunk, Entry},
-};
+use crate::config::SocketConfig;
 
 pub(super) mod post;
 
@@ -118,30 +115,23 @@ async fn talk(stream: UnixStream, context: &SourceContext, system: &str) -> std:
             continue;
         }
         let outcome = match posted::line(text, system, Time::now()) {
-            Ok(event) => spool(context, event).await,
+            Ok(posted) => context
+                .intake
+                .known()
+                .spool(context, vec![posted])
+                .await
+                .map(|repeated| repeated > 0),
             Err(error) => Err(error),
         };
         writer.write_all(answer(number, outcome).as_bytes()).await?;
     }
 }
 
-/// Hands an event over and waits until it is in the spool.
-async fn spool(context: &SourceContext, event: vonggac_wire::Event) -> Result<(), String> {
-    let (told, appended) = oneshot::channel();
-    let chunk = Chunk {
-        entries: vec![Entry { event, position: None }],
-        passed: Vec::new(),
-        appended: Some(told),
-    };
-    context.occurrences.lines_read(1, 0);
-    let stopping = || "the agent is stopping; post it again".to_owned();
-    context.intake.send(chunk).await.map_err(|_| stopping())?;
-    appended.await.map(drop).map_err(|_| stopping())
-}
-
-fn answer(line: u64, outcome: Result<(), String>) -> String {
+fn answer(line: u64, outcome: Result<bool, String>) -> String {
     let value = match outcome {
-        Ok(()) => serde_json::json!({ "ok": true, "line": line }),
+        // What was delivered before is safe, and is not counted again.
+        Ok(true) => serde_json::json!({ "ok": true, "line": line, "repeated": true }),
+        Ok(false) => serde_json::json!({ "ok": true, "line": line }),
         Err(error) => serde_json::json!({ "ok": false, "line": line, "error": error }),
     };
     format!("{value}\n")

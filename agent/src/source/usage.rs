@@ -2,6 +2,7 @@
 
 pub(super) mod drop;
 pub(super) mod http;
+pub(crate) mod known;
 pub mod map;
 pub(crate) mod posted;
 mod sheet;

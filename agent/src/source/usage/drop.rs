@@ -1,19 +1,20 @@
 //! A folder into which older portals drop files of CSV or JSON.
 //!
-//! A file is taken once it has not changed for [`QUIET`]; then it is called `.taken`, and what was wrong in it stands, line by line, in
-//! a file `.errors` beside it. Its stream is named by its content: a file that is dropped again, or read again after a crash,
-//! counts once.
+//! A file is taken once it has rested for [`waiting::QUIET`]; one that does not look whole has [`waiting::WHOLE_WAIT`] to become so. Then it is called
+//! `.taken`, and what was wrong in it stands, line by line, in a file `.errors` beside it. Its stream is named by its content: a
+//! file that is dropped again, or read again after a crash, counts once.
 
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use jiff::tz::TimeZone;
+use rustix::fs::{CWD, RenameFlags};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use vonggac_wire::{Event, Time};
@@ -25,29 +26,36 @@ use super::{
 use crate::{
     config::UsageDropConfig,
     intake::{CHUNK_ENTRIES_MAX, Chunk, Entry, Position},
-    source::{Running, Source, SourceContext, SourceError},
+    source::{Running, Source, SourceContext, SourceError, plain_file},
 };
+
+mod table;
+mod text;
+mod waiting;
+
+use text::{LINE_BYTES_MAX, Letters, Lines, WHOLE_BYTES_MAX};
+use waiting::{Seen, Waiting};
 
 /// How often the folder is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long a file has to be left alone before it counts as whole.
-const QUIET: Duration = Duration::from_secs(2);
+/// How often files that were taken long ago are looked for.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Bytes of a file; what is larger is refused and told.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// Bytes of a JSON file that is one list, which has to be in memory as a whole.
-const LIST_BYTES_MAX: u64 = 16 << 20;
-
-/// Bytes of one line or row.
-const LINE_BYTES_MAX: u64 = 64 * 1024;
-
 /// Mistakes that are written down; the rest are counted.
 const MISTAKES_MAX: usize = 1_000;
 
+/// Files that wait in the folder and are remembered; the others are looked at when these are taken.
+const FILES_WAITING_MAX: usize = 10_000;
+
 /// Files taken in one look, so that a stop is never waited for.
 const FILES_MAX: usize = 1_000;
+
+/// Files of one name that stand beside each other once they are taken.
+const NAMESAKES_MAX: u32 = 1_000;
 
 /// How a file is called that was taken.
 const TAKEN: &str = "taken";
@@ -80,13 +88,13 @@ impl Source for UsageDrop {
 }
 
 async fn watch(config: UsageDropConfig, context: SourceContext) -> Result<(), SourceError> {
-    // Files that cannot be renamed, with their time: they are not read again and again.
-    let mut stuck: HashMap<PathBuf, SystemTime> = HashMap::new();
+    let mut folder = Folder::default();
     loop {
         let (own, shared) = (config.clone(), context.clone());
-        let looked =
-            tokio::task::spawn_blocking(move || look(&own, &shared, &mut stuck).map(|()| stuck));
-        stuck = looked.await.map_err(|error| {
+        let looked = tokio::task::spawn_blocking(move || {
+            look(&own, &shared, &mut folder, Instant::now()).map(|()| folder)
+        });
+        folder = looked.await.map_err(|error| {
             SourceError::Missing(format!("the reading thread ended: {error}"))
         })??;
         tokio::select! {
@@ -96,54 +104,98 @@ async fn watch(config: UsageDropConfig, context: SourceContext) -> Result<(), So
     }
 }
 
+/// What is remembered of the folder between two looks.
+#[derive(Default)]
+struct Folder {
+    waiting: HashMap<PathBuf, Waiting>,
+    pruned: Option<Instant>,
+}
+
 fn look(
     config: &UsageDropConfig,
     context: &SourceContext,
-    stuck: &mut HashMap<PathBuf, SystemTime>,
+    folder: &mut Folder,
+    now: Instant,
 ) -> Result<(), SourceError> {
     let failed =
         |source| SourceError::Io { what: format!("list {}", config.folder.display()), source };
-    let now = SystemTime::now();
-    let mut ready: Vec<(SystemTime, PathBuf)> = Vec::new();
-    for entry in
-        fs::read_dir(&config.folder).map_err(failed)?.filter_map(Result::ok).take(FILES_MAX * 10)
-    {
+    let prunes = folder.pruned.is_none_or(|at| now.duration_since(at) >= PRUNE_INTERVAL);
+    if prunes {
+        folder.pruned = Some(now);
+    }
+    let mut waiting: HashMap<PathBuf, Waiting> = HashMap::new();
+    for entry in fs::read_dir(&config.folder).map_err(failed)?.filter_map(Result::ok) {
         let path = entry.path();
+        // What was taken before does not stand in the way of what waits, however much it is.
+        let waits = kind(&path).is_some() && waiting.len() < FILES_WAITING_MAX;
+        let goes = prunes && is_done(&path);
+        if !waits && !goes {
+            continue;
+        }
         let Ok(data) = entry.metadata() else { continue };
-        let Ok(modified) = data.modified() else { continue };
-        if is_old(&path, modified, now, config.keep) {
-            let _gone = fs::remove_file(&path);
-        } else if data.is_file()
-            && kind(&path).is_some()
-            && now.duration_since(modified).is_ok_and(|age| age >= QUIET)
-            && stuck.get(&path) != Some(&modified)
-        {
-            ready.push((modified, path));
+        if !data.is_file() {
+            continue;
         }
-    }
-    stuck.retain(|path, _| ready.iter().any(|(_, ready)| ready == path) || path.exists());
-    // In the order in which they were dropped.
-    ready.sort();
-    for (modified, path) in ready.into_iter().take(FILES_MAX) {
-        if context.shutdown.is_cancelled() {
-            return Ok(());
-        }
-        match take(&path, config, context) {
-            Ok(()) => {}
-            Err(TakeError::Stopping) => return Ok(()),
-            Err(TakeError::Io(error)) => {
-                tracing::warn!(path = %path.display(), %error, "a dropped file cannot be taken");
-                stuck.insert(path, modified);
+        let Ok(seen) = Seen::of(&data) else { continue };
+        if !waits {
+            if SystemTime::now().duration_since(seen.modified).is_ok_and(|age| age > config.keep) {
+                let _gone = fs::remove_file(&path);
             }
+            continue;
         }
+        let file = match folder.waiting.remove(&path) {
+            Some(known) if known.seen == seen => known,
+            Some(known) if known.seen.inode == seen.inode && known.seen.bytes < seen.bytes => {
+                Waiting { begun: known.begun, ..Waiting::new(seen, now) }
+            }
+            _ => Waiting::new(seen, now),
+        };
+        waiting.insert(path, file);
     }
+    folder.waiting = waiting;
+    take_ready(config, context, folder, now);
     Ok(())
 }
 
+fn take_ready(
+    config: &UsageDropConfig,
+    context: &SourceContext,
+    folder: &mut Folder,
+    now: Instant,
+) {
+    let mut ready: Vec<(SystemTime, PathBuf)> = folder
+        .waiting
+        .iter_mut()
+        .filter_map(|(path, file)| {
+            file.is_ready(path, now).then(|| (file.seen.modified, path.clone()))
+        })
+        .collect();
+    // In the order in which they were dropped.
+    ready.sort();
+    for (_, path) in ready.into_iter().take(FILES_MAX) {
+        if context.shutdown.is_cancelled() {
+            return;
+        }
+        let Some(file) = folder.waiting.get_mut(&path) else { continue };
+        match take(&path, file, config, context) {
+            Ok(true) => {
+                folder.waiting.remove(&path);
+            }
+            Ok(false) => {
+                tracing::info!(path = %path.display(), "a dropped file grew while it was read; the rest is taken when it rests");
+            }
+            Err(TakeError::Stopping) => return,
+            Err(TakeError::Io(error)) => {
+                tracing::warn!(path = %path.display(), %error, "a dropped file cannot be taken; give the agent's user the right to read it and to rename it, or drop it again");
+                file.stuck = true;
+            }
+        }
+    }
+}
+
 /// What was taken is kept for a while, then it goes.
-fn is_old(path: &Path, modified: SystemTime, now: SystemTime, keep: Duration) -> bool {
+fn is_done(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == TAKEN || end == ERRORS)
-        && now.duration_since(modified).is_ok_and(|age| age > keep)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -232,54 +284,78 @@ impl Taking<'_> {
     }
 }
 
-fn take(path: &Path, config: &UsageDropConfig, context: &SourceContext) -> Result<(), TakeError> {
+/// Takes a file; `false`: it grew meanwhile, and stays where it is.
+fn take(
+    path: &Path,
+    waiting: &mut Waiting,
+    config: &UsageDropConfig,
+    context: &SourceContext,
+) -> Result<bool, TakeError> {
+    let (mut file, data) = plain_file::open(path)?;
+    let seen = Seen::of(&data)?;
+    let stream = match &waiting.begun {
+        Some(begun) => Arc::clone(begun),
+        None => format!("drop:{}", fingerprint(&mut file)?).into(),
+    };
     let mut taking = Taking {
         config,
         context,
         source: path.display().to_string(),
-        stream: format!("drop:{}", fingerprint(path)?).into(),
+        stream,
         chunk: Chunk::default(),
         records: 0,
         rejected: 0,
         mistakes: Vec::new(),
     };
-    let length = fs::metadata(path)?.len();
     let known = context.checkpoints.resume(&taking.stream).is_some();
-    match kind(path) {
-        _ if length > FILE_BYTES_MAX => {
-            let error = format!("the file has {length} bytes; at most {FILE_BYTES_MAX} are taken");
-            taking.record(1, Err(error))?;
+    let read = match kind(path) {
+        _ if seen.bytes > FILE_BYTES_MAX => taking.record(
+            1,
+            Err(format!("the file has {} bytes; at most {FILE_BYTES_MAX} are taken", seen.bytes)),
+        ),
+        Some(FileKind::Csv) => rows(&mut file, &mut taking),
+        Some(FileKind::List) if seen.bytes <= WHOLE_BYTES_MAX => list(&mut file, &mut taking),
+        _ => lines(&mut file, &mut taking),
+    };
+    match read {
+        // The bytes are there and are no text: no further try reads them better.
+        Err(TakeError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            taking.record(1, Err(error.to_string()))?;
         }
-        Some(FileKind::Csv) => rows(path, &mut taking)?,
-        Some(FileKind::List) if length <= LIST_BYTES_MAX => list(path, &mut taking)?,
-        _ => lines(path, &mut taking)?,
+        read => read?,
     }
     taking.send()?;
+    // A file of this name that came meanwhile is another one, and is not to be renamed.
+    if fs::symlink_metadata(path).and_then(|data| Seen::of(&data))? != seen {
+        waiting.begun = Some(Arc::clone(&taking.stream));
+        return Ok(false);
+    }
     let (records, rejected) = (taking.records, taking.rejected);
     if rejected > taking.mistakes.len() as u64 {
         taking.mistakes.push(format!("and {} more", rejected - taking.mistakes.len() as u64));
     }
-    if !taking.mistakes.is_empty() {
-        write_errors(path, &taking.mistakes)?;
-    }
-    fs::rename(path, beside(path, TAKEN))?;
-    tracing::info!(path = %path.display(), records, rejected, known, "a dropped file was taken");
-    Ok(())
+    tell_errors(path, &taking.mistakes)?;
+    let taken = put_aside(path)?;
+    tracing::info!(path = %taken.display(), records, rejected, known, "a dropped file was taken");
+    Ok(true)
 }
 
 /// The content's name: two files that say the same are one.
-fn fingerprint(path: &Path) -> io::Result<String> {
+fn fingerprint(file: &mut File) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
-    let mut file = BufReader::new(File::open(path)?);
+    let mut reader = BufReader::new(&*file);
     loop {
-        let block = file.fill_buf()?;
+        let block = reader.fill_buf()?;
         if block.is_empty() {
-            return Ok(hasher.finalize().to_hex()[..32].to_owned());
+            break;
         }
         hasher.update(block);
         let length = block.len();
-        file.consume(length);
+        reader.consume(length);
     }
+    drop(reader);
+    file.seek(SeekFrom::Start(0))?;
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {
@@ -289,200 +365,148 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-fn write_errors(path: &Path, mistakes: &[String]) -> io::Result<()> {
-    let fresh = beside(path, "errors.new");
-    let mut file = File::create(&fresh)?;
-    file.write_all((mistakes.join("\n") + "\n").as_bytes())?;
-    fs::rename(fresh, beside(path, ERRORS))
+/// Renames what was taken, beside others of its name that were taken before.
+fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    for number in 1..=NAMESAKES_MAX {
+        let end = if number == 1 { TAKEN.to_owned() } else { format!("{number}.{TAKEN}") };
+        let aside = beside(path, &end);
+        match rustix::fs::renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(aside),
+            Err(rustix::io::Errno::EXIST) => {}
+            // File systems that cannot do both at once: old NFS.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                if fs::symlink_metadata(&aside).is_err() {
+                    fs::rename(path, &aside)?;
+                    return Ok(aside);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let error = format!(
+        "{NAMESAKES_MAX} files of this name were taken and are kept; give each its own name, or shorten keep"
+    );
+    Err(io::Error::other(error))
 }
 
-/// A table: its first row names the columns.
-fn rows(path: &Path, taking: &mut Taking<'_>) -> Result<(), TakeError> {
-    let mut head = String::new();
-    let mut first = BufReader::new(File::open(path)?).take(LINE_BYTES_MAX);
-    if first.read_line(&mut head).is_err() {
-        return taking.record(1, Err("the file is no UTF-8; save it as CSV UTF-8".into()));
-    }
-    let zone = TimeZone::system();
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(sheet::separator(&head))
-        .flexible(true)
-        .from_reader(BufReader::new(File::open(path)?));
-    let columns: Vec<String> = match reader.headers() {
-        Ok(headers) => headers.iter().map(|name| column(name, taking.config)).collect(),
-        Err(error) => return taking.record(1, Err(format!("the head is no row: {error}"))),
-    };
-    let mut row = csv::StringRecord::new();
-    loop {
-        let line = reader.position().line();
-        match reader.read_record(&mut row) {
-            Ok(false) => return Ok(()),
-            Ok(true) => {}
-            Err(error) if error.is_io_error() => {
-                return Err(TakeError::Io(io::Error::other(error)));
-            }
-            Err(error) => {
-                taking.record(line, Err(format!("it is no row: {error}")))?;
-                continue;
-            }
-        }
-        let line = row.position().map_or(line, csv::Position::line);
-        let cells: Vec<&str> = row.iter().collect();
-        if cells.iter().all(|cell| cell.trim().is_empty()) {
-            continue;
-        }
-        let outcome = if cells.len() == columns.len() {
-            let mut object = sheet::object(&columns, &cells, &zone);
-            for (key, value) in &taking.config.fields {
-                object.entry(key.as_str()).or_insert_with(|| value.as_str().into());
-            }
-            let text = Value::Object(object).to_string();
-            posted::line(text.as_bytes(), &taking.config.system, Time::now())
-        } else {
-            Err(format!("the row has {} cells, the head {}", cells.len(), columns.len()))
+/// Writes down what was wrong in the file that was dropped last under this name; nothing: the sentence on the one before goes.
+fn tell_errors(path: &Path, mistakes: &[String]) -> io::Result<()> {
+    let told = beside(path, ERRORS);
+    if mistakes.is_empty() {
+        return match fs::remove_file(told) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         };
-        taking.record(line, outcome)?;
     }
+    let fresh = beside(path, "errors.new");
+    // Whoever may write into the folder could have put a link to elsewhere here.
+    let _left_by_a_crash = fs::remove_file(&fresh);
+    let mut file = File::options().write(true).create_new(true).open(&fresh)?;
+    file.write_all((mistakes.join("\n") + "\n").as_bytes())?;
+    fs::rename(fresh, told)
+}
+
+/// A table: its first row names the columns. Spreadsheets may name the separator before it (`sep=;`).
+fn rows(file: &mut File, taking: &mut Taking<'_>) -> Result<(), TakeError> {
+    let mut lines = Lines::of(text::open(file)?);
+    let mut letters = Letters::default();
+    let Some(first) = lines.next()? else { return Ok(()) };
+    let named = first.bytes.strip_prefix(b"sep=").and_then(|rest| rest.first().copied());
+    let separator = match named {
+        Some(separator) if separator.is_ascii() && first.bytes.len() == 5 => separator,
+        _ => {
+            let separator = sheet::separator(&String::from_utf8_lossy(&first.bytes));
+            lines.give_back(vec![first]);
+            separator
+        }
+    };
+    let mut cells = |row: Result<Vec<u8>, String>| {
+        let row = row?;
+        table::cells(&letters.text(&row)?, separator)
+    };
+    let Some((number, head)) = table::next(&mut lines, separator)? else { return Ok(()) };
+    let columns: Vec<String> = match cells(head) {
+        Ok(head) => head.iter().map(|name| column(name, taking.config)).collect(),
+        Err(error) => return taking.record(number, Err(format!("the head: {error}"))),
+    };
+    let zone = TimeZone::system();
+    while let Some((number, row)) = table::next(&mut lines, separator)? {
+        let outcome = match cells(row) {
+            Ok(cells) if cells.iter().all(|cell| cell.trim().is_empty()) => continue,
+            Ok(cells) => event(&columns, &cells, &zone, taking.config),
+            Err(error) => Err(error),
+        };
+        taking.record(number, outcome)?;
+    }
+    Ok(())
+}
+
+/// What a row of a table says.
+fn event(
+    columns: &[String],
+    cells: &csv::StringRecord,
+    zone: &TimeZone,
+    config: &UsageDropConfig,
+) -> Result<Event, String> {
+    if cells.len() != columns.len() {
+        return Err(format!("the row has {} cells, the head {}", cells.len(), columns.len()));
+    }
+    let cells: Vec<&str> = cells.iter().collect();
+    let mut object = sheet::object(columns, &cells, zone);
+    for (key, value) in &config.fields {
+        object.entry(key.as_str()).or_insert_with(|| value.as_str().into());
+    }
+    let text = Value::Object(object).to_string();
+    posted::line(text.as_bytes(), &config.system, Time::now()).map(|posted| posted.event)
 }
 
 /// The key that a column means.
 fn column(name: &str, config: &UsageDropConfig) -> String {
-    let name = name.trim_start_matches('\u{feff}').trim();
+    let name = name.trim();
     let renamed = config.columns.iter().find(|(from, _)| from == name);
     renamed.map_or_else(|| name.to_owned(), |(_, to)| to.clone())
 }
 
 /// One JSON value, or an object a line after all.
-fn list(path: &Path, taking: &mut Taking<'_>) -> Result<(), TakeError> {
+fn list(file: &mut File, taking: &mut Taking<'_>) -> Result<(), TakeError> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LIST_BYTES_MAX).read_to_end(&mut bytes)?;
-    if serde_json::from_slice::<Value>(&bytes).is_err() {
-        return lines(path, taking);
-    }
-    let outcomes = posted::body(&bytes, &Envelope::default(), &taking.config.system, Time::now());
-    for (place, outcome) in outcomes.into_iter().enumerate() {
-        taking.record(place as u64 + 1, outcome)?;
+    text::open(&mut *file)?.take(WHOLE_BYTES_MAX).read_to_end(&mut bytes)?;
+    let text = match Letters::default().text(&bytes) {
+        Ok(text) => text,
+        Err(_) => {
+            // Lines tell which of them is not.
+            file.seek(SeekFrom::Start(0))?;
+            return lines(file, taking);
+        }
+    };
+    let found =
+        posted::body(text.as_bytes(), &Envelope::default(), &taking.config.system, Time::now());
+    for posted::Told { line, outcome, .. } in found {
+        taking.record(line, outcome.map(|posted| posted.event))?;
     }
     Ok(())
 }
 
-fn lines(path: &Path, taking: &mut Taking<'_>) -> Result<(), TakeError> {
-    let mut reader = BufReader::new(File::open(path)?);
-    let (mut text, mut number) = (Vec::new(), 0);
-    loop {
-        text.clear();
-        let read = (&mut reader).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut text)?;
-        if read == 0 {
-            return Ok(());
-        }
-        number += 1;
-        if text.len() as u64 > LINE_BYTES_MAX {
-            taking.record(number, Err(format!("it is longer than {LINE_BYTES_MAX} bytes")))?;
-            // The rest of the line is none of its own.
-            while text.last() != Some(&b'\n') {
-                text.clear();
-                if (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut text)? == 0 {
-                    return Ok(());
-                }
-            }
+fn lines(file: &mut File, taking: &mut Taking<'_>) -> Result<(), TakeError> {
+    let mut lines = Lines::of(text::open(file)?);
+    let mut letters = Letters::default();
+    while let Some(line) = lines.next()? {
+        if line.is_cut {
+            let error = format!("it is longer than {LINE_BYTES_MAX} bytes");
+            taking.record(line.number, Err(error))?;
             continue;
         }
-        let line = text.trim_ascii();
-        if !line.is_empty() {
-            let outcome = posted::line(line, &taking.config.system, Time::now());
-            taking.record(number, outcome)?;
+        let text = line.bytes.trim_ascii();
+        if text.is_empty() {
+            continue;
         }
+        let outcome = letters
+            .text(text)
+            .and_then(|text| posted::line(text.as_bytes(), &taking.config.system, Time::now()));
+        taking.record(line.number, outcome.map(|posted| posted.event))?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use tokio_util::sync::CancellationToken;
-    use vonggac_wire::Lane;
-
-    use super::*;
-    use crate::{config::Fsync, intake, occurrence::Occurrences, ship::SharedSpool, spool::Spool};
-
-    fn age(path: &Path) {
-        let then = SystemTime::now() - Duration::from_secs(10);
-        File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
-    }
-
-    /// Takes what lies in the folder; gives how many events the spool holds then.
-    async fn taken(config: &UsageDropConfig, spool: &SharedSpool) -> usize {
-        let (intake, mut chunks) = intake::queue();
-        let stop = CancellationToken::new();
-        let context = SourceContext {
-            intake,
-            checkpoints: Arc::new(spool.clone()),
-            shutdown: stop.clone(),
-            occurrences: Occurrences::new().unwrap(),
-        };
-        let source = tokio::spawn(UsageDrop::new(config.clone()).run(context));
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(600) {
-            let wait = tokio::time::timeout(Duration::from_millis(300), chunks.recv()).await;
-            if let Ok(Some(chunk)) = wait {
-                let done = spool.lock().append(chunk.entries, &chunk.passed, Time::now()).unwrap();
-                let _told = chunk.appended.unwrap().send(done);
-            }
-        }
-        stop.cancel();
-        let _ended = source.await;
-        let mut spool = spool.lock();
-        spool.rewind(Lane::Usage);
-        spool.next(Lane::Usage, 1_000, 1 << 20).unwrap().map_or(0, |pending| pending.events.len())
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn dropped_files_are_taken_once_and_their_mistakes_told_line_by_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("drop");
-        fs::create_dir(&folder).unwrap();
-        let spool =
-            Spool::open(&dir.path().join("spool"), "h", 1 << 30, Fsync::EachChunk, Time::now());
-        let spool = SharedSpool::new(spool.unwrap());
-        let config = UsageDropConfig {
-            folder: folder.clone(),
-            system: "old-portal".into(),
-            columns: vec![("Bước".into(), "step".into()), ("Dịch vụ".into(), "service".into())],
-            fields: vec![("kind".into(), "dossier".into())],
-            keep: Duration::from_secs(86_400),
-        };
-        let table = "\u{feff}Bước;Dịch vụ;online;time\nreceived;khai-sinh;có;24/11/2026 09:41\neaten;x;có;\nclosed;\"a;\nb\";x\nreceived;y;không;24/11/2026\n";
-        fs::write(folder.join("a.csv"), table).unwrap();
-        fs::write(
-            folder.join("b.json"),
-            r#"[{"kind":"rating","score":5},{"kind":"rating","score":7}]"#,
-        )
-        .unwrap();
-        fs::write(
-            folder.join("c.jsonl"),
-            format!("{}\n{{\"kind\":\"rating\",\"score\":1}}\n", "x".repeat(70_000)),
-        )
-        .unwrap();
-        fs::write(folder.join("d.txt"), "not ours").unwrap();
-        fs::write(folder.join("e.csv"), "still being written").unwrap();
-        for name in ["a.csv", "b.json", "c.jsonl", "d.txt"] {
-            age(&folder.join(name));
-        }
-        assert_eq!(taken(&config, &spool).await, 4);
-        let errors = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-        let told = errors("a.csv.errors");
-        let told: Vec<&str> = told.lines().collect();
-        assert!(told[0].starts_with("line 3: `step` is eaten"), "{told:?}");
-        assert!(told[1].starts_with("line 4: the row has 3 cells, the head 4"), "{told:?}");
-        assert_eq!(told.len(), 2);
-        assert!(errors("b.json.errors").starts_with("line 2: `score`"));
-        assert!(errors("c.jsonl.errors").starts_with("line 1: it is longer than"));
-        assert!(folder.join("a.csv.taken").exists() && !folder.join("a.csv").exists());
-        assert!(folder.join("d.txt").exists() && folder.join("e.csv").exists());
-        // The same file again, under another name: nothing is counted twice.
-        fs::write(folder.join("again.csv"), table).unwrap();
-        age(&folder.join("again.csv"));
-        assert_eq!(taken(&config, &spool).await, 4);
-        assert!(folder.join("again.csv.taken").exists());
-    }
-}
+mod tests;

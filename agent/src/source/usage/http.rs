@@ -12,16 +12,12 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, oneshot},
-};
-use vonggac_wire::{Event, Time};
+use tokio::{net::TcpListener, sync::Semaphore};
+use vonggac_wire::Time;
 
-use super::posted::{self, Envelope};
+use super::posted::{self, Envelope, Posted};
 use crate::{
     config::UsageHttpConfig,
-    intake::{CHUNK_ENTRIES_MAX, Chunk, Entry},
     source::{Running, Source, SourceContext, SourceError},
 };
 
@@ -159,20 +155,25 @@ async fn take(
     let outcomes = posted::body(&body, &envelope, &config.system, Time::now());
     let all = outcomes.len();
     let (mut events, mut mistakes) = (Vec::new(), Vec::new());
-    for (place, outcome) in outcomes.into_iter().enumerate() {
+    for posted::Told { line, record, outcome } in outcomes {
         match outcome {
-            Ok(event) => events.push(event.with_source("http", 0)),
-            Err(error) => mistakes.push(json!({ "line": place + 1, "error": error })),
+            Ok(Posted { event, identity }) => {
+                events.push(Posted { event: event.with_source("http", 0), identity });
+            }
+            Err(error) => {
+                mistakes.push(json!({ "line": line, "record": record, "error": error }));
+            }
         }
     }
     let accepted = events.len();
-    if let Err(error) = spool(context, events).await {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, &error);
-    }
+    let repeated = match context.intake.known().spool(context, events).await {
+        Ok(repeated) => repeated,
+        Err(error) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &error),
+    };
     let rejected = all - accepted;
     mistakes.truncate(MISTAKES_MAX);
     let status = if rejected == 0 { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let text = json!({ "ok": rejected == 0, "accepted": accepted, "rejected": rejected, "errors": mistakes });
+    let text = json!({ "ok": rejected == 0, "accepted": accepted, "repeated": repeated, "rejected": rejected, "errors": mistakes });
     Outcome { status, text }
 }
 
@@ -203,23 +204,13 @@ fn admit(method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Outcome
 fn envelope(headers: &HeaderMap) -> Envelope {
     let text =
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    Envelope { event_type: text("ce-type"), time: text("ce-time") }
-}
-
-/// Hands events over and waits until they are in the spool.
-async fn spool(context: &SourceContext, events: Vec<Event>) -> Result<(), String> {
-    let stopping = || "the agent is stopping; post it again".to_owned();
-    context.occurrences.lines_read(events.len() as u64, 0);
-    let mut events = events.into_iter().peekable();
-    while events.peek().is_some() {
-        let (told, appended) = oneshot::channel();
-        let entries = events.by_ref().take(CHUNK_ENTRIES_MAX);
-        let entries = entries.map(|event| Entry { event, position: None }).collect();
-        let chunk = Chunk { entries, passed: Vec::new(), appended: Some(told) };
-        context.intake.send(chunk).await.map_err(|_| stopping())?;
-        appended.await.map_err(|_| stopping())?;
+    Envelope {
+        version: text("ce-specversion"),
+        id: text("ce-id"),
+        source: text("ce-source"),
+        event_type: text("ce-type"),
+        time: text("ce-time"),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -230,6 +221,7 @@ mod tests {
         sync::mpsc,
     };
     use tokio_util::sync::CancellationToken;
+    use vonggac_wire::Event;
 
     use super::*;
     use crate::{
@@ -317,5 +309,43 @@ mod tests {
         assert_eq!(post(address, "content-type: text/plain\r\n", "{}").await.0, 415);
         assert_eq!(post(address, JSON, &"x".repeat(BODY_BYTES_MAX + 1)).await.0, 413);
         assert_eq!(post(address, JSON, "nothing").await.0, 422);
+    }
+
+    #[tokio::test]
+    async fn cloud_events_in_every_mode_count_once_and_bad_ones_are_told_one_by_one() {
+        let (address, mut events) = listening().await;
+        let head = "content-type: application/json\r\nce-specversion: 1.0\r\nce-source: /p\r\nce-type: vn.rating\r\n";
+        let binary = format!("{head}ce-id: 1\r\n");
+        let (status, text) = post(address, &binary, r#"{"score":4}"#).await;
+        assert_eq!((status, &text["repeated"]), (200, &json!(0)));
+        let (status, text) = post(address, &binary, r#"{"score":4}"#).await;
+        assert_eq!((status, &text["accepted"], &text["repeated"]), (200, &json!(1), &json!(1)));
+        let structured =
+            r#"{"specversion":"1.0","id":"1","source":"/p","type":"vn.rating","data":{"score":4}}"#;
+        let kind = "content-type: application/cloudevents+json; charset=utf-8\r\n";
+        assert_eq!(post(address, kind, structured).await.1["repeated"], json!(1));
+        let batch = format!(
+            "[{structured},\n{},\n{}, 7]",
+            structured.replace(r#""id":"1""#, r#""id":"2""#),
+            structured.replace(r#""id":"1","#, "")
+        );
+        let kind = "content-type: application/cloudevents-batch+json\r\n";
+        let (status, text) = post(address, kind, &batch).await;
+        assert_eq!((status, &text["accepted"], &text["repeated"]), (422, &json!(2), &json!(1)));
+        assert_eq!(
+            text["errors"],
+            json!([
+                {"line": 3, "record": 3, "error": "`id` of the CloudEvent is missing"},
+                {"line": 3, "record": 4, "error": "it is no JSON object"},
+            ])
+        );
+        let (status, text) = post(address, head, r#"{"score":4}"#).await;
+        assert_eq!(status, 422);
+        assert_eq!(text["errors"][0]["error"], json!("`id` of the CloudEvent is missing"));
+        let (status, text) = post(address, &binary, r#"[{"score":4},{"score":5}]"#).await;
+        assert_eq!((status, &text["accepted"]), (422, &json!(0)), "{text}");
+        events.recv().await.unwrap();
+        events.recv().await.unwrap();
+        assert!(events.try_recv().is_err(), "two of them were new");
     }
 }
