@@ -9,7 +9,7 @@ use std::{
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 use vonggac_wire::AgencyId;
 
-use crate::{ship::ShipLimits, spool::Shares};
+use crate::{governor::Ceilings, ship::ShipLimits, spool::Shares};
 
 pub use integrity::IntegrityConfig;
 pub use probe::{HttpConfig, ProbeConfig, ProbeKind, Redirects, Trust};
@@ -21,6 +21,7 @@ pub use tail::{Multiline, TailConfig, TailFrom};
 pub use usage::{SocketConfig, UsageConfig, UsageDropConfig, UsageHttpConfig};
 
 mod integrity;
+mod limits;
 mod probe;
 mod redact;
 mod ship;
@@ -83,6 +84,8 @@ pub struct Config {
     pub shares: Shares,
     /// How it is sent.
     pub ship: ShipLimits,
+    /// What the agent may take of its host.
+    pub ceilings: Ceilings,
     /// Where `/metrics` listens; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
     /// Between heartbeats.
@@ -174,6 +177,7 @@ impl Config {
             fsync,
             shares,
             ship: root.table("ship", ship::limits),
+            ceilings: root.table("limits", limits::ceilings),
             metrics: root.table("metrics", |metrics| {
                 metrics.parsed("listen", "an address like \"127.0.0.1:9101\"")
             }),
@@ -289,6 +293,24 @@ mod tests {
             .replace("17:00\"]", "27:00\"]\nquiet_lanes = [\"security\", \"usages\"]");
         let error = spool(&wrong).unwrap_err().to_string();
         for part in ["sometimes", "gives 101", "07:30-27:00", "never waits", "usages"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn ceilings_hold_without_being_asked_for_and_are_taken_with_their_mistakes() {
+        let read = |text: &str| Config::from_text(Path::new("a.toml"), &format!("{RIGHT}{text}"));
+        let usual = read("").unwrap().ceilings;
+        assert_eq!((usual.cpu_percent_max, usual.open_files_max), (50, 512));
+        assert_eq!(usual.memory_bytes_max, 192 << 20);
+        let right =
+            "[limits]\ncpu_percent_max = 25\nmemory_bytes_max = \"64MiB\"\nopen_files_max = 128\n";
+        let wanted =
+            Ceilings { cpu_percent_max: 25, memory_bytes_max: 64 << 20, open_files_max: 128 };
+        assert_eq!(read(right).unwrap().ceilings, wanted);
+        let wrong = right.replace("= 25", "= 0").replace("64MiB", "1MiB").replace("128", "3");
+        let error = read(&wrong).unwrap_err().to_string();
+        for part in ["limits.cpu_percent_max", "limits.memory_bytes_max", "limits.open_files_max"] {
             assert!(error.contains(part), "{part}: {error}");
         }
     }
