@@ -143,9 +143,7 @@ impl Config {
         compare("kafka", self.brokers == other.brokers);
         let spool = |c: &Self| (c.spool_dir.clone(), c.spool_bytes_max, c.fsync, c.shares);
         compare("spool", spool(self) == spool(other));
-        compare("ship", self.ship == other.ship);
         compare("metrics", self.metrics == other.metrics);
-        compare("heartbeat", self.heartbeat == other.heartbeat);
         names
     }
 
@@ -313,6 +311,19 @@ mod tests {
         for part in ["limits.cpu_percent_max", "limits.memory_bytes_max", "limits.open_files_max"] {
             assert!(error.contains(part), "{part}: {error}");
         }
+    }
+
+    #[test]
+    fn a_reload_takes_over_all_but_what_is_told_to_need_a_restart() {
+        let read = |text: &str| Config::from_text(Path::new("a.toml"), text).unwrap();
+        let old = read(RIGHT);
+        let live = "[limits]\ncpu_percent_max = 9\n[ship]\nquiet_hours = \"01:00-02:00\"\n[heartbeat]\ninterval = \"3s\"\n";
+        let live = read(&format!("system = \"portal\"\n{RIGHT}{live}"));
+        assert!(old.needs_restart(&live).is_empty(), "{:?}", old.needs_restart(&live));
+        let fixed = RIGHT.replace("H49", "H50").replace(":9092", ":9093").replace("/x", "/y");
+        let fixed =
+            read(&format!("host = \"other\"\n{fixed}[metrics]\nlisten = \"127.0.0.1:9\"\n"));
+        assert_eq!(old.needs_restart(&fixed), ["agency", "host", "kafka", "spool", "metrics"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Ceiling, Paces, Rank, Ruling, Turn};
+use super::{Paces, Rank, Ruling, Turn};
 
 /// What was slowed since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -135,12 +135,5 @@ impl Reading {
         let shares = Rank::ALL.map(|rank| self.share(rank));
         let log_files_max = self.log_files_max();
         Figures { shares, log_files, log_files_max, log_files_closed, ..figures }
-    }
-
-    /// Seconds that were slowed for a ceiling, and its episodes.
-    #[must_use]
-    pub fn of(&self, ceiling: Ceiling) -> (f64, u64) {
-        let figures = self.shared.figures.lock().unwrap_or_else(PoisonError::into_inner);
-        (figures.slowed_for[ceiling as usize].as_secs_f64(), figures.episodes[ceiling as usize])
     }
 }
