@@ -10,7 +10,7 @@ use anyhow::Context;
 use rand::Rng;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::{metrics, shutdown};
@@ -18,7 +18,7 @@ use vonggac_wire::{Lane, Time};
 
 use crate::{
     config::{Config, GRACE},
-    heartbeat::Pulse,
+    heartbeat::Told,
     intake::{self, Chunk, Intake},
     occurrence::Occurrences,
     ship::{self, Sender, SharedSpool, ShipError, ShipLimits, Shipper},
@@ -27,24 +27,20 @@ use crate::{
     vigil::Part,
 };
 
+mod clockwork;
 mod report;
 mod running;
 mod supervisor;
 
+use clockwork::{Clockwork, Live};
 use report::Report;
 use running::RunningSources;
-
-/// How often the spool's clockwork is looked at.
-const TICK: Duration = Duration::from_millis(100);
 
 /// How long a refused chunk waits before it is tried again.
 const DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// How long spooling waits for a chunk before it says that it still waits.
 const CHUNK_WAIT: Duration = Duration::from_secs(1);
-
-/// How often the status file is written.
-const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The signals that an agent obeys. They are caught before anything else is done: a SIGHUP that comes while the configuration is
 /// read or the spool is opened has it read once more, instead of ending the agent.
@@ -101,22 +97,22 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
         occurrences: occurrences.clone(),
     });
     running.apply(&config).await;
-    let pulse = Pulse::new(config.heartbeat, running.count(), &config.system);
+    let (live, fresh) = watch::channel(live_of(&config, &running));
+    let (ship_limits, fresh_limits) = watch::channel(config.ship.clone());
     let report = Arc::new(Report::new(config.spool_dir.join("status.json")));
     report.sources(running.names());
     let spooling = tokio::spawn(spool_chunks(spool.clone(), chunks, occurrences.clone()));
-    let clockwork = tokio::spawn(tick(
-        spool.clone(),
-        pulse,
-        config.heartbeat,
-        Arc::clone(&report),
-        occurrences.clone(),
-        stop.clone(),
-    ));
+    let clockwork = Clockwork {
+        spool: spool.clone(),
+        report: Arc::clone(&report),
+        occurrences: occurrences.clone(),
+        live: fresh,
+    };
+    let clockwork = tokio::spawn(clockwork.run(stop.clone()));
     let sources_done = CancellationToken::new();
     let shipping = tokio::spawn(keep_shipping(
         spool.clone(),
-        (config.brokers.clone(), config.ship.clone()),
+        (config.brokers.clone(), fresh_limits),
         sender,
         occurrences.clone(),
         sources_done.clone(),
@@ -132,6 +128,8 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
         if let Some(fresh) = reload(&config, &file, &intake, &mut running).await {
             config = fresh;
             report.sources(running.names());
+            live.send_replace(live_of(&config, &running));
+            ship_limits.send_replace(config.ship.clone());
         }
     }
     supervisor::stopping();
@@ -152,6 +150,16 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
     spool.lock().save().context("failed to save the spool's ledger")?;
     tracing::info!("the agent stopped");
     Ok(())
+}
+
+/// What a reload changes of the clockwork.
+fn live_of(config: &Config, running: &RunningSources) -> Live {
+    let told = Told {
+        interval: config.heartbeat,
+        sources: running.count(),
+        system: config.system.clone(),
+    };
+    Live { told, ceilings: config.ceilings }
 }
 
 /// What is done with every event.
@@ -302,47 +310,10 @@ async fn spool_chunks(
     }
 }
 
-/// Heartbeats, fsync by policy, metrics and the status file.
-async fn tick(
-    spool: SharedSpool,
-    pulse: Pulse,
-    interval: Duration,
-    report: Arc<Report>,
-    occurrences: Occurrences,
-    stop: CancellationToken,
-) {
-    let mut ticks = tokio::time::interval(TICK);
-    let (mut beat_at, mut status_at) = (tokio::time::Instant::now(), tokio::time::Instant::now());
-    let mut supervisor = supervisor::Supervisor::default();
-    while !stop.is_cancelled() {
-        let at = ticks.tick().await;
-        let now = Time::now();
-        if at >= beat_at {
-            beat_at = at + interval;
-            let mut locked = spool.lock();
-            let event = pulse.beat(&locked, &occurrences, now);
-            let entry = intake::Entry { event, position: None };
-            if let Err(error) = locked.append(vec![entry], &[], now) {
-                occurrences.spool_refused(&error);
-            }
-            spool.appended.notify_one();
-        }
-        if let Err(error) = spool.lock().tick(now) {
-            occurrences.spool_refused(&error);
-        }
-        occurrences.moves(Part::Clockwork, TICK);
-        supervisor.told(&occurrences, now);
-        if at >= status_at {
-            status_at = at + STATUS_INTERVAL;
-            report.tell(&spool, &occurrences, now);
-        }
-    }
-}
-
 /// Ships with one producer after another: a broken one is replaced.
 async fn keep_shipping(
     spool: SharedSpool,
-    (brokers, limits): (Vec<String>, ShipLimits),
+    (brokers, limits): (Vec<String>, watch::Receiver<ShipLimits>),
     sender: Sender,
     occurrences: Occurrences,
     stop: CancellationToken,
@@ -352,7 +323,7 @@ async fn keep_shipping(
         let outcome = match ship::producer(&brokers, sender.agent.as_str()) {
             Ok(producer) => {
                 Shipper::new(spool.clone(), producer, sender.clone(), occurrences.clone())
-                    .with_limits(limits.clone())
+                    .with_live_limits(limits.clone())
                     .run(stop.clone(), GRACE)
                     .await
             }

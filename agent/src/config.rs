@@ -9,7 +9,7 @@ use std::{
 use vonggac_daemon::settings::{Document, SettingsError, Table};
 use vonggac_wire::AgencyId;
 
-use crate::{ship::ShipLimits, spool::Shares};
+use crate::{governor::Ceilings, ship::ShipLimits, spool::Shares};
 
 pub use integrity::IntegrityConfig;
 pub use probe::{HttpConfig, ProbeConfig, ProbeKind, Redirects, Trust};
@@ -21,6 +21,7 @@ pub use tail::{Multiline, TailConfig, TailFrom};
 pub use usage::{SocketConfig, UsageConfig, UsageDropConfig, UsageHttpConfig};
 
 mod integrity;
+mod limits;
 mod probe;
 mod redact;
 mod ship;
@@ -83,6 +84,8 @@ pub struct Config {
     pub shares: Shares,
     /// How it is sent.
     pub ship: ShipLimits,
+    /// What the agent may take of its host.
+    pub ceilings: Ceilings,
     /// Where `/metrics` listens; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
     /// Between heartbeats.
@@ -140,9 +143,7 @@ impl Config {
         compare("kafka", self.brokers == other.brokers);
         let spool = |c: &Self| (c.spool_dir.clone(), c.spool_bytes_max, c.fsync, c.shares);
         compare("spool", spool(self) == spool(other));
-        compare("ship", self.ship == other.ship);
         compare("metrics", self.metrics == other.metrics);
-        compare("heartbeat", self.heartbeat == other.heartbeat);
         names
     }
 
@@ -174,6 +175,7 @@ impl Config {
             fsync,
             shares,
             ship: root.table("ship", ship::limits),
+            ceilings: root.table("limits", limits::ceilings),
             metrics: root.table("metrics", |metrics| {
                 metrics.parsed("listen", "an address like \"127.0.0.1:9101\"")
             }),
@@ -291,6 +293,37 @@ mod tests {
         for part in ["sometimes", "gives 101", "07:30-27:00", "never waits", "usages"] {
             assert!(error.contains(part), "{part}: {error}");
         }
+    }
+
+    #[test]
+    fn ceilings_hold_without_being_asked_for_and_are_taken_with_their_mistakes() {
+        let read = |text: &str| Config::from_text(Path::new("a.toml"), &format!("{RIGHT}{text}"));
+        let usual = read("").unwrap().ceilings;
+        assert_eq!((usual.cpu_percent_max, usual.open_files_max), (50, 512));
+        assert_eq!(usual.memory_bytes_max, 192 << 20);
+        let right =
+            "[limits]\ncpu_percent_max = 25\nmemory_bytes_max = \"64MiB\"\nopen_files_max = 128\n";
+        let wanted =
+            Ceilings { cpu_percent_max: 25, memory_bytes_max: 64 << 20, open_files_max: 128 };
+        assert_eq!(read(right).unwrap().ceilings, wanted);
+        let wrong = right.replace("= 25", "= 0").replace("64MiB", "1MiB").replace("128", "3");
+        let error = read(&wrong).unwrap_err().to_string();
+        for part in ["limits.cpu_percent_max", "limits.memory_bytes_max", "limits.open_files_max"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_reload_takes_over_all_but_what_is_told_to_need_a_restart() {
+        let read = |text: &str| Config::from_text(Path::new("a.toml"), text).unwrap();
+        let old = read(RIGHT);
+        let live = "[limits]\ncpu_percent_max = 9\n[ship]\nquiet_hours = \"01:00-02:00\"\n[heartbeat]\ninterval = \"3s\"\n";
+        let live = read(&format!("system = \"portal\"\n{RIGHT}{live}"));
+        assert!(old.needs_restart(&live).is_empty(), "{:?}", old.needs_restart(&live));
+        let fixed = RIGHT.replace("H49", "H50").replace(":9092", ":9093").replace("/x", "/y");
+        let fixed =
+            read(&format!("host = \"other\"\n{fixed}[metrics]\nlisten = \"127.0.0.1:9\"\n"));
+        assert_eq!(old.needs_restart(&fixed), ["agency", "host", "kafka", "spool", "metrics"]);
     }
 
     #[test]

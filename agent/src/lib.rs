@@ -3,6 +3,7 @@
 //! * [`source`]: what is read (files, journal, host, probes, socket), with [`mod@format`] making events of lines;
 //! * [`intake`]: the one bounded queue into the spool;
 //! * [`spool`]: what was read is on the disk before anything else happens to it;
+//! * [`governor`]: what the agent may take of its host, and how it slows its own reading before it takes more;
 //! * [`ship`]: batches to Kafka, acknowledged on delivery reports alone;
 //! * [`app`]: builds it all from [`config`] and stops it in order.
 
@@ -13,6 +14,7 @@ pub mod discover;
 pub mod format;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+pub mod governor;
 pub mod heartbeat;
 pub mod intake;
 pub mod occurrence;

@@ -9,7 +9,14 @@ use std::{
 use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use vonggac_wire::Lane;
 
-use crate::vigil::{Part, Vigil};
+use crate::{
+    governor::Reading,
+    vigil::{Part, Vigil},
+};
+
+mod slowing;
+
+use slowing::Slowing;
 
 /// Why something was not taken, or not at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +65,10 @@ pub struct Standing {
     pub lag_bytes: Option<u64>,
     /// Lines read since the agent began with it.
     pub lines: u64,
+    /// Times that it had to wait: it gives more than it may, or the agent keeps within its ceilings.
+    pub waited: u64,
+    /// Bytes of it that were gone before they could be read.
+    pub lost_bytes: u64,
 }
 
 /// Things whose standing is remembered: what a status shows without end is not read by anybody.
@@ -81,6 +92,9 @@ pub struct Occurrences {
     spool_refusals: IntCounter,
     drops: IntCounterVec,
     tails_slowed: IntCounter,
+    log_bytes_lost: IntCounter,
+    reading: Reading,
+    slowing: Slowing,
     /// By the source and the thing.
     standings: Arc<Mutex<BTreeMap<(String, String), Standing>>>,
     last_delivery: IntGauge,
@@ -138,6 +152,12 @@ impl Occurrences {
                 "tail_slowed_total",
                 "Times that a file had to wait because it gives more lines than it may",
             )?,
+            log_bytes_lost: counter(
+                "log_lost_bytes_total",
+                "Bytes of logs that were gone before they could be read",
+            )?,
+            reading: Reading::default(),
+            slowing: Slowing::new(&registry)?,
             standings: Arc::default(),
             lines_read: counter("lines_read_total", "Lines that sources read")?,
             lines_unparsed: counter(
@@ -188,9 +208,10 @@ impl Occurrences {
     }
 
     /// What the agent itself takes of its host.
-    pub fn costs(&self, resident_bytes: u64, cpu_seconds: f64) {
+    pub fn costs(&self, resident_bytes: u64, cpu_seconds: f64, open_files: u64) {
         self.resident_bytes.set(i64::try_from(resident_bytes).unwrap_or(i64::MAX));
         self.cpu_seconds.inc_by((cpu_seconds - self.cpu_seconds.get()).max(0.0));
+        self.slowing.show(&self.reading.figures(), open_files);
     }
 
     /// A part of the agent moves, and does so again within that time.
@@ -234,6 +255,24 @@ impl Occurrences {
     pub fn tail_slowed(&self, path: &dyn std::fmt::Display) {
         self.tails_slowed.inc();
         tracing::debug!(%path, "a file gives more lines than it may; it is read more slowly");
+    }
+
+    /// What a log lost before it could be read; told as a gap besides.
+    pub fn log_lost(&self, path: &dyn std::fmt::Display, bytes: u64) {
+        self.log_bytes_lost.inc_by(bytes);
+        tracing::error!(%path, bytes, "a log was cut or removed before it could be read to its end; let rotations keep more files");
+    }
+
+    /// Bytes of logs that were lost since the start.
+    #[must_use]
+    pub fn log_bytes_lost(&self) -> u64 {
+        self.log_bytes_lost.get()
+    }
+
+    /// How fast may be read, and how many files may be open.
+    #[must_use]
+    pub const fn reading(&self) -> &Reading {
+        &self.reading
     }
 
     /// How often files had to wait.
@@ -357,8 +396,8 @@ mod tests {
     fn metrics_begin_at_zero_and_please_promtool() {
         let occurrences = Occurrences::new().unwrap();
         occurrences.spool(Lane::Usage, 1, 2, 3);
-        occurrences.costs(1 << 20, 1.5);
-        occurrences.costs(1 << 20, 1.25);
+        occurrences.costs(1 << 20, 1.5, 9);
+        occurrences.costs(1 << 20, 1.25, 9);
         let mut text = Vec::new();
         TextEncoder::new().encode(&occurrences.registry().gather(), &mut text).unwrap();
         let shown = String::from_utf8(text.clone()).unwrap();
@@ -366,6 +405,9 @@ mod tests {
             "vonggac_agent_events_delivered_total{lane=\"uptime\"} 0",
             "vonggac_agent_drops_total{reason=\"syslog-kernel\"} 0",
             "process_cpu_seconds_total 1.5",
+            "process_open_fds 9",
+            "vonggac_agent_slowed_seconds_total{ceiling=\"memory\"} 0",
+            "vonggac_agent_reading_share{rank=\"security\"} 1",
         ] {
             assert!(shown.contains(line), "{line} is not in\n{shown}");
         }

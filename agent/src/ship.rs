@@ -19,7 +19,7 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord, Producer as _, future_producer::DeliveryFuture},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{
     AgencyId, AgentId, Batch, BatchHash, Lane, Time,
@@ -173,6 +173,8 @@ pub struct Shipper {
     lanes: [LaneState; 3],
     pace: Pace,
     limits: ShipLimits,
+    /// Where other limits come from while it runs.
+    fresh_limits: Option<watch::Receiver<ShipLimits>>,
     ceiling: Ceiling,
     begun: Instant,
 }
@@ -197,6 +199,7 @@ impl Shipper {
             lanes: Default::default(),
             pace: Pace::default(),
             limits: ShipLimits::default(),
+            fresh_limits: None,
             ceiling: Ceiling::new(None),
             begun: Instant::now(),
         }
@@ -208,6 +211,23 @@ impl Shipper {
         self.ceiling = Ceiling::new(limits.bytes_per_second_max);
         self.limits = limits;
         self
+    }
+
+    /// Keeps it within these limits, as they are changed.
+    #[must_use]
+    pub fn with_live_limits(mut self, mut limits: watch::Receiver<ShipLimits>) -> Self {
+        let first = limits.borrow_and_update().clone();
+        self.fresh_limits = Some(limits);
+        self.with_limits(first)
+    }
+
+    /// Takes over limits that were changed. What is owed to the ceiling stays owed.
+    fn renew_limits(&mut self) {
+        let Some(fresh) = &mut self.fresh_limits else { return };
+        if fresh.has_changed().unwrap_or(false) {
+            self.limits = fresh.borrow_and_update().clone();
+            self.ceiling.set_rate(self.limits.bytes_per_second_max, self.begun.elapsed());
+        }
     }
 
     /// Runs until `shutdown`; then waits up to `grace` for what is spooled and on its way.
@@ -238,6 +258,7 @@ impl Shipper {
 
     /// Sends batches, each of the lane whose turn it is, while there is room for them; tells whether any was sent.
     fn send_all(&mut self, now_or_never: bool) -> Result<bool, ShipError> {
+        self.renew_limits();
         let mut sent = false;
         let mut due = Lane::ALL.map(|lane| self.may_send(lane));
         while self.pace.has_room() && self.ceiling.allows(self.begun.elapsed()) {

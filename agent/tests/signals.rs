@@ -14,6 +14,8 @@ use rustix::{
     fs::{FileType, Mode},
     process::{Pid, Signal, kill_process},
 };
+use vonggac_agent::{config::Fsync, spool::Spool};
+use vonggac_wire::{Lane, Time, event::Body};
 
 /// Long enough for a machine on which everything else runs too.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -122,4 +124,41 @@ fn systemd_is_told_of_start_reload_life_and_stop() {
     agent.signal(Signal::TERM);
     wait_for(&["STOPPING=1"]);
     until("the agent ends", || agent.0.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn heartbeats_tell_the_sources_and_the_system_that_a_reload_brought() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.toml");
+    let settings = |system: &str, more: &str| {
+        let text = config(dir.path(), "a.log");
+        format!("system = \"{system}\"\n{text}{more}[heartbeat]\ninterval = \"1s\"\n")
+    };
+    fs::write(&path, settings("old-portal", "")).unwrap();
+    let agent = Agent::start(&path, None);
+    let status = dir.path().join("spool/status.json");
+    let says = |words: &str| fs::read_to_string(&status).is_ok_and(|text| text.contains(words));
+    until("it runs", || says("a.log"));
+    let more = format!("[[tail]]\npath = \"{}/b.log\"\n", dir.path().display());
+    fs::write(&path, settings("new-portal", &more)).unwrap();
+    agent.signal(Signal::HUP);
+    until("it took the change over", || says("b.log"));
+    std::thread::sleep(Duration::from_secs(3));
+    agent.signal(Signal::TERM);
+    let mut agent = agent;
+    until("it ends", || agent.0.try_wait().unwrap().is_some());
+    let mut spool =
+        Spool::open(&dir.path().join("spool"), "h", 1 << 30, Fsync::EachChunk, Time::now())
+            .unwrap();
+    spool.rewind(Lane::Uptime);
+    let mut told = Vec::new();
+    while let Some(pending) = spool.next(Lane::Uptime, 1_000, 1 << 20).unwrap() {
+        for event in pending.events {
+            if let Body::Heartbeat(beat) = event.body() {
+                told.push((event.system().to_owned(), beat.sources));
+            }
+        }
+    }
+    assert_eq!(told.first(), Some(&("old-portal".to_owned(), 1)));
+    assert_eq!(told.last(), Some(&("new-portal".to_owned(), 2)), "{told:?}");
 }

@@ -20,7 +20,7 @@ pub use activity::{Class, Status};
 pub use proto::{
     Activity, Check, CheckKind, CheckOutcome, Document, Dossier, Exchange, FilesystemFigures, Gap,
     GapReason, Heartbeat, HostFigures, HttpRequest, LaneFigures, NetworkFigures, Outcome, Payment,
-    Rating, Session, TimeDoubt, event::Body,
+    Rating, Session, SlowedFigures, TimeDoubt, event::Body,
 };
 
 /// Why bytes are no event.

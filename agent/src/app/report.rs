@@ -10,8 +10,11 @@ use std::{
 use vonggac_wire::{Lane, Time};
 
 use crate::{
-    command::status::{DropStatus, LaneStatus, SourceStatus, Status, ThingStatus},
-    heartbeat,
+    command::status::{
+        DropStatus, FilesStatus, LaneStatus, ReadingStatus, SlowedStatus, SourceStatus, Status,
+        ThingStatus,
+    },
+    governor::{self, Ceiling, Figures, Rank},
     occurrence::Occurrences,
     ship::SharedSpool,
 };
@@ -23,6 +26,7 @@ const RATE_WINDOW: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug)]
 struct Counted {
     at: Instant,
+    cpu: Duration,
     lines: u64,
     spooled: [u64; 3],
     delivered: [u64; 3],
@@ -48,8 +52,10 @@ impl Report {
     /// Sets the metrics and writes the file.
     pub(super) fn tell(&self, spool: &SharedSpool, occurrences: &Occurrences, now: Time) {
         let (lines_read, lines_unparsed) = occurrences.lines();
+        let own = governor::sample(occurrences.reading());
         let fresh = Counted {
             at: Instant::now(),
+            cpu: own.cpu,
             lines: lines_read,
             spooled: Lane::ALL.map(|lane| occurrences.spooled(lane)),
             delivered: Lane::ALL.map(|lane| occurrences.delivered(lane)),
@@ -81,8 +87,10 @@ impl Report {
         }
         let agent = locked.agent().to_string();
         drop(locked);
-        let (rss_bytes, cpu_seconds) = heartbeat::own_figures();
-        occurrences.costs(rss_bytes, cpu_seconds);
+        let (rss_bytes, cpu_seconds) = (own.resident_bytes, own.cpu.as_secs_f64());
+        occurrences.costs(rss_bytes, cpu_seconds, own.open_files);
+        let cpu = fresh.cpu.saturating_sub(before.cpu).as_secs_f64();
+        let figures = occurrences.reading().figures();
         let status = Status {
             agent,
             time: now.to_string(),
@@ -101,6 +109,16 @@ impl Report {
                 .map(|(reason, count)| DropStatus { reason: reason.into(), count })
                 .collect(),
             times_slowed: occurrences.times_slowed(),
+            cpu_percent: if seconds > 0.0 { cpu / seconds * 100.0 } else { 0.0 },
+            log_bytes_lost: occurrences.log_bytes_lost(),
+            files: FilesStatus {
+                open: own.open_files,
+                logs: figures.log_files,
+                logs_max: figures.log_files_max,
+                logs_closed: figures.log_files_closed,
+            },
+            slowed: slowed(&figures),
+            reading: reading(&figures),
         };
         if let Err(error) = status.write(&self.path) {
             tracing::warn!(%error, "the status file cannot be written");
@@ -133,12 +151,33 @@ impl Report {
                         offset: standing.offset,
                         lag_bytes: standing.lag_bytes,
                         lines: standing.lines,
+                        waited: standing.waited,
+                        lost_bytes: standing.lost_bytes,
                     })
                     .collect();
                 SourceStatus { name, things }
             })
             .collect()
     }
+}
+
+fn slowed(figures: &Figures) -> Vec<SlowedStatus> {
+    let of = |ceiling: Ceiling| SlowedStatus {
+        ceiling: ceiling.name().into(),
+        seconds: figures.slowed_for[ceiling as usize].as_secs_f64(),
+        episodes: figures.episodes[ceiling as usize],
+        lasts: figures.lasts[ceiling as usize],
+    };
+    Ceiling::ALL.map(of).into_iter().filter(|of| of.episodes > 0).collect()
+}
+
+fn reading(figures: &Figures) -> Vec<ReadingStatus> {
+    let of = |rank: Rank| ReadingStatus {
+        rank: rank.name().into(),
+        share: figures.shares[rank as usize],
+        slowed_seconds: figures.slowed_ranks[rank as usize].as_secs_f64(),
+    };
+    Rank::ALL.map(of).into()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
@@ -168,14 +207,18 @@ mod tests {
         occurrences.stands(
             "/l/*.log",
             "/l/a.log",
-            Standing { offset: 5, lag_bytes: Some(7), lines: 2 },
+            Standing { offset: 5, lag_bytes: Some(7), lines: 2, waited: 4, lost_bytes: 6 },
         );
         occurrences.dropped(Dropped::SyslogKernel, 3);
         occurrences.lines_read(100, 1);
         std::thread::sleep(Duration::from_millis(50));
         report.tell(&spool, &occurrences, now);
         let status: Status = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        assert_eq!(status.sources[1].things[0].lag_bytes, Some(7));
+        let thing = &status.sources[1].things[0];
+        assert_eq!((thing.lag_bytes, thing.waited, thing.lost_bytes), (Some(7), 4, 6));
+        assert!(status.files.open > 0 && status.slowed.is_empty());
+        let ranks: Vec<_> = status.reading.iter().map(|of| (of.rank.as_str(), of.share)).collect();
+        assert_eq!(ranks, [("later", 1.0), ("usual", 1.0), ("security", 1.0)]);
         assert_eq!((status.drops[0].reason.as_str(), status.drops[0].count), ("syslog-kernel", 3));
         assert!(status.lines_per_second > 100.0 && status.last_delivery.is_none());
     }

@@ -48,6 +48,58 @@ pub struct Status {
     /// How often a file had to wait because it gives more lines than it may.
     #[serde(default)]
     pub times_slowed: u64,
+    /// Percent of a core taken, over the last seconds.
+    #[serde(default)]
+    pub cpu_percent: f64,
+    /// Bytes of logs that were gone before they could be read, since its start.
+    #[serde(default)]
+    pub log_bytes_lost: u64,
+    /// What it holds open.
+    #[serde(default)]
+    pub files: FilesStatus,
+    /// What it slowed its reading for, since its start.
+    #[serde(default)]
+    pub slowed: Vec<SlowedStatus>,
+    /// How fast it may read now, in the order in which it slows.
+    #[serde(default)]
+    pub reading: Vec<ReadingStatus>,
+}
+
+/// What is held open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesStatus {
+    /// All, sockets with them.
+    pub open: u64,
+    /// Of these, logs.
+    pub logs: u64,
+    /// Logs that may be.
+    pub logs_max: u64,
+    /// Times that a log was closed for another; it is opened when it changes.
+    pub logs_closed: u64,
+}
+
+/// What reading was slowed for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SlowedStatus {
+    /// "cpu", "memory" or "open-files".
+    pub ceiling: String,
+    /// For how long.
+    pub seconds: f64,
+    /// How often that began.
+    pub episodes: u64,
+    /// It is so now, or was a moment ago.
+    pub lasts: bool,
+}
+
+/// How fast logs of a rank may be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReadingStatus {
+    /// "later" (access logs, back-fill, floods), "usual" or "security".
+    pub rank: String,
+    /// The part of a core that each thread may take for it; 1: it is not slowed.
+    pub share: f64,
+    /// For how long it was slowed, since the agent's start.
+    pub slowed_seconds: f64,
 }
 
 /// How a source is.
@@ -70,6 +122,12 @@ pub struct ThingStatus {
     pub lag_bytes: Option<u64>,
     /// Lines read since reading of it began.
     pub lines: u64,
+    /// Times that it had to wait: it gives more than it may, or the agent keeps within its ceilings.
+    #[serde(default)]
+    pub waited: u64,
+    /// Bytes that were gone before they could be read.
+    #[serde(default)]
+    pub lost_bytes: u64,
 }
 
 /// What was not taken for one reason.

@@ -86,6 +86,13 @@ impl Ceiling {
         Self { per_second, left: 0.0, seen: Duration::ZERO }
     }
 
+    /// Another rate from now on. What is owed stays owed: in bytes, which the new rate pays back.
+    pub(super) fn set_rate(&mut self, per_second: Option<u64>, now: Duration) {
+        self.allows(now);
+        let owed = self.left.min(0.0);
+        *self = Self { left: owed, seen: now, ..Self::new(per_second) };
+    }
+
     /// Whether a batch may go, at this time of a clock that only grows.
     pub(super) fn allows(&mut self, now: Duration) -> bool {
         let Some(rate) = self.per_second else { return true };
@@ -134,6 +141,22 @@ mod tests {
         };
         assert!(limits.is_quiet(Lane::Usage, 600) && limits.is_quiet(Lane::Uptime, 600));
         assert!(!limits.is_quiet(Lane::Security, 600) && !limits.is_quiet(Lane::Usage, 1_200));
+    }
+
+    #[test]
+    fn a_ceiling_that_is_changed_forgets_no_debt_and_gives_no_burst() {
+        let second = Duration::from_secs(1);
+        let mut ceiling = Ceiling::new(Some(1_000));
+        assert!(ceiling.allows(second), "a second is saved up");
+        ceiling.left = -4_000.0;
+        ceiling.set_rate(Some(2_000), second);
+        assert!(!ceiling.allows(3 * second), "the debt is paid back by the new rate");
+        assert!(ceiling.allows(4 * second));
+        ceiling.set_rate(None, 4 * second);
+        assert!(ceiling.allows(4 * second));
+        ceiling.set_rate(Some(10), 9 * second);
+        assert!(!ceiling.allows(9 * second), "nothing was saved up while there was no ceiling");
+        assert!(ceiling.allows(10 * second));
     }
 
     #[test]

@@ -96,6 +96,28 @@ pub struct Heartbeat {
     pub lines_unparsed: u64,
     #[prost(string, tag = "12")]
     pub os: ::prost::alloc::string::String,
+    /// What the agent slowed its own reading for, to keep within its ceilings; one that never was reached is left out.
+    #[prost(message, repeated, tag = "13")]
+    pub slowed: ::prost::alloc::vec::Vec<SlowedFigures>,
+    /// Bytes of logs that were gone before they could be read, since the agent's start.
+    #[prost(uint64, tag = "14")]
+    pub log_bytes_lost: u64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SlowedFigures {
+    /// "cpu", "memory" or "open-files".
+    #[prost(string, tag = "1")]
+    pub ceiling: ::prost::alloc::string::String,
+    /// Since the agent's start: time in which reading was slowed, and episodes of it.
+    #[prost(double, tag = "2")]
+    pub seconds: f64,
+    #[prost(uint64, tag = "3")]
+    pub episodes: u64,
+    /// An episode lasts.
+    #[prost(bool, tag = "4")]
+    pub lasts: bool,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

@@ -37,10 +37,14 @@ fn write(out: &mut String, status: &Status, now: Time) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "costs      {} memory, {} CPU",
+        "costs      {} memory, {} CPU ({:.1} % of a core now), {} open files, {} of them logs",
         bytes(status.rss_bytes),
-        seconds(status.cpu_seconds)
+        seconds(status.cpu_seconds),
+        status.cpu_percent,
+        status.files.open,
+        status.files.logs
     )?;
+    slowed(out, status)?;
     let delivery = match &status.last_delivery {
         Some(time) => ago(time),
         None => "not since the start; is Kafka there? vonggac-agent check-config --connect".into(),
@@ -63,6 +67,43 @@ fn write(out: &mut String, status: &Status, now: Time) -> std::fmt::Result {
             out,
             "slowed     {} times a file gave more lines than it may",
             status.times_slowed
+        )?;
+    }
+    Ok(())
+}
+
+/// What the agent does to keep within its ceilings.
+fn slowed(out: &mut String, status: &Status) -> std::fmt::Result {
+    for slowed in &status.slowed {
+        writeln!(
+            out,
+            "slowed     {} in all to keep within the ceiling of {}, {} times{}",
+            seconds(slowed.seconds),
+            Harmless(&slowed.ceiling),
+            slowed.episodes,
+            if slowed.lasts { "; lasts" } else { "" }
+        )?;
+    }
+    for rank in status.reading.iter().filter(|rank| rank.share < 1.0) {
+        let percent = rank.share * 100.0;
+        writeln!(
+            out,
+            "slowed     logs of rank {} have {percent:.0} % of a core now",
+            Harmless(&rank.rank)
+        )?;
+    }
+    if status.files.logs_closed > 0 {
+        writeln!(
+            out,
+            "files      {} times a log was closed for another; {} may be open",
+            status.files.logs_closed, status.files.logs_max
+        )?;
+    }
+    if status.log_bytes_lost > 0 {
+        writeln!(
+            out,
+            "lost       {} of logs that were gone before they could be read",
+            bytes(status.log_bytes_lost)
         )?;
     }
     Ok(())
@@ -101,10 +142,20 @@ fn source(out: &mut String, source: &SourceStatus) -> std::fmt::Result {
         };
         writeln!(
             out,
-            "  {}: {} lines, at {}, {lag}",
+            "  {}: {} lines, at {}, {lag}{}{}",
             Harmless(&thing.name),
             thing.lines,
-            bytes(thing.offset)
+            bytes(thing.offset),
+            if thing.waited > 0 {
+                format!(", waited {} times", thing.waited)
+            } else {
+                String::new()
+            },
+            if thing.lost_bytes > 0 {
+                format!(", {} lost", bytes(thing.lost_bytes))
+            } else {
+                String::new()
+            }
         )?;
     }
     match source.things.len().saturating_sub(THINGS_MAX) {
@@ -138,7 +189,9 @@ fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::status::{DropStatus, ThingStatus};
+    use crate::command::status::{
+        DropStatus, FilesStatus, ReadingStatus, SlowedStatus, ThingStatus,
+    };
 
     #[test]
     fn a_person_reads_sizes_spans_and_what_was_not_delivered() {
@@ -159,6 +212,8 @@ mod tests {
             offset: 10,
             lag_bytes: Some(2_048),
             lines: 3,
+            waited: 2,
+            lost_bytes: 4_096,
         };
         let status = Status {
             agent: "a-1".into(),
@@ -174,11 +229,26 @@ mod tests {
             sources: vec![SourceStatus { name: "tail /l/*".into(), things: vec![thing; 25] }],
             drops: vec![DropStatus { reason: "syslog-sender".into(), count: 5 }],
             times_slowed: 1,
+            cpu_percent: 12.34,
+            log_bytes_lost: 4_096,
+            files: FilesStatus { open: 90, logs: 64, logs_max: 64, logs_closed: 936 },
+            slowed: vec![SlowedStatus {
+                ceiling: "memory".into(),
+                seconds: 90.0,
+                episodes: 2,
+                lasts: true,
+            }],
+            reading: vec![ReadingStatus { rank: "later".into(), share: 0.25, slowed_seconds: 9.0 }],
         };
         let text = table(&status, now);
         for wanted in [
             "a-1, process 7, told 3.0 s ago",
-            "15.0 MB memory, 1.5 s CPU",
+            "15.0 MB memory, 1.5 s CPU (12.3 % of a core now), 90 open files, 64 of them logs",
+            "slowed     90 s in all to keep within the ceiling of memory, 2 times; lasts",
+            "slowed     logs of rank later have 25 % of a core now",
+            "files      936 times a log was closed for another; 64 may be open",
+            "lost       4.1 kB of logs that were gone before they could be read",
+            "2.0 kB behind, waited 2 times, 4.1 kB lost",
             "delivered  not since the start",
             "2     67 min   5.3 MB",
             "/l/a\\x1b[2J: 3 lines, at 10 B, 2.0 kB behind",

@@ -101,7 +101,7 @@ impl Followed {
         }
         self.told = Some(now);
         let (offset, lag_bytes) = self.files.front()?.standing();
-        Some(Standing { offset, lag_bytes, lines: self.lines })
+        Some(Standing { offset, lag_bytes, lines: self.lines, waited: 0, lost_bytes: 0 })
     }
 
     /// Reads what is new, up to a chunk.
