@@ -22,6 +22,7 @@ use vonggac_daemon::settings::SettingsError;
 mod audit;
 pub(crate) mod clock;
 mod combined;
+pub mod connection;
 pub(crate) mod declared;
 mod generic;
 mod http;

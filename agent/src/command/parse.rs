@@ -17,6 +17,7 @@ use super::complain;
 use crate::{
     format::{
         self, Context,
+        connection::Connections,
         join::{Joined, Joiner},
     },
     redact::Redactor,
@@ -97,7 +98,7 @@ fn parse(
     mut reader: impl BufRead,
     mut writer: impl Write,
 ) -> io::Result<()> {
-    let mut joiner = Joiner::default();
+    let (mut joiner, mut connections) = (Joiner::default(), Connections::default());
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -108,7 +109,7 @@ fn parse(
         // The header is of the lines behind it: it is taken over after the line.
         let joined = if end { joiner.finish() } else { joiner.push(kept, cut, context.observed) };
         for joined in joined {
-            write(how, &context, &joined, &mut writer)?;
+            write(how, &context, &joined, &mut connections, &mut writer)?;
         }
         if context.columns() != joiner.header() {
             context = context.with_columns(joiner.header());
@@ -123,9 +124,11 @@ fn write(
     how: &How<'_>,
     context: &Context,
     joined: &Joined,
+    connections: &mut Connections,
     writer: &mut impl Write,
 ) -> io::Result<()> {
     let (event, known) = format::event(how.format, &joined.text, joined.cut_bytes, context);
+    let event = connections.complete("", event);
     let event = match how.redactor {
         Some(redactor) => redactor.apply(event),
         None => event,

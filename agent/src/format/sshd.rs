@@ -12,6 +12,8 @@ use vonggac_wire::event::{Class, Status};
 
 use super::{Parsed, program, text};
 
+mod nameless;
+
 /// What a line says.
 struct Said<'a> {
     status: Status,
@@ -35,6 +37,11 @@ impl<'a> Origin<'a> {
         Self { address: Some(address), name: "", port }
     }
 
+    /// Two places are told, and one of them is a client's invention: which one cannot be seen.
+    const fn in_doubt() -> Self {
+        Self { address: None, name: "", port: 0 }
+    }
+
     /// `client.example.vn`, `client.example.vn via 10.0.0.5`: a name that nothing but the server's own words follow.
     fn by_name(text: &'a str) -> Option<Self> {
         let (name, rest) = text::word(text);
@@ -52,7 +59,10 @@ pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         .strip_prefix("error: ")
         .or_else(|| message.strip_prefix("fatal: "))
         .unwrap_or(message);
-    let said = attempt(plain).or_else(|| refusal(plain)).or_else(|| connection(plain))?;
+    let said = attempt(plain)
+        .or_else(|| refusal(plain))
+        .or_else(|| nameless::read(plain))
+        .or_else(|| connection(plain))?;
     let mut activity =
         program::of(Class::Authentication, said.activity, said.status, "sshd", pid, message);
     activity.process_name = program.to_owned();
@@ -63,6 +73,8 @@ pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         activity.src_port = from.port;
         if let Some(address) = from.address {
             activity.set_source_address(address);
+        } else if from.name.is_empty() {
+            activity.unmapped.insert("doubt".into(), "src_endpoint.ip".into());
         } else {
             activity.unmapped.insert("src_endpoint.hostname".into(), from.name.to_owned());
         }
@@ -111,9 +123,11 @@ fn origin(text: &str) -> Option<Origin<'_>> {
 }
 
 /// Splits at the ` from ADDRESS` that the server wrote. Where it ends with a protocol (`from 203.0.113.7 port 51022 ssh2`), that is the
-/// last one so complete; what stands before it may hold anything that a client says.
+/// last one so complete; what stands before it may hold anything that a client says. Behind it may stand a key's fingerprint, or what
+/// a client says of its certificate or of itself: then a second place makes both doubtful.
 fn whole_from(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
+    let mut found: Option<(&str, Origin<'_>)> = None;
     while let Some(at) = FROM.rfind(&text.as_bytes()[..end]) {
         let rest = &text[at + 6..];
         let mut words = rest.split(' ').skip(1);
@@ -122,11 +136,28 @@ fn whole_from(text: &str) -> Option<(&str, Origin<'_>)> {
             && number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
             && protocol.is_some_and(|protocol| protocol.starts_with("ssh"));
         if let Some(from) = origin(rest).filter(|_| whole) {
-            return Some((&text[..at], from));
+            let behind = rest.splitn(5, ' ').nth(4).unwrap_or("");
+            match found {
+                None if behind.is_empty() || is_fingerprint(behind) => {
+                    return Some((&text[..at], from));
+                }
+                None => found = Some((&text[..at], from)),
+                Some((before, other)) if other.address != from.address => {
+                    return Some((before, Origin::in_doubt()));
+                }
+                Some(_) => {}
+            }
         }
         end = at;
     }
-    last_from(text)
+    found.or_else(|| last_from(text))
+}
+
+/// `RSA SHA256:ohD8VZEXGWo6Ez8GSEJQ9WpafgLFsOfLOtGGQCQo6Og`
+fn is_fingerprint(text: &str) -> bool {
+    let Some((kind, print)) = text.split_once(' ') else { return false };
+    kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && print.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=:".contains(&b))
 }
 
 /// What stands before a client's place.
@@ -208,7 +239,7 @@ fn refusal(message: &str) -> Option<Said<'_>> {
     }
     if let Some(rest) = message.strip_prefix("User ") {
         let (who, _) = rest
-            .split_once(" not allowed because")
+            .rsplit_once(" not allowed because")
             .or_else(|| rest.split_once(" is not allowed"))?;
         let (user, from) = last_from(who).map_or((who, None), |(user, from)| (user, Some(from)));
         return Some(fail("not-allowed", user, from));
@@ -247,6 +278,31 @@ fn refusal(message: &str) -> Option<Said<'_>> {
     None
 }
 
+/// `root 203.0.113.7 port 22: Change of username ...`: the last place is the server's. Behind a colon stands a reason, in which a client
+/// may have a say: then a second place makes both doubtful.
+fn placed(text: &str) -> Option<(&str, Origin<'_>)> {
+    let mut end = text.len();
+    let mut found: Option<(&str, Origin<'_>)> = None;
+    while let Some(at) = text[..end].rfind(" port ") {
+        end = at;
+        let before = &text[..at];
+        let (user, place) = before.rsplit_once(' ').unwrap_or(("", before));
+        let Some(address) = text::address(place) else { continue };
+        let port = text[at + 6..].split(' ').next().unwrap_or("");
+        let reasoned = port.ends_with(':');
+        let from = Origin::at(address, port.trim_end_matches(':').parse().unwrap_or(0));
+        match found {
+            None if !reasoned => return Some((user.trim_end(), from)),
+            None => found = Some((user.trim_end(), from)),
+            Some((user, other)) if other.address != from.address => {
+                return Some((user, Origin::in_doubt()));
+            }
+            Some(_) => {}
+        }
+    }
+    found
+}
+
 /// The rest of a client's life: scans, ends, what cannot be agreed upon.
 fn connection(message: &str) -> Option<Said<'_>> {
     let note = |status, activity, detail, user, from| Said {
@@ -270,14 +326,9 @@ fn connection(message: &str) -> Option<Said<'_>> {
         else {
             continue;
         };
-        let words: Vec<&str> = rest.split(' ').collect();
-        let at = words.iter().rposition(|word| *word == "port")?.checked_sub(1)?;
-        let address = text::address(words.get(at)?)?;
-        let port =
-            words.get(at + 2).and_then(|port| port.trim_end_matches(':').parse().ok()).unwrap_or(0);
-        let user = rest.split(words[at]).next().unwrap_or("").trim_end();
+        let (user, from) = placed(rest)?;
         let detail = if lead == "invalid user " { "invalid-user" } else { "gave-up" };
-        return Some(note(Status::Failure, 99, detail, user, Some(Origin::at(address, port))));
+        return Some(note(Status::Failure, 99, detail, user, Some(from)));
     }
     let table: [(&str, &str, Status, u32); 11] = [
         ("ssh_dispatch_run_fatal: Connection from ", "bad-protocol", Status::Failure, 99),
@@ -309,16 +360,6 @@ fn connection(message: &str) -> Option<Said<'_>> {
             return Some(note(Status::Failure, 99, detail, user, from));
         }
         return Some(note(status, activity, detail, user, from));
-    }
-    // What names no client at all.
-    for (begin, detail) in [
-        ("kex_exchange_identification: ", "bad-protocol"),
-        ("Authentication refused: ", "refused"),
-        ("Certificate invalid: ", "bad-certificate"),
-    ] {
-        if message.starts_with(begin) {
-            return Some(note(Status::Failure, 99, detail, "", None));
-        }
     }
     // `drop connection #10 from [203.0.113.7]:51022 on [10.0.0.5]:22 past MaxStartups`
     if let Some(rest) = message.strip_prefix("drop connection #") {

@@ -298,6 +298,65 @@ fn material(path: &str) -> Option<String> {
 }
 
 #[test]
+fn what_a_client_says_behind_its_place_in_an_sshd_line_is_not_its_place() {
+    let place = |message: &str| {
+        let (_, activity) = activity(&format!("Nov 24 16:00:00 h sshd[5]: {message}"));
+        activity.source_address().map(|address| address.to_string()).unwrap_or_default()
+    };
+    for (message, wanted) in [
+        // A user's name, before a place that ends the line or has only a fingerprint behind it.
+        (
+            "Failed password for x from 198.51.100.9 port 22 ssh2: from 203.0.113.7 port 51022 ssh2",
+            "203.0.113.7",
+        ),
+        (
+            "Accepted publickey for x from 198.51.100.9 port 22 ssh2 from 203.0.113.7 port 51022 ssh2: RSA SHA256:a+/=",
+            "203.0.113.7",
+        ),
+        // A certificate's name, and what a host says of its user: which place is true cannot be seen.
+        (
+            "Failed publickey for root from 203.0.113.7 port 51022 ssh2: RSA-CERT SHA256:a ID x from 198.51.100.9 port 22 ssh2 (serial 0) CA RSA SHA256:b",
+            "",
+        ),
+        (
+            "Failed hostbased for root from 203.0.113.7 port 51022 ssh2: RSA SHA256:a, client user \"x from 198.51.100.9 port 22 ssh2\", client host \"pc\"",
+            "",
+        ),
+        (
+            "Accepted publickey for lan from 203.0.113.7 port 51022 ssh2: ED25519-CERT SHA256:a ID lan@example (serial 7) CA ED25519 SHA256:b",
+            "203.0.113.7",
+        ),
+        (
+            "Disconnecting invalid user x 203.0.113.7 port 51022: Change of username or service not allowed: (x,ssh-connection) -> (y 198.51.100.9 port 9: z,ssh-connection) [preauth]",
+            "",
+        ),
+        (
+            "Disconnecting invalid user x 203.0.113.7 port 51022: Too many authentication failures [preauth]",
+            "203.0.113.7",
+        ),
+        (
+            "Disconnected from invalid user x 198.51.100.9 port 9 203.0.113.7 port 51022 [preauth]",
+            "203.0.113.7",
+        ),
+        (
+            "User a from 198.51.100.9 not allowed because x from 203.0.113.7 not allowed because not listed in AllowUsers",
+            "203.0.113.7",
+        ),
+        ("input_userauth_request: invalid user x from 198.51.100.9 [preauth]", ""),
+        (
+            "kex_exchange_identification: client sent invalid protocol identifier \"GET / from 198.51.100.9 port 5\"",
+            "",
+        ),
+        (
+            "Bad protocol version identification 'GET / from 198.51.100.9 port 5' from 203.0.113.7 port 51022",
+            "203.0.113.7",
+        ),
+    ] {
+        assert_eq!(place(message), wanted, "{message}");
+    }
+}
+
+#[test]
 fn annotated_sshd_lines_of_another_project_agree() {
     let Some(text) = material("fail2ban/logs/sshd") else { return };
     let (mut right, mut wrong) = (0, Vec::new());

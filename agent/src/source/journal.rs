@@ -17,7 +17,7 @@ use vonggac_wire::{
 use super::{Running, Source, SourceContext, SourceError};
 use crate::{
     config::{JournalConfig, JournalFrom},
-    format::Context,
+    format::{Context, connection::Connections},
     intake::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, Chunk, Entry, Position},
     ship,
 };
@@ -145,6 +145,7 @@ async fn follow(
         return Err(SourceError::Missing("journalctl has no output".into()));
     };
     let complaint = tokio::spawn(complaint(stderr));
+    let mut connections = Connections::default();
     let mut reader = BufReader::with_capacity(64 * 1024, stdout);
     let passed = |position: &Position| {
         at.as_ref().is_some_and(|at| at.stream == position.stream && position.offset <= at.offset)
@@ -161,7 +162,8 @@ async fn follow(
         let formats = Context::here(Time::now());
         let (mut chunk, mut unparsed) = (Chunk::default(), 0);
         for (json, cut) in entries {
-            let (entry, known) = entry::entry(&json, cut, &formats);
+            let (Entry { event, position }, known) = entry::entry(&json, cut, &formats);
+            let entry = Entry { event: connections.complete("journal", event), position };
             if entry.position.as_ref().is_some_and(passed) {
                 continue;
             }

@@ -11,7 +11,7 @@ use vonggac_wire::{Event, Time};
 use super::{Running, Source, SourceContext, SourceError};
 use crate::{
     config::{SyslogConfig, Transport},
-    format::{self, Context},
+    format::{self, Context, connection::Connections},
     intake::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, Chunk, Entry},
 };
 
@@ -67,6 +67,7 @@ async fn listen(config: Arc<SyslogConfig>, context: SourceContext) -> Result<(),
 
 /// Messages of one sender on their way into a chunk.
 struct Gathered {
+    connections: Connections,
     chunk: Chunk,
     bytes: usize,
     unparsed: u64,
@@ -74,7 +75,8 @@ struct Gathered {
 
 impl Gathered {
     fn new() -> Self {
-        Self { chunk: Chunk::default(), bytes: 0, unparsed: 0 }
+        let connections = Connections::default();
+        Self { connections, chunk: Chunk::default(), bytes: 0, unparsed: 0 }
     }
 
     fn add(
@@ -88,6 +90,7 @@ impl Gathered {
         self.bytes += frame.bytes.len();
         let (event, known) = event(frame, sender, transport, config, context);
         self.unparsed += u64::from(!known);
+        let event = self.connections.complete("syslog", event);
         self.chunk.entries.push(Entry { event, position: None });
     }
 
@@ -97,7 +100,9 @@ impl Gathered {
 
     /// Hands over what was gathered.
     async fn send(&mut self, context: &SourceContext) -> Result<(), SourceError> {
-        let Self { chunk, unparsed, .. } = std::mem::replace(self, Self::new());
+        let (chunk, unparsed) =
+            (std::mem::take(&mut self.chunk), std::mem::take(&mut self.unparsed));
+        self.bytes = 0;
         if chunk.entries.is_empty() {
             return Ok(());
         }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Running, Source, SourceContext, SourceError};
 use crate::{
     config::{Multiline, TailConfig, TailFrom},
-    format::Context,
+    format::{Context, connection::Connections},
     intake::{Chunk, Entry, Position},
 };
 use vonggac_wire::{
@@ -117,6 +117,7 @@ struct Follower {
     refused: HashMap<PathBuf, String>,
     left_out: usize,
     first_look: bool,
+    connections: Connections,
     block: Vec<u8>,
 }
 
@@ -137,6 +138,7 @@ impl Follower {
             refused: HashMap::new(),
             left_out: 0,
             first_look: true,
+            connections: Connections::default(),
             block: vec![0; file::BLOCK_BYTES],
         })
     }
@@ -320,7 +322,7 @@ impl Follower {
     }
 
     fn send(
-        &self,
+        &mut self,
         path: &Path,
         begins: Option<Position>,
         records: Vec<Record>,
@@ -345,6 +347,7 @@ impl Follower {
             }
             let (event, known) = event::of(&self.config.format, record, &context);
             unparsed += u64::from(!known);
+            let event = self.connections.complete(&name, event);
             let event = event.with_source(&name, start).with_system(&self.config.system);
             chunk.entries.push(Entry { event, position: Some(position) });
         }
