@@ -10,7 +10,7 @@ use anyhow::Context;
 use rand::Rng;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::watch,
 };
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::{metrics, shutdown};
@@ -19,7 +19,7 @@ use vonggac_wire::{Lane, Time};
 use crate::{
     config::{Config, GRACE},
     heartbeat::Told,
-    intake::{self, Chunk, Intake},
+    intake::{self, Chunks, Intake},
     occurrence::Occurrences,
     ship::{self, Sender, SharedSpool, ShipError, ShipLimits, Shipper},
     source::{SourceContext, usage::known},
@@ -265,30 +265,21 @@ fn open_spool(config: &Config) -> anyhow::Result<Spool> {
 }
 
 /// Appends chunks. While the disk refuses, the queue stays full and sources wait.
-async fn spool_chunks(
-    spool: SharedSpool,
-    mut chunks: mpsc::Receiver<Chunk>,
-    occurrences: Occurrences,
-) {
+async fn spool_chunks(spool: SharedSpool, mut chunks: Chunks, occurrences: Occurrences) {
     loop {
         occurrences.moves(Part::Spooling, CHUNK_WAIT);
-        let Chunk { entries, passed, appended } =
-            match tokio::time::timeout(CHUNK_WAIT, chunks.recv()).await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => return,
-                Err(_) => continue,
-            };
-        let mut lanes = [0_u64; 3];
-        for entry in &entries {
-            lanes[entry.event.lane().index()] += 1;
-        }
+        let mut chunk = match tokio::time::timeout(CHUNK_WAIT, chunks.recv_packed()).await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return,
+            Err(_) => continue,
+        };
+        let (lanes, appended) = (chunk.lanes(), chunk.appended.take());
         // Shared with each try, so that nothing is copied for one that may fail.
-        let given = Arc::new((entries, passed));
+        let given = Arc::new(chunk);
         let outcome = loop {
             let (shared, given) = (spool.clone(), Arc::clone(&given));
             let tried = tokio::task::spawn_blocking(move || {
-                let (entries, passed) = given.as_ref();
-                shared.lock().append_kept(entries, passed, Time::now())
+                shared.lock().append_packed(&given, Time::now())
             })
             .await;
             match tried {

@@ -59,6 +59,6 @@ pub fn segment(bytes: &[u8]) -> (usize, usize) {
 #[must_use]
 pub fn record(seq: u64, event: &[u8]) -> Vec<u8> {
     let mut buffer = Vec::new();
-    record::write(&mut buffer, seq, None, |buffer| buffer.extend_from_slice(event));
+    record::write(&mut buffer, seq, None, event);
     buffer
 }

@@ -14,6 +14,10 @@ use crate::{
     source::{integrity_trail::Trail, usage::known::Known, usage_map::UsageMap},
 };
 
+mod packed;
+
+pub use packed::Packed;
+
 /// Chunks that may wait for the spool. Small, because each may hold [`CHUNK_ENTRIES_MAX`] lines: this is the agent's memory bound.
 pub const CHUNKS_WAITING_MAX: usize = 16;
 
@@ -64,13 +68,56 @@ pub struct Chunk {
 /// The sending end, one for each source. What passes it is redacted: nothing reaches the disk with a citizen's data in it.
 #[derive(Clone, Debug)]
 pub struct Intake {
-    chunks: mpsc::Sender<Chunk>,
+    chunks: mpsc::Sender<Packed>,
     /// Shared by all sources, and exchanged as a whole by a reload.
     rules: Arc<RwLock<Arc<Rules>>>,
     /// Who had which file in hand, for the watch over files.
     trail: Arc<Trail>,
     /// What was posted of late, for all that takes posts.
     known: Arc<Known>,
+}
+
+/// The receiving end: the spool's.
+#[derive(Debug)]
+pub struct Chunks {
+    chunks: mpsc::Receiver<Packed>,
+}
+
+impl Chunks {
+    /// The next chunk; `None`: all senders are gone.
+    pub async fn recv_packed(&mut self) -> Option<Packed> {
+        self.chunks.recv().await
+    }
+
+    /// The same as it was sent, redacted.
+    #[cfg(test)]
+    pub(crate) async fn recv(&mut self) -> Option<Chunk> {
+        self.chunks.recv().await.map(Packed::unpacked)
+    }
+}
+
+/// Gathers a chunk entry by entry, so that each is redacted and encoded while its source has it in hand.
+#[derive(Debug)]
+pub struct Packer {
+    rules: Arc<Rules>,
+    trail: Arc<Trail>,
+    packed: Packed,
+}
+
+impl Packer {
+    /// Adds an entry, and what it means beside itself.
+    pub fn push(&mut self, entry: Entry) {
+        self.trail.note(&entry.event);
+        let meant = self.rules.usage.of(&entry);
+        for Entry { event, position } in std::iter::once(entry).chain(meant) {
+            self.packed.push(&self.rules.redactor.apply(event), position.as_ref());
+        }
+    }
+
+    /// Adds a position that is passed although no entry carries it; see [`Chunk::passed`].
+    pub fn pass(&mut self, position: Position) {
+        self.packed.passed.push(position);
+    }
 }
 
 /// What is done with every event before it is spooled.
@@ -88,22 +135,35 @@ pub struct Rules {
 pub struct Closed;
 
 impl Intake {
+    /// Begins a chunk with room for so many entries, and so many bytes of lines.
+    #[must_use]
+    pub fn packer(&self, entries: usize, bytes: usize) -> Packer {
+        let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
+        // An event holds its line, what was read in it, and some names.
+        let room = bytes * 2 + entries * 64;
+        Packer { rules, trail: Arc::clone(&self.trail), packed: Packed::with_room(entries, room) }
+    }
+
     /// Redacts a chunk and waits for a place for it.
     ///
     /// # Errors
     /// If the agent is stopping.
-    pub async fn send(&self, mut chunk: Chunk) -> Result<(), Closed> {
-        let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
-        let mut entries = Vec::with_capacity(chunk.entries.len());
+    pub async fn send(&self, chunk: Chunk) -> Result<(), Closed> {
+        let bytes = chunk.entries.iter().map(|entry| entry.event.raw().len()).sum();
+        let mut packer = self.packer(chunk.entries.len(), bytes);
         for entry in chunk.entries {
-            self.trail.note(&entry.event);
-            let meant = rules.usage.of(&entry);
-            for Entry { event, position } in std::iter::once(entry).chain(meant) {
-                entries.push(Entry { event: rules.redactor.apply(event), position });
-            }
+            packer.push(entry);
         }
-        chunk.entries = entries;
-        self.chunks.send(chunk).await.map_err(|_| Closed)
+        (packer.packed.passed, packer.packed.appended) = (chunk.passed, chunk.appended);
+        self.hand_over(packer).await
+    }
+
+    /// Waits for a place for a chunk that was gathered.
+    ///
+    /// # Errors
+    /// If the agent is stopping.
+    pub async fn hand_over(&self, packer: Packer) -> Result<(), Closed> {
+        self.chunks.send(packer.packed).await.map_err(|_| Closed)
     }
 
     /// What audit records of late say of files.
@@ -125,12 +185,11 @@ impl Intake {
 
 /// The queue into the spool, with the default rules until it is given others.
 #[must_use]
-pub fn queue() -> (Intake, mpsc::Receiver<Chunk>) {
+pub fn queue() -> (Intake, Chunks) {
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    (
-        Intake { chunks, rules: Arc::default(), trail: Arc::default(), known: Arc::default() },
-        receiver,
-    )
+    let intake =
+        Intake { chunks, rules: Arc::default(), trail: Arc::default(), known: Arc::default() };
+    (intake, Chunks { chunks: receiver })
 }
 
 /// Tells a source where to begin: a place up to which everything of the stream is in the spool.

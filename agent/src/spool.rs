@@ -64,27 +64,30 @@ use vonggac_wire::{AgentId, Event, Lane, Time, event::EventError};
 
 use crate::{
     config::Fsync,
-    intake::{Appended, Entry, Position},
+    intake::{Appended, Entry, Packed, Position},
 };
 
+mod append;
 mod gaps;
-mod given;
 mod identity;
 pub mod inspect;
 mod lane;
 mod ledger;
+mod pending;
 pub(crate) mod record;
+mod recovery;
 mod room;
 mod scan;
 pub mod sealed;
 
 use gaps::Loss;
-use given::{Given, note_end};
 pub use identity::{Identity, IdentityError};
 pub use lane::LaneFigures;
 use lane::LaneStore;
 use ledger::Ledger;
+pub use pending::{Encoded, Pending};
 pub use record::RECORD_HEAD_BYTES;
+pub use recovery::{Damage, Recovery};
 pub use room::Shares;
 
 /// Bytes of a segment: small enough that dropping one costs little, large enough that a full spool has few files.
@@ -139,108 +142,8 @@ impl SpoolError {
     }
 }
 
-/// Damaged places that are named one by one; the rest is counted.
-const SPOTS_NAMED_MAX: usize = 100;
-
 /// How often the ledger is written where the policy names no interval.
 const LEDGER_INTERVAL: Duration = Duration::from_millis(200);
-
-/// What opening found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Records that are left.
-    pub records: u64,
-    /// Bytes that could not be read.
-    pub damaged_bytes: u64,
-    /// Bytes of torn tails that were cut off.
-    pub torn_bytes: u64,
-    /// Where, at most a hundred of them.
-    pub damages: Vec<Damage>,
-}
-
-/// Bytes of a segment that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Damage {
-    /// The segment: lane and file.
-    pub segment: String,
-    /// The first byte.
-    pub place: u64,
-    /// How many.
-    pub bytes: u64,
-    /// An append that was cut short at the file's end; its source gives it again.
-    pub torn: bool,
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = if self.torn { "torn tail" } else { "damage" };
-        write!(formatter, "{what} in {} at byte {}, {} bytes", self.segment, self.place, self.bytes)
-    }
-}
-
-impl Recovery {
-    fn note(&mut self, lane: Lane, path: &Path, scan: &scan::Scan) {
-        self.records += scan.records;
-        self.damaged_bytes += scan.damaged_bytes();
-        self.torn_bytes += scan.torn_bytes();
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        for spot in scan.spots.iter().take(SPOTS_NAMED_MAX.saturating_sub(self.damages.len())) {
-            self.damages.push(Damage {
-                segment: format!("{}/{file}", lane.name()),
-                place: spot.place,
-                bytes: spot.bytes,
-                torn: spot.torn,
-            });
-        }
-    }
-}
-
-/// Events of a lane, in order and without a hole, ready to be sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pending {
-    /// Number of the first.
-    pub first_seq: u64,
-    /// The events.
-    pub events: Vec<Event>,
-}
-
-/// Events of a lane as they stand on the disk, in order and without a hole: they are sealed without being read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Encoded {
-    /// Number of the first.
-    pub first_seq: u64,
-    /// One behind the other.
-    bytes: Vec<u8>,
-    /// Where each ends.
-    ends: Vec<usize>,
-}
-
-impl Encoded {
-    const fn starting(first_seq: u64) -> Self {
-        Self { first_seq, bytes: Vec::new(), ends: Vec::new() }
-    }
-
-    fn push(&mut self, event: &[u8]) {
-        self.bytes.extend_from_slice(event);
-        self.ends.push(self.bytes.len());
-    }
-
-    /// How many they are; at least one.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Each event's bytes.
-    pub fn events(&self) -> impl Iterator<Item = &[u8]> {
-        self.ends.iter().scan(0, |start, end| {
-            let event = &self.bytes[*start..*end];
-            *start = *end;
-            Some(event)
-        })
-    }
-}
 
 /// The spool of one agent. Its owner calls it from one thread at a time.
 pub struct Spool {
@@ -352,81 +255,20 @@ impl Spool {
         passed: &[Position],
         now: Time,
     ) -> Result<Appended, SpoolError> {
-        self.append_kept(&entries, passed, now)
+        self.append_packed(&Packed::of(&entries, passed), now)
     }
 
-    /// The same of entries that the caller keeps, to try again.
+    /// The same of a chunk that the caller keeps, to try again.
     ///
     /// # Errors
     /// As of [`Self::append`].
-    pub fn append_kept(
-        &mut self,
-        entries: &[Entry],
-        passed: &[Position],
-        now: Time,
-    ) -> Result<Appended, SpoolError> {
-        let outcome = self.try_append(entries, passed, now);
+    pub fn append_packed(&mut self, chunk: &Packed, now: Time) -> Result<Appended, SpoolError> {
+        let outcome = self.try_append(chunk, now);
         if outcome.as_ref().is_err_and(SpoolError::is_vanished) {
             // So that the next try finds files to write to and to drop.
             self.mend()?;
         }
         outcome
-    }
-
-    fn try_append(
-        &mut self,
-        entries: &[Entry],
-        passed: &[Position],
-        now: Time,
-    ) -> Result<Appended, SpoolError> {
-        let mut appended = Appended::default();
-        let mut ends: Vec<Position> = Vec::new();
-        let mut given: [Given<'_>; 3] = Default::default();
-        let mut outcome = Ok(());
-        for Entry { event, position } in entries {
-            let lane = event.lane();
-            if let Some(position) = &position {
-                note_end(&mut ends, position);
-                let given = given[lane.index()].holds(position);
-                if given || self.ledger.holds(lane, &position.stream, position.offset) {
-                    appended.known += 1;
-                    continue;
-                }
-            }
-            let store = &mut self.lanes[lane.index()];
-            let seq = store.entry().next_seq;
-            outcome = store.append(event, position.as_ref(), now);
-            if outcome.is_err() {
-                break;
-            }
-            if let Some(position) = position {
-                given[lane.index()].push(seq, position);
-            }
-            appended.written += 1;
-        }
-        for lane in Lane::ALL {
-            let store = &mut self.lanes[lane.index()];
-            let flushed = store.flush();
-            outcome = outcome.and(flushed);
-            // Only what reached the file counts: the rest is read and given again.
-            let written = store.written_seq();
-            let in_file = given[lane.index()].all.iter().filter(|(seq, _)| *seq <= written);
-            let mut ends: Vec<Position> = Vec::new();
-            in_file.for_each(|(_, position)| note_end(&mut ends, position));
-            for end in ends {
-                self.ledger.saw(lane, &end.stream, end.offset);
-            }
-        }
-        self.ledger_dirty = true;
-        outcome?;
-        for position in ends.iter().chain(passed) {
-            self.ledger.pass(&position.stream, position.offset);
-        }
-        self.make_room(now)?;
-        if self.fsync == Fsync::EachChunk {
-            self.sync()?;
-        }
-        Ok(appended)
     }
 
     /// The next events of a lane that were not handed out yet: up to `events_max` and about `bytes_max`.
@@ -505,7 +347,8 @@ impl Spool {
             return Ok(());
         }
         self.saved = now;
-        match self.save() {
+        let made_room = self.make_room(self.bytes(), now);
+        match made_room.and_then(|()| self.save()) {
             Err(error) if error.is_vanished() => self.mend(),
             outcome => outcome,
         }

@@ -20,7 +20,7 @@ use super::{Running, Source, SourceContext, SourceError};
 use crate::{
     config::{Multiline, TailConfig, TailFrom},
     format::{Context, connection::Connections},
-    intake::{Chunk, Entry, Position},
+    intake::{Entry, Packer, Position},
 };
 use vonggac_wire::{
     Event, Lane, Time,
@@ -334,11 +334,13 @@ impl Follower {
         let mut context = Context::here(Time::now());
         let name = path.display().to_string();
         let mut unparsed = 0;
-        let mut chunk = Chunk { passed: begins.into_iter().collect(), ..Chunk::default() };
+        let bytes = records.iter().map(|record| record.first.len() + record.rest.len()).sum();
+        let mut chunk = self.context.intake.packer(records.len(), bytes);
+        begins.into_iter().for_each(|position| chunk.pass(position));
         for record in records {
             let position = Position { stream: Arc::clone(&record.stream), offset: record.end };
             if record.is_blank() {
-                chunk.passed.push(position);
+                chunk.pass(position);
                 continue;
             }
             let start = record.start;
@@ -349,7 +351,7 @@ impl Follower {
             unparsed += u64::from(!known);
             let event = self.connections.complete(&name, event);
             let event = event.with_source(&name, start).with_system(&self.config.system);
-            chunk.entries.push(Entry { event, position: Some(position) });
+            chunk.push(Entry { event, position: Some(position) });
         }
         self.context.occurrences.lines_read(lines, unparsed);
         self.hand_over(chunk)
@@ -368,16 +370,18 @@ impl Follower {
             .with_source(&path.display().to_string(), 0)
             .with_system(&self.config.system);
         let entry = Entry { event, position: None };
-        self.hand_over(Chunk { entries: vec![entry], ..Chunk::default() })
+        let mut chunk = self.context.intake.packer(1, 0);
+        chunk.push(entry);
+        self.hand_over(chunk)
     }
 
     /// Waits for a place in the queue, but not for ever: a stopping agent reads these lines again at its next start.
-    fn hand_over(&self, chunk: Chunk) -> Result<(), SourceError> {
+    fn hand_over(&self, chunk: Packer) -> Result<(), SourceError> {
         let (intake, shutdown): (_, CancellationToken) =
             (self.context.intake.clone(), self.context.shutdown.clone());
         let sent = tokio::runtime::Handle::current().block_on(async move {
             tokio::select! {
-                sent = intake.send(chunk) => sent.is_ok(),
+                sent = intake.hand_over(chunk) => sent.is_ok(),
                 () = shutdown.cancelled() => true,
             }
         });

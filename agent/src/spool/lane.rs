@@ -17,7 +17,6 @@ use super::{
     record::{self, Found, RECORD_HEAD_BYTES},
     scan::{Contents, contents, cut, scan},
 };
-use crate::intake::Position;
 
 /// Bytes that are gathered before a write: one chunk of ordinary lines.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -148,8 +147,8 @@ impl LaneStore {
 
     pub(super) fn append(
         &mut self,
-        event: &Event,
-        position: Option<&Position>,
+        event: &[u8],
+        position: Option<(&str, u64)>,
         now: Time,
     ) -> Result<(), SpoolError> {
         if self
@@ -161,7 +160,7 @@ impl LaneStore {
             self.roll()?;
         }
         let seq = self.entry.next_seq;
-        record::write(&mut self.buffer, seq, position, |buffer| event.encode_to(buffer));
+        record::write(&mut self.buffer, seq, position, event);
         self.entry.next_seq += 1;
         if self.marks.back().is_none_or(|(_, time)| now.since(*time).as_millis() >= 100) {
             if self.marks.len() >= MARKS_MAX {

@@ -215,7 +215,12 @@ impl Ledger {
     }
 
     pub(super) fn held(&self, stream: &str) -> Vec<u64> {
-        self.streams.get(stream).map_or_else(Vec::new, |entry| entry.lanes.to_vec())
+        self.lanes_of(stream).map_or_else(Vec::new, Vec::from)
+    }
+
+    /// What each lane holds of a stream; `None`: nothing is known of it.
+    pub(super) fn lanes_of(&self, stream: &str) -> Option<[u64; 3]> {
+        self.streams.get(stream).map(|entry| entry.lanes)
     }
 }
 

@@ -1,7 +1,5 @@
 //! One record: see the module's format.
 
-use crate::intake::Position;
-
 /// `VGS1`.
 pub(crate) const MAGIC: [u8; 4] = *b"VGS1";
 
@@ -34,18 +32,14 @@ pub(crate) enum Found<'a> {
     Damage,
 }
 
-/// Appends a record to `buffer`; `event` appends the event's bytes.
-pub(crate) fn write(
-    buffer: &mut Vec<u8>,
-    seq: u64,
-    position: Option<&Position>,
-    event: impl FnOnce(&mut Vec<u8>),
-) {
-    let (stream, offset) = position.map_or((&b""[..], 0), |p| (p.stream.as_bytes(), p.offset));
+/// Appends a record of an event's bytes to `buffer`, with the stream's name and the position behind the event.
+pub(crate) fn write(buffer: &mut Vec<u8>, seq: u64, position: Option<(&str, u64)>, event: &[u8]) {
+    let (stream, offset) = position.map_or((&b""[..], 0), |(name, at)| (name.as_bytes(), at));
     // A name beyond the field is left out: its lines may come twice after a crash, never get lost.
     let stream_length = u16::try_from(stream.len()).unwrap_or(0);
     let stream = &stream[..usize::from(stream_length)];
     let head = buffer.len();
+    buffer.reserve(RECORD_HEAD_BYTES + 2 + stream.len() + 8 + event.len());
     let payload_start = head + RECORD_HEAD_BYTES;
     buffer.extend_from_slice(&MAGIC);
     buffer.extend_from_slice(&[0; 4]);
@@ -54,7 +48,7 @@ pub(crate) fn write(
     buffer.extend_from_slice(&stream_length.to_le_bytes());
     buffer.extend_from_slice(stream);
     buffer.extend_from_slice(&offset.to_le_bytes());
-    event(buffer);
+    buffer.extend_from_slice(event);
     let length = u32::try_from(buffer.len() - payload_start).unwrap_or(u32::MAX);
     buffer[head + 4..head + 8].copy_from_slice(&length.to_le_bytes());
     let sum = checksum(&buffer[head + 4..head + 16], &buffer[payload_start..]);

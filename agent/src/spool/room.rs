@@ -2,8 +2,10 @@
 
 use vonggac_wire::{Event, Lane, Time, event::Body};
 
-use super::{Loss, Spool, SpoolError, gaps};
-use crate::intake::Position;
+use super::{Loss, SEGMENT_BYTES_MAX, Spool, SpoolError, gaps};
+
+/// Bytes that are dropped at once beyond what came in: some segments, which take a fraction of a second also on a slow disk.
+const ROOM_BYTES_MAX: u64 = 8 * SEGMENT_BYTES_MAX;
 
 /// How many percent of the spool's bytes each lane can count on. What a lane leaves free, the others may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +39,13 @@ impl Shares {
 }
 
 impl Spool {
-    /// Drops the oldest of the lowest lane beyond its share until the spool is within its bytes.
-    pub(super) fn make_room(&mut self, now: Time) -> Result<(), SpoolError> {
+    /// Drops the oldest of the lowest lane beyond its share until the spool is within its bytes, or [`ROOM_BYTES_MAX`] below what it
+    /// held `before` this call: whoever waits for the spool does not wait for gigabytes to be read and removed. What is left goes
+    /// with the calls that follow.
+    pub(super) fn make_room(&mut self, before: u64, now: Time) -> Result<(), SpoolError> {
+        let bound = before.saturating_sub(ROOM_BYTES_MAX).max(self.bytes_max);
         let mut dropped = [0_u64; 3];
-        while self.bytes() > self.bytes_max {
+        while self.bytes() > bound {
             let Some((lane, any)) = self.to_drop() else { break };
             let Some((loss, contents)) = self.lanes[lane.index()].drop_oldest(any)? else { break };
             dropped[lane.index()] += loss.events;
@@ -94,13 +99,12 @@ impl Spool {
     /// Spools what is missing as events of its own. What cannot be written now stays in the ledger.
     pub(super) fn tell_gaps(&mut self, now: Time) -> Result<(), SpoolError> {
         while let Some(untold) = self.ledger.untold.front() {
-            let position = Position { stream: gaps::STREAM.into(), offset: untold.number };
             if !self.ledger.holds(Lane::Uptime, gaps::STREAM, untold.number) {
                 let event = Event::new(now, now, Body::Gap(untold.gap)).with_source("spool", 0);
                 let store = &mut self.lanes[Lane::Uptime.index()];
-                store.append(&event, Some(&position), now)?;
+                store.append(&event.encode(), Some((gaps::STREAM, untold.number)), now)?;
                 store.flush()?;
-                self.ledger.saw(Lane::Uptime, gaps::STREAM, position.offset);
+                self.ledger.saw(Lane::Uptime, gaps::STREAM, untold.number);
             }
             self.ledger.untold.pop_front();
             self.ledger_dirty = true;

@@ -2,11 +2,16 @@
 
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
-use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{config::Fsync, intake, occurrence::Occurrences, ship::SharedSpool, spool::Spool};
+use crate::{
+    config::Fsync,
+    intake::{self, Chunks},
+    occurrence::Occurrences,
+    ship::SharedSpool,
+    spool::Spool,
+};
 
 /// Twenty entries of one journal, the twenty behind them in the file that a rotation began, and ten of another journal.
 const FIRST: &[u8] = include_bytes!("examples/first.journal.zst");
@@ -14,7 +19,7 @@ const CONTINUED: &[u8] = include_bytes!("examples/continued.journal.zst");
 const OTHER: &[u8] = include_bytes!("examples/other.journal.zst");
 
 struct Reading {
-    chunks: Receiver<Chunk>,
+    chunks: Chunks,
     stop: CancellationToken,
     occurrences: Occurrences,
     ended: tokio::task::JoinHandle<Result<(), SourceError>>,

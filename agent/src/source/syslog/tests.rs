@@ -3,7 +3,6 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpStream, UdpSocket},
-    sync::mpsc::Receiver,
 };
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::Event;
@@ -11,7 +10,7 @@ use vonggac_wire::Event;
 use super::*;
 use crate::{
     config::{Listen, TlsFiles},
-    intake::{self, Checkpoints},
+    intake::{self, Checkpoints, Chunks},
     occurrence::Occurrences,
 };
 
@@ -28,7 +27,7 @@ impl Checkpoints for Nowhere {
 
 struct Receiving {
     address: SocketAddr,
-    chunks: Receiver<Chunk>,
+    chunks: Chunks,
     context: SourceContext,
 }
 

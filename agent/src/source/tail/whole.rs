@@ -8,15 +8,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{Lane, Time};
 
 use super::*;
-use crate::{config::Fsync, intake, occurrence::Occurrences, ship::SharedSpool, spool::Spool};
+use crate::{
+    config::Fsync,
+    intake::{self, Chunks},
+    occurrence::Occurrences,
+    ship::SharedSpool,
+    spool::Spool,
+};
 
 struct Reading {
-    chunks: Receiver<Chunk>,
+    chunks: Chunks,
     spool: SharedSpool,
     stop: CancellationToken,
     occurrences: Occurrences,
