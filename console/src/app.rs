@@ -319,35 +319,7 @@ impl App {
                 self.unanswered(Some(number), &error);
                 self.message = error;
             }
-            Told::Acted(id, reply) => {
-                self.acted = Some(id);
-                let number = id.to_string();
-                self.message = match &reply.incident {
-                    Some(incident) if reply.refused.is_empty() => {
-                        let state =
-                            self.words.get(&format!("istate-{}", incident.current_state().name()));
-                        self.words.with(
-                            "told-done",
-                            &[("id", &number), ("state", &state), ("owner", &incident.owner)],
-                        )
-                    }
-                    known => {
-                        let refused = crate::cli::refusal(&self.words, &number, &reply.refused);
-                        // Who was faster, and when.
-                        let known = known.as_ref().or_else(|| self.model.incidents.get(&id));
-                        match known.filter(|_| reply.refused.starts_with("wrong-state")) {
-                            Some(known) => {
-                                format!("{refused} {}", act::moved_on(&self.words, known))
-                            }
-                            None => refused,
-                        }
-                    }
-                };
-                if let Some(incident) = reply.incident {
-                    self.model.incidents.insert(id, incident);
-                }
-                return vec![Effect::Ask(Ask::Detail(id))];
-            }
+            Told::Acted(id, reply) => return self.acted_on(id, *reply),
         }
         Vec::new()
     }

@@ -40,6 +40,10 @@ fn rows(app: &App, now: Time) -> Vec<Row> {
             .map(|values| sql.columns.iter().cloned().zip(values).collect())
             .collect();
     }
+    if let (Screen::Events, Some(reply)) = (&app.place().screen, &app.model.search) {
+        // Each event for itself, however the screen folds them.
+        return reply.rows.iter().map(row::event).collect();
+    }
     if let Some(event) =
         screen::event(app).filter(|_| matches!(app.place().screen, Screen::Event(_)))
     {

@@ -71,7 +71,12 @@ pub(crate) fn sections(app: &App) -> Vec<Vec<Item>> {
         ],
         Screen::Events => match (&app.model.sql, &app.model.search) {
             (Some(sql), _) => vec![(0..sql.rows_json.len()).map(Item::Row).collect()],
-            (None, Some(reply)) => vec![(0..reply.rows.len()).map(Item::Event).collect()],
+            (None, Some(reply)) if app.place().other => {
+                vec![(0..reply.rows.len()).map(Item::Event).collect()]
+            }
+            (None, Some(_)) => {
+                vec![app.model.folds.iter().map(|fold| Item::Event(fold.at)).collect()]
+            }
             (None, None) => vec![Vec::new()],
         },
         Screen::Usage => usage::sections(app),
