@@ -15,3 +15,4 @@ bad-id = { $text } is no incident's number.
 refused-no-such-target = #{ $id } was not merged: the target is not open, or is this one.
 refused-split-names-none-or-all = #{ $id } was not split: name some of its agencies, and leave some.
 refused-hide-end = #{ $id } was not hidden: it must end later than now, within 31 days.
+no-terminal = The screen needs a terminal. In a pipe use a command, for example: vonggac health --format json.

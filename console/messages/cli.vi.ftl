@@ -15,3 +15,4 @@ bad-id = { $text } không phải số sự cố.
 refused-no-such-target = Chưa gộp được #{ $id }: sự cố đích không mở hoặc là chính nó.
 refused-split-names-none-or-all = Chưa tách được #{ $id }: phải nêu một số cơ quan của nó và chừa lại một số.
 refused-hide-end = Chưa ẩn được #{ $id }: phải hết hạn sau bây giờ, trong 31 ngày.
+no-terminal = Màn hình cần một terminal. Trong ống lệnh hãy dùng một lệnh con, ví dụ: vonggac health --format json.

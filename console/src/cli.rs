@@ -212,6 +212,10 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
 }
 
 async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
+    use std::io::IsTerminal;
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return complain(&words.get("no-terminal"), Exit::Usage);
+    }
     let options = crate::app::Options {
         address: address.to_owned(),
         lang: words.lang(),
