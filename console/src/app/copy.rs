@@ -3,13 +3,7 @@
 use vonggac_wire::{Time, proto::Incident};
 
 use super::{App, Effect, Overlay};
-use crate::{
-    cli,
-    sanitise::sanitise,
-    screen::{self, Item},
-    wording,
-    words::Lang,
-};
+use crate::{cli, sanitise::sanitise, screen, wording, words::Lang};
 
 impl App {
     /// `y`: the thing under the cursor as text.
@@ -109,14 +103,37 @@ impl App {
         self.overlay = Some(Overlay::Sheet { title, lines });
     }
 
+    fn usage_by_command(&self) -> String {
+        let place = self.place();
+        let mut text = "vonggac usage".to_owned();
+        if matches!(place.screen, Screen::ByAgency(_)) {
+            text.push_str(" --by-agency");
+        } else if !place.filter.is_empty() {
+            text.push_str(&format!(" --agency {}", place.filter));
+        }
+        if place.month {
+            text.push_str(" --since 30d");
+        }
+        text
+    }
+
     /// `:cli`: the command that gives the rows of this screen.
     pub(super) fn same_by_command(&mut self) {
-        self.message = match screen::item(self) {
-            _ if self.place().screen == screen::Screen::Events => {
-                format!("vonggac events {}", cli::options_of(&self.place().filter))
+        let place = self.place();
+        // Quoted for a shell: a name may hold anything.
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+        self.message = match &place.screen {
+            Screen::Events => format!("vonggac events {}", cli::options_of(&place.filter)),
+            Screen::Spread if !place.filter.is_empty() => {
+                format!("vonggac spread {}", quoted(&place.filter))
             }
-            Some(Item::Spread(_)) => format!("vonggac spread {}", self.place().filter),
-            _ => self.place().screen.command(),
+            Screen::Host(agency, agent) => {
+                let key = (agency.clone(), agent.clone());
+                let host = self.model.agents.get(&key).map_or(agent, |row| &row.host);
+                format!("vonggac checks --agency {agency} --host {}", quoted(host))
+            }
+            Screen::ByAgency(_) | Screen::Usage => self.usage_by_command(),
+            screen => screen.command(),
         };
     }
 }
