@@ -3,7 +3,13 @@
 use vonggac_wire::{Time, proto::Incident};
 
 use super::{App, Effect, Overlay};
-use crate::{cli, sanitise::sanitise, screen, wording, words::Lang};
+use crate::{
+    cli,
+    sanitise::sanitise,
+    screen::{self, Screen},
+    wording,
+    words::Lang,
+};
 
 impl App {
     /// `y`: the thing under the cursor as text.
