@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{Terminal, backend::TestBackend};
 use vonggac_console::{
     app::{App, Options},
@@ -132,5 +133,60 @@ fn board(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, board);
+/// 10,000 systems, hosts of one system, incidents and one page after another of events: from a key to the picture of it.
+fn keys(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("key to picture at 10,000 rows");
+    group.sample_size(20);
+    let mut whole = picture();
+    whole.systems = (0..AGENTS)
+        .map(|n| System { id: format!("s{n}"), agency: code(n), ..System::default() })
+        .collect();
+    for agent in &mut whole.agents {
+        (agent.agency, agent.system) = (code(0), "s0".into());
+    }
+    whole.incidents = (0..10_000)
+        .map(|n| Incident {
+            id: n,
+            state: IncidentState::New.into(),
+            severity: 1 + u32::try_from(n % 4).unwrap_or(0),
+            title_vi: format!("Sự cố số {n}"),
+            agencies: vec![code(usize::try_from(n).unwrap_or(0))],
+            ..Incident::default()
+        })
+        .collect();
+    let ways = [
+        ("board", ""),
+        ("incidents", "2"),
+        ("agency", "\t\n"),
+        ("systems", "4"),
+        ("system", "4\n"),
+        ("shift", "9"),
+    ];
+    for (name, way) in ways {
+        let mut app = app();
+        app.told(Told::Picture(Box::new(whole.clone())), NOW);
+        press(&mut app, way);
+        let mut terminal = Terminal::new(TestBackend::new(120, 36)).expect("a terminal");
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                press(&mut app, "j");
+                terminal.draw(|frame| screen::draw(black_box(&app), frame, NOW)).expect("drawn");
+            });
+        });
+    }
+    group.finish();
+}
+
+fn press(app: &mut App, keys: &str) {
+    for character in keys.chars() {
+        let code = match character {
+            '\n' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            other => KeyCode::Char(other),
+        };
+        app.key(KeyEvent::new(code, KeyModifiers::NONE), NOW);
+    }
+}
+
+criterion_group!(benches, board, keys);
 criterion_main!(benches);

@@ -506,3 +506,4 @@ dead-origin = Origin: { $origin } (topic/partition/offset)
 dead-bytes = Its bytes are whole on the topic { $topic }; none of its events is in the store.
 dead-again = Processing it again: this centre does not offer it.
 told-pasted = No field is open: what was pasted is left out. Press / or : first.
+events-detail-folded = The first of { $count } alike within that minute, v: each of them

@@ -506,3 +506,4 @@ dead-origin = Nguồn: { $origin } (chủ đề/phân vùng/vị trí)
 dead-bytes = Byte nguyên vẹn nằm ở chủ đề { $topic }; chưa sự kiện nào của lô này vào kho.
 dead-again = Xử lý lại: trung tâm này chưa hỗ trợ.
 told-pasted = Chưa mở ô nhập: đoạn dán bị bỏ. Bấm / hoặc : trước.
+events-detail-folded = Chi tiết dòng đầu; { $count } dòng như nhau trong phút ấy, v: xem từng dòng

@@ -1,6 +1,7 @@
 //! The screen's life: a pure [`App`] in the middle, terminal and feed around it.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -210,6 +211,8 @@ pub struct App {
     history_at: usize,
     commands: Vec<String>,
     held: Vec<WatchReply>,
+    /// The things of the screen while it is drawn.
+    pub(crate) drawing: RefCell<Option<screen::Panes>>,
 }
 
 /// Open incidents whose severity is remembered from one look to the next.
@@ -254,6 +257,7 @@ impl App {
             history_at: 0,
             commands: Vec::new(),
             held: Vec::new(),
+            drawing: RefCell::new(None),
             options,
         }
     }
@@ -319,35 +323,7 @@ impl App {
                 self.unanswered(Some(number), &error);
                 self.message = error;
             }
-            Told::Acted(id, reply) => {
-                self.acted = Some(id);
-                let number = id.to_string();
-                self.message = match &reply.incident {
-                    Some(incident) if reply.refused.is_empty() => {
-                        let state =
-                            self.words.get(&format!("istate-{}", incident.current_state().name()));
-                        self.words.with(
-                            "told-done",
-                            &[("id", &number), ("state", &state), ("owner", &incident.owner)],
-                        )
-                    }
-                    known => {
-                        let refused = crate::cli::refusal(&self.words, &number, &reply.refused);
-                        // Who was faster, and when.
-                        let known = known.as_ref().or_else(|| self.model.incidents.get(&id));
-                        match known.filter(|_| reply.refused.starts_with("wrong-state")) {
-                            Some(known) => {
-                                format!("{refused} {}", act::moved_on(&self.words, known))
-                            }
-                            None => refused,
-                        }
-                    }
-                };
-                if let Some(incident) = reply.incident {
-                    self.model.incidents.insert(id, incident);
-                }
-                return vec![Effect::Ask(Ask::Detail(id))];
-            }
+            Told::Acted(id, reply) => return self.acted_on(id, *reply),
         }
         Vec::new()
     }
@@ -442,6 +418,10 @@ impl App {
             return if leave { vec![Effect::Quit] } else { Vec::new() };
         }
         self.last_key = now;
+        if self.size.0 < screen::LEAST.0 || self.size.1 < screen::LEAST.1 {
+            // Nobody acts on what nobody sees; what is open stays as it is.
+            return if leave { vec![Effect::Quit] } else { Vec::new() };
+        }
         let effects = self.pressed(key, now);
         self.sendable(effects)
     }

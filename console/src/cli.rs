@@ -18,6 +18,7 @@ mod row;
 mod schema;
 mod show;
 mod shown;
+mod usage;
 
 pub(crate) use act::refusal;
 use filter::Filter;
@@ -118,18 +119,55 @@ enum Command {
     },
 }
 
+/// Reads a call and does what is asked.
+#[must_use]
+pub fn called(call: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+    let call: Vec<std::ffi::OsString> = call.into_iter().collect();
+    match Arguments::try_parse_from(&call) {
+        Ok(arguments) => run(arguments),
+        Err(error) if error.use_stderr() => {
+            let words = Words::new(language(asked_language(&call).as_deref()));
+            complain(&usage::refused(&error, &words), Exit::Usage)
+        }
+        // Help or version.
+        Err(error) => {
+            print(&error.to_string());
+            Exit::Success
+        }
+    }
+}
+
+/// The language of a call that clap refuses: as it or the environment says.
+fn asked_language(call: &[std::ffi::OsString]) -> Option<String> {
+    let texts: Vec<String> = call.iter().map(|text| text.to_string_lossy().into_owned()).collect();
+    let after = texts.iter().position(|text| text == "--lang").and_then(|at| texts.get(at + 1));
+    let with = texts.iter().find_map(|text| text.strip_prefix("--lang="));
+    after
+        .map(String::as_str)
+        .or(with)
+        .map(str::to_owned)
+        .or_else(|| std::env::var("VONGGAC_LANG").ok())
+}
+
 /// Does what is asked.
 #[must_use]
 pub fn run(arguments: Arguments) -> Exit {
     let lang = language(arguments.common.lang.as_deref());
     let words = Words::new(lang);
+    let mistakes = usage::mistakes(&arguments, &words, vonggac_wire::Time::now());
+    if !mistakes.is_empty() {
+        for mistake in mistakes {
+            complain(&mistake, Exit::Usage);
+        }
+        return Exit::Usage;
+    }
     if let Some(Command::Schema { screen }) = &arguments.command {
         return match schema::of(screen) {
             Some(rows) => {
                 print(&format::write(&arguments.common.format, &rows));
                 Exit::Success
             }
-            None => complain(&format!("schema: {}", schema::NAMES.join(", ")), Exit::Usage),
+            None => Exit::Usage,
         };
     }
     let runtime =
@@ -212,6 +250,10 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
 }
 
 async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
+    use std::io::IsTerminal;
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return complain(&words.get("no-terminal"), Exit::Usage);
+    }
     let options = crate::app::Options {
         address: address.to_owned(),
         lang: words.lang(),

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use vonggac_console::cli::{self, Arguments};
+use vonggac_console::cli;
 
 fn main() -> ExitCode {
-    cli::run(Arguments::parse()).into()
+    cli::called(std::env::args_os()).into()
 }

@@ -13,6 +13,10 @@ use vonggac_wire::{
 
 use crate::wording::folded;
 
+mod folds;
+
+pub use folds::Fold;
+
 /// The picture as the collector tells it.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -38,6 +42,8 @@ pub struct Model {
     pub detail: Option<IncidentDetail>,
     /// The search that was asked for last.
     pub search: Option<SearchReply>,
+    /// The rows that the search's events are shown in, repeats in one.
+    pub folds: Vec<Fold>,
     /// Rows of the search that were given up above those that are kept.
     pub rows_before: u64,
     /// The SQL answer that was asked for last.
@@ -61,6 +67,7 @@ impl Model {
             *self = Self {
                 detail: self.detail.take(),
                 search: self.search.take(),
+                folds: std::mem::take(&mut self.folds),
                 rows_before: self.rows_before,
                 sql: self.sql.take(),
                 spread: std::mem::take(&mut self.spread),
@@ -100,6 +107,12 @@ impl Model {
         if reply.flow.is_some() {
             self.flow = reply.flow;
         }
+    }
+
+    /// Repeats are found anew, once the events of the search are others.
+    pub fn refold(&mut self) {
+        self.folds =
+            self.search.as_ref().map(|reply| folds::folds(&reply.rows)).unwrap_or_default();
     }
 
     /// Open incidents that are not hidden, in the order of urgency.

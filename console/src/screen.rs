@@ -14,6 +14,7 @@ use vonggac_wire::{Time, proto::HealthState as H};
 use crate::{
     app::{Answer, App, Awaited, Link},
     sanitise::sanitise,
+    theme,
     wording::{self, fit},
 };
 
@@ -38,6 +39,7 @@ pub(crate) use frame::typing;
 use frame::{keys, link, message, title, warning};
 pub(crate) use help::pages as help_pages;
 pub use items::Item;
+pub(crate) use items::Panes;
 pub(crate) use items::{
     agency_here, agency_name, bounds, cursor_in, detail, event, incident, incident_ids, is_trouble,
     is_warning, item, pane_beside, passes, rows, sections, target, text_of, tile_beside, value,
@@ -176,11 +178,29 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, now: Time) {
 
 /// Draws everything.
 pub fn render(app: &App, area: Rect, buffer: &mut Buffer, now: Time) {
-    let (width, height) = (usize::from(area.width), usize::from(area.height));
     if area.width < LEAST.0 || area.height < LEAST.1 {
         Paragraph::new(small(app, area, now)).render(area, buffer);
-        return;
+    } else {
+        items::with_panes(app, || whole(app, area, buffer, now));
     }
+    if app.theme.ascii {
+        in_ascii(area, buffer);
+    }
+}
+
+/// Where symbols are drawn wider than they are, letters alone stay as they are.
+fn in_ascii(area: Rect, buffer: &mut Buffer) {
+    for (column, row) in area.positions().map(|place| (place.x, place.y)) {
+        let Some(cell) = buffer.cell_mut((column, row)) else { continue };
+        let Some(first) = cell.symbol().chars().next() else { continue };
+        if !first.is_ascii() && !first.is_alphanumeric() {
+            cell.set_symbol(theme::ascii(first));
+        }
+    }
+}
+
+fn whole(app: &App, area: Rect, buffer: &mut Buffer, now: Time) {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
     let mut lines = vec![title(app, width, now)];
     lines.extend(warning(app, width, now));
     let body = Area { width, height: height.saturating_sub(lines.len() + 2), now };

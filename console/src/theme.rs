@@ -21,12 +21,20 @@ impl Theme {
     /// As the environment says.
     #[must_use]
     pub fn from_environment(ascii: bool) -> Self {
-        let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        let term = variable("TERM");
+        Self::of(ascii, |name| std::env::var(name).unwrap_or_default())
+    }
+
+    /// As these variables say.
+    #[must_use]
+    pub fn of(ascii: bool, variable: impl Fn(&str) -> String) -> Self {
+        let (term, colours) = (variable("TERM"), variable("COLORTERM"));
+        let old = term.is_empty() || term == "dumb" || term.starts_with("vt");
         Self {
-            ascii: ascii || term == "linux" || term == "dumb",
-            mono: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
-            rich: term.contains("256") || variable("COLORTERM").contains("truecolor"),
+            ascii: ascii || term == "linux" || old,
+            mono: !variable("NO_COLOR").is_empty() || old || term.ends_with("-m"),
+            rich: term.contains("256")
+                || term.contains("direct")
+                || ["truecolor", "24bit"].contains(&colours.as_str()),
         }
     }
 
@@ -190,9 +198,51 @@ impl Theme {
     }
 }
 
+/// The nearest thing to a symbol that every terminal has.
+#[must_use]
+pub const fn ascii(symbol: char) -> &'static str {
+    match symbol {
+        '≈' => "~",
+        '–' | '−' | '—' | '─' => "-",
+        '×' | '✗' => "x",
+        '…' | '·' | '░' => ".",
+        '✓' | '↓' => "v",
+        '↑' => "^",
+        '▏' | '┤' | '│' => "|",
+        '█' | '▓' | '■' => "#",
+        '▸' => ">",
+        '“' | '”' => "\"",
+        '‘' | '’' => "'",
+        _ => "?",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_environment_says_which_colours_and_symbols_there_are() {
+        let of = |term: &str, no_color: &str, colorterm: &str| {
+            let theme = Theme::of(false, |name| {
+                let value = match name {
+                    "TERM" => term,
+                    "NO_COLOR" => no_color,
+                    _ => colorterm,
+                };
+                value.to_owned()
+            });
+            (theme.ascii, theme.mono, theme.rich)
+        };
+        assert_eq!(of("xterm-256color", "", ""), (false, false, true));
+        assert_eq!(of("xterm", "", "truecolor"), (false, false, true));
+        assert_eq!(of("xterm", "", ""), (false, false, false), "sixteen colours");
+        assert_eq!(of("xterm-256color", "1", ""), (false, true, true));
+        assert_eq!(of("linux", "", ""), (true, false, false));
+        for plain in ["dumb", "vt100", ""] {
+            assert_eq!(of(plain, "", ""), (true, true, false), "{plain}");
+        }
+    }
 
     #[test]
     fn no_data_and_zero_never_swap() {

@@ -2,7 +2,7 @@
 
 use vonggac_wire::{
     Time,
-    proto::{Acknowledge, Command, command::Action as Wire},
+    proto::{Acknowledge, ActReply, Command, command::Action as Wire},
 };
 
 use super::{App, Effect, Field, Form, Input, Link, Overlay, Palette};
@@ -248,6 +248,33 @@ impl App {
             action: Some(action),
         };
         vec![Effect::Ask(Ask::Act(Box::new(command)))]
+    }
+
+    /// What became of a command: done, or refused and by whom one was forestalled.
+    pub(super) fn acted_on(&mut self, id: u64, reply: ActReply) -> Vec<Effect> {
+        self.acted = Some(id);
+        let number = id.to_string();
+        self.message = match &reply.incident {
+            Some(incident) if reply.refused.is_empty() => {
+                let state = self.words.get(&format!("istate-{}", incident.current_state().name()));
+                let values =
+                    [("id", number.as_str()), ("state", &state), ("owner", &incident.owner)];
+                self.words.with("told-done", &values)
+            }
+            known => {
+                let refused = crate::cli::refusal(&self.words, &number, &reply.refused);
+                // Who was faster, and when.
+                let known = known.as_ref().or_else(|| self.model.incidents.get(&id));
+                match known.filter(|_| reply.refused.starts_with("wrong-state")) {
+                    Some(known) => format!("{refused} {}", moved_on(&self.words, known)),
+                    None => refused,
+                }
+            }
+        };
+        if let Some(incident) = reply.incident {
+            self.model.incidents.insert(id, incident);
+        }
+        vec![Effect::Ask(Ask::Detail(id))]
     }
 }
 

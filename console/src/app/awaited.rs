@@ -115,6 +115,7 @@ impl App {
                 let other = self.questions.search.of != place.filter;
                 if other {
                     (self.model.search, self.model.sql) = (None, None);
+                    self.model.refold();
                 }
                 if other || again { self.search(&place.filter, now) } else { Vec::new() }
             }

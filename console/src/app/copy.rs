@@ -6,7 +6,7 @@ use super::{App, Effect, Overlay};
 use crate::{
     cli,
     sanitise::sanitise,
-    screen::{self, Item},
+    screen::{self, Screen},
     wording,
     words::Lang,
 };
@@ -109,14 +109,37 @@ impl App {
         self.overlay = Some(Overlay::Sheet { title, lines });
     }
 
+    fn usage_by_command(&self) -> String {
+        let place = self.place();
+        let mut text = "vonggac usage".to_owned();
+        if matches!(place.screen, Screen::ByAgency(_)) {
+            text.push_str(" --by-agency");
+        } else if !place.filter.is_empty() {
+            text.push_str(&format!(" --agency {}", place.filter));
+        }
+        if place.month {
+            text.push_str(" --since 30d");
+        }
+        text
+    }
+
     /// `:cli`: the command that gives the rows of this screen.
     pub(super) fn same_by_command(&mut self) {
-        self.message = match screen::item(self) {
-            _ if self.place().screen == screen::Screen::Events => {
-                format!("vonggac events {}", cli::options_of(&self.place().filter))
+        let place = self.place();
+        // Quoted for a shell: a name may hold anything.
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+        self.message = match &place.screen {
+            Screen::Events => format!("vonggac events {}", cli::options_of(&place.filter)),
+            Screen::Spread if !place.filter.is_empty() => {
+                format!("vonggac spread {}", quoted(&place.filter))
             }
-            Some(Item::Spread(_)) => format!("vonggac spread {}", self.place().filter),
-            _ => self.place().screen.command(),
+            Screen::Host(agency, agent) => {
+                let key = (agency.clone(), agent.clone());
+                let host = self.model.agents.get(&key).map_or(agent, |row| &row.host);
+                format!("vonggac checks --agency {agency} --host {}", quoted(host))
+            }
+            Screen::ByAgency(_) | Screen::Usage => self.usage_by_command(),
+            screen => screen.command(),
         };
     }
 }

@@ -62,7 +62,7 @@ fn erase(text: &mut String) {
 impl App {
     /// A text that was pasted: into the field that is open, as one line; nowhere is it taken for keys.
     pub fn paste(&mut self, text: &str, now: Time) -> Vec<Effect> {
-        if self.options.wall {
+        if self.options.wall || self.size.0 < screen::LEAST.0 || self.size.1 < screen::LEAST.1 {
             return Vec::new();
         }
         // Line ends and tabs of what was copied are blanks.

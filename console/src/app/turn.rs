@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crossterm::event::{Event, EventStream, KeyEventKind};
+use crossterm::{
+    event::{DisableBracketedPaste, EnableBracketedPaste, Event, EventStream, KeyEventKind},
+    execute,
+};
 use futures::{FutureExt, StreamExt};
 use ratatui::{buffer::Buffer, layout::Rect};
 use tokio::{sync::mpsc, time::Instant};
@@ -55,9 +58,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     app.saved = memory.saved;
     app.looked = memory.looked;
     let mut terminal = ratatui::try_init()?;
+    // What is pasted comes as a text, not as keys that act. A terminal that does not know this ignores it.
+    execute!(std::io::stdout(), EnableBracketedPaste)?;
     let outcome =
         Turn { slow, ..Turn::default() }.run(&mut app, &mut terminal, &asks, &mut told).await;
+    let paste = execute!(std::io::stdout(), DisableBracketedPaste);
     ratatui::try_restore()?;
+    paste?;
     outcome
 }
 
@@ -79,12 +86,12 @@ impl Turn {
     ) -> anyhow::Result<()> {
         let mut keys = EventStream::new();
         let mut aged = Instant::now();
-        let mut drawn = Instant::now() - DRAW_INTERVAL;
+        let mut drawn: Option<Instant> = None;
         let mut changed = true;
         loop {
-            if changed && drawn.elapsed() >= DRAW_INTERVAL {
+            if changed && drawn.is_none_or(|drawn| drawn.elapsed() >= DRAW_INTERVAL) {
                 self.draw(app, terminal)?;
-                (drawn, changed) = (Instant::now(), false);
+                (drawn, changed) = (Some(Instant::now()), self.shown.is_none());
             }
             let ages = if self.slow { AGES.1 } else { AGES.0 };
             let wait = if changed { DRAW_INTERVAL } else { ages.saturating_sub(aged.elapsed()) };
@@ -93,7 +100,7 @@ impl Turn {
                 key = keys.next() => match key {
                     Some(Ok(event)) => {
                         // Input first: it is drawn at once, after all of the read.
-                        drawn -= DRAW_INTERVAL;
+                        drawn = None;
                         let mut effects = pressed(app, event);
                         for _ in 0..KEYS_MAX {
                             let Some(Some(Ok(event))) = keys.next().now_or_never() else { break };
@@ -145,15 +152,17 @@ impl Turn {
             return Ok(());
         }
         let begun = Instant::now();
+        let mut fits = false;
         terminal.draw(|frame| {
-            let whole = frame.area();
+            fits = frame.area() == area;
             let buffer = frame.buffer_mut();
-            if whole == area {
+            if fits {
                 buffer.content.clone_from(&fresh.content);
             }
         })?;
         self.slow = app.options.slow || begun.elapsed() > SLOW_WRITE;
-        self.shown = Some(fresh);
+        // Where the size changed meanwhile nothing was drawn: the next turn draws it.
+        self.shown = fits.then_some(fresh);
         Ok(())
     }
 

@@ -117,20 +117,12 @@ impl App {
                 known.cut |= reply.cut;
                 known.rows.extend(reply.rows);
                 let gone = known.rows.len().saturating_sub(ROWS_MAX);
-                known.rows.drain(..gone);
-                self.model.rows_before += gone as u64;
-                // The list's cursor and the event that is open stay on their event.
-                for place in &mut self.places {
-                    match &mut place.screen {
-                        Screen::Events => place.cursor = place.cursor.saturating_sub(gone),
-                        Screen::Event(at) => *at = at.saturating_sub(gone),
-                        _ => {}
-                    }
-                }
+                self.drop_rows(gone);
             }
             known => {
                 *known = Some(reply);
                 self.model.rows_before = 0;
+                self.model.refold();
                 // What was open was a row of the answer before.
                 let events = self.places.iter().rposition(|place| place.screen == Screen::Events);
                 if matches!(self.place().screen, Screen::Event(_))
@@ -141,6 +133,33 @@ impl App {
                 if self.place().screen == Screen::Events {
                     self.set_cursor(0);
                 }
+            }
+        }
+    }
+
+    /// The first rows go; the list's cursor and the event that is open stay on their event.
+    fn drop_rows(&mut self, gone: usize) {
+        let events = self.places.iter().position(|place| place.screen == Screen::Events);
+        let chosen = events.and_then(|at| {
+            let (cursor, other) = (self.places[at].cursor, self.places[at].other);
+            if other { Some(cursor) } else { self.model.folds.get(cursor).map(|fold| fold.at) }
+        });
+        if let Some(known) = &mut self.model.search {
+            known.rows.drain(..gone.min(known.rows.len()));
+        }
+        self.model.rows_before += gone as u64;
+        self.model.refold();
+        if let (Some(at), Some(chosen)) = (events, chosen) {
+            let chosen = chosen.saturating_sub(gone);
+            self.places[at].cursor = if self.places[at].other {
+                chosen
+            } else {
+                self.model.folds.iter().rposition(|fold| fold.at <= chosen).unwrap_or(0)
+            };
+        }
+        for place in &mut self.places {
+            if let Screen::Event(at) = &mut place.screen {
+                *at = at.saturating_sub(gone);
             }
         }
     }

@@ -142,7 +142,7 @@ pub(super) enum Action {
 }
 
 impl Action {
-    fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         match self {
             Self::Show { id }
             | Self::Ack { id }
@@ -186,7 +186,7 @@ impl Action {
             }
             Self::Split { agencies, reason, .. } => Wire::Split(Split { agencies, reason }),
             Self::Hide { reason, how_long, .. } => {
-                // What is no time is refused by the book as an end that has passed.
+                // What is no time was refused before; the book refuses an end that has passed.
                 let until = later(&how_long, now).unwrap_or(now);
                 Wire::Hide(Hide { reason, until_unix_nano: until.0 })
             }

@@ -49,16 +49,25 @@ pub(super) async fn picture(
             .systems
             .iter()
             .filter(|s| agency(&s.agency) && Filter::passes(filter.system.as_ref(), &s.id))
+            .filter(|s| Filter::passes(filter.status.as_ref(), s.state().name()))
             .map(|system| row::system(system, words))
             .collect(),
         "agents" => picture
             .agents
             .iter()
             .filter(|a| agency(&a.agency) && Filter::passes(filter.host.as_ref(), &a.host))
+            .filter(|a| Filter::passes(filter.system.as_ref(), &a.system))
             .filter(|a| Filter::passes(filter.status.as_ref(), a.state().name()))
             .map(row::agent)
             .collect(),
-        "checks" => picture.checks.iter().filter(|c| agency(&c.agency)).map(row::check).collect(),
+        "checks" => picture
+            .checks
+            .iter()
+            .filter(|c| agency(&c.agency) && Filter::passes(filter.host.as_ref(), &c.host))
+            .filter(|c| Filter::passes(filter.system.as_ref(), &c.system))
+            .filter(|c| Filter::passes(filter.status.as_ref(), c.state().name()))
+            .map(row::check)
+            .collect(),
         "flow" => picture.flow.iter().map(row::flow).collect(),
         "incidents" => incidents(&picture, words, filter, now)?,
         "health" => picture

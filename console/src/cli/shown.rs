@@ -40,6 +40,10 @@ fn rows(app: &App, now: Time) -> Vec<Row> {
             .map(|values| sql.columns.iter().cloned().zip(values).collect())
             .collect();
     }
+    if let (Screen::Events, Some(reply)) = (&app.place().screen, &app.model.search) {
+        // Each event for itself, however the screen folds them.
+        return reply.rows.iter().map(row::event).collect();
+    }
     if let Some(event) =
         screen::event(app).filter(|_| matches!(app.place().screen, Screen::Event(_)))
     {
@@ -48,13 +52,7 @@ fn rows(app: &App, now: Time) -> Vec<Row> {
     let items = screen::sections(app);
     // Of a screen with several panes the one with the cursor is exported.
     let pane = (0..items.len()).find(|pane| screen::cursor_in(app, *pane).is_some()).unwrap_or(0);
-    items
-        .into_iter()
-        .nth(pane)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|item| of(app, item, now))
-        .collect()
+    items.get(pane).into_iter().flatten().filter_map(|item| of(app, item, now)).collect()
 }
 
 fn of(app: &App, item: &Item, now: Time) -> Option<Row> {

@@ -60,6 +60,7 @@ pub(crate) fn means(app: &App, action: Action) -> bool {
         Action::OtherForm => matches!(
             screen,
             Screen::Board
+                | Screen::Events
                 | Screen::Incidents
                 | Screen::Shift
                 | Screen::Agency(_)

@@ -221,10 +221,10 @@ pub(super) fn one(app: &App, code: &str, area: Area) -> Vec<Line<'static>> {
     ];
     lines.extend(used(app, agency, area));
     // Each pane its share; the one with the cursor takes what the others leave.
-    let panes = sections(app, code);
+    let (systems, open, hosts) = (systems_of(app, code), open_of(app, code), hosts_of(app, code));
     let order: [usize; 3] = if app.place().other { [2, 1, 0] } else { [0, 1, 2] };
     let room = area.height.saturating_sub(lines.len() + 3);
-    let sizes = [panes[0].len(), panes[1].len(), panes[2].len()];
+    let sizes = order.map(|kind| [systems.len(), open.len(), hosts.len()][kind]);
     let share = share(room, sizes, (0..3).find(|pane| cursor_in(app, *pane).is_some()));
     for pane in 0..3 {
         let cursor = cursor_in(app, pane);
@@ -236,9 +236,9 @@ pub(super) fn one(app: &App, code: &str, area: Area) -> Vec<Line<'static>> {
         for at in window(cursor.unwrap_or(0), count, share[pane]) {
             let chosen = cursor == Some(at);
             lines.push(match kind {
-                0 => systems::row(app, systems_of(app, code)[at], chosen, area),
-                1 => incidents::short(app, open_of(app, code)[at], chosen, area),
-                _ => systems::host(app, hosts_of(app, code)[at], chosen, area),
+                0 => systems::row(app, systems[at], chosen, area),
+                1 => incidents::short(app, open[at], chosen, area),
+                _ => systems::host(app, hosts[at], chosen, area),
             });
         }
     }

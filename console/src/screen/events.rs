@@ -9,6 +9,7 @@ use vonggac_wire::{
 use super::{Area, Screen, cursor_in, line, plain, rule, window};
 use crate::{
     app::App,
+    model::Fold,
     wording::{self, fit, right},
 };
 
@@ -16,11 +17,29 @@ use crate::{
 pub(super) fn current(app: &App) -> Option<&EventRow> {
     let place = app.place();
     match &place.screen {
-        Screen::Events => app.model.search.as_ref()?.rows.get(cursor_in(app, 0)?),
+        Screen::Events => app.model.search.as_ref()?.rows.get(chosen(app)?.at),
         Screen::Incident(id) => super::detail(app, *id)?.evidence.get(cursor_in(app, 1)?),
         Screen::Event(at) => opened(app, *at),
         _ => None,
     }
+}
+
+/// The rows of the list: repeats in one, or each event for itself.
+fn rows_shown(app: &App) -> Vec<Fold> {
+    match &app.model.search {
+        Some(reply) if app.place().other => {
+            (0..reply.rows.len()).map(|at| Fold { at, count: 1 }).collect()
+        }
+        _ => app.model.folds.clone(),
+    }
+}
+
+/// The row under the cursor.
+fn chosen(app: &App) -> Option<Fold> {
+    if app.model.sql.is_some() {
+        return None;
+    }
+    rows_shown(app).get(cursor_in(app, 0)?).copied()
 }
 
 /// An event of the search, or of the incident that it was opened from.
@@ -73,30 +92,51 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
     let detail = if place.bare { 0 } else { 5.min(area.height / 3) };
     let height = area.height.saturating_sub(lines.len() + detail + usize::from(detail > 0) + 1);
     let cursor = cursor_in(app, 0).unwrap_or(0);
-    for at in window(cursor, reply.rows.len(), height) {
+    let shown = rows_shown(app);
+    for at in window(cursor, shown.len(), height) {
+        let fold = shown[at];
+        let Some(event) = reply.rows.get(fold.at) else { continue };
         let chosen = at == cursor;
         let style = if chosen { app.theme.selected() } else { Style::new() };
         let mark = if chosen { app.theme.cursor() } else { " " };
-        let text = row(app, &reply.rows[at]);
-        lines.push(line(vec![(fit(&format!("{mark}{text}"), area.width), style)]));
+        let times = times(app, fold.count);
+        let room = area.width.saturating_sub(unicode_width::UnicodeWidthStr::width(times.as_str()));
+        let text = fit(&format!("{mark}{}", row(app, event)), room);
+        lines.push(line(vec![(format!("{text}{times}"), style)]));
     }
     if detail > 0 {
-        lines.push(rule(
-            app,
-            &words.get("events-detail"),
-            &words.get("events-detail-keys"),
-            area.width,
-        ));
+        lines.push(rule(app, &folded_title(app), &words.get("events-detail-keys"), area.width));
         if let Some(event) = current(app) {
             lines.extend(whole(app, event, area).into_iter().take(detail));
         }
     }
-    let at = wording::number(lang, app.model.rows_before + cursor as u64 + 1);
+    let at = shown.get(cursor).map_or(cursor, |fold| fold.at);
+    let at = wording::number(lang, app.model.rows_before + at as u64 + 1);
     let all = reply.total.map_or_else(|| "?".to_owned(), |total| wording::number(lang, total));
     lines.truncate(area.height.saturating_sub(1));
     lines.resize(area.height.saturating_sub(1), Line::default());
     lines.push(plain(&fit(&format!("{at} / {all}"), area.width)));
     lines
+}
+
+/// ` ×41`; nothing for what was there once.
+fn times(app: &App, count: usize) -> String {
+    let mark = if app.theme.ascii { "x" } else { "×" };
+    if count > 1 {
+        format!(" {mark}{}", wording::number(app.words.lang(), count as u64))
+    } else {
+        String::new()
+    }
+}
+
+/// The title of the details; of repeats it says how many they are, and how each is seen.
+fn folded_title(app: &App) -> String {
+    let count = chosen(app).map_or(1, |fold| fold.count);
+    if count < 2 {
+        return app.words.get("events-detail");
+    }
+    let count = wording::number(app.words.lang(), count as u64);
+    app.words.with("events-detail-folded", &[("count", &count)])
 }
 
 /// What was found and what it cost: rows read, bytes, time; where the limit cut it, how much was read.

@@ -1,5 +1,7 @@
 //! What the cursor walks over: the things of a screen, pane by pane, in the order in which they are drawn.
 
+use std::rc::Rc;
+
 use vonggac_wire::{
     Time,
     proto::{Agency, EventRow, HealthState as H, Incident, IncidentDetail},
@@ -33,8 +35,26 @@ pub enum Item {
     Dead(usize),
 }
 
-/// The things of this screen, a list for each pane.
-pub(crate) fn sections(app: &App) -> Vec<Vec<Item>> {
+/// A list of things for each pane.
+pub(crate) type Panes = Rc<Vec<Vec<Item>>>;
+
+/// The things of this screen, a list for each pane. While a picture is drawn nothing changes, so they are made once for it.
+pub(crate) fn sections(app: &App) -> Panes {
+    match &*app.drawing.borrow() {
+        Some(panes) => Rc::clone(panes),
+        None => Rc::new(panes(app)),
+    }
+}
+
+/// Runs with the things of this screen at hand.
+pub(super) fn with_panes(app: &App, draw: impl FnOnce()) {
+    let panes = Rc::new(panes(app));
+    app.drawing.replace(Some(panes));
+    draw();
+    app.drawing.replace(None);
+}
+
+fn panes(app: &App) -> Vec<Vec<Item>> {
     let numbers = |all: Vec<&Incident>| all.iter().map(|i| Item::Incident(i.id)).collect();
     match &app.place().screen {
         Screen::Board => {
@@ -71,7 +91,12 @@ pub(crate) fn sections(app: &App) -> Vec<Vec<Item>> {
         ],
         Screen::Events => match (&app.model.sql, &app.model.search) {
             (Some(sql), _) => vec![(0..sql.rows_json.len()).map(Item::Row).collect()],
-            (None, Some(reply)) => vec![(0..reply.rows.len()).map(Item::Event).collect()],
+            (None, Some(reply)) if app.place().other => {
+                vec![(0..reply.rows.len()).map(Item::Event).collect()]
+            }
+            (None, Some(_)) => {
+                vec![app.model.folds.iter().map(|fold| Item::Event(fold.at)).collect()]
+            }
             (None, None) => vec![Vec::new()],
         },
         Screen::Usage => usage::sections(app),
@@ -94,9 +119,9 @@ pub(crate) fn rows(app: &App) -> usize {
 
 /// The thing that the cursor is on.
 pub(crate) fn item(app: &App) -> Option<Item> {
-    let all = sections(app).concat();
-    let last = all.len().checked_sub(1)?;
-    all.into_iter().nth(app.place().cursor.min(last))
+    let all = sections(app);
+    let last = all.iter().map(Vec::len).sum::<usize>().checked_sub(1)?;
+    all.iter().flatten().nth(app.place().cursor.min(last)).cloned()
 }
 
 /// The place in its own pane that the cursor is at, if it is in this pane.

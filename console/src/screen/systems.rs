@@ -20,6 +20,9 @@ pub(super) fn shown(app: &App) -> Vec<&System> {
         .systems
         .values()
         .filter(|s| {
+            if place.filter.is_empty() {
+                return true;
+            }
             let agency = app.model.agency(&s.agency);
             let names = agency.map_or("", |agency| agency.name_vi.as_str());
             let text = format!(
@@ -33,14 +36,20 @@ pub(super) fn shown(app: &App) -> Vec<&System> {
             passes(&place.filter, &text)
         })
         .collect();
-    all.sort_by_key(|system| {
+    let first = |system: &System| {
         let state = system.state() as i32;
-        let first = match place.screen.sorts().get(place.sort).copied() {
+        match place.screen.sorts().get(place.sort).copied() {
             Some("grade") => (system.grade, state),
             Some("agency") => (0, 0),
             _ => (u32::try_from(state).unwrap_or(0), 0),
-        };
-        (first, system.agency.clone(), system.grade, system.id.clone())
+        }
+    };
+    all.sort_by(|one, two| {
+        first(one)
+            .cmp(&first(two))
+            .then_with(|| one.agency.cmp(&two.agency))
+            .then_with(|| one.grade.cmp(&two.grade))
+            .then_with(|| one.id.cmp(&two.id))
     });
     if place.reverse {
         all.reverse();

@@ -9,3 +9,4 @@ mod screens;
 mod searching;
 mod shift;
 mod states;
+mod terminals;

@@ -1,5 +1,7 @@
 //! Searching: windows of time, pages, answers that come late or that nobody waits for.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use vonggac_console::{
     app::{App, Effect},
     feed::{Ask, Told},
@@ -14,11 +16,14 @@ use vonggac_wire::{
 
 use crate::duty::{self, SECOND, app, draw, now, press};
 
+/// A page; no line of one is a line of another.
 fn found(rows: usize, cursor: &str) -> SearchReply {
+    static PAGES: AtomicUsize = AtomicUsize::new(0);
+    let page = PAGES.fetch_add(1, Ordering::Relaxed);
     SearchReply {
         rows: (0..rows)
             .map(|at| EventRow {
-                raw: format!("line {at}"),
+                raw: format!("page {page} line {at}"),
                 time_unix_nano: now().0,
                 ..EventRow::default()
             })
@@ -229,4 +234,41 @@ fn what_is_asked_without_a_link_is_told_and_asked_once_there_is_one() {
     assert!(app.message.contains("Not sent") && app.searching.is_none(), "{}", app.message);
     let effects = app.told(Told::Picture(Box::new(duty::delta(Vec::new()))), now());
     assert!(matches!(effects.as_slice(), [Effect::Ask(Ask::Search(..))]), "{effects:?}");
+}
+
+fn attempt(second: i64, user: &str) -> EventRow {
+    EventRow {
+        time_unix_nano: now().0 - second * SECOND,
+        agency: "tk-48".into(),
+        host: "web-1".into(),
+        class: "authentication".into(),
+        status: "failure".into(),
+        user: user.into(),
+        src_ip: "203.0.113.7".into(),
+        raw: format!("sshd[{second}]: Failed password for {user} port {second}"),
+        fields: [("status_detail".to_owned(), "wrong-password".to_owned())].into(),
+        ..EventRow::default()
+    }
+}
+
+#[test]
+fn repeats_are_one_row_with_their_number_and_come_apart_by_a_key() {
+    let mut app = app();
+    press(&mut app, "5");
+    let rows = (0..7).map(|at| attempt(at, if at == 3 { "admin" } else { "root" })).collect();
+    answer(&mut app, SearchReply { rows, ..found(0, "") });
+    let drawn = draw(&app);
+    assert!(drawn.contains("×6") && drawn.contains("The first of 6 alike"), "{drawn}");
+    assert_eq!(drawn.matches("wrong password").count(), 2, "{drawn}");
+    // Enter opens the first of them; what is exported are all.
+    press(&mut app, "j\n");
+    assert!(draw(&app).contains("Failed password for admin"), "{}", draw(&app));
+    press(&mut app, "\u{1b}:xuat\n");
+    let exported = press(&mut app, "\n").into_iter().find_map(|effect| match effect {
+        Effect::Write(_, text) => Some(text),
+        _ => None,
+    });
+    assert_eq!(exported.map(|text| text.lines().count()), Some(8), "a head and seven rows");
+    press(&mut app, "v");
+    assert_eq!(draw(&app).matches("wrong password").count(), 7, "{}", draw(&app));
 }

@@ -1,0 +1,201 @@
+//! Calls that are wrong: told before anything is asked of anybody, in the operator's language, with what is allowed.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use vonggac_wire::{
+    Time,
+    proto::{HealthState, IncidentState, Verdict},
+};
+
+use super::{Arguments, Command, Filter, act::Action, filter, schema};
+use crate::{app::later, words::Words};
+
+/// Fields that a value may be looked for in, over all agencies.
+pub(super) const SPREAD_FIELDS: [&str; 4] = ["src_ip", "user", "url", "host"];
+
+/// What a time to come looks like, and a time that was.
+const TIMES: (&str, &str) = ("2h, 45m, 3d, 14:30", "1h, 15m, 08:00, 2026-11-24T08:00:00+07:00");
+
+/// A value that is none of those allowed.
+fn wrong(words: &Words, option: &str, value: &str, allowed: &str) -> String {
+    words.with("bad-value", &[("option", option), ("value", value), ("allowed", allowed)])
+}
+
+fn states() -> Vec<&'static str> {
+    (1..=9).filter_map(|state| HealthState::try_from(state).ok()).map(HealthState::name).collect()
+}
+
+fn incident_states() -> Vec<&'static str> {
+    (1..=5)
+        .filter_map(|state| IncidentState::try_from(state).ok())
+        .map(IncidentState::name)
+        .collect()
+}
+
+/// Everything about a call that can be known to be wrong without asking the centre; all of it at once.
+pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<String> {
+    let filter = &arguments.common.filter;
+    let mut found = Vec::new();
+    for (option, text) in [("--since", &filter.since), ("--until", &filter.until)] {
+        if let Some(text) = text.as_ref().filter(|text| filter::time(text, now).is_none()) {
+            found.push(wrong(words, option, text, TIMES.1));
+        }
+    }
+    if let (Some(since), Some(until)) = (time(filter, now, true), time(filter, now, false))
+        && until < since
+    {
+        found.push(words.get("bad-window"));
+    }
+    let allowed = match &arguments.command {
+        Some(Command::Agencies | Command::Systems | Command::Agents | Command::Checks) => states(),
+        Some(Command::Incidents { action: None }) => incident_states(),
+        // An event's outcome is what its source says.
+        _ => Vec::new(),
+    };
+    if let Some(status) = filter.status.as_ref().filter(|_| !allowed.is_empty())
+        && !allowed.contains(&status.as_str())
+    {
+        found.push(wrong(words, "--status", status, &allowed.join(", ")));
+    }
+    match &arguments.command {
+        Some(Command::Incidents { action: Some(action) }) => {
+            found.extend(of_action(action, words, now));
+        }
+        Some(Command::Spread { what }) => {
+            let field = what.split_once('=').map(|(field, _)| field);
+            if let Some(field) = field.filter(|field| !SPREAD_FIELDS.contains(field)) {
+                found.push(wrong(words, "spread", field, &SPREAD_FIELDS.join(", ")));
+            }
+        }
+        Some(Command::Schema { screen }) if schema::of(screen).is_none() => {
+            found.push(wrong(words, "schema", screen, &schema::NAMES.join(", ")));
+        }
+        _ => {}
+    }
+    found
+}
+
+fn time(filter: &Filter, now: Time, since: bool) -> Option<Time> {
+    let text = if since { filter.since.as_ref() } else { filter.until.as_ref() };
+    filter::time(text?, now)
+}
+
+fn of_action(action: &Action, words: &Words, now: Time) -> Vec<String> {
+    let mut found = Vec::new();
+    for number in action.id().split(',') {
+        if number.trim().parse::<vonggac_wire::IncidentId>().is_err() {
+            found.push(words.with("bad-id", &[("text", number.trim())]));
+        }
+    }
+    let verdict = match action {
+        Action::Close { verdict, .. } => verdict.as_ref(),
+        Action::Judge { verdict, .. } => Some(verdict),
+        _ => None,
+    };
+    if let Some(name) = verdict.filter(|name| Verdict::from_name(name).is_none()) {
+        let allowed = Verdict::ALL.map(Verdict::name).join(", ");
+        found.push(wrong(words, "verdict", name, &allowed));
+    }
+    let (option, end) = match action {
+        Action::Assign { deadline, .. } => ("--deadline", deadline.as_ref()),
+        Action::Hide { how_long, .. } => ("--for", Some(how_long)),
+        _ => ("", None),
+    };
+    if let Some(text) = end.filter(|text| later(text, now).is_none()) {
+        found.push(wrong(words, option, text, TIMES.0));
+    }
+    if let Action::Merge { into, .. } = action
+        && into.trim_start_matches('#').parse::<vonggac_wire::IncidentId>().is_err()
+    {
+        found.push(words.with("bad-id", &[("text", into)]));
+    }
+    found
+}
+
+/// What clap refuses, in the operator's language.
+pub(super) fn refused(error: &clap::Error, words: &Words) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(all)) => all.join(", "),
+        Some(ContextValue::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    let option = text(ContextKind::InvalidArg);
+    let told = match error.kind() {
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let (value, allowed) = (text(ContextKind::InvalidValue), text(ContextKind::ValidValue));
+            if allowed.is_empty() && value.is_empty() {
+                words.with("usage-no-value", &[("option", &option)])
+            } else {
+                let number = words.get("usage-number");
+                let allowed = if allowed.is_empty() { &number } else { &allowed };
+                wrong(words, &option, &value, allowed)
+            }
+        }
+        ErrorKind::UnknownArgument => words.with("usage-unknown", &[("option", &option)]),
+        ErrorKind::InvalidSubcommand => {
+            words.with("usage-unknown", &[("option", &text(ContextKind::InvalidSubcommand))])
+        }
+        ErrorKind::MissingRequiredArgument => words.with("usage-missing", &[("option", &option)]),
+        _ => error.kind().to_string(),
+    };
+    let near =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
+    let near = near.map(text).concat();
+    let near = if near.is_empty() { near } else { words.with("usage-near", &[("text", &near)]) };
+    format!("{told}{near} {}", words.get("usage-help"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::words::Lang;
+
+    fn found(line: &str) -> Vec<String> {
+        let arguments = Arguments::try_parse_from(line.split_whitespace()).expect("clap takes it");
+        let now = "2026-11-24T02:41:07Z".parse().expect("a time");
+        mistakes(&arguments, &Words::new(Lang::En), now)
+    }
+
+    #[test]
+    fn every_bad_value_is_named_with_what_is_allowed() {
+        let cases = [
+            ("vonggac incidents assign 7 Minh --deadline nonsense", "2h, 45m, 3d, 14:30"),
+            ("vonggac incidents hide 7 work --for yesterday", "2h, 45m, 3d, 14:30"),
+            ("vonggac incidents close 7 --verdict maybe", "false_positive, true_positive"),
+            ("vonggac incidents judge 7 maybe", "false_positive, true_positive"),
+            ("vonggac incidents merge 7 seven", "seven"),
+            ("vonggac incidents ack 7,x", "x"),
+            ("vonggac events --since gestern", "08:00"),
+            ("vonggac events --until 25:99", "25:99"),
+            ("vonggac agencies --status broken", "under_attack"),
+            ("vonggac incidents --status broken", "in_progress"),
+            ("vonggac spread mac=00:00", "src_ip, user, url, host"),
+            ("vonggac schema nothing", "agencies, systems"),
+        ];
+        for (line, allowed) in cases {
+            let found = found(line);
+            assert!(found.len() == 1 && found[0].contains(allowed), "{line}: {found:?}");
+        }
+        assert_eq!(found("vonggac events --since x --until y").len(), 2, "all at once");
+        assert_eq!(found("vonggac events --since 1h --until 2h").len(), 1, "ends before it begins");
+    }
+
+    #[test]
+    fn good_calls_have_no_mistake() {
+        for line in [
+            "vonggac",
+            "vonggac incidents assign 7 Minh --deadline 14:30",
+            "vonggac incidents hide #7,#8 work --for 3d",
+            "vonggac incidents close 7 --verdict true-positive",
+            "vonggac incidents merge 7 #8",
+            "vonggac events --status whatever --since 2h --until 1h",
+            "vonggac agencies --status ok",
+            "vonggac spread 203.0.113.7",
+            "vonggac schema health",
+        ] {
+            assert_eq!(found(line), Vec::<String>::new(), "{line}");
+        }
+    }
+}
