@@ -43,7 +43,7 @@ pub struct Views {
 /// What few ordinary requests hold: signs of code, words of queries. What has none of it is not looked at for them.
 static TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r#"['"<>(){}\[\];|`$\\^*!@~#\n?]|proto|[a-z]:\d|\b(?:time|env|sudo|exec|command) |\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|: |:/|::|\.ssh|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.ini|\.config|\.asax|-inf|\.history)\b|\bro0ab|\brequire\b|\bfile\.|\bio\.|\bclass|[\s"'/]on[a-z]{3,45}\s*="#,
+        r#"['"<>(){}\[\];|`$\\^*!@~#\n?]|proto|[a-z]:\d|\b(?:time|env|sudo|exec|command) |\.\.|//|--|__|&|/\.|/etc|/proc|/sys|/bin|/usr|/tmp|/dev|=/(?:var|root)/|: |:/|::|\.ssh|\b(?:select|union|order|group|having|sleep|exec|declare|insert|delete|update|drop|truncate|like|waitfor|shutdown|backup|print|case|except|between|rlike|null)\b|\b(?:or|and|xor|not|in|is|if)[ /]|[ ](?:-|/)|\b(?:cat|wget|curl|ping|bash|sh|cmd|powershell|nc|id|uname|whoami|perl|python|php)[ ]|(?:\.ini|\.config|\.asax|-inf|\.history)\b|\bro0ab|\brequire\b|\bfile\.|\bio\.|\bclass|[\s"'/]on[a-z]{3,45}\s*="#,
     )
     .ok()
 });

@@ -266,3 +266,5 @@ impl rsigma_eval::Event for View<'_> {
 
 #[cfg(test)]
 mod against_plain;
+#[cfg(test)]
+mod mutants;

@@ -370,6 +370,10 @@ fn values(host: &str, activity: &Activity) -> BTreeMap<String, String> {
     put("service", activity.service_name.clone());
     put("file", activity.file_path.chars().take(256).collect());
     put("command", activity.process_cmd_line.chars().take(256).collect());
+    put("process", activity.process_name.chars().take(256).collect());
+    if activity.dst_port > 0 {
+        put("port", activity.dst_port.to_string());
+    }
     put("group", activity.group_name.chars().take(64).collect());
     values
 }
