@@ -71,6 +71,12 @@ pub struct Standing {
     pub lost_bytes: u64,
 }
 
+/// How often the log says that something of one kind was not taken: a flood of datagrams is none of the log.
+const DROPS_TOLD_INTERVAL: Duration = Duration::from_secs(10);
+
+/// When drops of a kind were told last, and how many came since.
+type DropsTold = BTreeMap<&'static str, (Option<Instant>, u64)>;
+
 /// Things whose standing is remembered: what a status shows without end is not read by anybody.
 const STANDINGS_MAX: usize = 4_096;
 
@@ -91,6 +97,7 @@ pub struct Occurrences {
     spool_dropped: IntGaugeVec,
     spool_refusals: IntCounter,
     drops: IntCounterVec,
+    drops_told: Arc<Mutex<DropsTold>>,
     tails_slowed: IntCounter,
     log_bytes_lost: IntCounter,
     reading: Reading,
@@ -148,6 +155,7 @@ impl Occurrences {
         registry.register(Box::new(drops.clone()))?;
         let occurrences = Self {
             drops,
+            drops_told: Arc::default(),
             tails_slowed: counter(
                 "tail_slowed_total",
                 "Times that a file had to wait because it gives more lines than it may",
@@ -247,7 +255,14 @@ impl Occurrences {
     pub fn dropped(&self, reason: Dropped, count: u64) {
         if count > 0 {
             self.drops.with_label_values(&[reason.name()]).inc_by(count);
-            tracing::warn!(count, reason = reason.name(), "{}", reason.sentence());
+            let mut told = self.drops_told.lock().unwrap_or_else(PoisonError::into_inner);
+            let (at, waiting) = told.entry(reason.name()).or_default();
+            *waiting += count;
+            if at.is_none_or(|at| at.elapsed() >= DROPS_TOLD_INTERVAL) {
+                *at = Some(Instant::now());
+                let count = std::mem::take(waiting);
+                tracing::warn!(count, reason = reason.name(), "{}", reason.sentence());
+            }
         }
     }
 

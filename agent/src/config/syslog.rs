@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 use vonggac_daemon::settings::Table;
 
 /// How messages come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// Datagrams, one message each.
     Udp,
@@ -16,7 +16,7 @@ pub enum Transport {
 }
 
 /// A place to listen: `udp://0.0.0.0:514`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Listen {
     /// How.
     pub transport: Transport,

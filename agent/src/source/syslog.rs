@@ -15,8 +15,11 @@ use crate::{
     intake::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, Chunk, Entry},
 };
 
+mod connection;
 mod datagram;
 pub(crate) mod framing;
+mod kept;
+mod places;
 mod senders;
 mod stream;
 
@@ -49,8 +52,10 @@ impl Source for Syslog {
 
 async fn listen(config: Arc<SyslogConfig>, context: SourceContext) -> Result<(), SourceError> {
     let mut listeners = JoinSet::new();
+    let stop = context.shutdown.child_token();
     for listen in config.listens.clone() {
-        let (config, context) = (Arc::clone(&config), context.clone());
+        let config = Arc::clone(&config);
+        let context = SourceContext { shutdown: stop.clone(), ..context.clone() };
         listeners.spawn(async move {
             match listen.transport {
                 Transport::Udp => datagram::run(listen, &config, &context).await,
@@ -58,11 +63,19 @@ async fn listen(config: Arc<SyslogConfig>, context: SourceContext) -> Result<(),
             }
         });
     }
-    // One that fails takes the others with it, and all begin again: half a receiver would not be noticed.
+    // One that fails takes the others with it, and all begin again with the sockets that they have: half a receiver would not be
+    // noticed.
+    let mut outcome = Ok(());
     while let Some(ended) = listeners.join_next().await {
-        ended.map_err(|error| SourceError::Missing(format!("a listener ended: {error}")))??;
+        let ended = ended.unwrap_or_else(|error| {
+            Err(SourceError::Missing(format!("a listener ended: {error}")))
+        });
+        if ended.is_err() {
+            stop.cancel();
+        }
+        outcome = outcome.and(ended);
     }
-    Ok(())
+    outcome
 }
 
 /// Messages of one sender on their way into a chunk.
@@ -132,5 +145,7 @@ fn here() -> Context {
     Context::here(Time::now())
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

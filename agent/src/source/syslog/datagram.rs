@@ -7,15 +7,21 @@ use std::{
 
 use rustix::net::sockopt;
 use tokio::net::UdpSocket;
+use vonggac_wire::{
+    Event, Lane, Time,
+    event::{Body, Gap, GapReason},
+};
 
 use super::{
     Gathered,
     framing::{Frame, trim},
     here,
+    kept::{self, Kept},
     senders::Senders,
 };
 use crate::{
     config::{Listen, SyslogConfig},
+    intake::{Chunk, Entry},
     occurrence::Dropped,
     source::{SourceContext, SourceError},
 };
@@ -23,61 +29,158 @@ use crate::{
 /// The most that a datagram can hold.
 const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
 
-/// How often the kernel is asked what it dropped.
+/// Datagrams of one turn, those that are refused among them: a flood must not keep a stop waiting.
+const DATAGRAMS_MAX: usize = 2_048;
+
+/// How often the kernel is asked what it dropped, and the centre told.
 const KERNEL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Datagrams that are still read when the agent stops.
+const LAST_DATAGRAMS_MAX: usize = 20_000;
 
 pub(super) async fn run(
     listen: Listen,
     config: &SyslogConfig,
     context: &SourceContext,
 ) -> Result<(), SourceError> {
-    let socket = UdpSocket::bind(listen.address)
-        .await
-        .map_err(|source| SourceError::Io { what: format!("listen on {listen}"), source })?;
+    let socket = match kept::take(listen) {
+        Some(Kept::Datagrams(socket)) => socket,
+        _ => UdpSocket::bind(listen.address)
+            .await
+            .map_err(|source| SourceError::Io { what: format!("listen on {listen}"), source })?,
+    };
     widen(&socket, config.receive_buffer_bytes);
-    let (mut senders, mut gathered) =
-        (Senders::new(config.messages_per_second_max), Gathered::new());
-    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    let dropped_before = kernel_drops(&socket).unwrap_or(0);
+    let mut reading = Reading {
+        listen,
+        config,
+        context,
+        senders: Senders::new(config.messages_per_second_max),
+        gathered: Gathered::new(),
+        buffer: vec![0; DATAGRAM_BYTES_MAX],
+        dropped_before,
+    };
     let mut asks = tokio::time::interval(KERNEL_INTERVAL);
-    let mut dropped_before = kernel_drops(&socket).unwrap_or(0);
     loop {
         tokio::select! {
-            () = context.shutdown.cancelled() => return Ok(()),
+            () = context.shutdown.cancelled() => break,
             _ = asks.tick() => {
-                let dropped = kernel_drops(&socket).unwrap_or(dropped_before);
-                context.occurrences.dropped(Dropped::SyslogKernel, dropped.saturating_sub(dropped_before));
-                dropped_before = dropped;
+                reading.tell_drops(&socket).await?;
                 continue;
             }
             ready = socket.readable() => {
                 ready.map_err(|source| SourceError::Io { what: format!("read from {listen}"), source })?;
             }
         }
-        let (now, formats, mut refused) = (Instant::now(), here(), 0);
-        while !gathered.is_full() {
-            let (length, sender) = match socket.try_recv_from(&mut buffer) {
+        reading.take(&socket).await?;
+    }
+    // What the kernel has taken is read, and what comes now waits in the socket for who listens next.
+    let mut last = 0;
+    while last < LAST_DATAGRAMS_MAX {
+        match reading.take(&socket).await? {
+            0 => break,
+            taken => last += taken,
+        }
+    }
+    reading.tell_drops(&socket).await?;
+    kept::keep(listen, Kept::Datagrams(socket));
+    Ok(())
+}
+
+/// The reading of one socket.
+struct Reading<'a> {
+    listen: Listen,
+    config: &'a SyslogConfig,
+    context: &'a SourceContext,
+    senders: Senders,
+    gathered: Gathered,
+    buffer: Vec<u8>,
+    dropped_before: u64,
+}
+
+impl Reading<'_> {
+    /// Takes what waits, at most a chunk of it; gives how many datagrams that was.
+    async fn take(&mut self, socket: &UdpSocket) -> Result<usize, SourceError> {
+        let (now, formats, mut refused, mut taken) = (Instant::now(), here(), 0, 0);
+        while !self.gathered.is_full() && taken < DATAGRAMS_MAX {
+            let (length, sender) = match socket.try_recv_from(&mut self.buffer) {
                 Ok(received) => received,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 // What an earlier answer of the network meant; the socket itself goes on.
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
                 Err(source) => {
-                    return Err(SourceError::Io { what: format!("read from {listen}"), source });
+                    let what = format!("read from {}", self.listen);
+                    return Err(SourceError::Io { what, source });
                 }
             };
+            taken += 1;
             let sender = sender.ip().to_canonical();
-            if !senders.admit(sender, now) {
+            if !self.senders.admit(sender, now) {
                 refused += 1;
                 continue;
             }
-            let mut bytes = buffer[..length].to_vec();
+            let mut bytes = self.buffer[..length].to_vec();
             trim(&mut bytes);
             if !bytes.is_empty() {
-                gathered.add(Frame { bytes, cut: 0 }, sender, "udp", config, &formats);
+                let frame = Frame { bytes, cut: 0 };
+                self.gathered.add(frame, sender, "udp", self.config, &formats);
             }
         }
-        context.occurrences.dropped(Dropped::SyslogSender, refused);
-        gathered.send(context).await?;
+        self.context.occurrences.dropped(Dropped::SyslogSender, refused);
+        self.gathered.send(self.context).await?;
+        Ok(taken)
     }
+
+    /// Counts what the kernel dropped, and tells the centre that lines are missing, and whose as far as that is known.
+    async fn tell_drops(&mut self, socket: &UdpSocket) -> Result<(), SourceError> {
+        let dropped = kernel_drops(socket).unwrap_or(self.dropped_before);
+        // The kernel counts in 32 bits, and from zero for another socket.
+        let kernel = dropped.checked_sub(self.dropped_before).unwrap_or(dropped);
+        self.dropped_before = dropped;
+        self.context.occurrences.dropped(Dropped::SyslogKernel, kernel);
+        let mut gaps = Vec::new();
+        if kernel > 0 {
+            let sentence = format!(
+                "the kernel had no room for {kernel} datagrams; raise receive_buffer, or let senders use tcp"
+            );
+            gaps.push((format!("syslog:{}", self.listen), kernel, sentence));
+        }
+        for (sender, count) in self.senders.take_refused() {
+            let sentence = format!(
+                "{count} datagrams were more than one sender may send; raise messages_per_second_max, or let it use tcp"
+            );
+            let source = sender.map_or_else(
+                || format!("syslog:{}", self.listen),
+                |sender| format!("syslog:udp:{sender}"),
+            );
+            gaps.push((source, count, sentence));
+        }
+        if gaps.is_empty() {
+            return Ok(());
+        }
+        let system = &self.config.system;
+        let entries =
+            gaps.iter().map(|(source, events, said)| gap(source, *events, said, system)).collect();
+        let sent = self.context.intake.send(Chunk { entries, ..Chunk::default() }).await;
+        sent.map_err(|error| SourceError::Missing(format!("failed to {error}")))
+    }
+}
+
+/// Says how many lines of a source will never come.
+fn gap(source: &str, events: u64, sentence: &str, system: &str) -> Entry {
+    let now = Time::now();
+    let gap = Gap {
+        lane: Lane::Security.into(),
+        reason: GapReason::Overflow.into(),
+        events,
+        last_observed_unix_nano: now.0,
+        ..Gap::default()
+    };
+    let event = Event::new(now, now, Body::Gap(gap))
+        .with_source(source, 0)
+        .with_system(system)
+        .with_raw(sentence.as_bytes(), 0);
+    Entry { event, position: None }
 }
 
 /// Gives bursts a place to wait. Beyond the kernel's own limit it takes a privilege, so the lesser is asked for too.

@@ -5,8 +5,12 @@
 
 use vonggac_wire::limits::RAW_BYTES_MAX;
 
-/// Digits of a count. A message of a million bytes is already far too long.
+/// Digits of a count.
 const COUNT_DIGITS_MAX: usize = 7;
+
+/// Bytes that a count may claim. A message of a megabyte is already far too long; a count beyond it is a lie that would swallow what
+/// comes after it.
+const COUNT_BYTES_MAX: usize = 1 << 20;
 
 /// One message, without its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +70,7 @@ impl Framing {
                 }
                 State::Count => {
                     self.state = match self.count() {
-                        Some(count) if first == b' ' => {
+                        Some(count) if first == b' ' && count <= COUNT_BYTES_MAX => {
                             self.buffer.push(first);
                             bytes = &bytes[1..];
                             State::Space(count)

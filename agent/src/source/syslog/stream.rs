@@ -1,38 +1,33 @@
-//! Streams, in the clear and under TLS. A sender that is too fast is not read from until it may go on: nothing is dropped.
+//! Listeners for streams, in the clear and under TLS.
 
 use std::{
-    collections::HashMap,
     io,
     net::IpAddr,
     os::fd::AsFd,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 
+use rustix::net::sockopt;
 use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
     net::{TcpListener, TcpStream},
+    task::{JoinError, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Gathered, framing::Framing, here};
+use super::{
+    connection::Connection,
+    kept::{self, Kept},
+    places::{Place, Places},
+};
 use crate::{
     config::{Listen, SyslogConfig, TlsFiles, Transport},
     occurrence::Dropped,
-    source::{SourceContext, SourceError, allowance::Allowance},
+    source::{SourceContext, SourceError},
 };
-
-/// Connections of one listener: each costs a buffer and at most one message that grows.
-const CONNECTIONS_MAX: usize = 512;
-
-/// Connections of one sender, so that none takes all places.
-const CONNECTIONS_OF_SENDER_MAX: usize = 32;
-
-/// Bytes read at once.
-const BLOCK_BYTES: usize = 16 * 1024;
 
 /// How long shaking hands may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
@@ -40,59 +35,42 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Rest after a failure of accepting, e.g. for want of open files.
 const ACCEPT_REST: Duration = Duration::from_millis(200);
 
-/// Who is connected how often.
-#[derive(Clone, Default)]
-struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
+/// A sender that is silent is asked whether it is there, and is gone after two minutes without an answer: it gives its place back.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_PROBES: u32 = 4;
 
-/// Given back when it is dropped.
-struct Place {
-    places: Places,
-    sender: IpAddr,
-}
-
-impl Places {
-    fn take(&self, sender: IpAddr) -> Option<Place> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = taken.values().sum();
-        let own = taken.get(&sender).copied().unwrap_or(0);
-        if all >= CONNECTIONS_MAX || own >= CONNECTIONS_OF_SENDER_MAX {
-            return None;
-        }
-        taken.insert(sender, own + 1);
-        Some(Place { places: self.clone(), sender })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match taken.get_mut(&self.sender) {
-            Some(own) if *own > 1 => *own -= 1,
-            _ => {
-                taken.remove(&self.sender);
-            }
-        }
-    }
-}
+/// What becomes of a connection: it is still there when the listener stops.
+type Talked = Option<Connection>;
 
 pub(super) async fn run(
     listen: Listen,
     config: Arc<SyslogConfig>,
     context: SourceContext,
 ) -> Result<(), SourceError> {
-    let failed = |what: &str| {
-        let what = format!("{what} {listen}");
-        move |source| SourceError::Io { what, source }
-    };
-    let acceptor = match (&config.tls, listen.transport) {
-        (Some(files), Transport::Tls) => Some(acceptor(files)?),
+    let mut door = match (&config.tls, listen.transport) {
+        (Some(files), Transport::Tls) => Some(Door::open(files)?),
         _ => None,
     };
-    let listener = TcpListener::bind(listen.address).await.map_err(failed("listen on"))?;
-    let places = Places::default();
+    let (listener, connections) = match kept::take(listen) {
+        Some(Kept::Streams(listener, connections)) => (listener, connections),
+        _ => {
+            let what = format!("listen on {listen}");
+            let bound = TcpListener::bind(listen.address).await;
+            (bound.map_err(|source| SourceError::Io { what, source })?, Vec::new())
+        }
+    };
+    let (places, mut talks) = (Places::default(), JoinSet::new());
+    for connection in connections {
+        // They had places before.
+        if let Some(place) = places.take(connection.sender, Instant::now()) {
+            talks.spawn(serve(connection, place, Arc::clone(&config), context.clone()));
+        }
+    }
     loop {
         let accepted = tokio::select! {
-            () = context.shutdown.cancelled() => return Ok(()),
+            () = context.shutdown.cancelled() => break,
+            Some(_) = talks.join_next(), if !talks.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
         let (stream, sender) = match accepted {
@@ -103,18 +81,33 @@ pub(super) async fn run(
                 continue;
             }
         };
-        let Some(place) = places.take(sender) else {
+        let Some(place) = places.take(sender, Instant::now()) else {
             context.occurrences.dropped(Dropped::SyslogConnection, 1);
             continue;
         };
-        let _kept = rustix::net::sockopt::set_socket_keepalive(stream.as_fd(), true);
-        let (config, context, acceptor) = (Arc::clone(&config), context.clone(), acceptor.clone());
-        tokio::spawn(async move {
-            if let Err(error) = talk(stream, sender, acceptor, &config, &context).await {
-                tracing::debug!(%error, %sender, "a sender of syslog left");
-            }
-            drop(place);
-        });
+        keep_alive(&stream);
+        let acceptor = door.as_mut().map(Door::acceptor);
+        talks.spawn(talk(stream, sender, acceptor, place, Arc::clone(&config), context.clone()));
+    }
+    let mut open = Vec::new();
+    while let Some(talked) = talks.join_next().await {
+        open.extend(talked.unwrap_or_else(|error: JoinError| {
+            tracing::error!(%error, %listen, "a connection of syslog ended");
+            None
+        }));
+    }
+    kept::keep(listen, Kept::Streams(listener, open));
+    Ok(())
+}
+
+fn keep_alive(stream: &TcpStream) {
+    let socket = stream.as_fd();
+    let set = sockopt::set_socket_keepalive(socket, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE))
+        .and_then(|()| sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL))
+        .and_then(|()| sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES));
+    if let Err(error) = set {
+        tracing::debug!(%error, "the kernel does not look after a silent sender");
     }
 }
 
@@ -122,65 +115,75 @@ async fn talk(
     stream: TcpStream,
     sender: IpAddr,
     acceptor: Option<TlsAcceptor>,
-    config: &SyslogConfig,
-    context: &SourceContext,
-) -> Result<(), SourceError> {
+    place: Place,
+    config: Arc<SyslogConfig>,
+    context: SourceContext,
+) -> Talked {
     let Some(acceptor) = acceptor else {
-        return read(stream, sender, "tcp", config, context).await;
+        return serve(Connection::new(stream, sender, "tcp"), place, config, context).await;
     };
-    let shaken = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await;
-    let failed = |source| SourceError::Io { what: format!("shake hands with {sender}"), source };
-    let stream = shaken.map_err(|_| failed(io::ErrorKind::TimedOut.into()))?.map_err(failed)?;
-    read(stream, sender, "tls", config, context).await
-}
-
-async fn read(
-    mut stream: impl AsyncRead + Unpin,
-    sender: IpAddr,
-    transport: &str,
-    config: &SyslogConfig,
-    context: &SourceContext,
-) -> Result<(), SourceError> {
-    let (mut framing, mut gathered) = (Framing::default(), Gathered::new());
-    let mut allowance = Allowance::new(config.messages_per_second_max, Instant::now());
-    let mut block = vec![0; BLOCK_BYTES];
-    loop {
-        let read = tokio::select! {
-            () = context.shutdown.cancelled() => return Ok(()),
-            read = stream.read(&mut block) => read,
-        };
-        // What came before a torn connection counts all the same.
-        let length = *read.as_ref().unwrap_or(&0);
-        let mut frames = Vec::new();
-        framing.push(&block[..length], &mut frames);
-        if length == 0 {
-            frames.extend(std::mem::take(&mut framing).finish());
-        }
-        while let Err(wait) =
-            allowance.take(frames.len() as u64, config.messages_per_second_max, Instant::now())
-        {
-            // An agent that stops takes what it has read, and waits for nothing.
-            tokio::select! {
-                () = context.shutdown.cancelled() => break,
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-        let formats = here();
-        for frame in frames {
-            gathered.add(frame, sender, transport, config, &formats);
-            if gathered.is_full() {
-                gathered.send(context).await?;
-            }
-        }
-        gathered.send(context).await?;
-        match read {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(source) => {
-                return Err(SourceError::Io { what: format!("read from {sender}"), source });
-            }
+    let shaken = tokio::select! {
+        () = context.shutdown.cancelled() => return None,
+        shaken = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)) => shaken,
+    };
+    match shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(stream) => serve(Connection::new(stream, sender, "tls"), place, config, context).await,
+        Err(error) => {
+            tracing::info!(%error, %sender, "a sender of syslog did not shake hands; does it trust this certificate, and is it TLS that it speaks?");
+            None
         }
     }
+}
+
+async fn serve(
+    connection: Connection,
+    place: Place,
+    config: Arc<SyslogConfig>,
+    context: SourceContext,
+) -> Talked {
+    let sender = connection.sender;
+    match connection.serve(&place, &config, &context).await {
+        Ok(talked) => talked,
+        Err(error) => {
+            tracing::debug!(%error, %sender, "a sender of syslog left");
+            None
+        }
+    }
+}
+
+/// Shakes hands with the certificate that lies there now: it is renewed while the agent runs.
+struct Door {
+    files: TlsFiles,
+    changed: [Option<SystemTime>; 3],
+    acceptor: TlsAcceptor,
+}
+
+impl Door {
+    fn open(files: &TlsFiles) -> Result<Self, SourceError> {
+        let (changed, acceptor) = (changes(files), acceptor(files)?);
+        Ok(Self { files: files.clone(), changed, acceptor })
+    }
+
+    fn acceptor(&mut self) -> TlsAcceptor {
+        let changed = changes(&self.files);
+        if changed != self.changed {
+            self.changed = changed;
+            match acceptor(&self.files) {
+                Ok(fresh) => self.acceptor = fresh,
+                // Half of the pair may be written: the other half is a change too.
+                Err(error) => {
+                    tracing::warn!(%error, "the new certificate is not taken; the old one goes on");
+                }
+            }
+        }
+        self.acceptor.clone()
+    }
+}
+
+/// When the files were changed.
+fn changes(files: &TlsFiles) -> [Option<SystemTime>; 3] {
+    [Some(&files.certificate), Some(&files.key), files.client_authority.as_ref()]
+        .map(|path| std::fs::metadata(path?).and_then(|data| data.modified()).ok())
 }
 
 /// TLS as the files say.

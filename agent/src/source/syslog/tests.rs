@@ -25,14 +25,16 @@ impl Checkpoints for Nowhere {
     }
 }
 
-struct Receiving {
-    address: SocketAddr,
+pub(super) struct Receiving {
+    pub(super) address: SocketAddr,
+    pub(super) config: SyslogConfig,
     chunks: Chunks,
-    context: SourceContext,
+    pub(super) context: SourceContext,
+    running: tokio::task::JoinHandle<Result<(), SourceError>>,
 }
 
 impl Receiving {
-    async fn events(&mut self, count: usize) -> Vec<Event> {
+    pub(super) async fn events(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::new();
         while events.len() < count {
             let chunk = tokio::time::timeout(Duration::from_secs(10), self.chunks.recv()).await;
@@ -40,6 +42,40 @@ impl Receiving {
             events.extend(chunk.unwrap().entries.into_iter().map(|entry| entry.event));
         }
         events
+    }
+
+    /// The raw texts of the next events.
+    pub(super) async fn raws(&mut self, count: usize) -> Vec<String> {
+        let events = self.events(count).await;
+        events.iter().map(|event| String::from_utf8_lossy(event.raw()).into_owned()).collect()
+    }
+
+    /// Takes everything from now on, and counts it.
+    pub(super) fn count(&mut self) -> Arc<std::sync::atomic::AtomicUsize> {
+        let (_, nothing) = intake::queue();
+        let mut chunks = std::mem::replace(&mut self.chunks, nothing);
+        let counted = Arc::<std::sync::atomic::AtomicUsize>::default();
+        let all = Arc::clone(&counted);
+        tokio::spawn(async move {
+            while let Some(chunk) = chunks.recv().await {
+                all.fetch_add(chunk.entries.len(), std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        counted
+    }
+
+    /// The listener stops as a reload or an agent's end has it stop.
+    pub(super) async fn stop(&mut self) {
+        self.context.shutdown.cancel();
+        (&mut self.running).await.unwrap().unwrap();
+    }
+
+    /// Another listener of the same address, with other settings, into the same queue.
+    pub(super) async fn go_on(&mut self, change: impl FnOnce(&mut SyslogConfig)) {
+        change(&mut self.config);
+        self.context.shutdown = CancellationToken::new();
+        self.running = tokio::spawn(Syslog::new(self.config.clone()).run(self.context.clone()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -51,7 +87,10 @@ fn free(transport: Transport) -> SocketAddr {
     }
 }
 
-async fn receiving(transport: Transport, change: impl FnOnce(&mut SyslogConfig)) -> Receiving {
+pub(super) async fn receiving(
+    transport: Transport,
+    change: impl FnOnce(&mut SyslogConfig),
+) -> Receiving {
     let address = free(transport);
     let mut config = SyslogConfig {
         listens: vec![Listen { transport, address }],
@@ -69,9 +108,9 @@ async fn receiving(transport: Transport, change: impl FnOnce(&mut SyslogConfig))
         shutdown: CancellationToken::new(),
         occurrences: Occurrences::new().unwrap(),
     };
-    tokio::spawn(Syslog::new(config).run(context.clone()));
+    let running = tokio::spawn(Syslog::new(config.clone()).run(context.clone()));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    Receiving { address, chunks, context }
+    Receiving { address, config, chunks, context, running }
 }
 
 #[tokio::test]
