@@ -5,15 +5,12 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, oneshot},
+    sync::Semaphore,
 };
 use vonggac_wire::Time;
 
 use super::{Running, Source, SourceContext, SourceError, usage::posted};
-use crate::{
-    config::SocketConfig,
-    intake::{Chunk, Entry},
-};
+use crate::config::SocketConfig;
 
 pub(super) mod post;
 
@@ -127,16 +124,9 @@ async fn talk(stream: UnixStream, context: &SourceContext, system: &str) -> std:
 
 /// Hands an event over and waits until it is in the spool.
 async fn spool(context: &SourceContext, event: vonggac_wire::Event) -> Result<(), String> {
-    let (told, appended) = oneshot::channel();
-    let chunk = Chunk {
-        entries: vec![Entry { event, position: None }],
-        passed: Vec::new(),
-        appended: Some(told),
-    };
     context.occurrences.lines_read(1, 0);
-    let stopping = || "the agent is stopping; post it again".to_owned();
-    context.intake.send(chunk).await.map_err(|_| stopping())?;
-    appended.await.map(drop).map_err(|_| stopping())
+    let spooled = context.intake.spool_events([event]).await;
+    spooled.map_err(|_| "the agent is stopping; post it again".to_owned())
 }
 
 fn answer(line: u64, outcome: Result<(), String>) -> String {

@@ -12,16 +12,12 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, oneshot},
-};
+use tokio::{net::TcpListener, sync::Semaphore};
 use vonggac_wire::{Event, Time};
 
 use super::posted::{self, Envelope};
 use crate::{
     config::UsageHttpConfig,
-    intake::{CHUNK_ENTRIES_MAX, Chunk, Entry},
     source::{Running, Source, SourceContext, SourceError},
 };
 
@@ -210,16 +206,7 @@ fn envelope(headers: &HeaderMap) -> Envelope {
 async fn spool(context: &SourceContext, events: Vec<Event>) -> Result<(), String> {
     let stopping = || "the agent is stopping; post it again".to_owned();
     context.occurrences.lines_read(events.len() as u64, 0);
-    let mut events = events.into_iter().peekable();
-    while events.peek().is_some() {
-        let (told, appended) = oneshot::channel();
-        let entries = events.by_ref().take(CHUNK_ENTRIES_MAX);
-        let entries = entries.map(|event| Entry { event, position: None }).collect();
-        let chunk = Chunk { entries, passed: Vec::new(), appended: Some(told) };
-        context.intake.send(chunk).await.map_err(|_| stopping())?;
-        appended.await.map_err(|_| stopping())?;
-    }
-    Ok(())
+    context.intake.spool_events(events).await.map_err(|_| stopping())
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl Follow {
     /// The length of the file with this name, if it is this one.
     fn is_at(&self, path: &Path) -> Option<u64> {
         let data = fs::metadata(path).ok()?;
-        ((data.dev(), data.ino()) == (self.device, self.inode)).then(|| data.len())
+        ((data.dev(), data.ino()) == (self.device, self.inode)).then_some(data.len())
     }
 
     /// The name that a rotation gave it, in its folder.
