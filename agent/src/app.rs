@@ -18,6 +18,7 @@ use vonggac_wire::{Lane, Time};
 
 use crate::{
     config::{Config, GRACE},
+    governor::Paces,
     heartbeat::Told,
     intake::{self, Chunks, Intake},
     occurrence::Occurrences,
@@ -96,6 +97,8 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
         shutdown: stop.clone(),
         occurrences: occurrences.clone(),
     });
+    // Until the first sample, and before the first log is opened.
+    occurrences.reading().set(Paces::full(config.ceilings.open_files_max));
     running.apply(&config).await;
     let (live, fresh) = watch::channel(live_of(&config, &running));
     let (ship_limits, fresh_limits) = watch::channel(config.ship.clone());

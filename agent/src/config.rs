@@ -288,9 +288,10 @@ mod tests {
         let wrong = right
             .replace("never", "sometimes")
             .replace("= 30", "= 31")
-            .replace("17:00\"]", "27:00\"]\nquiet_lanes = [\"security\", \"usages\"]");
+            .replace("17:00\"]", "27:00\"]\nquiet_lanes = [\"security\", \"usages\", \"uptime\"]");
         let error = spool(&wrong).unwrap_err().to_string();
-        for part in ["sometimes", "gives 101", "07:30-27:00", "never waits", "usages"] {
+        for part in ["sometimes", "gives 101", "07:30-27:00", "never waits", "usages", "heartbeats"]
+        {
             assert!(error.contains(part), "{part}: {error}");
         }
     }

@@ -166,6 +166,33 @@ impl Intake {
         self.chunks.send(packer.packed).await.map_err(|_| Closed)
     }
 
+    /// Redacts a chunk, hands it over and waits until it is in the spool by its fsync policy.
+    ///
+    /// # Errors
+    /// If the agent is stopping: it may be in the spool or not.
+    pub async fn spool(&self, mut chunk: Chunk) -> Result<Appended, Closed> {
+        let (told, appended) = oneshot::channel();
+        chunk.appended = Some(told);
+        self.send(chunk).await?;
+        appended.await.map_err(|_| Closed)
+    }
+
+    /// The same with events that cannot be read again, however many they are: a chunk at a time.
+    ///
+    /// # Errors
+    /// If the agent is stopping: the first of them may be in the spool.
+    pub async fn spool_events(
+        &self,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<(), Closed> {
+        let mut events = events.into_iter().map(|event| Entry { event, position: None }).peekable();
+        while events.peek().is_some() {
+            let entries = events.by_ref().take(CHUNK_ENTRIES_MAX).collect();
+            self.spool(Chunk { entries, ..Chunk::default() }).await?;
+        }
+        Ok(())
+    }
+
     /// What audit records of late say of files.
     #[must_use]
     pub fn trail(&self) -> Arc<Trail> {
@@ -245,6 +272,27 @@ mod tests {
             }
         }
         held
+    }
+
+    #[tokio::test]
+    async fn events_are_handed_over_in_chunks_and_waited_for() {
+        let (intake, mut chunks) = queue();
+        let all = CHUNK_ENTRIES_MAX + 3;
+        let events = requests().into_iter().map(|entry| entry.event).cycle().take(all);
+        let spooling = tokio::spawn({
+            let (intake, events) = (intake.clone(), events.collect::<Vec<_>>());
+            async move { intake.spool_events(events).await }
+        });
+        for wanted in [CHUNK_ENTRIES_MAX, 3] {
+            let chunk = chunks.recv().await.unwrap();
+            assert_eq!(chunk.entries.len(), wanted);
+            assert!(!spooling.is_finished(), "it is not in the spool yet");
+            chunk.appended.unwrap().send(Appended::default()).unwrap();
+        }
+        assert_eq!(spooling.await.unwrap(), Ok(()));
+        let stopped = tokio::spawn(async move { intake.spool(Chunk::default()).await });
+        drop(chunks.recv().await.unwrap());
+        assert_eq!(stopped.await.unwrap(), Err(Closed), "nobody will tell");
     }
 
     #[tokio::test]

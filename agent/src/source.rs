@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
-    intake::{Checkpoints, Intake},
+    intake::{Checkpoints, Closed, Intake},
     occurrence::Occurrences,
 };
 
@@ -56,6 +56,21 @@ pub struct SourceContext {
     pub shutdown: CancellationToken,
     /// What is counted.
     pub occurrences: Occurrences,
+}
+
+impl SourceContext {
+    /// For threads that may wait: until something is handed over, or the agent stops.
+    pub(crate) fn wait_for<T>(
+        &self,
+        handing_over: impl Future<Output = Result<T, Closed>>,
+    ) -> Result<T, Closed> {
+        tokio::runtime::Handle::current().block_on(async {
+            tokio::select! {
+                done = handing_over => done,
+                () = self.shutdown.cancelled() => Err(Closed),
+            }
+        })
+    }
 }
 
 /// A source's work.

@@ -2,7 +2,10 @@
 #![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,6 +14,7 @@ use rdkafka::mocking::MockCluster;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 use tokio_util::sync::CancellationToken;
 use vonggac_agent::{
@@ -42,11 +46,18 @@ struct Link {
     chance: Arc<Mutex<StdRng>>,
     /// The broker's port and ours, which stands in its answers instead.
     ports: (u16, u16),
+    /// Thin and lossy; otherwise it carries everything at once.
+    is_thin: bool,
+    /// Bytes that went to the broker.
+    carried: Arc<AtomicU64>,
 }
 
 impl Link {
     /// Takes the link for a packet; tells when it is over, resent as often as it was lost.
     fn carry(&self, bytes: usize) -> Instant {
+        if !self.is_thin {
+            return Instant::now();
+        }
         #[expect(clippy::cast_precision_loss, reason = "a packet")]
         let one = Duration::from_secs_f64(bytes as f64 * 8.0 / BITS_PER_SECOND);
         let (mut stall, mut tries) = (Duration::ZERO, 1);
@@ -72,6 +83,8 @@ impl Link {
             let bytes = &mut buffer[..read];
             if answers {
                 self.rename(bytes);
+            } else {
+                self.carried.fetch_add(read as u64, Relaxed);
             }
             for packet in bytes.chunks(PACKET_BYTES) {
                 let over = self.carry(packet.len());
@@ -99,8 +112,8 @@ impl Link {
     }
 }
 
-/// Listens on a port of its own in front of a broker.
-async fn thin(broker: &str) -> String {
+/// Listens on a port of its own in front of a broker; tells how many bytes went there too.
+async fn link(broker: &str, is_thin: bool) -> (String, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let broker = broker.to_owned();
@@ -109,7 +122,10 @@ async fn thin(broker: &str) -> String {
         free: Arc::new(Mutex::new(Instant::now())),
         chance: Arc::new(Mutex::new(StdRng::seed_from_u64(64))),
         ports: (theirs, address.port()),
+        is_thin,
+        carried: Arc::default(),
     };
+    let carried = Arc::clone(&link.carried);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let Ok(server) = TcpStream::connect(&broker).await else { continue };
@@ -119,7 +135,7 @@ async fn thin(broker: &str) -> String {
             tokio::spawn(link.clone().pass(from_server, to_client, true));
         }
     });
-    address.to_string()
+    (address.to_string(), carried)
 }
 
 fn entry(event: Event) -> Entry {
@@ -174,6 +190,11 @@ struct Sending {
 
 impl Sending {
     fn begin(broker: &str, counts: [u32; 3], limits: ShipLimits) -> Self {
+        // A limit that nobody changes any more stays.
+        Self::begin_with(broker, counts, watch::channel(limits).1)
+    }
+
+    fn begin_with(broker: &str, counts: [u32; 3], limits: watch::Receiver<ShipLimits>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let mut spool =
             Spool::open(dir.path(), "far-1", 1 << 30, Fsync::Never, Time::now()).expect("a spool");
@@ -189,7 +210,7 @@ impl Sending {
         let producer = ship::producer(&[broker.to_owned()], "far-1").expect("a producer");
         let occurrences = Occurrences::new().expect("metrics");
         let shipper =
-            Shipper::new(spool.clone(), producer, sender, occurrences).with_limits(limits);
+            Shipper::new(spool.clone(), producer, sender, occurrences).with_live_limits(limits);
         let until = stop.clone();
         let shipper = tokio::spawn(async move {
             shipper.run(until, Duration::ZERO).await.expect("it ships");
@@ -214,7 +235,7 @@ fn broker() -> MockCluster<'static, rdkafka::producer::DefaultProducerContext> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thin_and_lossy_link_brings_security_within_minutes_and_starves_nobody() {
     let broker = broker();
-    let thin = thin(&broker.bootstrap_servers()).await;
+    let (thin, _) = link(&broker.bootstrap_servers(), true).await;
     let counts = [2_000, 400, 20_000];
     let sending = Sending::begin(&thin, counts, ShipLimits::default());
     let begun = Instant::now();
@@ -276,4 +297,70 @@ async fn a_ceiling_holds_bytes_back_and_quiet_hours_hold_usage_back() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     sending.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ceiling_holds_on_the_wire_over_ten_seconds_of_backlog() {
+    const RATE: u64 = 16 * 1024;
+    let broker = broker();
+    let (counting, carried) = link(&broker.bootstrap_servers(), false).await;
+    let limits = ShipLimits { bytes_per_second_max: Some(RATE), ..ShipLimits::default() };
+    let sending = Sending::begin(&counting, [4_000, 100, 30_000], limits);
+    let begun = Instant::now();
+    while acknowledged(&sending.spool)[0] == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing goes");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (begun, before) = (Instant::now(), carried.load(Relaxed));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (bytes, seconds) = (carried.load(Relaxed) - before, begun.elapsed().as_secs_f64());
+    let done = acknowledged(&sending.spool);
+    sending.end().await;
+    assert!(done[2] < 30_000, "there was a backlog all the time: {done:?}");
+    #[expect(clippy::cast_precision_loss, reason = "some seconds' bytes")]
+    let part = bytes as f64 / seconds / RATE as f64;
+    eprintln!("{bytes} bytes in {seconds:.1} s: {part:.2} of the ceiling");
+    // A batch that began within the ceiling goes as a whole.
+    assert!((0.5..=1.15).contains(&part), "{part}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quiet_hours_over_midnight_begin_and_end_with_a_reload() {
+    let broker = broker();
+    // A day but for an hour that is over: it goes over midnight, whenever this runs.
+    let now = minute_now();
+    let text = |minute: u32| format!("{:02}:{:02}", minute % 1_440 / 60, minute % 60);
+    let span = format!("{}-{}", text(now + 1_440 - 60), text(now + 1_440 - 120));
+    let quiet = ShipLimits {
+        quiet_hours: vec![span.parse().expect("a span")],
+        quiet_lanes: vec![Lane::Usage],
+        ..ShipLimits::default()
+    };
+    let (limits, fresh) = watch::channel(quiet.clone());
+    let sending = Sending::begin_with(&broker.bootstrap_servers(), [300, 30, 500], fresh);
+    let wait_for = async |wanted: [u64; 3]| {
+        let begun = Instant::now();
+        while acknowledged(&sending.spool) != wanted {
+            let done = acknowledged(&sending.spool);
+            assert!(begun.elapsed() < Duration::from_secs(60), "{done:?}, not {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(acknowledged(&sending.spool), wanted, "and nothing else");
+    };
+    wait_for([300, 30, 0]).await;
+    limits.send_replace(ShipLimits::default());
+    wait_for([300, 30, 500]).await;
+    limits.send_replace(quiet);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    fill(&mut sending.spool.lock(), [10, 1, 20]);
+    sending.spool.appended.notify_one();
+    wait_for([310, 31, 500]).await;
+    sending.end().await;
+}
+
+/// The minute of this host's day.
+fn minute_now() -> u32 {
+    let now = jiff::Zoned::now();
+    u32::from(now.hour().unsigned_abs()) * 60 + u32::from(now.minute().unsigned_abs())
 }

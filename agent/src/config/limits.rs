@@ -14,7 +14,7 @@ const MEMORY_BYTES_MAX: u64 = 192 << 20;
 const OPEN_FILES_MAX: u64 = 512;
 
 /// The least: with less the agent would hardly read at all.
-const MEMORY_BYTES_LEAST: u64 = 32 << 20;
+const MEMORY_BYTES_LEAST: u64 = 16 << 20;
 
 /// Its own files, sockets and threads, and some logs.
 const OPEN_FILES_LEAST: u64 = 64;

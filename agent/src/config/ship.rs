@@ -46,6 +46,10 @@ pub(super) fn limits(table: &mut Table<'_>) -> ShipLimits {
             Ok(Named(Lane::Security)) => {
                 table.wrong("quiet_lanes", "has \"security\", which never waits");
             }
+            Ok(Named(Lane::Uptime)) => table.wrong(
+                "quiet_lanes",
+                "has \"uptime\", on which heartbeats travel: the centre would call this host silent",
+            ),
             Ok(Named(lane)) => quiet_lanes.push(lane),
             Err(error) => table.wrong("quiet_lanes", format!("{name:?} {error}")),
         }

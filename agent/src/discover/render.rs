@@ -118,6 +118,26 @@ fn base(_: &Survey, given: &Given, out: &mut String) {
         "# bytes_max = \"512MiB\"       # when full, the oldest of the least important lane goes first",
     );
     line(out, "# fsync_interval = \"200ms\"   # or fsync_each_chunk = true");
+    line(out, "\n[limits]");
+    say(out, "The agent slows its own reading before it takes more of this host: access logs and");
+    say(
+        out,
+        "what is long behind first, log-ins last. Nothing is lost by it. These are the defaults.",
+    );
+    line(out, "# cpu_percent_max = 50         # of one core, after a burst of ten seconds");
+    line(out, "# memory_bytes_max = \"192MiB\"  # resident; slowing begins at nine tenths of it");
+    line(
+        out,
+        "# open_files_max = 512         # sockets too; other logs are opened when they change",
+    );
+    line(out, "\n[ship]");
+    say(
+        out,
+        "For a link that others need too. Security and heartbeats never wait for quiet hours.",
+    );
+    line(out, "# bytes_per_second_max = \"64KiB\"");
+    line(out, "# quiet_hours = [\"07:30-17:00\"]   # by this host's clock; may go over midnight");
+    line(out, "# quiet_lanes = [\"usage\"]         # lanes that wait then");
     line(out, "\n# [metrics]                 # for Prometheus, on this host alone");
     line(out, "# listen = \"127.0.0.1:9101\"");
     line(out, "\n[host_figures]              # CPU, memory, disks, load, network");
@@ -295,6 +315,28 @@ mod tests {
             backfill: false,
             time: "2026-11-25T00:00:00Z".into(),
         }
+    }
+
+    #[test]
+    fn the_limits_that_it_shows_are_those_that_hold_and_can_be_uncommented() {
+        let host_logs = HostLogs::default();
+        let (host, user) = ("h".into(), "u".into());
+        let survey = Survey { host, user, services: vec![], host_logs, other_ports: vec![] };
+        let text = configuration(&survey, &given());
+        let read = |text: &str| Config::from_text(Path::new("a.toml"), text).unwrap();
+        let usual = read(&text);
+        let mut uncommented = text.clone();
+        for key in
+            ["cpu_percent_max", "memory_bytes_max", "open_files_max", "quiet_hours", "quiet_lanes"]
+        {
+            let commented = format!("# {key} = ");
+            assert!(text.contains(&commented), "{key}");
+            uncommented = uncommented.replace(&commented, &format!("{key} = "));
+        }
+        let told = read(&uncommented);
+        assert_eq!(told.ceilings, usual.ceilings);
+        assert_eq!(told.ship.quiet_lanes, usual.ship.quiet_lanes);
+        assert!(told.ship.is_quiet(vonggac_wire::Lane::Usage, 600));
     }
 
     proptest! {

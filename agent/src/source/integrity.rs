@@ -11,14 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
 use vonggac_wire::{Event, Time, event::Status};
 
 use super::{Running, Source, SourceContext, SourceError};
-use crate::{
-    config::IntegrityConfig,
-    intake::{CHUNK_ENTRIES_MAX, Chunk, Entry as Line},
-};
+use crate::config::IntegrityConfig;
 
 mod baseline;
 mod change;
@@ -476,21 +472,8 @@ impl Teller<'_> {
 
 /// Hands events over and waits until they are in the spool.
 fn send(context: &SourceContext, system: &str, events: Vec<Event>) -> Result<(), Ended> {
-    let mut events = events.into_iter().map(|event| event.with_system(system)).peekable();
-    while events.peek().is_some() {
-        let lines = events.by_ref().take(CHUNK_ENTRIES_MAX);
-        let entries = lines.map(|event| Line { event, position: None }).collect();
-        let (appended, told) = oneshot::channel();
-        let chunk = Chunk { entries, appended: Some(appended), ..Chunk::default() };
-        tokio::runtime::Handle::current().block_on(async {
-            let sent = async { context.intake.send(chunk).await.is_ok() && told.await.is_ok() };
-            tokio::select! {
-                sent = sent => if sent { Ok(()) } else { Err(Ended::Stopped) },
-                () = context.shutdown.cancelled() => Err(Ended::Stopped),
-            }
-        })?;
-    }
-    Ok(())
+    let events = events.into_iter().map(|event| event.with_system(system));
+    context.wait_for(context.intake.spool_events(events)).map_err(|_| Ended::Stopped)
 }
 
 #[cfg(test)]

@@ -3,7 +3,11 @@
 //! An entry's place is its number in its journal's sequence. Reading goes on at the last entry that was read, inclusive: the spool
 //! leaves it out. A journal that is another one than was read before is read from its beginning, and the exchange is told.
 
-use std::{io, process::Stdio, time::Duration};
+use std::{
+    io,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
@@ -18,6 +22,7 @@ use super::{Running, Source, SourceContext, SourceError};
 use crate::{
     config::{JournalConfig, JournalFrom},
     format::{Context, connection::Connections},
+    governor::Rank,
     intake::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, Chunk, Entry, Position},
     ship,
 };
@@ -31,6 +36,9 @@ const ENTRY_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes of what `journalctl` complains of.
 const COMPLAINT_BYTES_MAX: u64 = 4_096;
+
+/// How long the journal rests at most after a chunk, where the agent has to keep within a ceiling.
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// How long asking for the newest entry may take: a journal on a slow disk.
 const ASK_MAX: Duration = Duration::from_secs(60);
@@ -159,7 +167,7 @@ async fn follow(
             )));
         }
         *read += entries.len() as u64;
-        let formats = Context::here(Time::now());
+        let (formats, begun) = (Context::here(Time::now()), Instant::now());
         let (mut chunk, mut unparsed) = (Chunk::default(), 0);
         for (json, cut) in entries {
             let (Entry { event, position }, known) = entry::entry(&json, cut, &formats);
@@ -171,7 +179,13 @@ async fn follow(
             chunk.entries.push(entry);
         }
         context.occurrences.lines_read(chunk.entries.len() as u64, unparsed);
+        let took = begun.elapsed();
         hand_over(context, chunk).await?;
+        // It tells of log-ins: it is slowed last.
+        let share = context.occurrences.reading().share(Rank::Security);
+        if share < 1.0 {
+            tokio::time::sleep(took.mul_f64(1.0 / share - 1.0).min(REST_MAX)).await;
+        }
     }
 }
 

@@ -13,14 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
 use vonggac_wire::{Event, Time};
 
 use super::{Running, Source, SourceContext, SourceError};
-use crate::{
-    config::StateConfig,
-    intake::{CHUNK_ENTRIES_MAX, Chunk, Entry},
-};
+use crate::config::StateConfig;
 
 mod accounts;
 mod certificates;
@@ -281,26 +277,8 @@ impl Observer {
 
     /// Hands events over and waits until they are in the spool; `false`: the agent stops.
     fn tell(&self, events: Vec<Event>) -> bool {
-        let mut events =
-            events.into_iter().map(|event| event.with_system(&self.config.system)).peekable();
-        while events.peek().is_some() {
-            let lines = events.by_ref().take(CHUNK_ENTRIES_MAX);
-            let entries = lines.map(|event| Entry { event, position: None }).collect();
-            let (appended, told) = oneshot::channel();
-            let chunk = Chunk { entries, appended: Some(appended), ..Chunk::default() };
-            let sent = tokio::runtime::Handle::current().block_on(async {
-                let sent =
-                    async { self.context.intake.send(chunk).await.is_ok() && told.await.is_ok() };
-                tokio::select! {
-                    sent = sent => sent,
-                    () = self.context.shutdown.cancelled() => false,
-                }
-            });
-            if !sent {
-                return false;
-            }
-        }
-        true
+        let events = events.into_iter().map(|event| event.with_system(&self.config.system));
+        self.context.wait_for(self.context.intake.spool_events(events)).is_ok()
     }
 }
 

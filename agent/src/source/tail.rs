@@ -33,12 +33,14 @@ mod file;
 mod find;
 mod followed;
 mod grouped;
+mod pacing;
 mod record;
 mod rhythm;
 mod rotated;
 
 use find::Found;
-use followed::Followed;
+use followed::{Followed, Gave, Looked};
+use pacing::Pacing;
 use record::{Joining, Record};
 use rhythm::Rhythm;
 
@@ -119,6 +121,20 @@ struct Follower {
     first_look: bool,
     connections: Connections,
     block: Vec<u8>,
+    pacing: Pacing,
+    /// Files that are held open.
+    open: u64,
+}
+
+/// What a look left for later.
+#[derive(Default)]
+struct Left {
+    /// Files that have more.
+    paths: HashSet<PathBuf>,
+    /// Some of them can be read at once.
+    at_once: bool,
+    /// When the first of those that have to wait can be.
+    rest: Option<Duration>,
 }
 
 impl Follower {
@@ -140,10 +156,12 @@ impl Follower {
             first_look: true,
             connections: Connections::default(),
             block: vec![0; file::BLOCK_BYTES],
+            pacing: Pacing::new(Instant::now()),
+            open: 0,
         })
     }
 
-    fn run(mut self) -> Result<(), SourceError> {
+    fn run(&mut self) -> Result<(), SourceError> {
         let (told, woken) = mpsc::sync_channel::<()>(1);
         let changes = Arc::new(Mutex::new(Changes::default()));
         let _watcher =
@@ -172,8 +190,10 @@ impl Follower {
             };
             let only = rhythm.next((changed.paths, changed.all), every, Instant::now());
             let left = self.look(only.as_ref())?;
-            if !rhythm.leave(left) {
-                match woken.recv_timeout(LOOK_INTERVAL) {
+            let rest = left.rest.unwrap_or(LOOK_INTERVAL).min(LOOK_INTERVAL);
+            rhythm.leave(left.paths);
+            if !left.at_once {
+                match woken.recv_timeout(rest) {
                     Ok(()) => thread::sleep(BURST),
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
                     Err(mpsc::RecvTimeoutError::Disconnected) => thread::sleep(LOOK_INTERVAL),
@@ -182,6 +202,32 @@ impl Follower {
         };
         self.context.occurrences.forget_standings(&self.config.path);
         outcome
+    }
+
+    /// So many files more or less are held open than before. Of too many, those close that changed least lately.
+    fn holds(&mut self, before: u64, now: u64) {
+        let fresh = (self.open + now).saturating_sub(before);
+        let reading = self.context.occurrences.reading();
+        let too_many = reading.hold(self.open, fresh);
+        self.open = fresh;
+        if too_many == 0 {
+            return;
+        }
+        // Some more than that, so that not every look has to choose.
+        let wanted = too_many + reading.log_files_max() / 8;
+        let mut open: Vec<&mut Followed> =
+            self.files.values_mut().filter(|followed| followed.open_files() > 0).collect();
+        open.sort_by_key(|followed| followed.times().0);
+        let mut closed = 0;
+        for followed in open {
+            if closed >= wanted {
+                break;
+            }
+            closed += followed.close();
+        }
+        reading.closed(closed);
+        reading.hold(self.open, self.open.saturating_sub(closed));
+        self.open = self.open.saturating_sub(closed);
     }
 
     /// Has the kernel tell of changes, where it does.
@@ -255,14 +301,17 @@ impl Follower {
                 self.refused.remove(&path);
                 tracing::info!(path = %path.display(), parts = opened.files.len(), "following");
                 if opened.lost && self.first_look {
-                    self.tell_loss(&path)?;
+                    tracing::warn!(path = %path.display(), "the log was replaced while the agent was away, and what was read of before is gone; lines may be missing");
+                    self.tell_loss(&path, 0)?;
                 }
                 let followed = Followed::new(
                     opened.files,
                     self.joining.clone(),
                     self.config.lines_per_second_max,
                 );
+                let open = followed.open_files();
                 self.files.insert(path, followed);
+                self.holds(0, open);
             }
             Err(error) => {
                 // Said once for each reason: the pattern is matched every few seconds.
@@ -283,42 +332,74 @@ impl Follower {
         self.files.iter().find(|(_, followed)| is(followed)).map(|(path, _)| path.as_path())
     }
 
-    /// Reads what is new in these files, or in all; gives those that have more.
-    fn look(&mut self, only: Option<&HashSet<PathBuf>>) -> Result<HashSet<PathBuf>, SourceError> {
-        let paths: Vec<PathBuf> = match only {
+    /// Reads what is new in these files, or in all, as far as the agent may.
+    fn look(&mut self, only: Option<&HashSet<PathBuf>>) -> Result<Left, SourceError> {
+        let mut paths: Vec<PathBuf> = match only {
             Some(changed) => {
                 changed.iter().filter(|p| self.files.contains_key(*p)).cloned().collect()
             }
             None => self.files.keys().cloned().collect(),
         };
-        let mut left = HashSet::new();
+        let reading = self.context.occurrences.reading().clone();
+        let is_slowed = reading.is_slowed();
+        if is_slowed {
+            // Whoever waited longest is first: there may not be time for all.
+            paths.sort_by_key(|path| self.files.get(path).map(|followed| followed.times().1));
+        }
+        let mut left = Left::default();
         for path in paths {
             let Some(mut followed) = self.files.remove(&path) else { continue };
-            let looked = followed.look(
-                &path,
-                &mut self.block,
-                self.context.checkpoints.as_ref(),
-                Instant::now(),
-            );
-            self.send(&path, looked.begins, looked.records, looked.lines)?;
-            if looked.slowed {
-                self.context.occurrences.tail_slowed(&path.display());
+            let (now, rank, open) = (Instant::now(), followed.rank(), followed.open_files());
+            let rest = self.pacing.rest(rank, reading.share(rank), now);
+            if let Some(rest) = rest {
+                followed.waits(&path, self.context.checkpoints.as_ref(), now);
+                left.rest = Some(left.rest.map_or(rest, |least| least.min(rest)));
+                left.paths.insert(path.clone());
+            } else {
+                let begun = is_slowed.then(pacing::thread_cpu);
+                let looked = self.read(&path, &mut followed, now)?;
+                if looked.more {
+                    left.at_once = true;
+                    left.paths.insert(path.clone());
+                }
+                if let Some(begun) = begun {
+                    self.pacing.took(rank, pacing::thread_cpu().saturating_sub(begun));
+                }
+                if looked.gone {
+                    self.holds(open, 0);
+                    continue;
+                }
             }
             if let Some(standing) = followed.standing(Instant::now()) {
-                self.context.occurrences.stands(
-                    &self.config.path,
-                    &path.display().to_string(),
-                    standing,
-                );
+                let name = path.display().to_string();
+                self.context.occurrences.stands(&self.config.path, &name, standing);
             }
-            if looked.more {
-                left.insert(path.clone());
-            }
-            if !looked.gone {
-                self.files.insert(path, followed);
-            }
+            let now_open = followed.open_files();
+            self.files.insert(path, followed);
+            self.holds(open, now_open);
         }
         Ok(left)
+    }
+
+    /// Reads what is new in a file, up to a chunk, and hands it over. What of it is left has no records any more.
+    fn read(
+        &mut self,
+        path: &Path,
+        followed: &mut Followed,
+        now: Instant,
+    ) -> Result<Looked, SourceError> {
+        let mut looked =
+            followed.look(path, &mut self.block, self.context.checkpoints.as_ref(), now);
+        if looked.lost_bytes > 0 {
+            self.context.occurrences.log_lost(&path.display(), looked.lost_bytes);
+            self.tell_loss(path, looked.lost_bytes)?;
+        }
+        let records = std::mem::take(&mut looked.records);
+        followed.gave(self.send(path, looked.begins.take(), records, looked.lines)?);
+        if looked.slowed {
+            self.context.occurrences.tail_slowed(&path.display());
+        }
+        Ok(looked)
     }
 
     fn send(
@@ -327,9 +408,10 @@ impl Follower {
         begins: Option<Position>,
         records: Vec<Record>,
         lines: u64,
-    ) -> Result<(), SourceError> {
+    ) -> Result<Gave, SourceError> {
+        let mut gave = Gave::default();
         if records.is_empty() && begins.is_none() {
-            return Ok(());
+            return Ok(gave);
         }
         let mut context = Context::here(Time::now());
         let name = path.display().to_string();
@@ -350,20 +432,24 @@ impl Follower {
             let (event, known) = event::of(&self.config.format, record, &context);
             unparsed += u64::from(!known);
             let event = self.connections.complete(&name, event);
+            gave.all += 1;
+            gave.usage += usize::from(event.lane() == Lane::Usage);
+            gave.security += usize::from(event::is_of_security(&event));
             let event = event.with_source(&name, start).with_system(&self.config.system);
             chunk.push(Entry { event, position: Some(position) });
         }
         self.context.occurrences.lines_read(lines, unparsed);
-        self.hand_over(chunk)
+        self.hand_over(chunk)?;
+        Ok(gave)
     }
 
-    /// What was read of before is nowhere any more: the centre is told that lines may be missing.
-    fn tell_loss(&self, path: &Path) -> Result<(), SourceError> {
-        tracing::warn!(path = %path.display(), "the log was replaced while the agent was away, and what was read of before is gone; lines may be missing");
+    /// What was to be read is nowhere any more: the centre is told that lines are missing, and how many bytes; 0: nobody knows.
+    fn tell_loss(&self, path: &Path, bytes: u64) -> Result<(), SourceError> {
         let now = Time::now();
         let gap = Gap {
             lane: Lane::Security.into(),
             reason: GapReason::Truncation.into(),
+            bytes,
             ..Gap::default()
         };
         let event = Event::new(now, now, Body::Gap(gap))
@@ -397,6 +483,13 @@ impl Follower {
 mod tests;
 #[cfg(test)]
 mod whole;
+
+/// A thread that ends holds nothing open any more.
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.context.occurrences.reading().hold(self.open, 0);
+    }
+}
 
 /// A stream's name.
 fn stream_name(path: &Path, device: u64, inode: u64, print: u32, generation: u32) -> Arc<str> {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use vonggac_wire::event::{Activity, Class};
 
 use super::*;
+use crate::intake::{Chunk, Entry as Line};
 use crate::source::collecting;
 
 /// A host below a folder, a spool that takes everything, and the guard between them.

@@ -3,7 +3,10 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufReader, Read},
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -23,6 +26,8 @@ const ZEROS_WAIT_BYTES_MAX: u64 = 4 << 20;
 pub(super) enum Content {
     Plain(File),
     Packed(Box<Packed>),
+    /// Not held open; it had this name when it was closed.
+    Closed(PathBuf),
 }
 
 /// A compressed log, read forward.
@@ -74,6 +79,7 @@ impl Content {
         match self {
             Self::Plain(file) => file.read_at(block, offset),
             Self::Packed(packed) => packed.read_at(block, offset),
+            Self::Closed(_) => Err(io::Error::other("is not open")),
         }
     }
 
@@ -114,9 +120,43 @@ impl Content {
     pub(super) fn length(&self) -> io::Result<Option<u64>> {
         match self {
             Self::Plain(file) => Ok(Some(file.metadata()?.len())),
-            Self::Packed(_) => Ok(None),
+            Self::Closed(at) if !is_packed(at) => {
+                Ok(std::fs::metadata(at).ok().map(|data| data.len()))
+            }
+            Self::Packed(_) | Self::Closed(_) => Ok(None),
         }
     }
+
+    /// Held open.
+    pub(super) const fn is_open(&self) -> bool {
+        !matches!(self, Self::Closed(_))
+    }
+
+    /// Compressed, and open.
+    pub(super) const fn is_packed(&self) -> bool {
+        matches!(self, Self::Packed(_))
+    }
+
+    /// Lets go of it and remembers its name; tells whether it did. What has no name any more stays open.
+    pub(super) fn close(&mut self) -> bool {
+        let name = match self {
+            Self::Plain(file) => name_of(file),
+            Self::Packed(packed) => Some(packed.path.clone()).filter(|path| path.exists()),
+            Self::Closed(_) => None,
+        };
+        let closes = name.is_some();
+        if let Some(name) = name {
+            *self = Self::Closed(name);
+        }
+        closes
+    }
+}
+
+/// The name that an open file has now, whatever it was opened by.
+fn name_of(file: &File) -> Option<PathBuf> {
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    let (own, named) = (file.metadata().ok()?, std::fs::metadata(&name).ok()?);
+    ((own.dev(), own.ino()) == (named.dev(), named.ino())).then_some(name)
 }
 
 impl Packed {

@@ -1,6 +1,9 @@
 //! From a record to an event.
 
-use vonggac_wire::{Event, event::Body};
+use vonggac_wire::{
+    Event,
+    event::{Body, Class},
+};
 
 use super::record::Record;
 use crate::format::{self, Context};
@@ -30,6 +33,16 @@ pub(super) fn of(format: &str, record: Record, context: &Context) -> (Event, boo
         }
     });
     (event, known)
+}
+
+/// It tells of who did what: a log of such is slowed last. Connections come in floods and are not meant.
+pub(super) fn is_of_security(event: &Event) -> bool {
+    match event.body() {
+        Body::Activity(activity) => {
+            !matches!(activity.class(), Class::Base | Class::Http | Class::Network)
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -11,13 +11,17 @@ use std::{
 use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
 
 use super::{
-    content::{Content, Identity},
+    content::{Content, Identity, is_packed},
     rotated, stream_name,
 };
 use crate::{
     format::join::Joiner,
     intake::{Checkpoints, Position},
 };
+
+mod closed;
+
+use closed::Reopened;
 
 /// Bytes of the first line that identify a file.
 const PRINT_BYTES: usize = 256;
@@ -95,6 +99,12 @@ pub(super) struct Follow {
     copy: Option<Box<Self>>,
     /// Read to its end, and only looked at for what a slow writer adds.
     is_late: bool,
+    /// How long it was at the last look.
+    known_length: u64,
+    /// Bytes that were gone before they could be read.
+    lost: u64,
+    /// It was closed, and was nowhere when it was looked for.
+    is_gone: bool,
     /// Reading begins here although nothing before was read: told once, so that a restart begins here too.
     begins: Option<Position>,
 }
@@ -121,6 +131,9 @@ impl Follow {
             is_late: false,
             changed: (0, 0),
             copy: None,
+            known_length: 0,
+            lost: 0,
+            is_gone: false,
             begins: None,
         };
         // A file without a whole line has no end to begin at: all of it is still to come.
@@ -129,9 +142,10 @@ impl Follow {
     }
 
     /// Goes on with a stream that was read before, under another name or compressed.
-    pub(super) fn take_over(&mut self, stream: &str, resume: u64) {
+    pub(super) fn take_over(&mut self, stream: &str, resume: u64, length: u64) {
         self.stream = Some(stream.into());
-        (self.offset, self.line_start) = (resume, resume);
+        self.print = self.print().ok().flatten().unwrap_or_default();
+        (self.offset, self.line_start, self.known_length) = (resume, resume, length);
     }
 
     /// Where reading began, if that has to be remembered.
@@ -149,7 +163,7 @@ impl Follow {
         // A header stands at the beginning, and again wherever its program was started anew.
         let near = match self.content {
             Content::Plain(_) => place.saturating_sub(BLOCK_BYTES as u64),
-            Content::Packed(_) => 0,
+            Content::Packed(_) | Content::Closed(_) => 0,
         };
         for from in [0, near] {
             let wanted = usize::try_from(place - from).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
@@ -166,8 +180,12 @@ impl Follow {
 
     /// When a plain log was changed last, in seconds and nanoseconds.
     pub(super) fn modified(&self) -> Option<(i64, i64)> {
-        let Content::Plain(file) = &self.content else { return None };
-        file.metadata().ok().map(|data| (data.mtime(), data.mtime_nsec()))
+        match &self.content {
+            Content::Plain(file) => file.metadata().ok().map(|d| (d.mtime(), d.mtime_nsec())),
+            // It had changed then, at the latest look that found it open.
+            Content::Closed(_) => Some(self.changed).filter(|changed| *changed != (0, 0)),
+            Content::Packed(_) => None,
+        }
     }
 
     /// What it is known by, once its first line is whole.
@@ -192,10 +210,18 @@ impl Follow {
         self.stream.is_some() && Some(self.print) == print
     }
 
+    /// It has its name no more, and ends soon.
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.is_old || self.rotated_at.is_some()
+    }
+
     /// Keeps it for what its writers may still add; `None` if nothing can come any more.
     pub(super) fn late(mut self) -> Option<Self> {
-        let Content::Plain(file) = &self.content else { return None };
-        let exists = file.metadata().is_ok_and(|data| data.nlink() > 0);
+        let exists = match &self.content {
+            Content::Plain(file) => file.metadata().is_ok_and(|data| data.nlink() > 0),
+            Content::Closed(at) => !self.is_gone && !is_packed(at),
+            Content::Packed(_) => false,
+        };
         (self.is_old, self.is_late) = (true, true);
         exists.then_some(self)
     }
@@ -212,7 +238,9 @@ impl Follow {
             return Ok(());
         }
         let Some(print) = self.print()? else { return Ok(()) };
-        let length = self.content.length()?.unwrap_or(u64::MAX);
+        let length = self.content.length()?;
+        self.known_length = length.unwrap_or(self.known_length);
+        let length = length.unwrap_or(u64::MAX);
         let (path, device, inode) = (self.path.clone(), self.device, self.inode);
         let name = |generation| stream_name(&path, device, inode, print, generation);
         // The newest generation that was read; a file shorter than that was cut while nobody looked.
@@ -296,8 +324,14 @@ impl Follow {
         block: &mut [u8],
         checkpoints: &dyn Checkpoints,
     ) -> io::Result<Seen> {
+        match self.reopen()? {
+            Reopened::Open => {}
+            Reopened::Resting => return Ok(Seen::Waiting),
+            Reopened::Gone => return Ok(self.vanished(lines)),
+        }
         let length = self.content.length()?;
         if length == Some(self.offset) {
+            self.known_length = self.offset;
             return self.at_the_end(lines);
         }
         let cut = length.is_some_and(|length| length < self.offset);
@@ -306,6 +340,9 @@ impl Follow {
         }
         if cut || self.was_replaced()? {
             let copy = rotated::copy_of(self);
+            if copy.is_none() {
+                self.lost += self.known_length.saturating_sub(self.line_start);
+            }
             self.was_cut();
             if let Some(copy) = copy {
                 self.copy = Some(Box::new(copy));
@@ -313,6 +350,7 @@ impl Follow {
             }
         }
         self.changed = self.modified().unwrap_or_default();
+        self.known_length = length.unwrap_or_default();
         self.identify(checkpoints)?;
         let mut taken = 0;
         if let Some(stream) = self.stream.clone() {

@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    fs,
+    os::unix::fs::MetadataExt,
     path::Path,
     time::{Duration, Instant},
 };
@@ -12,6 +14,7 @@ use super::{
     rotated,
 };
 use crate::{
+    governor::Rank,
     intake::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, Checkpoints, Position},
     occurrence::Standing,
     source::allowance::Allowance,
@@ -32,10 +35,43 @@ const LATE_FILES_MAX: usize = 2;
 /// Files that are remembered as read, until the spool holds them and remembers them itself.
 const READ_MAX: usize = 32;
 
-/// A file that has ended, and when it last gave a line.
+/// How often it is asked whether another file has the name, while there is more to read in this one.
+const HOLD_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Files of one path that are read one after the other: a rotation each quarter of an hour may be four hours behind.
+const HELD_FILES_MAX: usize = 16;
+
+/// Bytes that are not read yet from which on a file is behind: back-fill, or a flood.
+const BEHIND_BYTES: u64 = 4 << 20;
+
+/// Chunks after one that told of security for which a file still counts as a security log.
+const SECURITY_CHUNKS: u8 = 16;
+
+/// A file that has ended, and when it last gave a line. Its records are its own: the current file's may be open.
 struct Late {
     file: Follow,
     since: Instant,
+    records: Records,
+}
+
+/// What the lines of a file tell of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    Requests,
+    #[default]
+    Other,
+    /// For so many chunks more.
+    Security(u8),
+}
+
+/// How many events of a chunk are of which kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Gave {
+    pub(super) all: usize,
+    /// Requests, and what they mean.
+    pub(super) usage: usize,
+    /// Of a security class.
+    pub(super) security: usize,
 }
 
 /// One path.
@@ -45,9 +81,17 @@ pub(super) struct Followed {
     /// Those that have ended, for what slow writers add to them.
     late: VecDeque<Late>,
     late_looked: Instant,
+    held_looked: Instant,
     /// Those that have ended.
     read: VecDeque<FileIdentity>,
+    joining: Joining,
     records: Records,
+    kind: Kind,
+    /// When it gave lines last.
+    changed: Instant,
+    looked: Instant,
+    waited: u64,
+    lost_bytes: u64,
     lines_per_second_max: Option<u64>,
     allowance: Option<Allowance>,
     lines: u64,
@@ -67,6 +111,8 @@ pub(super) struct Looked {
     pub(super) slowed: bool,
     /// No file has the name any more.
     pub(super) gone: bool,
+    /// Bytes that were gone before they could be read.
+    pub(super) lost_bytes: u64,
 }
 
 impl Followed {
@@ -75,13 +121,21 @@ impl Followed {
         joining: Joining,
         lines_per_second_max: Option<u64>,
     ) -> Self {
-        let allowance = lines_per_second_max.map(|most| Allowance::new(most, Instant::now()));
+        let now = Instant::now();
+        let allowance = lines_per_second_max.map(|most| Allowance::new(most, now));
         Self {
             files: files.into(),
             late: VecDeque::new(),
-            late_looked: Instant::now(),
+            late_looked: now,
+            held_looked: now,
             read: VecDeque::new(),
-            records: Records::new(joining),
+            records: Records::new(joining.clone()),
+            joining,
+            kind: Kind::default(),
+            changed: now,
+            looked: now,
+            waited: 0,
+            lost_bytes: 0,
             lines_per_second_max,
             allowance,
             lines: 0,
@@ -101,7 +155,82 @@ impl Followed {
         }
         self.told = Some(now);
         let (offset, lag_bytes) = self.files.front()?.standing();
-        Some(Standing { offset, lag_bytes, lines: self.lines, waited: 0, lost_bytes: 0 })
+        let (lines, waited, lost_bytes) = (self.lines, self.waited, self.lost_bytes);
+        Some(Standing { offset, lag_bytes, lines, waited, lost_bytes })
+    }
+
+    /// When it is slowed.
+    pub(super) fn rank(&self) -> Rank {
+        let front = self.files.front();
+        let behind =
+            front.is_some_and(|file| file.behind().is_none_or(|behind| behind > BEHIND_BYTES));
+        match (self.kind, behind) {
+            (Kind::Security(_), false) => Rank::Security,
+            (Kind::Security(_), true) | (Kind::Other, false) => Rank::Usual,
+            (Kind::Other, true) | (Kind::Requests, _) => Rank::Later,
+        }
+    }
+
+    /// Its lines became these events.
+    pub(super) fn gave(&mut self, gave: Gave) {
+        if gave.all == 0 {
+            return;
+        }
+        self.kind = match self.kind {
+            _ if gave.usage * 2 > gave.all => Kind::Requests,
+            _ if gave.security * 8 >= gave.all => Kind::Security(SECURITY_CHUNKS),
+            Kind::Security(left @ 1..) => Kind::Security(left - 1),
+            _ => Kind::Other,
+        };
+    }
+
+    /// When it gave lines last, and when it was looked at.
+    pub(super) const fn times(&self) -> (Instant, Instant) {
+        (self.changed, self.looked)
+    }
+
+    /// Files that are held open for it.
+    pub(super) fn open_files(&self) -> u64 {
+        let files = self.files.iter().chain(self.late.iter().map(|late| &late.file));
+        files.filter(|file| file.is_open()).count() as u64
+    }
+
+    /// Closes what it holds open; tells how many files that are.
+    pub(super) fn close(&mut self) -> u64 {
+        let late = self.late.iter_mut().map(|late| &mut late.file);
+        self.files.iter_mut().chain(late).map(|file| u64::from(file.close())).sum()
+    }
+
+    /// It may not be read now. What has its name by now is held all the same.
+    pub(super) fn waits(&mut self, path: &Path, checkpoints: &dyn Checkpoints, now: Instant) {
+        self.waited += u64::from(self.files.front().is_some_and(|file| file.behind() != Some(0)));
+        self.hold(path, checkpoints, now);
+    }
+
+    /// Opens what has the name by now, before it can be rotated away again: it may take a while until reading comes to it.
+    fn hold(&mut self, path: &Path, checkpoints: &dyn Checkpoints, now: Instant) {
+        if now.saturating_duration_since(self.held_looked) < HOLD_INTERVAL {
+            return;
+        }
+        self.held_looked = now;
+        let Ok(data) = fs::metadata(path) else { return };
+        let is_held = |files: &VecDeque<Follow>, own: (u64, u64)| {
+            files.iter().any(|file| (file.device, file.inode) == own)
+        };
+        let Some(last) = self.files.back() else { return };
+        if is_held(&self.files, (data.dev(), data.ino())) {
+            return;
+        }
+        let mut fresh = rotated::between(path, last, &self.read, checkpoints);
+        fresh.extend(last.successor(path, checkpoints));
+        for file in fresh {
+            if self.files.len() >= HELD_FILES_MAX {
+                break;
+            }
+            if !is_held(&self.files, (file.device, file.inode)) {
+                self.files.push_back(file);
+            }
+        }
     }
 
     /// Reads what is new, up to a chunk.
@@ -113,20 +242,47 @@ impl Followed {
         now: Instant,
     ) -> Looked {
         let mut looked = Looked::default();
+        self.looked = now;
         let Some(lines_max) = self.may_read(now) else {
+            self.waits(path, checkpoints, now);
             looked.slowed = true;
             return looked;
         };
         self.look_late(lines_max, block, checkpoints, now, &mut looked);
+        self.look_current(path, lines_max, block, checkpoints, now, &mut looked);
+        if looked.lines > 0 {
+            self.changed = now;
+        }
+        if looked.gone {
+            for late in &mut self.late {
+                late.records.finish(now, &mut looked.records);
+            }
+        }
+        self.waited += u64::from(looked.slowed);
+        self.lost_bytes += looked.lost_bytes;
+        looked
+    }
+
+    /// Reads what is new in the file that has the name, and before it what is left of those that had it.
+    fn look_current(
+        &mut self,
+        path: &Path,
+        lines_max: usize,
+        block: &mut [u8],
+        checkpoints: &dyn Checkpoints,
+        now: Instant,
+        looked: &mut Looked,
+    ) {
         // The oldest first: a rotated file is read to its end before its successor.
         while let Some(first) = self.files.front_mut() {
             let (lines, seen) = first.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints);
+            looked.lost_bytes += first.take_lost();
             if let Some(copy) = first.take_copy() {
                 self.files.push_front(copy);
                 looked.more = true;
-                return looked;
+                return;
             }
-            looked.begins = looked.begins.or(first.begins());
+            looked.begins = looked.begins.take().or(first.begins());
             let (full, read) = (!lines.is_empty(), lines.len() as u64);
             looked.lines += read;
             for line in lines {
@@ -139,25 +295,28 @@ impl Followed {
                     // A file that has used up its allowance waits for the next look.
                     looked.slowed = lines_max < CHUNK_ENTRIES_MAX;
                     looked.more |= !looked.slowed;
-                    return looked;
+                    self.hold(path, checkpoints, now);
+                    return;
                 }
                 Seen::Waiting => {
                     self.records.rest(now, &mut looked.records);
                     looked.more |= full;
-                    return looked;
+                    if self.files.front().is_some_and(Follow::is_leaving) {
+                        self.hold(path, checkpoints, now);
+                    }
+                    return;
                 }
                 Seen::Gone => {
                     self.records.finish(now, &mut looked.records);
-                    if self.next_file(path, checkpoints, now) {
+                    if self.next_file(path, checkpoints, now, &mut looked.records) {
                         // Its lines go into the next chunk, which keeps this one within its bounds.
                         looked.more = true;
-                        return looked;
+                        return;
                     }
                 }
             }
         }
         looked.gone = true;
-        looked
     }
 
     /// What was read was allowed before.
@@ -183,6 +342,7 @@ impl Followed {
         self.late_looked = now;
         for mut late in std::mem::take(&mut self.late) {
             let (lines, seen) = late.file.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints);
+            looked.lost_bytes += late.file.take_lost();
             if !lines.is_empty() {
                 late.since = now;
                 tracing::debug!(lines = lines.len(), "a rotated log was written to");
@@ -190,20 +350,29 @@ impl Followed {
                 self.count(lines.len() as u64, now);
                 for line in lines {
                     let begins = |line: &Line| begins(&mut late.file, line, checkpoints);
-                    self.records.push(line, now, begins, &mut looked.records);
+                    late.records.push(line, now, begins, &mut looked.records);
                 }
-                self.records.finish(now, &mut looked.records);
             }
             looked.more |= seen == Seen::More;
             let young = now.saturating_duration_since(late.since) < LATE_MAX;
-            if let (true, Some(file)) = (young && seen != Seen::Gone, late.file.late()) {
-                self.late.push_back(Late { file, since: late.since });
+            match late.file.late().filter(|_| young && seen != Seen::Gone) {
+                Some(file) => {
+                    late.records.rest(now, &mut looked.records);
+                    self.late.push_back(Late { file, ..late });
+                }
+                None => late.records.finish(now, &mut looked.records),
             }
         }
     }
 
     /// Goes on to the file behind the one that has ended; tells whether there is one.
-    fn next_file(&mut self, path: &Path, checkpoints: &dyn Checkpoints, now: Instant) -> bool {
+    fn next_file(
+        &mut self,
+        path: &Path,
+        checkpoints: &dyn Checkpoints,
+        now: Instant,
+        done: &mut Vec<Record>,
+    ) -> bool {
         let Some(old) = self.files.pop_front() else { return false };
         let own = (old.device, old.inode);
         if self.files.is_empty() {
@@ -213,10 +382,14 @@ impl Followed {
         let goes_on = self.files.iter().any(|file| (file.device, file.inode) == own);
         if !goes_on {
             if let Some(identity) = old.identity() {
-                remember(&mut self.read, identity, READ_MAX);
+                drop(remember(&mut self.read, identity, READ_MAX));
             }
             if let Some(file) = old.late() {
-                remember(&mut self.late, Late { file, since: now }, LATE_FILES_MAX);
+                let records = Records::new(self.joining.clone());
+                let late = Late { file, since: now, records };
+                for mut forgotten in remember(&mut self.late, late, LATE_FILES_MAX) {
+                    forgotten.records.finish(now, done);
+                }
             }
         }
         !self.files.is_empty()
@@ -238,10 +411,10 @@ fn begins(file: &mut Follow, line: &Line, checkpoints: &dyn Checkpoints) -> Begi
     Begins { ends: checkpoints.held(&line.stream), columns: file.columns_before(line.start) }
 }
 
-/// Adds to what is remembered, and forgets the oldest.
-fn remember<T>(all: &mut VecDeque<T>, one: T, most: usize) {
-    while all.len() >= most {
-        all.pop_front();
-    }
+/// Adds to what is remembered; gives the oldest, which are forgotten.
+fn remember<T>(all: &mut VecDeque<T>, one: T, most: usize) -> Vec<T> {
+    let too_many = (all.len() + 1).saturating_sub(most);
+    let forgotten = all.drain(..too_many).collect();
     all.push_back(one);
+    forgotten
 }

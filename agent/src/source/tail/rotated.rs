@@ -63,8 +63,10 @@ pub(super) fn open(path: &Path, at_end: bool, checkpoints: &dyn Checkpoints) -> 
     let mut strangers = Vec::new();
     for sibling in siblings {
         match old(path, &sibling, &known, &cut, checkpoints) {
-            Ok(Found::Unread(follow)) => {
+            Ok(Found::Unread(mut follow)) => {
                 newest_known = newest_known.max(Some(sibling.modified));
+                // It is opened again when it is its turn.
+                follow.close();
                 files.push(*follow);
             }
             Ok(Found::Read) => newest_known = newest_known.max(Some(sibling.modified)),
@@ -83,6 +85,7 @@ pub(super) fn open(path: &Path, at_end: bool, checkpoints: &dyn Checkpoints) -> 
             let mut follow = Follow::open(path, &sibling.path, false)?;
             follow.is_old = true;
             follow.identify(checkpoints)?;
+            follow.close();
             files.insert(place + inserted, follow);
             inserted += 1;
         }
@@ -148,7 +151,7 @@ pub(super) fn copy_of(cut: &Follow) -> Option<Follow> {
         }
         let length = length(&sibling.path)?;
         follow.is_old = true;
-        follow.take_over(&stream, place);
+        follow.take_over(&stream, place, length);
         Ok::<_, io::Error>((length > place % (1 << 32)).then_some(follow))
     };
     let siblings = siblings(path).into_iter().rev();
@@ -226,7 +229,8 @@ fn old(
     if read {
         return Ok(Found::Read);
     }
-    follow.take_over(&found.name, checkpoints.resume(&found.name).unwrap_or(found.resume));
+    let resume = checkpoints.resume(&found.name).unwrap_or(found.resume);
+    follow.take_over(&found.name, resume, length);
     Ok(Found::Unread(Box::new(follow)))
 }
 

@@ -368,3 +368,48 @@ fn a_file_that_is_deleted_while_it_is_read_is_read_to_its_end() {
     }
     assert_eq!(found, ["three"]);
 }
+
+#[test]
+fn a_late_line_of_an_older_file_leaves_the_record_that_is_open_in_the_current_one_whole() {
+    use std::time::{Duration, Instant};
+    let dir = tempfile::tempdir().unwrap();
+    let (path, old) = (dir.path().join("a.log"), dir.path().join("a.log.1"));
+    append(&path, "first\n");
+    let (known, mut now) = (Known(vec![]), Instant::now());
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut followed = Followed::new(open(&path, &known), Joining::Auto, None);
+    let mut found = Vec::new();
+    let mut look = |followed: &mut Followed, now: Instant| {
+        let looked = followed.look(&path, &mut block, &known, now);
+        let text =
+            |r: super::record::Record| String::from_utf8([r.first, r.rest].concat()).unwrap();
+        found.extend(looked.records.into_iter().map(text));
+        found.clone()
+    };
+    look(&mut followed, now);
+    fs::rename(&path, &old).unwrap();
+    // It has had records of several lines, so that its last one waits for more.
+    append(&path, "trace\n\tat a\nnext\n");
+    let begun = Instant::now();
+    while look(&mut followed, now).len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Old files are looked at each second; a record is open for half of one.
+    now = Instant::now() + Duration::from_secs(5);
+    look(&mut followed, now);
+    append(&path, "open\n");
+    now += Duration::from_millis(800);
+    look(&mut followed, now);
+    append(&old, "late\n\tat late\n");
+    now += Duration::from_millis(300);
+    look(&mut followed, now);
+    append(&path, "\tat open\n");
+    now += Duration::from_millis(100);
+    look(&mut followed, now);
+    now += Duration::from_secs(2);
+    let found = look(&mut followed, now);
+    assert!(found.contains(&"open\n\tat open".to_owned()), "{found:?}");
+    assert!(found.contains(&"late\n\tat late".to_owned()), "{found:?}");
+    assert_eq!(found.len(), 5, "{found:?}");
+}

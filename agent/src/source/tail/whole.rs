@@ -41,8 +41,12 @@ fn config(pattern: &str) -> TailConfig {
 }
 
 fn start(config: TailConfig, spool: SharedSpool) -> Reading {
+    start_with(config, spool, Occurrences::new().unwrap())
+}
+
+fn start_with(config: TailConfig, spool: SharedSpool, occurrences: Occurrences) -> Reading {
     let (intake, chunks) = intake::queue();
-    let (stop, occurrences) = (CancellationToken::new(), Occurrences::new().unwrap());
+    let stop = CancellationToken::new();
     let context = SourceContext {
         intake,
         checkpoints: Arc::new(spool.clone()),
@@ -69,6 +73,15 @@ impl Reading {
             self.spool_for(Duration::from_millis(100)).await;
         }
         self.spool_for(AFTERWARDS).await;
+    }
+
+    /// Spools what comes until something is so, however slow the machine is.
+    async fn spool_while(&mut self, what: &str, mut waits: impl FnMut(&Self) -> bool) {
+        let begun = Instant::now();
+        while waits(self) {
+            assert!(begun.elapsed() < PATIENCE, "{what}");
+            self.spool_for(Duration::from_millis(50)).await;
+        }
     }
 
     async fn stop(mut self) -> SharedSpool {
@@ -274,15 +287,12 @@ async fn columns_that_a_header_names_are_known_after_a_restart() {
     append(&path, "#Fields: date time cs-method c-ip cs-uri-stem sc-status\n");
     append(&path, &row(1));
     let mut reading = start(config(path.to_str().unwrap()), spool(&dir.path().join("spool")));
-    while held(&reading.spool, Lane::Usage).is_empty() {
-        reading.spool_for(Duration::from_millis(50)).await;
-    }
+    let requests = |reading: &Reading| held(&reading.spool, Lane::Usage).len();
+    reading.spool_while("the first request", |reading| requests(reading) < 1).await;
     let spool = reading.stop().await;
     append(&path, &row(2));
     let mut reading = start(config(path.to_str().unwrap()), spool);
-    while held(&reading.spool, Lane::Usage).len() < 2 {
-        reading.spool_for(Duration::from_millis(50)).await;
-    }
+    reading.spool_while("the second request", |reading| requests(reading) < 2).await;
     let held = held(&reading.stop().await, Lane::Usage);
     for event in &held {
         let activity = event.activity().unwrap();
@@ -315,9 +325,7 @@ async fn reading_from_the_end_is_remembered_before_the_first_line_comes() {
     let from_end = || TailConfig { from: TailFrom::End, ..config(path.to_str().unwrap()) };
     let mut reading = start(from_end(), spool(&dir.path().join("spool")));
     let begun = |spool: &SharedSpool| !spool.lock().known("tail:").is_empty();
-    while !begun(&reading.spool) {
-        reading.spool_for(Duration::from_millis(50)).await;
-    }
+    reading.spool_while("where reading begins", |reading| !begun(&reading.spool)).await;
     let spool = reading.stop().await;
     append(&path, "while it was away\n");
     let mut reading = start(from_end(), spool);
@@ -354,3 +362,5 @@ fn append_open(path: &Path, text: &str) {
         file.write_all(text.as_bytes()).unwrap();
     }
 }
+
+mod ceilings;

@@ -16,7 +16,6 @@ use std::{
 use jiff::tz::TimeZone;
 use rustix::fs::{CWD, RenameFlags};
 use serde_json::Value;
-use tokio::sync::oneshot;
 use vonggac_wire::{Event, Time};
 
 use super::{
@@ -262,25 +261,13 @@ impl Taking<'_> {
 
     /// Hands over and waits until it is in the spool.
     fn send(&mut self) -> Result<(), TakeError> {
-        let mut chunk = std::mem::take(&mut self.chunk);
+        let chunk = std::mem::take(&mut self.chunk);
         if chunk.entries.is_empty() {
             return Ok(());
         }
-        let (told, appended) = oneshot::channel();
-        chunk.appended = Some(told);
         self.context.occurrences.lines_read(chunk.entries.len() as u64, 0);
-        let (intake, shutdown) = (self.context.intake.clone(), self.context.shutdown.clone());
-        tokio::runtime::Handle::current()
-            .block_on(async move {
-                tokio::select! {
-                    () = shutdown.cancelled() => Err(()),
-                    spooled = async {
-                        intake.send(chunk).await.map_err(drop)?;
-                        appended.await.map_err(drop)
-                    } => spooled.map(drop),
-                }
-            })
-            .map_err(|()| TakeError::Stopping)
+        let spooled = self.context.wait_for(self.context.intake.spool(chunk));
+        spooled.map(drop).map_err(|_| TakeError::Stopping)
     }
 }
 

@@ -1,0 +1,119 @@
+//! A file that is followed without being held open: it is looked at by its name, and opened again when it changed.
+//!
+//! A rotation may give it another name meanwhile, by which it is found again as long as it stays in its folder, or pack it. What was
+//! removed although it was not read to its end is lost, and that is told with its size.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirEntryExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use super::{super::rotated, Content, Follow, Line, Seen, is_packed};
+
+/// Whether a file is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reopened {
+    /// It is.
+    Open,
+    /// It need not be: nothing changed, or it is being renamed just now.
+    Resting,
+    /// It is nowhere any more.
+    Gone,
+}
+
+impl Follow {
+    /// Lets go of the open file; tells whether it did. What has no name any more stays open, since it could not be opened again.
+    pub(in super::super) fn close(&mut self) -> bool {
+        // What is unpacked is unpacked from its beginning when it is opened again: better once it is read.
+        self.content.close()
+    }
+
+    /// The kernel holds it open for the agent.
+    pub(in super::super) const fn is_open(&self) -> bool {
+        self.content.is_open()
+    }
+
+    /// Opens it again if it was closed and may have changed.
+    pub(super) fn reopen(&mut self) -> io::Result<Reopened> {
+        let Content::Closed(at) = &self.content else { return Ok(Reopened::Open) };
+        let has_name = !self.is_old && !self.is_late;
+        let place = if has_name && self.is_at(&self.path).is_some() {
+            self.path.clone()
+        } else if self.is_at(at).is_some() {
+            at.clone()
+        } else if let Some(found) = self.renamed() {
+            found
+        } else {
+            return Ok(Reopened::Gone);
+        };
+        let Some(length) = self.is_at(&place) else { return Ok(Reopened::Resting) };
+        if !is_packed(&place) {
+            self.known_length = length;
+            let still = self.is_late || has_name && place == self.path;
+            if still && length == self.offset {
+                return Ok(Reopened::Resting);
+            }
+        }
+        let (content, identity) = match Content::open(&place) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Reopened::Resting),
+            Err(error) => return Err(error),
+        };
+        if (identity.device, identity.inode) != (self.device, self.inode) {
+            return Ok(Reopened::Resting);
+        }
+        self.content = content;
+        // The inode of a file that is gone is used again: with another first line it is another file.
+        let other = !has_name && self.stream.is_some() && self.print()? != Some(self.print);
+        if other {
+            self.content = Content::Closed(place);
+            return Ok(Reopened::Gone);
+        }
+        Ok(Reopened::Open)
+    }
+
+    /// The length of the file with this name, if it is this one.
+    fn is_at(&self, path: &Path) -> Option<u64> {
+        let data = fs::metadata(path).ok()?;
+        ((data.dev(), data.ino()) == (self.device, self.inode)).then_some(data.len())
+    }
+
+    /// The name that a rotation gave it, in its folder.
+    fn renamed(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(self.path.parent()?).ok()?;
+        let mut alike = entries.filter_map(Result::ok).filter(|entry| entry.ino() == self.inode);
+        alike.find(|entry| self.is_at(&entry.path()).is_some()).map(|entry| entry.path())
+    }
+
+    /// It is nowhere any more. What a rotation packed of it is read instead; what was not read and is not there is lost.
+    pub(super) fn vanished(&mut self, lines: &mut Vec<Line>) -> Seen {
+        if std::mem::replace(&mut self.is_gone, true) {
+            return Seen::Gone;
+        }
+        if let Some(copy) = rotated::copy_of(self) {
+            self.copy = Some(Box::new(copy));
+            self.partial.clear();
+            return Seen::More;
+        }
+        self.lost += self.known_length.saturating_sub(self.offset);
+        if let (false, Some(stream)) = (self.partial.is_empty(), self.stream.clone()) {
+            let end = self.offset;
+            lines.push(self.take_line(&stream, end));
+        }
+        Seen::Gone
+    }
+
+    /// Bytes that were gone before they could be read, since this was asked last.
+    pub(in super::super) const fn take_lost(&mut self) -> u64 {
+        std::mem::replace(&mut self.lost, 0)
+    }
+
+    /// Bytes that were there at the last look and are not read; of what is packed nobody knows.
+    pub(in super::super) const fn behind(&self) -> Option<u64> {
+        if self.content.is_packed() {
+            return None;
+        }
+        Some(self.known_length.saturating_sub(self.offset))
+    }
+}
