@@ -8,6 +8,7 @@
 //! hundred formats cost a host nothing.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     path::Path,
     sync::{Arc, LazyLock},
@@ -192,6 +193,9 @@ impl Declared {
         let known = names.find_map(|name| self.by_program.get(name))?;
         let mut parsed = known.iter().find_map(|at| self.formats[*at].message(message, context))?;
         if let Body::Activity(activity) = &mut *parsed.body {
+            if activity.service_name.is_empty() {
+                activity.service_name = program.to_owned();
+            }
             if activity.process_name.is_empty() {
                 activity.process_name = program.to_owned();
             }
@@ -361,7 +365,7 @@ impl Format {
             }
         }
         for (key, value) in pairs {
-            let used = mapped.iter().any(|(_, used, _)| *used == key);
+            let used = mapped.iter().any(|(_, used, _)| used.split('+').any(|used| used == key));
             if !used && !field::is_nothing(value) {
                 draft.activity.unmapped.entry(key.to_owned()).or_insert_with(|| value.to_owned());
             }
@@ -370,9 +374,16 @@ impl Format {
     }
 
     /// The fields of its map that have a value: field, key, value.
-    fn mapped<'v>(&'v self, values: &'v shape::Values) -> Vec<(&'v Field, &'v str, &'v str)> {
+    fn mapped<'v>(&'v self, values: &'v shape::Values) -> Vec<(&'v Field, &'v str, Cow<'v, str>)> {
+        let read = |key: &'v str| match key.split_once('+') {
+            // `date+time`: a value that stands in two.
+            Some((first, second)) => {
+                Some(Cow::Owned(format!("{} {}", values.get(first)?, values.get(second)?)))
+            }
+            None => values.get(key).map(Cow::Borrowed),
+        };
         let find = |keys: &'v [String]| {
-            let mut values = keys.iter().filter_map(|key| Some((key.as_str(), values.get(key)?)));
+            let mut values = keys.iter().filter_map(|key| Some((key.as_str(), read(key)?)));
             values.find(|(_, value)| !field::is_nothing(value))
         };
         self.map
