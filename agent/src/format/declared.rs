@@ -213,7 +213,7 @@ impl Declared {
     }
 }
 
-/// A line without what devices put before its time: `<189>45: *Nov 24 16:00:00.123: ` has a priority, a count and a mark.
+/// A line without what devices put before its time: `<189>45: sw-1: *Nov 24 16:00:00.123: ` has a priority, a count, a name and a mark.
 fn without_count(line: &str) -> &str {
     let mut rest = line;
     if let Some((_, inner)) = line.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
@@ -222,6 +222,12 @@ fn without_count(line: &str) -> &str {
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     if (1..=10).contains(&digits) {
         rest = rest[digits..].strip_prefix(": ").unwrap_or(rest);
+        // The device's name, where it is asked to tell it: `45: sw-1: Nov 24`.
+        if let Some((name, behind)) = rest.split_once(": ") {
+            let named = !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+            rest = if named { behind } else { rest };
+        }
     }
     rest.strip_prefix(['*', '.']).unwrap_or(rest)
 }

@@ -132,7 +132,7 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         }
     }
     let opened =
-        rest.split("for user ").nth(1).map(|rest| rest.split(['(', ' ']).next().unwrap_or(""));
+        rest.split("for user ").nth(1).map(|rest| rest.split(['(', ' ', ':']).next().unwrap_or(""));
     // `user lan (1000) tally 6, deny 5` of pam_tally2; pam_faillock and pam_succeed_if write alike.
     let tallied = rest.strip_prefix("user ").map(|rest| text::word(rest).0);
     // `account lan has expired`; `access denied for user 'lan' from '203.0.113.7'`, in pam_access's own quotes.

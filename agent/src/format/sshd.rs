@@ -293,8 +293,8 @@ fn refusal(message: &str) -> Option<Said<'_>> {
     None
 }
 
-/// `root 203.0.113.7 port 22: Change of username ...`: the last place is the server's. Behind a colon stands a reason, in which a client
-/// may have a say: then a second place makes both doubtful.
+/// `root 203.0.113.7 port 22: Too many ...`: the last place is the server's. Where the reason behind it is that a client named another user
+/// (`(lan,ssh-connection) -> (mai,ssh-connection)`), the client has a say in it: then a second place makes both doubtful.
 fn placed(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
     let mut found: Option<(&str, Origin<'_>)> = None;
@@ -304,7 +304,7 @@ fn placed(text: &str) -> Option<(&str, Origin<'_>)> {
         let (user, place) = before.rsplit_once(' ').unwrap_or(("", before));
         let Some(address) = text::address(place) else { continue };
         let port = text[at + 6..].split(' ').next().unwrap_or("");
-        let reasoned = port.ends_with(':');
+        let reasoned = text[at..].contains(",ssh-");
         let from = Origin::at(address, port.trim_end_matches(':').parse().unwrap_or(0));
         match found {
             None if !reasoned => return Some((user.trim_end(), from)),
