@@ -112,6 +112,9 @@ impl Parsed {
     }
 }
 
+/// The format that was named for a line which another one read.
+pub const NAMED: &str = "format_named";
+
 /// A way to read a line.
 pub type Parse = fn(&str, &Context) -> Option<Parsed>;
 
@@ -187,10 +190,15 @@ pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Eve
     let text =
         std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     let text = text.trim_end_matches(['\r', '\n']);
-    // A format that was named wrongly is corrected; the event tells which one read the line.
-    let parsed = find(name, text, context).or_else(|| find("auto", text, context));
-    let known = parsed.is_some();
-    let parsed = parsed.unwrap_or_else(|| unparsed(text));
+    let found = find(name, text, context);
+    // A format that was named wrongly is corrected, and the event tells both.
+    let corrected = found.is_none() && name != "auto";
+    let found = found.or_else(|| if corrected { find("auto", text, context) } else { None });
+    let known = found.is_some();
+    let mut parsed = found.unwrap_or_else(|| unparsed(text));
+    if let (true, Body::Activity(activity)) = (known && corrected, &mut *parsed.body) {
+        activity.unmapped.insert(NAMED.into(), name.to_owned());
+    }
     let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
     let event = Event::new(time, context.observed, *parsed.body)
         .with_time_doubt(doubt)

@@ -24,7 +24,7 @@ const LIES: [&str; 12] = [
 ];
 
 /// Lines of many servers; `{}` is the client's word, and `{q}` the same as it stands in JSON.
-const LINES: [&str; 54] = [
+const LINES: [&str; 66] = [
     r#"203.0.113.7 - {} [24/Nov/2026:16:00:00 +0700] "GET / HTTP/1.1" 401 12 "-" "curl/8""#,
     r#"203.0.113.7 - - [24/Nov/2026:16:00:00 +0700] "GET /{} HTTP/1.1" 404 12 "-" "curl/8""#,
     r#"203.0.113.7 - - [24/Nov/2026:16:00:00 +0700] "GET / HTTP/1.1" 404 12 "{}" "{}""#,
@@ -79,6 +79,18 @@ const LINES: [&str; 54] = [
     "Tue Nov 24 16:00:00 2026 [pid 812] [{}] FAIL LOGIN: Client \"203.0.113.7\"",
     "Nov 24 16:00:00 ns named[8]: client @0x7f 203.0.113.7#51022 ({}): query (cache) '{}/A/IN' denied",
     "Nov 24 16:00:00 MikroTik system,error,critical login failure for user {} from 203.0.113.7 via ssh",
+    "Nov 24 16:00:00 h sshd[8]: Disconnecting invalid user {} 203.0.113.7 port 51022: Too many authentication failures [preauth]",
+    "Nov 24 16:00:00 h internal-sftp[8]: session opened for local user {} from [203.0.113.7]",
+    "Nov 24 16:00:00 opn audit[8]: /index.php: User {} failed authentication for WebGui from 203.0.113.7",
+    "Nov 24 16:00:00 asa %ASA-6-611102: User authentication failed: IP address: 203.0.113.7, Uname: {}",
+    "Nov 24 16:00:00 mt l2tp,ppp,error,account {} logged in, 10.0.0.9 from 203.0.113.7",
+    "Nov 24 16:00:00 vpn charon[8]: 09[CFG] <7> looking for peer configs matching 10.0.0.5[%any]...203.0.113.7[{}]",
+    "2026-11-24 16:00:00 203.0.113.7:51022 VERIFY ERROR: depth=0, error=certificate has expired: C=VN, CN={}",
+    "<13>Nov 24 16:00:00 DC1 MSWinEventLog\t1\tSecurity\t5\tTue Nov 24 16:00:00 2026\t4625\tMicrosoft-Windows-Security-Auditing\tx\tN/A\tFailure Audit\tDC1\tLogon\t\tAn account failed to log on.   Subject:   Account Name:  -   Account For Which Logon Failed:   Security ID:  S-1-0-0   Account Name:  {}   Account Domain:  HOSO    Failure Information:   Failure Reason:  Unknown user name or bad password.   Network Information:   Source Network Address: 203.0.113.7   Source Port:  51022",
+    r#"{ "atype" : "authenticate", "ts" : { "$date" : "2026-11-24T16:00:00.123+07:00" }, "local" : { "ip" : "10.0.0.5", "port" : 27017 }, "remote" : { "ip" : "203.0.113.7", "port" : 51022 }, "users" : [], "param" : { "user" : "{q}", "db" : "admin" }, "result" : 18 }"#,
+    r#"{"winlog":{"event_id":4625,"computer_name":"DC1","event_data":{"TargetUserName":"{q}","IpAddress":"203.0.113.7","WorkstationName":"{q}"}},"@timestamp":"2026-11-24T09:00:00.123Z"}"#,
+    "<Event xmlns='x'><System><Provider Name='Microsoft-Windows-Security-Auditing'/><EventID>4625</EventID><TimeCreated SystemTime='2026-11-24T09:00:00Z'/><Computer>DC1</Computer></System><EventData><Data Name='TargetUserName'>{x}</Data><Data Name='IpAddress'>203.0.113.7</Data></EventData></Event>",
+    r#"{"eventid":"cowrie.login.failed","username":"{q}","password":"{q}","message":"login attempt [{q}/{q}] failed","sensor":"a","timestamp":"2026-11-24T09:00:00.123456Z","src_ip":"203.0.113.7","session":"d24b1fe76ad1"}"#,
 ];
 
 #[test]
@@ -89,7 +101,8 @@ fn a_client_never_chooses_its_address() {
     for pattern in LINES {
         for lie in LIES {
             let escaped = lie.replace('\\', "\\\\").replace('"', "\\\"");
-            let line = pattern.replace("{q}", &escaped).replace("{}", lie);
+            let marked = lie.replace('<', "&lt;").replace('>', "&gt;");
+            let line = pattern.replace("{q}", &escaped).replace("{x}", &marked).replace("{}", lie);
             let (event, known) = format::event("auto", line.as_bytes(), 0, &context);
             let activity = event.activity().unwrap();
             let found = activity.source_address().map(|address| address.to_string());
@@ -107,7 +120,7 @@ fn each_of_these_lines_is_of_a_format_of_its_own() {
     let observed = "2026-11-24T09:30:00Z".parse().unwrap();
     let context = Context::at(observed, TimeZone::UTC);
     for pattern in LINES {
-        let line = pattern.replace("{q}", "lan").replace("{}", "lan");
+        let line = pattern.replace("{q}", "lan").replace("{x}", "lan").replace("{}", "lan");
         let (event, _) = format::event("auto", line.as_bytes(), 0, &context);
         assert!(!matches!(event.format(), "generic" | "unparsed" | "json"), "{line}");
         assert!(

@@ -13,6 +13,16 @@ fn month(text: &str) -> Option<i8> {
     i8::try_from(at + 1).ok()
 }
 
+/// `November`, as some programs write it out.
+fn long_month(text: &str) -> Option<i8> {
+    const REST: [&str; 12] =
+        ["uary", "ruary", "ch", "il", "", "e", "y", "ust", "tember", "ober", "ember", "ember"];
+    let (begin, rest) = text.split_at_checked(3)?;
+    let number = month(begin)?;
+    let at = usize::try_from(number - 1).ok()?;
+    (!rest.is_empty() && REST[at].eq_ignore_ascii_case(rest)).then_some(number)
+}
+
 /// Months as Java and PHP write them where another language is set: by their beginning, without the point behind it.
 fn foreign_month(text: &str) -> Option<i8> {
     const BEGINNINGS: [&[&str]; 12] = [
@@ -68,9 +78,9 @@ fn clock(text: &str) -> Option<civil::Time> {
 /// Without a year: the one in which it lies at most a day after the reading time.
 pub(crate) fn bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &'a str)> {
     let (name, rest) = text.split_once(' ')?;
-    let month = month(name)?;
+    let month = month(name).or_else(|| long_month(name))?;
     let (day, rest) = rest.trim_start().split_once(' ')?;
-    let day: i8 = day.parse().ok()?;
+    let day: i8 = day.trim_end_matches(',').parse().ok()?;
     let (mut word, mut rest) = rest.trim_start().split_once(' ')?;
     let mut year = None;
     if word.len() == 4 && word.bytes().all(|b| b.is_ascii_digit()) {
@@ -135,7 +145,7 @@ pub(crate) fn iso<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
 }
 
 /// `+07:00`, `+0700`, ` +0700`.
-fn offset(text: &str) -> Option<(TimeZone, &str)> {
+pub(super) fn offset(text: &str) -> Option<(TimeZone, &str)> {
     let trimmed = text.strip_prefix(' ').unwrap_or(text);
     let sign = match trimmed.as_bytes().first()? {
         b'+' => 1,

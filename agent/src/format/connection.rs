@@ -156,6 +156,10 @@ fn cut(text: &str) -> &str {
 impl Told {
     fn meet(&mut self, activity: &mut Activity, now: Time) {
         let mut earlier: Vec<&str> = Vec::new();
+        let begins = activity.class() == Class::Network && activity.activity_id == 1;
+        if begins {
+            *self = Self { last: self.last, ..Self::default() };
+        }
         let own_place = self.place(activity, &mut earlier);
         if activity.user_name.is_empty() {
             if !self.user.is_empty() {

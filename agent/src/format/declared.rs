@@ -8,6 +8,7 @@
 //! hundred formats cost a host nothing.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     path::Path,
     sync::{Arc, LazyLock},
@@ -192,6 +193,9 @@ impl Declared {
         let known = names.find_map(|name| self.by_program.get(name))?;
         let mut parsed = known.iter().find_map(|at| self.formats[*at].message(message, context))?;
         if let Body::Activity(activity) = &mut *parsed.body {
+            if activity.service_name.is_empty() {
+                activity.service_name = program.to_owned();
+            }
             if activity.process_name.is_empty() {
                 activity.process_name = program.to_owned();
             }
@@ -209,7 +213,7 @@ impl Declared {
     }
 }
 
-/// A line without what devices put before its time: `<189>45: *Nov 24 16:00:00.123: ` has a priority, a count and a mark.
+/// A line without what devices put before its time: `<189>45: sw-1: *Nov 24 16:00:00.123: ` has a priority, a count, a name and a mark.
 fn without_count(line: &str) -> &str {
     let mut rest = line;
     if let Some((_, inner)) = line.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
@@ -218,6 +222,12 @@ fn without_count(line: &str) -> &str {
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     if (1..=10).contains(&digits) {
         rest = rest[digits..].strip_prefix(": ").unwrap_or(rest);
+        // The device's name, where it is asked to tell it: `45: sw-1: Nov 24`.
+        if let Some((name, behind)) = rest.split_once(": ") {
+            let named = !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+            rest = if named { behind } else { rest };
+        }
     }
     rest.strip_prefix(['*', '.']).unwrap_or(rest)
 }
@@ -361,7 +371,7 @@ impl Format {
             }
         }
         for (key, value) in pairs {
-            let used = mapped.iter().any(|(_, used, _)| *used == key);
+            let used = mapped.iter().any(|(_, used, _)| used.split('+').any(|used| used == key));
             if !used && !field::is_nothing(value) {
                 draft.activity.unmapped.entry(key.to_owned()).or_insert_with(|| value.to_owned());
             }
@@ -370,9 +380,16 @@ impl Format {
     }
 
     /// The fields of its map that have a value: field, key, value.
-    fn mapped<'v>(&'v self, values: &'v shape::Values) -> Vec<(&'v Field, &'v str, &'v str)> {
+    fn mapped<'v>(&'v self, values: &'v shape::Values) -> Vec<(&'v Field, &'v str, Cow<'v, str>)> {
+        let read = |key: &'v str| match key.split_once('+') {
+            // `date+time`: a value that stands in two.
+            Some((first, second)) => {
+                Some(Cow::Owned(format!("{} {}", values.get(first)?, values.get(second)?)))
+            }
+            None => values.get(key).map(Cow::Borrowed),
+        };
         let find = |keys: &'v [String]| {
-            let mut values = keys.iter().filter_map(|key| Some((key.as_str(), values.get(key)?)));
+            let mut values = keys.iter().filter_map(|key| Some((key.as_str(), read(key)?)));
             values.find(|(_, value)| !field::is_nothing(value))
         };
         self.map

@@ -82,7 +82,15 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         made.user_name = user.trim().to_owned();
         return Some(Parsed::activity("pam", made));
     } else if rest.starts_with("session opened") {
-        (Status::Success, 1, "session-opened")
+        // Jobs and the user's own service manager open sessions without anybody coming.
+        let nobody = matches!(service, "cron" | "crond" | "atd" | "systemd-user" | "anacron");
+        (Status::Success, if nobody { 99 } else { 1 }, "session-opened")
+    } else if rest.starts_with("auth could not identify password") {
+        (Status::Failure, 99, "no-credentials")
+    } else if rest.starts_with("Invalid verification code") {
+        (Status::Failure, 1, "wrong-code")
+    } else if rest.starts_with("Accepted ") {
+        (Status::Success, 99, "")
     } else if rest.starts_with("session closed") {
         (Status::Unknown, 2, "session-closed")
     } else if [
@@ -111,6 +119,8 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         let user = host + rest[host..].find(" user=")?;
         Some((&rest[..user], &rest[user..]))
     });
+    let asked = ours.and_then(|(_, user)| user.trim_start().strip_prefix("user=").or(Some(user)));
+    let asked = asked.map(|user| user.trim_end_matches(" [preauth]").trim());
     let ours = ours.map_or(rest, |(ours, _)| ours);
     let rhost = ours.rfind("rhost=").and_then(|at| text::value(&ours[at..], "rhost"));
     match rhost.and_then(text::address) {
@@ -122,12 +132,17 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         }
     }
     let opened =
-        rest.split("for user ").nth(1).map(|rest| rest.split(['(', ' ']).next().unwrap_or(""));
+        rest.split("for user ").nth(1).map(|rest| rest.split(['(', ' ', ':']).next().unwrap_or(""));
     // `user lan (1000) tally 6, deny 5` of pam_tally2; pam_faillock and pam_succeed_if write alike.
     let tallied = rest.strip_prefix("user ").map(|rest| text::word(rest).0);
     // `account lan has expired`; `access denied for user 'lan' from '203.0.113.7'`, in pam_access's own quotes.
     let account = rest.strip_prefix("account ").map(|rest| text::word(rest).0);
-    let listed = rest.split(" user ").nth(1).map(|rest| text::word(rest).0);
+    let listed = rest.split(" user ").nth(1).map(|rest| text::word(rest).0.trim_end_matches(':'));
+    // `auth could not identify password for [lan]`, `Invalid verification code for lan`.
+    let named = ["identify password for ", "verification code for ", " google_authenticator for "]
+        .iter()
+        .find_map(|lead| rest.split_once(lead))
+        .map(|(_, user)| user);
     if activity.src_ip.is_empty() {
         if let Some((_, from)) = rest.rsplit_once(" from `") {
             if let Some(address) = text::address(from.trim_end_matches('\'')) {
@@ -135,21 +150,11 @@ fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
             }
         }
     }
-    let user = rest
-        .rsplit_once(" user=")
-        .map(|(_, user)| user)
-        .or_else(|| text::value(rest, "user"))
-        .or(tallied)
-        .or(opened)
-        .or(account)
-        .or(listed);
-    activity.user_name = user
-        .unwrap_or("")
-        .split_whitespace()
-        .next()
-        .unwrap_or("")
-        .trim_matches(['[', ']', '`', '\''])
-        .to_owned();
+    let word = text::value(rest, "user").or(tallied).or(opened).or(account).or(named).or(listed);
+    let word = word.and_then(|user| user.split_whitespace().next());
+    // The last field is the whole name, blanks and all.
+    let user = asked.or(word).filter(|_| !rest.ends_with("user unknown")).unwrap_or("");
+    user.trim_matches(['[', ']', '`', '\'']).clone_into(&mut activity.user_name);
     if let Some(by) = text::value(rest, "ruser").or_else(|| rest.split(" by ").nth(1)) {
         activity.actor_user_name = by.split(['(', ' ']).next().unwrap_or("").to_owned();
     }
@@ -179,7 +184,13 @@ fn pam_stack<'a>(program: &'a str, message: &'a str) -> Option<(&'a str, &'a str
 /// `New session 5 of user lan.`, `Removed session 5.`
 fn logind(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     let (activity_id, user) = if let Some(rest) = message.strip_prefix("New session ") {
-        (1, rest.rsplit_once(" of user ")?.1.trim_end_matches('.'))
+        let (_, user) = rest.split_once(" of user ")?;
+        // `'lan' with class 'user' and type 'tty'.` of newer ones.
+        let quoted = user.strip_prefix('\'').and_then(|user| user.split_once("' with class "));
+        (1, quoted.map_or(user.trim_end_matches('.').trim_matches('\''), |(user, _)| user))
+    } else if message.starts_with("System is ") {
+        let activity = of(Class::ApplicationLifecycle, 4, Status::Unknown, program, pid, message);
+        return Some(Parsed::activity("systemd-logind", activity));
     } else if message.starts_with("Removed session ") || message.contains("logged out") {
         (2, "")
     } else {
@@ -224,6 +235,8 @@ fn account(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     activity.user_name = user;
     if let Some((_, group)) = message.split_once("group '") {
         activity.group_name = group.trim_end_matches('\'').to_owned();
+    } else if message.starts_with("new group:") {
+        activity.group_name = std::mem::take(&mut activity.user_name);
     }
     Some(Parsed::activity("account", activity))
 }

@@ -62,7 +62,8 @@ pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     let said = attempt(plain)
         .or_else(|| refusal(plain))
         .or_else(|| nameless::read(plain))
-        .or_else(|| connection(plain))?;
+        .or_else(|| connection(plain));
+    let Some(said) = said else { return Some(other(program, pid, message)) };
     let mut activity =
         program::of(Class::Authentication, said.activity, said.status, "sshd", pid, message);
     activity.process_name = program.to_owned();
@@ -83,6 +84,20 @@ pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         activity.unmapped.insert("repeat_count".into(), repeated.to_string());
     }
     Some(Parsed::activity("sshd", activity))
+}
+
+/// What speaks of no client: start, stop, and what else a server has to say. Nothing is guessed of it, as clients have a say in it.
+fn other(program: &str, pid: u32, message: &str) -> Parsed {
+    let (class, activity_id, status) = if message.starts_with("Server listening on ") {
+        (Class::ApplicationLifecycle, 3, Status::Success)
+    } else if message.starts_with("Received signal ") && message.contains("terminating") {
+        (Class::ApplicationLifecycle, 4, Status::Unknown)
+    } else {
+        (Class::Base, 0, Status::Unknown)
+    };
+    let mut activity = program::of(class, activity_id, status, "sshd", pid, message);
+    activity.process_name = program.to_owned();
+    Parsed::activity("sshd", activity)
 }
 
 /// Without what Solaris (`[ID 800047 auth.info] `) or a kernel's relay (`kernel: [12.345] `) puts before a message.
@@ -278,8 +293,8 @@ fn refusal(message: &str) -> Option<Said<'_>> {
     None
 }
 
-/// `root 203.0.113.7 port 22: Change of username ...`: the last place is the server's. Behind a colon stands a reason, in which a client
-/// may have a say: then a second place makes both doubtful.
+/// `root 203.0.113.7 port 22: Too many ...`: the last place is the server's. Where the reason behind it is that a client named another user
+/// (`(lan,ssh-connection) -> (mai,ssh-connection)`), the client has a say in it: then a second place makes both doubtful.
 fn placed(text: &str) -> Option<(&str, Origin<'_>)> {
     let mut end = text.len();
     let mut found: Option<(&str, Origin<'_>)> = None;
@@ -289,7 +304,7 @@ fn placed(text: &str) -> Option<(&str, Origin<'_>)> {
         let (user, place) = before.rsplit_once(' ').unwrap_or(("", before));
         let Some(address) = text::address(place) else { continue };
         let port = text[at + 6..].split(' ').next().unwrap_or("");
-        let reasoned = port.ends_with(':');
+        let reasoned = text[at..].contains(",ssh-");
         let from = Origin::at(address, port.trim_end_matches(':').parse().unwrap_or(0));
         match found {
             None if !reasoned => return Some((user.trim_end(), from)),
@@ -373,6 +388,15 @@ fn connection(message: &str) -> Option<Said<'_>> {
         let of = |word: &str| text::address(word.split_once('/')?.0);
         let from = rest.split(' ').find_map(of).map(|address| Origin::at(address, 0));
         return Some(note(Status::Failure, 99, "penalty", "", from));
+    }
+    // `Nasty PTR record "198.51.100.9" is set up for 203.0.113.7, ignoring`: the record is its owner's word.
+    let resolved = message
+        .strip_prefix("Nasty PTR record ")
+        .and_then(|rest| rest.rsplit_once(" is set up for "))
+        .map(|(_, rest)| rest)
+        .or_else(|| message.strip_prefix("Address "));
+    if let Some(from) = resolved.and_then(origin) {
+        return Some(note(Status::Unknown, 99, "connection", "", Some(from)));
     }
     if message.starts_with("Connection from ")
         || message.starts_with("reverse mapping checking")

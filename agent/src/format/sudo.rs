@@ -11,6 +11,12 @@ pub(super) fn sudo(program: &str, pid: u32, message: &str) -> Option<Parsed> {
         rest.split(" ; ").find_map(|part| part.trim_start().strip_prefix(name)?.strip_prefix('='))
     };
     let first = rest.split(" ; ").next().unwrap_or("");
+    if first.starts_with("(command continued)") {
+        let mut activity =
+            program::of(Class::AuthorizeSession, 99, Status::Unknown, program, pid, message);
+        activity.actor_user_name = actor.trim().to_owned();
+        return Some(Parsed::activity("sudo", activity));
+    }
     let refused = !first.contains('=');
     let detail = if !refused {
         ""

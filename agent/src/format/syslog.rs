@@ -88,6 +88,9 @@ fn foreign(head: &Head<'_>, context: &Context) -> Parsed {
     });
     let Some(mut parsed) = inner else { return plain(head.program, head.pid, head.message) };
     if let Body::Activity(activity) = &mut *parsed.body {
+        if activity.service_name.is_empty() {
+            activity.service_name = head.program.to_owned();
+        }
         if activity.process_name.is_empty() {
             activity.process_name = head.program.to_owned();
             activity.process_pid = head.pid;
@@ -144,7 +147,8 @@ fn version_1<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
         program: nil(program),
         pid: pid.parse().unwrap_or(0),
         message: message.trim_start_matches('\u{feff}'),
-        whole: message,
+        // Some writers put all that they tell into the structured data.
+        whole: tail,
     })
 }
 

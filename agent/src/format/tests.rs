@@ -357,6 +357,75 @@ fn what_a_client_says_behind_its_place_in_an_sshd_line_is_not_its_place() {
 }
 
 #[test]
+fn a_wrongly_named_format_is_corrected_and_told() {
+    let line =
+        "Nov 24 16:00:00 h sshd[5]: Failed password for root from 203.0.113.7 port 51022 ssh2";
+    let read = |name: &str| {
+        let (event, known) = event(name, line.as_bytes(), 0, &context());
+        let told = event.activity().unwrap().unmapped.get(NAMED).cloned();
+        (event.format().to_owned(), known, told)
+    };
+    assert_eq!(read("nginx-error"), ("sshd".into(), true, Some("nginx-error".into())));
+    assert_eq!(read("syslog"), ("sshd".into(), true, None));
+    assert_eq!(read("auto"), ("sshd".into(), true, None));
+    // What nobody reads is nobody's.
+    let (event, known) = event("combined", b"hello", 0, &context());
+    assert!(!known && !event.activity().unwrap().unmapped.contains_key(NAMED));
+}
+
+#[test]
+fn a_file_whose_format_changes_in_its_middle_is_read_line_by_line() {
+    let mut joiner = join::Joiner::default();
+    let mut found = Vec::new();
+    let lines = [
+        (
+            r#"203.0.113.7 - - [24/Nov/2026:16:00:00 +0700] "GET /a HTTP/1.1" 200 12 "-" "x""#,
+            "combined",
+        ),
+        (
+            r#"{"level":"info","ts":1795510800.5,"logger":"http.log.access","msg":"handled request","request":{"remote_ip":"203.0.113.7","client_ip":"203.0.113.7","method":"GET","host":"a","uri":"/"},"status":401}"#,
+            "caddy",
+        ),
+        ("#Fields: date time c-ip cs-method cs-uri-stem sc-status", "w3c"),
+        ("2026-11-24 09:00:00 203.0.113.7 GET /b 404", "w3c"),
+        (
+            r#"203.0.113.7 - - [24/Nov/2026:16:00:00 +0700] "GET /c HTTP/1.1" 200 12 "-" "x""#,
+            "combined",
+        ),
+        (
+            "Nov 24 16:00:00 h sshd[8]: Failed password for root from 203.0.113.7 port 51022 ssh2",
+            "sshd",
+        ),
+        (
+            "2026-11-24T16:00:00.123456+07:00 h kernel: [UFW BLOCK] IN=eth0 OUT= SRC=203.0.113.7 DST=10.0.0.5 PROTO=TCP SPT=5 DPT=22",
+            "netfilter",
+        ),
+        (
+            "<38>1 2026-11-24T09:00:00Z h sudo 77 - - lan : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls",
+            "sudo",
+        ),
+        ("#Fields: date time cs-username c-ip sc-status cs-method cs-uri-stem", "w3c"),
+        ("2026-11-24 09:00:01 lan 203.0.113.7 401 GET /d", "w3c"),
+        (
+            "2026-11-24 16:00:00.123 +07 [812] lan@hoso FATAL:  password authentication failed for user \"lan\"",
+            "postgresql",
+        ),
+    ];
+    for (line, _) in lines {
+        let columns = joiner.header();
+        for joined in joiner.push(line.as_bytes(), 0, Time::from_seconds(1)) {
+            let context = context().with_columns(columns.clone());
+            let (event, _) = event("auto", &joined.text, 0, &context);
+            found.push(event.format().to_owned());
+            if line.ends_with("/d") {
+                assert_eq!(event.activity().unwrap().user_name, "lan");
+            }
+        }
+    }
+    assert_eq!(found, lines.map(|(_, format)| format.to_owned()));
+}
+
+#[test]
 fn annotated_sshd_lines_of_another_project_agree() {
     let Some(text) = material("fail2ban/logs/sshd") else { return };
     let (mut right, mut wrong) = (0, Vec::new());

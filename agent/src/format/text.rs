@@ -36,8 +36,21 @@ pub(super) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 /// `name/1.2.3.4`, `/1.2.3.4:80`, `tcp:1.2.3.4:80`, `1.2.3.4 (name)`.
 pub(super) fn endpoint(text: &str) -> Option<(IpAddr, Option<u32>)> {
     let text = text.trim().trim_matches(['"', '\'', '<', '>', ',', ';']);
+    // Samba's `ipv6:2001:db8::7:51022`: the last part is always the port.
+    if let Some((place, number)) = text.strip_prefix("ipv6:").and_then(|rest| rest.rsplit_once(':'))
+    {
+        if let (Some(found), Some(number)) = (address(place), port(number)) {
+            return Some((found, Some(number)));
+        }
+    }
     if let Some(address) = address(text) {
         return Some((address, None));
+    }
+    // In round ones: `https(1.2.3.4)`.
+    if let Some((_, inner)) = text.strip_suffix(')').and_then(|text| text.rsplit_once('(')) {
+        if let Some(found) = address(inner) {
+            return Some((found, None));
+        }
     }
     // In brackets: `name[1.2.3.4]:25`, `[::1]:25`.
     if let Some((before, rest)) = text.rsplit_once('[') {

@@ -2,6 +2,8 @@
 
 use jiff::tz::{Offset, TimeZone};
 
+use super::clock;
+
 /// Abbreviations and their hours from UTC. Those that several lands use for different hours (IST, CST of China) are left out or taken
 /// as most programs print them.
 const ABBREVIATIONS: &[(&str, i8)] = &[
@@ -36,6 +38,9 @@ const ABBREVIATIONS: &[(&str, i8)] = &[
 
 /// The zone of this name.
 pub(super) fn named(name: &str) -> Option<TimeZone> {
+    if let Some((zone, "")) = clock::offset(name) {
+        return Some(zone);
+    }
     let hours = ABBREVIATIONS.iter().find(|(known, _)| *known == name).map(|(_, hours)| *hours);
     match hours {
         Some(hours) => Offset::from_hours(hours).ok().map(Offset::to_time_zone),
@@ -49,7 +54,7 @@ mod tests {
 
     #[test]
     fn abbreviations_of_summer_and_names_of_the_database_are_known() {
-        for name in ["CEST", "ICT", "Asia/Ho_Chi_Minh", "UTC"] {
+        for name in ["CEST", "ICT", "Asia/Ho_Chi_Minh", "UTC", "+0700", "-05:30"] {
             assert!(named(name).is_some(), "{name}");
         }
         assert!(named("../../etc/passwd").is_none() && named("FOO").is_none());

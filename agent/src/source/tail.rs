@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Running, Source, SourceContext, SourceError};
 use crate::{
     config::{Multiline, TailConfig, TailFrom},
-    format::{Context, connection::Connections},
+    format::{Context, NAMED, connection::Connections},
     intake::{Entry, Packer, Position},
 };
 use vonggac_wire::{
@@ -61,6 +61,9 @@ const GLOB_SHARE: u32 = 50;
 
 /// Changed files that are remembered; beyond, all are looked at.
 const CHANGES_MAX: usize = 1_024;
+
+/// Files of which it is remembered that a wrong format was told.
+const CORRECTED_MAX: usize = 1_024;
 
 /// A burst of lines is read in one look instead of one for each write.
 const BURST: Duration = Duration::from_millis(20);
@@ -120,6 +123,8 @@ struct Follower {
     left_out: usize,
     first_look: bool,
     connections: Connections,
+    /// Files whose format was found to be named wrongly, told once.
+    corrected: HashSet<PathBuf>,
     block: Vec<u8>,
     pacing: Pacing,
     /// Files that are held open.
@@ -155,6 +160,7 @@ impl Follower {
             left_out: 0,
             first_look: true,
             connections: Connections::default(),
+            corrected: HashSet::new(),
             block: vec![0; file::BLOCK_BYTES],
             pacing: Pacing::new(Instant::now()),
             open: 0,
@@ -431,6 +437,7 @@ impl Follower {
             }
             let (event, known) = event::of(&self.config.format, record, &context);
             unparsed += u64::from(!known);
+            self.tell_corrected(path, &event);
             let event = self.connections.complete(&name, event);
             gave.all += 1;
             gave.usage += usize::from(event.lane() == Lane::Usage);
@@ -441,6 +448,20 @@ impl Follower {
         self.context.occurrences.lines_read(lines, unparsed);
         self.hand_over(chunk)?;
         Ok(gave)
+    }
+
+    /// Another format than the named one read a line: once for each file somebody is told.
+    fn tell_corrected(&mut self, path: &Path, event: &Event) {
+        let named = event.activity().and_then(|activity| activity.unmapped.get(NAMED));
+        let Some(named) = named else { return };
+        if self.corrected.len() < CORRECTED_MAX && self.corrected.insert(path.to_owned()) {
+            tracing::warn!(
+                path = %path.display(),
+                named,
+                found = event.format(),
+                "the format that is named for this file does not read its lines, another does; name that one or auto"
+            );
+        }
     }
 
     /// What was to be read is nowhere any more: the centre is told that lines are missing, and how many bytes; 0: nobody knows.

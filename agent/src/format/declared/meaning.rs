@@ -5,7 +5,7 @@ use vonggac_wire::event::{Class, Status};
 
 use super::{
     expression::Expression,
-    field::{Draft, Field},
+    field::{Draft, Field, is_nothing},
 };
 use crate::format::Context;
 
@@ -90,6 +90,8 @@ pub(crate) struct Case {
     /// Field, group or key, and what its value must hold.
     when: Vec<(String, Expression)>,
     meaning: Meaning,
+    /// Fields that are taken from other keys than usually: whose name a value is depends on what happened.
+    take: Vec<(Field, Vec<String>)>,
 }
 
 impl Case {
@@ -105,7 +107,14 @@ impl Case {
         if when.is_empty() {
             table.wrong("when", "is missing; wanted at least one field with an expression");
         }
-        Self { when, meaning: Meaning::take(table) }
+        let mut take = Vec::new();
+        for (name, keys) in table.pairs("take") {
+            match Field::from_name(&name) {
+                Some(field) => take.push((field, keys)),
+                None => table.wrong("take", format!("{name:?} is no field")),
+            }
+        }
+        Self { when, meaning: Meaning::take(table), take }
     }
 
     fn holds(&self, draft: &Draft, groups: &[(&str, &str)]) -> bool {
@@ -132,6 +141,17 @@ pub(super) fn decide(
     let found = cases.iter().find(|case| case.holds(draft, groups));
     if let Some(case) = found {
         case.meaning.apply(draft, context);
+        for (field, keys) in &case.take {
+            let value = keys.iter().find_map(|key| {
+                let (_, value) = groups.iter().find(|(name, _)| name == key)?;
+                (!is_nothing(value)).then_some(*value)
+            });
+            match value {
+                Some(value) => draft.put(field, value, context),
+                None if *field == Field::User => draft.activity.user_name.clear(),
+                None => {}
+            }
+        }
     }
     found.is_some()
 }

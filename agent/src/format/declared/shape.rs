@@ -132,7 +132,11 @@ impl Shape {
                     End::Separator(usual) => spaced::separated(body, group("_separator"), *usual),
                 };
                 for (name, value) in groups.iter().filter(|(name, _)| !name.starts_with('_')) {
-                    values.push(name, value);
+                    // A bar within CEF's own columns is kept by a stroke.
+                    match matches!(end, End::Key) && value.contains('\\') {
+                        true => values.push(name, &value.replace("\\|", "|").replace("\\\\", "\\")),
+                        false => values.push(name, value),
+                    }
                 }
                 Some(values)
             }
