@@ -186,9 +186,15 @@ pub fn list() -> Vec<Listed> {
 /// Makes an event of a line. `cut_bytes` were cut away by the reader; `name` is a format's or "auto".
 #[must_use]
 pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Event, bool) {
+    event_of(name, line.to_vec(), cut_bytes, context)
+}
+
+/// The same of a line that is not needed for anything else.
+#[must_use]
+pub fn event_of(name: &str, line: Vec<u8>, cut_bytes: u64, context: &Context) -> (Event, bool) {
     // Almost every line is whole UTF-8, and is told so in wide steps.
     let text =
-        std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
+        std::str::from_utf8(&line).map_or_else(|_| String::from_utf8_lossy(&line), Cow::Borrowed);
     let text = text.trim_end_matches(['\r', '\n']);
     let found = find(name, text, context);
     // A format that was named wrongly is corrected, and the event tells both.
@@ -203,8 +209,8 @@ pub fn event(name: &str, line: &[u8], cut_bytes: u64, context: &Context) -> (Eve
     let event = Event::new(time, context.observed, *parsed.body)
         .with_time_doubt(doubt)
         .with_format(&parsed.format)
-        .with_device(&parsed.device)
-        .with_raw(line, cut_bytes);
+        .with_device(parsed.device)
+        .with_raw_line(line, cut_bytes);
     (event, known)
 }
 

@@ -19,7 +19,7 @@ mod packed;
 pub use packed::Packed;
 
 /// Chunks that may wait for the spool. Small, because each may hold [`CHUNK_ENTRIES_MAX`] lines: this is the agent's memory bound.
-pub const CHUNKS_WAITING_MAX: usize = 16;
+pub const CHUNKS_WAITING_MAX: usize = 4;
 
 /// Entries of one chunk.
 pub const CHUNK_ENTRIES_MAX: usize = 512;

@@ -256,7 +256,7 @@ impl Redactor {
         }
         for (name, value) in &mut activity.unmapped {
             let last = name.rsplit('.').next().unwrap_or(name);
-            let kind = secret::kind_of(&secret::squeeze(last), &self.squeezed, false);
+            let kind = secret::kind_of(secret::squeeze(last).as_bytes(), &self.squeezed, false);
             match kind.filter(|kind| self.mode(*kind) != Mode::Keep) {
                 Some(_) if value.is_empty() => {}
                 Some(kind) => *value = self.stand_in(kind, value.as_bytes()).into_owned(),

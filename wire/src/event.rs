@@ -117,17 +117,28 @@ impl Event {
 
     /// Keeps the line as it was read. What exceeds [`RAW_BYTES_MAX`] is cut away and counted, on top of `cut_bytes` that the reader cut.
     #[must_use]
-    pub fn with_raw(mut self, raw: &[u8], cut_bytes: u64) -> Self {
+    pub fn with_raw(self, raw: &[u8], cut_bytes: u64) -> Self {
         let kept = raw.len().min(RAW_BYTES_MAX);
-        self.parts.inner.raw = raw[..kept].to_vec();
-        self.parts.inner.raw_cut_bytes = cut_bytes.saturating_add((raw.len() - kept) as u64);
+        self.with_raw_line(
+            raw[..kept].to_vec(),
+            cut_bytes.saturating_add((raw.len() - kept) as u64),
+        )
+    }
+
+    /// The same of a line that is given away, and not copied.
+    #[must_use]
+    pub fn with_raw_line(mut self, mut raw: Vec<u8>, cut_bytes: u64) -> Self {
+        let more = raw.len().saturating_sub(RAW_BYTES_MAX);
+        raw.truncate(RAW_BYTES_MAX);
+        self.parts.inner.raw = raw;
+        self.parts.inner.raw_cut_bytes = cut_bytes.saturating_add(more as u64);
         self
     }
 
     /// Names the host that a relayed line speaks of.
     #[must_use]
-    pub fn with_device(mut self, hostname: &str) -> Self {
-        self.parts.inner.device_hostname = cut(hostname.to_owned());
+    pub fn with_device(mut self, hostname: impl Into<String>) -> Self {
+        self.parts.inner.device_hostname = cut(hostname.into());
         self
     }
 

@@ -5,6 +5,10 @@ use vonggac_wire::{Time, event::TimeDoubt};
 
 use super::Context;
 
+mod access;
+
+pub(crate) use access::access;
+
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -163,23 +167,6 @@ pub(super) fn offset(text: &str) -> Option<(TimeZone, &str)> {
     let minutes: i32 = minutes.parse().unwrap_or(0);
     let offset = jiff::tz::Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?;
     Some((offset.to_time_zone(), rest))
-}
-
-/// `24/Nov/2026:16:00:00 +0700` of access logs.
-pub(crate) fn access(text: &str, context: &Context) -> Option<(Time, TimeDoubt)> {
-    let (date, rest) = text.split_once(':')?;
-    let mut parts = date.split('/');
-    let day = parts.next()?.parse().ok()?;
-    let name = parts.next()?;
-    // Proxmox writes `24/11/2026`.
-    let month = month(name).or_else(|| name.parse().ok()).or_else(|| foreign_month(name))?;
-    let year = parts.next()?.parse().ok()?;
-    let (word, zone) = rest.split_once(' ').unwrap_or((rest, ""));
-    let at = civil::Date::new(year, month, day).ok()?.to_datetime(clock(word)?);
-    match offset(zone) {
-        Some((zone, _)) => Some((local(at, &zone)?, TimeDoubt::None)),
-        None => Some((local(at, &context.zone)?, TimeDoubt::Zone)),
-    }
 }
 
 /// Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size.

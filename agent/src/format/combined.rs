@@ -3,6 +3,8 @@
 //! `[VHOST ]CLIENT IDENT USER [TIME] "REQUEST" STATUS BYTES`, then in any order a referrer and an agent in quotes, durations,
 //! `key=value` and other words. The client's address stands before everything that a client can choose.
 
+use std::borrow::Cow;
+
 use vonggac_wire::event::{Activity, Class, HttpRequest};
 
 use super::{Context, Parsed, clock, http, text};
@@ -22,16 +24,12 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     let extras = Extras::read(words.next().unwrap_or(""));
     let head = Head::read(line[..open].trim_end())?;
 
-    let none = |text: &str| match text {
-        "-" | "\"\"" => String::new(),
-        text => text.to_owned(),
-    };
-    let request = none(&request);
-    let (http_method, url, version) = http::split_request(&request);
+    let request = if is_none(&request) { "" } else { &*request };
+    let (http_method, url, version) = http::split_request(request);
     let mut activity =
         Activity::of(Class::Http, http::method_activity(http_method), http::outcome(status_code));
     activity.severity_id = 1;
-    activity.user_name = none(&head.user);
+    activity.user_name = given(head.user.into());
     match head.address {
         Some(address) => activity.set_source_address(address),
         None => {
@@ -44,8 +42,8 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
         url: url.to_owned(),
         version: version.to_owned(),
         hostname: http::without_port(head.vhost).to_owned(),
-        user_agent: none(&extras.agent),
-        referrer: none(&extras.referrer),
+        user_agent: given(extras.agent),
+        referrer: given(extras.referrer),
         status_code,
         response_bytes,
         duration_seconds: extras.seconds,
@@ -53,6 +51,16 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     let mut parsed = Parsed::activity("combined", activity);
     parsed.time = Some(time);
     Some(parsed)
+}
+
+/// A mark that there is nothing.
+fn is_none(text: &str) -> bool {
+    matches!(text, "-" | "\"\"")
+}
+
+/// A text, unless it says that there is none.
+fn given(text: Cow<'_, str>) -> String {
+    if is_none(&text) { String::new() } else { text.into_owned() }
 }
 
 /// What stands before the time.
@@ -65,6 +73,14 @@ struct Head<'a> {
 
 impl<'a> Head<'a> {
     fn read(text: &'a str) -> Option<Self> {
+        // `CLIENT - USER`, as nearly all are.
+        let plain = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
+        if let Some((client, user)) = text.split_once(" - ").filter(|(a, b)| plain(a) && plain(b)) {
+            let client = client.trim_end_matches(',');
+            let address = text::address(client);
+            let known = address.is_some() || is_name(client);
+            return known.then(|| Self { vhost: "", client, address, user: user.to_owned() });
+        }
         let words: Vec<&str> = text.split_whitespace().collect();
         let is_address = |word: &&str| text::address(word).is_some();
         let first = *words.first()?;
@@ -109,15 +125,15 @@ fn is_of_name(byte: u8) -> bool {
 
 /// What stands behind the bytes.
 #[derive(Default)]
-struct Extras {
-    referrer: String,
-    agent: String,
+struct Extras<'a> {
+    referrer: Cow<'a, str>,
+    agent: Cow<'a, str>,
     seconds: Option<f64>,
     others: Vec<(String, String)>,
 }
 
-impl Extras {
-    fn read(text: &str) -> Self {
+impl<'a> Extras<'a> {
+    fn read(text: &'a str) -> Self {
         let mut extras = Self::default();
         let mut in_quotes = 0;
         let mut rest = text.trim_start();
@@ -132,7 +148,8 @@ impl Extras {
                     2 => extras.agent = value,
                     // nginx's own `main` has the forwarded addresses third.
                     3 if is_forwarded(&value) => {
-                        extras.others.push(("http_x_forwarded_for".into(), value));
+                        let name = "http_x_forwarded_for".to_owned();
+                        extras.others.push((name, value.into_owned()));
                     }
                     _ => {}
                 }
@@ -183,7 +200,7 @@ fn word(text: &str) -> (&str, &str) {
 }
 
 /// A text in quotes with `\"` and `\\` inside, and what follows.
-fn quoted(text: &str) -> Option<(String, &str)> {
+fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let inner = text.strip_prefix('"')?;
     let bytes = inner.as_bytes();
     let (mut at, mut escaped) = (0, false);
@@ -200,7 +217,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
         }
     }
     let value = &inner[..at];
-    let value = if escaped { value.replace("\\\"", "\"") } else { value.to_owned() };
+    let value = if escaped { value.replace("\\\"", "\"").into() } else { value.into() };
     Some((value, &inner[at + 1..]))
 }
 

@@ -4,8 +4,13 @@
 //! Pure: `push(line, now)` gives what is complete. What never ends is given out as it is, by its size, its lines or its age.
 //! A joiner also keeps the `#Fields:` header of the file it reads, because the lines behind it mean nothing without.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
+use memchr::memmem::Finder;
 use serde_json::Value;
 use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
 
@@ -153,7 +158,7 @@ impl Joiner {
             done.extend(self.push(line, cut_bytes, now));
         } else if java_head(text) {
             self.open.insert(Key::Java, Open { joined: alone, since: now, rest: Rest::Java });
-        } else if text.contains(" msg=audit(") {
+        } else if AUDIT_MARK.find(line).is_some() {
             match self.events.push(alone, text, now) {
                 Ok(events) => done.extend(events),
                 Err(alone) => done.push(alone),
@@ -164,6 +169,13 @@ impl Joiner {
             done.push(alone);
         }
         done
+    }
+
+    /// Takes a line that is a record by itself, neither part of one nor a header, while nothing is open; `false`: it has to be pushed.
+    pub(crate) fn passes(&mut self, line: &[u8]) -> bool {
+        let passes = self.open.is_empty() && self.events.is_empty() && !may_join(line);
+        self.line += u64::from(passes);
+        passes
     }
 
     fn keep_header(&mut self, text: &str) {
@@ -299,17 +311,43 @@ impl Part {
     }
 }
 
+/// What marks a record of the audit daemon.
+static AUDIT_MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" msg=audit("));
+
+/// A line may be a header, or part of a record: told by its looks alone, and rather too often than not.
+fn may_join(line: &[u8]) -> bool {
+    let begins = matches!(line, [b'#' | b'{', ..] | [b'-', b'-', ..]);
+    // The kubelet's `2026-11-24T16:00:00.123456789+07:00 stdout F `
+    let kubelet = line.get(10) == Some(&b'T') && word_behind(line, 11).starts_with(b"std");
+    // Java's `Nov 24, 2026 `
+    let java = line.get(3) == Some(&b' ') && word_before(line, 4).ends_with(b",");
+    begins || kubelet || java || AUDIT_MARK.find(line).is_some()
+}
+
+/// The text up to the next space.
+fn word_before(line: &[u8], from: usize) -> &[u8] {
+    let rest = line.get(from..).unwrap_or_default();
+    memchr::memchr(b' ', rest).map_or(rest, |space| &rest[..space])
+}
+
+/// The text behind the next space.
+fn word_behind(line: &[u8], from: usize) -> &[u8] {
+    let rest = line.get(from..).unwrap_or_default();
+    memchr::memchr(b' ', rest).map_or(&[], |space| &rest[space + 1..])
+}
+
 /// `Nov 24, 2026 4:00:00 PM org.apache.catalina.startup.Catalina start`
 fn java_head(text: &str) -> bool {
-    let words: Vec<&str> = text.splitn(8, ' ').collect();
-    let [month, day, year, clock, half, class, method] = words.as_slice() else { return false };
-    month.len() == 3
-        && day.ends_with(',')
-        && year.len() == 4
-        && clock.contains(':')
-        && matches!(*half, "AM" | "PM")
-        && class.contains('.')
-        && !method.is_empty()
+    let mut words = text.split(' ');
+    let mut next = |is: fn(&str) -> bool| words.next().is_some_and(is);
+    next(|month| month.len() == 3)
+        && next(|day| day.ends_with(','))
+        && next(|year| year.len() == 4)
+        && next(|clock| clock.contains(':'))
+        && next(|half| matches!(half, "AM" | "PM"))
+        && next(|class| class.contains('.'))
+        && next(|method| !method.is_empty())
+        && words.next().is_none()
 }
 
 /// `WARNING: ...`
@@ -432,12 +470,21 @@ mod tests {
                 "Nov 24, 2026 4:00:00 PM org.apache.x.Y z",
                 "INFO: x",
             ];
-            let mut joiner = Joiner::default();
+            let (mut joiner, mut passing) = (Joiner::default(), Joiner::default());
             let mut lines = 0;
             for (at, (pick, other)) in picks.iter().enumerate() {
                 let text = texts.get(*pick).copied().unwrap_or(other);
                 let now = Time::from_seconds(1_796_000_000 + at as i64);
-                lines += joiner.push(text.as_bytes(), 0, now).iter().map(|j| j.lines).sum::<u64>();
+                let done = joiner.push(text.as_bytes(), 0, now);
+                lines += done.iter().map(|j| j.lines).sum::<u64>();
+                // A line that need not be pushed is what pushing it gives.
+                if passing.passes(text.as_bytes()) {
+                    let alone =
+                        Joined { line: at as u64 + 1, lines: 1, text: text.into(), cut_bytes: 0 };
+                    proptest::prop_assert_eq!(done, [alone]);
+                } else {
+                    proptest::prop_assert_eq!(done, passing.push(text.as_bytes(), 0, now));
+                }
             }
             lines += joiner.finish().iter().map(|j| j.lines).sum::<u64>();
             proptest::prop_assert_eq!(lines, picks.len() as u64);

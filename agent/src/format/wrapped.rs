@@ -92,8 +92,8 @@ fn of_shipper(object: &Value, context: &Context) -> Option<Parsed> {
 
 /// A line without the colours that a program writes for a terminal.
 pub(super) fn without_colours(text: &str) -> Option<String> {
-    let (mut plain, mut rest) =
-        text.split_once('\u{1b}').map(|(head, rest)| (head.to_owned(), rest))?;
+    let first = memchr::memchr(0x1b, text.as_bytes())?;
+    let (mut plain, mut rest) = (text[..first].to_owned(), &text[first + 1..]);
     loop {
         // `ESC [ ... letter`
         if let Some(sequence) = rest.strip_prefix('[') {

@@ -73,7 +73,11 @@ const fn provinces(codes: &[u32]) -> u128 {
 /// Judges the run that begins at `start`; gives what it is, and where to go on.
 pub(super) fn at(text: &[u8], start: usize) -> (Option<Finding>, usize) {
     let end = run_end(text, start);
-    if end - start < 2 || !begins_freely(text, start) {
+    // Nearly all numbers are too short, and not the first of a group.
+    let first = (2..=GROUP_DIGITS_MAX).contains(&(end - start))
+        && matches!(text.get(end), Some(b' ' | b'.' | b'-'))
+        && text.get(end + 1).is_some_and(u8::is_ascii_digit);
+    if !(first || (9..=19).contains(&(end - start))) || !begins_freely(text, start) {
         return (None, end);
     }
     let plain = if ends_freely(text, end) { whole(text, start, end) } else { None };
@@ -223,12 +227,15 @@ fn beside(text: &[u8], start: usize, words: &[&str]) -> bool {
     })
 }
 
+/// Digits of a number's first group.
+const GROUP_DIGITS_MAX: usize = 4;
+
 /// Digits of a number in groups: a card's nineteen, and the group that went beyond.
 const GROUPED_DIGITS_MAX: usize = 19 + 8;
 
 /// Groups between single separators: `0912 345 678`, `+84 912.345.678`, `4111-1111-1111-1111`, `001 099 012 345`.
 fn grouped(text: &[u8], start: usize, first_end: usize) -> Option<Finding> {
-    if first_end - start > 4 {
+    if first_end - start > GROUP_DIGITS_MAX {
         return None;
     }
     let separator = *text.get(first_end).filter(|b| matches!(b, b' ' | b'.' | b'-'))?;

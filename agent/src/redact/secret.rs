@@ -5,6 +5,9 @@ use super::scan::{Finding, Kind, escape};
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 48;
 
+/// Bytes of the shortest name below.
+const NAME_BYTES_MIN: usize = 3;
+
 /// Bytes of a token that stands without a name, at least: shorter ones are words.
 const TOKEN_BYTES_MIN: usize = 16;
 
@@ -88,19 +91,47 @@ const ATTACKS: [&str; 12] = [
 /// Bytes behind a value in which the rest of such a phrase may stand.
 const ATTACK_BYTES_MAX: usize = 16;
 
+/// A name before a sign, as [`squeeze`] writes it: on the stack, because every line has some.
+struct Name {
+    bytes: [u8; NAME_BYTES_MAX],
+    length: usize,
+}
+
+impl Name {
+    /// Of letters, digits and what separates words; what goes beyond the most is not looked at.
+    fn of(text: &[u8]) -> Self {
+        let mut name = Self { bytes: [0; NAME_BYTES_MAX], length: 0 };
+        let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric());
+        for (place, byte) in name.bytes.iter_mut().zip(letters) {
+            *place = byte.to_ascii_lowercase();
+            name.length += 1;
+        }
+        name
+    }
+
+    fn is(&self, other: &str) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
 /// A name in lower case, without what separates its words.
 pub(super) fn squeeze(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// Whether the value of this name is taken, and as what. `in_url`: it is a parameter.
-pub(super) fn kind_of(name: &str, fields: &[String], in_url: bool) -> Option<Kind> {
-    if fields.iter().any(|field| field == name) {
+pub(super) fn kind_of(name: &[u8], fields: &[String], in_url: bool) -> Option<Kind> {
+    if fields.iter().any(|field| field.as_bytes() == name) {
         return Some(Kind::Field);
     }
-    let secret = ENDINGS.iter().any(|end| name.ends_with(end))
-        || NAMES.contains(&name)
-        || (in_url && PARAMETERS.contains(&name));
+    let is = |other: &&str| other.as_bytes() == name;
+    let secret = ENDINGS.iter().any(|end| name.ends_with(end.as_bytes()))
+        || NAMES.iter().any(is)
+        || (in_url && PARAMETERS.iter().any(is));
     secret.then_some(Kind::Secret)
 }
 
@@ -114,14 +145,14 @@ pub(super) fn assigned(
 ) -> Option<Finding> {
     let (name, start) = name_before(text, at, floor, fields)?;
     let in_url = matches!(super::scan::before(text, start), Some(b'?' | b'&'));
-    let kind = kind_of(&name, fields, in_url)?;
+    let kind = kind_of(name.as_bytes(), fields, in_url)?;
     let (from, to) = value(text, behind, in_url || behind > at + 1, kind == Kind::Field && !in_url);
     let long = to - from >= TOKEN_BYTES_MIN;
-    if kind == Kind::Secret && PARAMETERS.contains(&name.as_str()) && !long {
+    if kind == Kind::Secret && PARAMETERS.iter().any(|other| name.is(other)) && !long {
         return None;
     }
     // `PWD=/root` is sudo's working folder.
-    let folder = name == "pwd" && text[from..].starts_with(b"/");
+    let folder = name.is("pwd") && text[from..].starts_with(b"/");
     (!folder && !is_plain(text, from, to, kind)).then_some(Finding::new(from, to, kind))
 }
 
@@ -137,8 +168,8 @@ pub(super) fn after_colon(
     }
     let quoted = at.checked_sub(1).is_some_and(|last| matches!(text[last], b'"' | b'\''));
     let (name, _) = name_before(text, at, floor, fields)?;
-    let kind = kind_of(&name, fields, false)?;
-    if HEADERS.contains(&name.as_str()) {
+    let kind = kind_of(name.as_bytes(), fields, false)?;
+    if HEADERS.iter().any(|header| name.is(header)) {
         let (from, to) = rest_of_header(text, at + 1);
         return (!is_plain(text, from, to, kind)).then_some(Finding::new(from, to, kind));
     }
@@ -150,7 +181,7 @@ pub(super) fn after_colon(
 }
 
 /// The name that ends before `at`, squeezed, and where it begins. Only such as may be taken are looked at closely.
-fn name_before(text: &[u8], at: usize, floor: usize, fields: &[String]) -> Option<(String, usize)> {
+fn name_before(text: &[u8], at: usize, floor: usize, fields: &[String]) -> Option<(Name, usize)> {
     let mut end = at;
     if end > floor && text[end - 1] == b' ' {
         end -= 1;
@@ -179,8 +210,9 @@ fn name_before(text: &[u8], at: usize, floor: usize, fields: &[String]) -> Optio
         }
         start -= 1;
     }
-    let name = std::str::from_utf8(&text[start..end]).ok()?;
-    (!name.is_empty()).then(|| (squeeze(name), start))
+    let own = &text[start..end];
+    let short = fields.is_empty() && own.len() < NAME_BYTES_MIN;
+    (!own.is_empty() && !short).then(|| (Name::of(own), start))
 }
 
 /// From where to where a value goes. `to_line_end`: it may hold spaces.

@@ -4,25 +4,23 @@ use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions},
     io::Write,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use vonggac_wire::{Event, Lane, Time, event::GapReason};
+use vonggac_wire::{Lane, Time, event::GapReason};
 
 use super::{
-    Encoded, Recovery, SpoolError,
+    Recovery, SpoolError,
     gaps::Loss,
     ledger::LaneEntry,
-    record::{self, Found, RECORD_HEAD_BYTES},
+    record,
     scan::{Contents, contents, cut, scan},
 };
 
+mod read;
+
 /// Bytes that are gathered before a write: one chunk of ordinary lines.
 const BUFFER_BYTES: usize = 256 * 1024;
-
-/// Bytes that are read at once when handing out.
-const READ_BYTES: usize = 512 * 1024;
 
 /// Times of appending that are remembered, to tell the age of the oldest event.
 const MARKS_MAX: usize = 1_024;
@@ -67,6 +65,8 @@ pub(super) struct LaneStore {
     /// The next number to hand out, and where it stands: segment by first number, byte.
     cursor_seq: u64,
     cursor: Option<(u64, u64)>,
+    /// What was read of a segment, while there is more to hand out.
+    read: Vec<u8>,
     /// When numbers were appended, thinned out.
     marks: VecDeque<(u64, Time)>,
 }
@@ -92,6 +92,7 @@ impl LaneStore {
             entry: entry.clone(),
             cursor_seq: entry.acknowledged + 1,
             cursor: None,
+            read: Vec::new(),
             marks: VecDeque::new(),
         };
         let known = entry.next_seq;
@@ -226,82 +227,6 @@ impl LaneStore {
             self.unsynced = false;
         }
         Ok(())
-    }
-
-    /// See [`super::Spool::next`]. Damaged records are passed over; a hole in the numbers ends a batch.
-    pub(super) fn next(
-        &mut self,
-        events_max: usize,
-        bytes_max: usize,
-    ) -> Result<Option<Encoded>, SpoolError> {
-        let mut pending: Option<Encoded> = None;
-        while let Some(place) =
-            self.segments.iter().position(|s| s.last_seq >= self.cursor_seq && s.bytes > 0)
-        {
-            let segment = &self.segments[place];
-            let start = match self.cursor {
-                Some((first, byte)) if first == segment.first_seq => byte,
-                _ => 0,
-            };
-            if start >= segment.bytes {
-                self.cursor_seq = segment.last_seq + 1;
-                continue;
-            }
-            let bytes = match read_at(&segment.path, start, segment.bytes) {
-                // What was read before goes on its way: the cursor is behind it. The error comes again.
-                Err(_) if pending.is_some() => break,
-                read => read?,
-            };
-            let whole = start + bytes.len() as u64 >= segment.bytes;
-            let (mut at, first_seq) = (0, segment.first_seq);
-            loop {
-                match record::read(&bytes[at..]) {
-                    Found::Record(found) => {
-                        if found.seq >= self.cursor_seq {
-                            let hole = pending
-                                .as_ref()
-                                .is_some_and(|p| p.first_seq + p.len() as u64 != found.seq);
-                            let full = pending.as_ref().is_some_and(|p| {
-                                p.len() >= events_max || p.bytes.len() >= bytes_max
-                            });
-                            if hole || full {
-                                self.cursor = Some((first_seq, start + at as u64));
-                                return Ok(pending);
-                            }
-                            // What a newer version left behind is left out; the numbers tell.
-                            if Event::is_known(found.event) {
-                                pending
-                                    .get_or_insert_with(|| Encoded::starting(found.seq))
-                                    .push(found.event);
-                            }
-                            self.cursor_seq = found.seq + 1;
-                        }
-                        at += found.bytes;
-                    }
-                    Found::Torn if !whole => break,
-                    Found::Torn | Found::Damage => match record::resync(&bytes, at + 1) {
-                        Some(next) => at = next,
-                        None => {
-                            at = if whole {
-                                bytes.len()
-                            } else {
-                                bytes.len().saturating_sub(RECORD_HEAD_BYTES).max(at + 1)
-                            };
-                            break;
-                        }
-                    },
-                }
-                if at >= bytes.len() {
-                    break;
-                }
-            }
-            self.cursor = Some((first_seq, start + at as u64));
-            if pending.as_ref().is_some_and(|p| p.len() >= events_max || p.bytes.len() >= bytes_max)
-            {
-                break;
-            }
-        }
-        Ok(pending)
     }
 
     fn appended_at(&self, seq: u64) -> Option<Time> {
@@ -479,23 +404,4 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, SpoolError> {
         .collect();
     paths.sort();
     Ok(paths)
-}
-
-/// Reads a part of a segment: at least one whole record where there is one.
-fn read_at(path: &Path, start: u64, end: u64) -> Result<Vec<u8>, SpoolError> {
-    let file = File::open(path).map_err(SpoolError::io("open", path))?;
-    let wanted = usize::try_from(end - start).unwrap_or(usize::MAX).min(READ_BYTES);
-    let mut bytes = vec![0; wanted];
-    let mut filled = 0;
-    while filled < wanted {
-        let read = file
-            .read_at(&mut bytes[filled..], start + filled as u64)
-            .map_err(SpoolError::io("read", path))?;
-        if read == 0 {
-            break;
-        }
-        filled += read;
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
 }

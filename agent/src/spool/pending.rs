@@ -1,6 +1,8 @@
 //! What the spool hands out: a run of a lane's events.
 
-use vonggac_wire::Event;
+use std::ops::Range;
+
+use vonggac_wire::{Event, batch};
 
 /// Events of a lane, in order and without a hole, ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,40 +13,43 @@ pub struct Pending {
     pub events: Vec<Event>,
 }
 
-/// Events of a lane as they stand on the disk, in order and without a hole: they are sealed without being read.
+/// Events of a lane as a batch holds them, in order and without a hole: they are sealed without being read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoded {
     /// Number of the first.
     pub first_seq: u64,
-    /// One behind the other.
-    pub(super) bytes: Vec<u8>,
-    /// Where each ends.
-    ends: Vec<usize>,
+    /// One behind the other, each framed.
+    framed: Vec<u8>,
+    /// Where each stands, without its frame.
+    places: Vec<Range<usize>>,
 }
 
 impl Encoded {
-    pub(super) const fn starting(first_seq: u64) -> Self {
-        Self { first_seq, bytes: Vec::new(), ends: Vec::new() }
+    /// With room for about so many bytes.
+    pub(super) fn starting(first_seq: u64, bytes: usize) -> Self {
+        Self { first_seq, framed: Vec::with_capacity(bytes), places: Vec::new() }
     }
 
     pub(super) fn push(&mut self, event: &[u8]) {
-        self.bytes.extend_from_slice(event);
-        self.ends.push(self.bytes.len());
+        batch::frame(event, &mut self.framed);
+        self.places.push(self.framed.len() - event.len()..self.framed.len());
     }
 
     /// How many they are; at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is always one")]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.places.len()
+    }
+
+    /// For [`vonggac_wire::Batch::seal_framed`].
+    #[must_use]
+    pub fn framed(&self) -> &[u8] {
+        &self.framed
     }
 
     /// Each event's bytes.
     pub fn events(&self) -> impl Iterator<Item = &[u8]> {
-        self.ends.iter().scan(0, |start, end| {
-            let event = &self.bytes[*start..*end];
-            *start = *end;
-            Some(event)
-        })
+        self.places.iter().map(|place| &self.framed[place.clone()])
     }
 }

@@ -35,6 +35,11 @@ pub(in crate::format) struct Events {
 }
 
 impl Events {
+    /// Nothing is open.
+    pub(in crate::format) const fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Takes a line that may be a record; gives it back where it is none, else what is complete.
     pub(in crate::format) fn push(
         &mut self,

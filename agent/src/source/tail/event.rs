@@ -15,7 +15,7 @@ const REST: &str = "exception.stacktrace";
 pub(super) fn of(format: &str, record: Record, context: &Context) -> (Event, bool) {
     let Record { first, rest, cut, .. } = record;
     if rest.is_empty() {
-        return format::event(format, &first, cut, context);
+        return format::event_of(format, first, cut, context);
     }
     let whole = [first.as_slice(), rest.as_slice()].concat();
     let (event, known) = format::event(format, &first, cut, context);

@@ -74,6 +74,15 @@ impl Grouping {
         }
     }
 
+    /// Takes a line that is a group of its own, as nearly all are; gives the columns that were named before it.
+    pub(super) fn alone(&mut self, line: &Line) -> Option<Option<Arc<str>>> {
+        if !self.starts.is_empty() || !self.joiner.passes(&line.bytes) {
+            return None;
+        }
+        self.first += 1;
+        Some(self.joiner.header())
+    }
+
     /// Takes a line; gives a group if one is complete. At `cuts` an earlier start of the agent gave out what was open.
     pub(super) fn push(&mut self, line: &Line, now: Instant, cuts: &[u64]) -> Vec<Placed> {
         if self.starts.is_empty() {

@@ -134,6 +134,11 @@ impl Records {
         }
         match &mut self.grouping {
             Some(grouping) => {
+                if let Some(columns) = grouping.alone(&line) {
+                    let record = Record { columns, ..Record::of(line, now) };
+                    self.join(record, true, now, done);
+                    return;
+                }
                 let placed = grouping.push(&line, now, &self.ends);
                 self.take(placed, now, done);
             }
