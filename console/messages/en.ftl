@@ -516,3 +516,5 @@ fault-here-only = unclear, only probed inside
 fault-elsewhere-only = unclear, not probed inside
 fault-partly = unclear, only some probes fail
 fault-probes = down inside { $here }, outside { $elsewhere }
+sheet-foot-more = { $from }–{ $to }/{ $all }   j k read on   Esc close
+event-foot = { $from }–{ $to }/{ $all }   j k read on

@@ -516,3 +516,5 @@ fault-here-only = chưa rõ, chỉ thử bên trong
 fault-elsewhere-only = chưa rõ, không thử bên trong
 fault-partly = chưa rõ, chỉ một số phép thử hỏng
 fault-probes = hỏng: trong { $here }, ngoài { $elsewhere }
+sheet-foot-more = { $from }–{ $to }/{ $all }   j k đọc tiếp   Esc đóng
+event-foot = { $from }–{ $to }/{ $all }   j k đọc tiếp
