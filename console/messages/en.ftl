@@ -518,3 +518,6 @@ fault-partly = unclear, only some probes fail
 fault-probes = down inside { $here }, outside { $elsewhere }
 sheet-foot-more = { $from }–{ $to }/{ $all }   j k read on   Esc close
 event-foot = { $from }–{ $to }/{ $all }   j k read on
+col-minutes-short = min up
+board-lost = { $lost } events lost
+board-rate = pace { $rate } incidents/10 min (flood above 10)   hidden { $hidden }

@@ -518,3 +518,6 @@ fault-partly = chưa rõ, chỉ một số phép thử hỏng
 fault-probes = hỏng: trong { $here }, ngoài { $elsewhere }
 sheet-foot-more = { $from }–{ $to }/{ $all }   j k đọc tiếp   Esc đóng
 event-foot = { $from }–{ $to }/{ $all }   j k đọc tiếp
+col-minutes-short = phút đúng
+board-lost = mất { $lost } sự kiện
+board-rate = nhịp { $rate } sự cố/10 ph (lũ khi > 10)   ẩn { $hidden }
