@@ -115,6 +115,8 @@ pub enum Overlay {
         title: String,
         /// Its lines.
         lines: Vec<String>,
+        /// The row that it is read from.
+        from: usize,
     },
 }
 
@@ -463,6 +465,12 @@ impl App {
         self.message = self.words.get("told-nothing");
     }
 
+    /// Keys that a text is read on with.
+    const fn scrolls(action: Action) -> bool {
+        use Action as A;
+        matches!(action, A::Up | A::Down | A::PageUp | A::PageDown | A::First | A::Last)
+    }
+
     /// Keys of help, menu and sheets.
     fn overlay_key(&mut self, action: Action, now: Time) -> Vec<Effect> {
         match (self.overlay.take(), action) {
@@ -486,6 +494,18 @@ impl App {
                 if let Some(chosen) = screen::valid(self).get(at) {
                     return self.act(*chosen, now);
                 }
+            }
+            (Some(Overlay::Sheet { title, lines, from }), action) if Self::scrolls(action) => {
+                let last = screen::sheet_last(self, &lines);
+                let from = match action {
+                    Action::Up => from.saturating_sub(1),
+                    Action::Down => from + 1,
+                    Action::PageUp => from.saturating_sub(act::PAGE),
+                    Action::PageDown => from + act::PAGE,
+                    Action::First => 0,
+                    _ => last,
+                };
+                self.overlay = Some(Overlay::Sheet { title, lines, from: from.min(last) });
             }
             (Some(Overlay::News), Action::News) => {
                 // What was read is not new any more.

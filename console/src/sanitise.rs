@@ -27,7 +27,10 @@ fn is_hostile(character: char) -> bool {
             // Signs that tie letters into one of any width: viramas, and what is put before a letter.
                 | '\u{94d}' | '\u{9cd}' | '\u{a4d}' | '\u{acd}' | '\u{b4d}' | '\u{bcd}' | '\u{c4d}' | '\u{ccd}' | '\u{d3b}'
                 | '\u{d3c}' | '\u{d4d}' | '\u{d4e}' | '\u{dca}' | '\u{1039}' | '\u{17d2}' | '\u{1a60}' | '\u{1b44}'
-                | '\u{1bab}' | '\u{a9c0}' | '\u{aaf6}' | '\u{11000}'..='\u{11fff}'
+                | '\u{e33}' | '\u{eb3}' | '\u{ff9e}' | '\u{ff9f}' | '\u{1bab}' | '\u{a9c0}' | '\u{aaf6}' | '\u{11000}'..='\u{11fff}'
+            // Letters of which tables of widths know more than one thing.
+                | '\u{b53}' | '\u{b54}' | '\u{17d8}' | '\u{1ad0}'..='\u{1aff}' | '\u{a960}'..='\u{a97f}' | '\u{16d00}'..='\u{16dff}'
+                | '\u{1d100}'..='\u{1d2ff}'
             // Private use, and what is no character: nobody knows how wide.
                 | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}'
         )
@@ -174,6 +177,28 @@ mod tests {
         for (text, shown) in cases {
             assert_eq!(sanitise(text), shown);
         }
+    }
+
+    // Every character, behind letters of every kind: no cell is wider than two columns, and none is another width letter by letter.
+    #[test]
+    fn no_character_makes_a_cell_of_another_width() {
+        use unicode_segmentation::UnicodeSegmentation;
+        use unicode_width::UnicodeWidthStr;
+        let fits = |cell: &str| {
+            let each: usize = cell.chars().filter_map(UnicodeWidthChar::width).sum();
+            cell.width() == each && (1..=2).contains(&each)
+        };
+        // Above are ideographs alone, and what is never shown.
+        let wrong: Vec<String> = (0..=0x2_0fff)
+            .filter_map(char::from_u32)
+            .filter(|c| {
+                let text =
+                    format!("a{c}{c}\u{4e00}{c}\u{e01}{c}\u{1f44d}{c}\u{ac00}{c}\u{915}{c}a");
+                !sanitise(&text).graphemes(true).all(fits)
+            })
+            .map(|character| format!("{:x}", u32::from(character)))
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
     }
 
     #[test]

@@ -41,11 +41,12 @@ pub(crate) use help::pages as help_pages;
 pub use items::Item;
 pub(crate) use items::Panes;
 pub(crate) use items::{
-    agency_here, agency_name, bounds, cursor_in, detail, event, incident, incident_ids, is_trouble,
-    is_warning, item, pane_beside, passes, rows, sections, target, text_of, tile_beside, value,
-    why,
+    agency_here, agency_name, bounds, cursor_in, detail, event, event_lines, incident,
+    incident_ids, is_trouble, is_warning, item, pane_beside, passes, rows, sections, target,
+    text_of, tile_beside, value, why,
 };
 pub(crate) use news::mark as news_mark;
+pub(crate) use overlay::sheet_last;
 
 /// A screen.
 #[derive(Clone, Debug, PartialEq, Eq)]

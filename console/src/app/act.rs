@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Rows of a page.
-const PAGE: usize = 10;
+pub(super) const PAGE: usize = 10;
 
 impl App {
     pub(super) fn act(&mut self, action: Action, now: Time) -> Vec<Effect> {

@@ -61,6 +61,7 @@ impl App {
                     words.with("tell-duty", &[("name", &name)]),
                     words.get("tell-unverified"),
                 ],
+                from: 0,
             });
             return;
         };
@@ -78,7 +79,7 @@ impl App {
             None => lines.push(words.get("tell-open-first")),
         }
         let title = words.with("tell-title", &[("id", &id)]);
-        self.overlay = Some(Overlay::Sheet { title, lines });
+        self.overlay = Some(Overlay::Sheet { title, lines, from: 0 });
     }
 
     /// `b`: all steps of the rule's runbook.
@@ -98,7 +99,7 @@ impl App {
             lines.push(self.words.get("no-runbook"));
         }
         let title = self.words.with("runbook-title", &[("id", &id.to_string())]);
-        self.overlay = Some(Overlay::Sheet { title, lines });
+        self.overlay = Some(Overlay::Sheet { title, lines, from: 0 });
     }
 
     /// `:visao`: why an agency is shown in its state.
@@ -106,7 +107,7 @@ impl App {
         let lines = screen::why(self, code);
         let name = screen::agency_name(self, code);
         let title = self.words.with("why-title", &[("name", &name)]);
-        self.overlay = Some(Overlay::Sheet { title, lines });
+        self.overlay = Some(Overlay::Sheet { title, lines, from: 0 });
     }
 
     fn usage_by_command(&self) -> String {

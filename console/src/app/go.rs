@@ -174,7 +174,8 @@ impl App {
     pub(super) fn enter(&mut self, now: Time) -> Vec<Effect> {
         if let Some(Item::Dead(at)) = screen::item(self) {
             let letter = screen::dead_letter(self, at);
-            self.overlay = letter.map(|(title, lines)| super::Overlay::Sheet { title, lines });
+            self.overlay =
+                letter.map(|(title, lines)| super::Overlay::Sheet { title, lines, from: 0 });
             return Vec::new();
         }
         let Some(target) = screen::target(self) else {

@@ -147,12 +147,18 @@ impl App {
         let find = folded(&self.find);
         let items = screen::sections(self).concat();
         let rows = items.len();
+        // A long text is made into lines once, not for each of them.
+        let lines = screen::event_lines(self);
+        let text = |at: usize| match &lines {
+            Some(lines) => lines.get(at).cloned().unwrap_or_default(),
+            None => screen::text_of(self, &items[at]),
+        };
         let cursor = self.place().cursor;
         let hit = (1..=rows)
             .map(
                 |step| if forward { (cursor + step) % rows } else { (cursor + rows - step) % rows },
             )
-            .find(|at| wording::folded(&screen::text_of(self, &items[*at])).contains(&find));
+            .find(|at| wording::folded(&text(*at)).contains(&find));
         match hit {
             Some(at) => self.set_cursor(at),
             None => {

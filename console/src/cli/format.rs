@@ -211,4 +211,35 @@ mod tests {
         assert!(!write(&Format::Table, &rows()).contains('\u{1b}'));
         assert_eq!(write(&Format::Json, &[]), "[]\n");
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
+        #[test]
+        fn whatever_a_row_holds_every_form_keeps_its_lines(
+            text in proptest::prelude::any::<String>(), name in "\\PC{1,12}",
+        ) {
+            let mut row = Row::new();
+            row.insert(name, Value::from(text));
+            row.insert("zz".to_owned(), Value::from(7));
+            let rows = vec![row; 3];
+            let forms = [
+                (Format::Table, 4),
+                (Format::Csv, 4),
+                (Format::Md, 5),
+                (Format::Jsonl, 3),
+                (Format::Json, 1),
+            ];
+            for (form, lines) in forms {
+                let written = write(&form, &rows);
+                proptest::prop_assert_eq!(written.lines().count(), lines, "{:?} {:?}", form, written);
+                for line in written.lines() {
+                    let harmless = matches!(sanitise(line), std::borrow::Cow::Borrowed(_));
+                    proptest::prop_assert!(harmless, "{:?} {:?}", form, line);
+                }
+            }
+            let written = write(&Format::Jsonl, &rows);
+            let read: Row = serde_json::from_str(written.lines().next().unwrap_or_default()).unwrap();
+            proptest::prop_assert_eq!(&read, &rows[0]);
+        }
+    }
 }

@@ -90,7 +90,7 @@ fn of(app: &App, item: &Item, now: Time) -> Option<Row> {
         }
         Item::Spread(at) => row::spread(model.spread.get(*at)?),
         Item::Dead(at) => row::dead(model.dead_letters().get(*at)?),
-        Item::Row(_) => return None,
+        Item::Row(_) | Item::Line(_) => return None,
     })
 }
 

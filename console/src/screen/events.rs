@@ -386,9 +386,33 @@ fn whole(app: &App, event: &EventRow, area: Area) -> Vec<Line<'static>> {
     lines
 }
 
+/// Lines of an event that are shown at most: its longest text takes some thousand at 80 columns.
+const EVENT_LINES_MAX: usize = 4_000;
+
+/// An event whole, as lines of the terminal's width.
+pub(super) fn text(app: &App, at: usize) -> Vec<Line<'static>> {
+    let (width, height) = (usize::from(app.size.0), EVENT_LINES_MAX);
+    let area = Area { width, height, now: Time::default() };
+    opened(app, at).map(|event| whole(app, event, area)).unwrap_or_default()
+}
+
 pub(super) fn one(app: &App, at: usize, area: Area) -> Vec<Line<'static>> {
-    opened(app, at)
-        .map_or_else(|| vec![plain(&app.words.get("no-evidence"))], |event| whole(app, event, area))
+    let Some(event) = opened(app, at) else { return vec![plain(&app.words.get("no-evidence"))] };
+    let lines = whole(app, event, Area { height: EVENT_LINES_MAX, ..area });
+    if lines.len() <= area.height {
+        return lines;
+    }
+    // The cursor is the first line; the last one says where one is.
+    let room = area.height.saturating_sub(1);
+    let from = app.place().cursor.min(lines.len().saturating_sub(room));
+    let all = lines.len();
+    let mut shown: Vec<Line<'static>> = lines.into_iter().skip(from).take(room).collect();
+    let values = [from + 1, from + shown.len(), all].map(|number| number.to_string());
+    let foot = app
+        .words
+        .with("event-foot", &[("from", &values[0]), ("to", &values[1]), ("all", &values[2])]);
+    shown.push(rule(app, "", &foot, area.width));
+    shown
 }
 
 pub(super) fn spread(app: &App, area: Area) -> Vec<Line<'static>> {

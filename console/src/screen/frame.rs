@@ -215,7 +215,10 @@ fn shown_keys(app: &App) -> Vec<Action> {
             A::Menu,
             A::Verdict,
         ],
-        Screen::Events | Screen::Event(_) => vec![
+        Screen::Event(_) => {
+            vec![A::Filter, A::Elsewhere, A::NextMatch, A::Copy, A::Export, A::Back]
+        }
+        Screen::Events => vec![
             A::Filter,
             A::Enter,
             A::Elsewhere,

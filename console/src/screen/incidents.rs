@@ -13,6 +13,7 @@ use crate::{
     wording::{self, fit, right},
 };
 
+mod fault;
 mod one;
 
 pub(super) use one::{one, steps};
@@ -384,7 +385,11 @@ fn preview(app: &App, incident: &Incident, area: Area) -> Vec<Line<'static>> {
         rule(app, &title, &remark, area.width),
         plain(&fit(words.pick(&incident.title_vi, &incident.title_en), area.width)),
         row("incident-where", format!("{}; {}", places(app, incident), incident.hosts.join(" "))),
-        row("incident-since", one::since_text(app, incident, area.now)),
+        // Since when stands in the list already.
+        fault::text(app, incident).map_or_else(
+            || row("incident-since", one::since_text(app, incident, area.now)),
+            |text| row("incident-fault", text),
+        ),
         row("incident-owner", one::duty_text(app, incident)),
         last,
     ]

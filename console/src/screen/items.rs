@@ -33,6 +33,8 @@ pub enum Item {
     Spread(usize),
     /// A dead letter, by its place.
     Dead(usize),
+    /// A line of a long text, by its place.
+    Line(usize),
 }
 
 /// A list of things for each pane.
@@ -108,7 +110,8 @@ fn panes(app: &App) -> Vec<Vec<Item>> {
         ],
         Screen::Spread => vec![(0..app.model.spread.len()).map(Item::Spread).collect()],
         Screen::Flow => flow::sections(app),
-        Screen::Event(_) | Screen::Host(..) => vec![Vec::new()],
+        Screen::Event(at) => vec![(0..events::text(app, *at).len()).map(Item::Line).collect()],
+        Screen::Host(..) => vec![Vec::new()],
     }
 }
 
@@ -309,6 +312,12 @@ pub(crate) fn is_warning(app: &App, item: &Item) -> bool {
     }
 }
 
+/// The lines of the event that is open.
+pub(crate) fn event_lines(app: &App) -> Option<Vec<String>> {
+    let Screen::Event(at) = &app.place().screen else { return None };
+    Some(events::text(app, *at).iter().map(ToString::to_string).collect())
+}
+
 /// A thing as one line of text, for copying and for finding.
 pub(crate) fn text_of(app: &App, item: &Item) -> String {
     let words = &app.words;
@@ -354,6 +363,9 @@ pub(crate) fn text_of(app: &App, item: &Item) -> String {
         Item::Event(_) => event_of(app, item).map_or_else(String::new, |row| {
             format!("{} {} {} {} {}", row.agency, row.host, row.user, row.src_ip, row.raw)
         }),
+        Item::Line(at) => {
+            event_lines(app).and_then(|lines| lines.get(*at).cloned()).unwrap_or_default()
+        }
         Item::Row(at) => {
             let rows = app.model.sql.as_ref().map(|sql| &sql.rows_json);
             rows.and_then(|rows| rows.get(*at)).cloned().unwrap_or_default()

@@ -53,13 +53,37 @@ pub(super) fn render(app: &App, area: Rect, buffer: &mut Buffer, now: Time) {
             lines: news::lines(app, space),
             foot: words.get("news-foot"),
         },
-        Overlay::Sheet { title, lines } => Sheet {
-            title: title.clone(),
-            lines: lines.iter().flat_map(|text| wrapped(text, inner)).take(room).collect(),
-            foot: words.get("sheet-foot"),
-        },
+        Overlay::Sheet { title, lines, from } => {
+            let all = sheet_rows(lines, inner);
+            let from = (*from).min(all.len().saturating_sub(room));
+            let to = all.len().min(from + room);
+            let foot = if all.len() > room {
+                let values = [from + 1, to, all.len()].map(|number| number.to_string());
+                words.with(
+                    "sheet-foot-more",
+                    &[("from", &values[0]), ("to", &values[1]), ("all", &values[2])],
+                )
+            } else {
+                words.get("sheet-foot")
+            };
+            Sheet { title: title.clone(), lines: all[from..to].to_vec(), foot }
+        }
     };
     frame(app, sheet, area, buffer);
+}
+
+/// Rows that a sheet has at most: more than anybody reads in a frame.
+const SHEET_ROWS_MAX: usize = 2_000;
+
+fn sheet_rows(lines: &[String], width: usize) -> Vec<Line<'static>> {
+    lines.iter().flat_map(|text| wrapped(text, width)).take(SHEET_ROWS_MAX).collect()
+}
+
+/// The last row that a sheet can be read from.
+pub(crate) fn sheet_last(app: &App, lines: &[String]) -> usize {
+    let inner = usize::from(WIDE.min(app.size.0)).saturating_sub(4);
+    let room = usize::from(HIGH.min(app.size.1)).saturating_sub(2);
+    sheet_rows(lines, inner).len().saturating_sub(room)
 }
 
 fn frame(app: &App, sheet: Sheet, area: Rect, buffer: &mut Buffer) {

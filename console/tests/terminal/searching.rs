@@ -272,3 +272,43 @@ fn repeats_are_one_row_with_their_number_and_come_apart_by_a_key() {
     press(&mut app, "v");
     assert_eq!(draw(&app).matches("wrong password").count(), 7, "{}", draw(&app));
 }
+
+#[test]
+fn a_long_event_and_a_long_sheet_are_read_to_their_end() {
+    let mut app = app();
+    press(&mut app, "5");
+    let raw = format!("{}THE-END", "x".repeat(60_000));
+    let row = EventRow { raw, ..attempt(0, "root") };
+    answer(&mut app, SearchReply { rows: vec![row], ..found(0, "") });
+    press(&mut app, "\n");
+    let drawn = draw(&app);
+    assert!(!drawn.contains("THE-END") && drawn.contains("1–20/"), "{drawn}");
+    press(&mut app, "G");
+    assert!(
+        draw(&app).contains("THE-END") && draw(&app).contains("status_detail"),
+        "{}",
+        draw(&app)
+    );
+    press(&mut app, "g/the-end\n");
+    press(&mut app, "\u{1b}");
+    // A sheet longer than its frame says how much there is.
+    for host in 0..40 {
+        let mut agent = vonggac_wire::proto::Agent {
+            agency: "tk-48".into(),
+            agent: format!("a-{host:02}"),
+            host: format!("host-{host:02}"),
+            ..Default::default()
+        };
+        agent.set_state(vonggac_wire::proto::HealthState::Silent);
+        app.model.agents.insert((agent.agency.clone(), agent.agent.clone()), agent);
+    }
+    press(&mut app, ":visao tk-48\n");
+    let drawn = draw(&app);
+    assert!(drawn.contains("host-00") && !drawn.contains("host-39"), "{drawn}");
+    press(&mut app, "G");
+    let drawn = draw(&app);
+    assert!(drawn.contains("Open incidents") && !drawn.contains("host-00"), "{drawn}");
+    press(&mut app, &"j".repeat(100));
+    press(&mut app, "k");
+    assert_ne!(draw(&app), drawn, "one back from the end is another row");
+}

@@ -382,3 +382,41 @@ fn a_wall_takes_no_keys_but_can_be_left() {
     assert_eq!(app.key(leave, now()), [Effect::Quit]);
     assert!(!draw(&app).contains('▸'), "no cursor");
 }
+
+#[test]
+fn an_incident_says_where_its_probes_find_the_fault() {
+    use vonggac_wire::proto::{CheckRow, HealthState as H};
+    let mut app = app();
+    let check = |agency: &str, agent: &str, state: H| {
+        let mut row = CheckRow {
+            agency: agency.into(),
+            system: "portal".into(),
+            agent: agent.into(),
+            name: "front".into(),
+            target: "https://dvc.example.vn/".into(),
+            ..CheckRow::default()
+        };
+        row.set_state(state);
+        row
+    };
+    let portal = Incident {
+        agency: "tk-48".into(),
+        systems: vec!["portal".into()],
+        ..incident(1, 1, IncidentState::InProgress, "Lan")
+    };
+    let mut reply = delta(vec![portal]);
+    reply.checks = vec![
+        check("tk-48", "a", H::Fine),
+        check("tk-01", "b", H::Down),
+        check("tk-79", "c", H::Down),
+        check("tk-80", "d", H::Unknown),
+    ];
+    app.told(Told::Picture(Box::new(reply)), now());
+    press(&mut app, "\n");
+    let drawn = draw(&app);
+    assert!(drawn.contains("the network to it"), "{drawn}");
+    assert!(drawn.contains("down inside 0/1, outside 2/2"), "{drawn}");
+    // Without a probe of its systems nothing is guessed.
+    press(&mut app, "1j\n");
+    assert!(!draw(&app).contains("Fault in"), "{}", draw(&app));
+}

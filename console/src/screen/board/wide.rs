@@ -1,13 +1,15 @@
 //! The national board as tables: provinces at the left; ministries, incidents, figures and flow at the right.
 
+use std::collections::BTreeSet;
+
 use ratatui::{style::Style, text::Line};
-use vonggac_wire::proto::Agency;
+use vonggac_wire::proto::{Agency, Flow};
 
 use super::{agency_detail, figures_shown, flow_text, shown_group, urgent};
 use crate::{
     app::App,
     screen::{Area, agencies, line, plain, rule, usage},
-    wording::{fit, right},
+    wording::{self, fit, right},
 };
 
 /// From this size on two tables and the incidents stand beside each other.
@@ -31,7 +33,7 @@ impl Columns {
     const FULL: Self = Self { code: true, cells: 24 };
 
     const fn width(self) -> usize {
-        NAME + 28 + self.cells + if self.code { 17 } else { 0 }
+        NAME + 28 + self.cells + if self.code { 27 } else { 0 }
     }
 }
 
@@ -125,7 +127,12 @@ fn table(
         right(&words.get("col-unserved"), 6),
     );
     if columns.code {
-        head.push_str(&format!("{} {} ", fit("", 6), right(&words.get("col-hosts"), 9)));
+        head.push_str(&format!(
+            "{} {} {} ",
+            fit("", 6),
+            right(&words.get("col-hosts"), 9),
+            right(&words.get("col-minutes-short"), 9)
+        ));
     }
     head.push_str("60");
     let mut lines =
@@ -156,9 +163,10 @@ fn row(
     );
     if columns.code {
         text.push_str(&format!(
-            "{} {} ",
+            "{} {} {} ",
             fit(&agency.code, 6),
             right(&format!("{}/{}", agency.hosts_heard, agency.hosts_enrolled), 9),
+            right(&minutes(app, agency), 9),
         ));
     }
     text.push_str(&app.theme.sparkline(&agency.usage_cells, columns.cells));
@@ -169,6 +177,39 @@ fn row(
         (format!("{mark}{}", app.theme.state(state)), first),
         (fit(&text, columns.width() - 3), style),
     ])
+}
+
+/// Minutes that its systems answered rightly, of those meant to be open, since midnight; `–` where no probe speaks of any.
+fn minutes(app: &App, agency: &Agency) -> String {
+    let known: Vec<(u32, u32)> = app
+        .model
+        .systems
+        .values()
+        .filter(|system| system.agency == agency.code)
+        .filter_map(|system| Some((system.minutes_up?, system.minutes_open?)))
+        .collect();
+    if known.is_empty() {
+        return app.words.get("no-data");
+    }
+    let sum = |part: fn(&(u32, u32)) -> u32| known.iter().map(part).map(u64::from).sum::<u64>();
+    format!("{}/{}", sum(|minutes| minutes.0), sum(|minutes| minutes.1))
+}
+
+/// What is missing and from where, how fast incidents come, what is hidden.
+fn short_of(app: &App, flow: &Flow) -> Vec<String> {
+    let words = &app.words;
+    let mut lines = Vec::new();
+    if flow.events_lost > 0 {
+        let places: BTreeSet<&str> = flow.gaps.iter().map(|gap| gap.agency.as_str()).collect();
+        let places: Vec<&str> = places.into_iter().collect();
+        let lost = wording::number(words.lang(), flow.events_lost);
+        let told = words.with("board-lost", &[("lost", &lost)]);
+        let places = places.join(" ");
+        lines.push(if places.is_empty() { told } else { format!("{told}: {places}") });
+    }
+    let (rate, hidden) = (app.model.opened_lately().to_string(), app.model.hidden().to_string());
+    lines.push(words.with("board-rate", &[("rate", &rate), ("hidden", &hidden)]));
+    lines
 }
 
 /// Figures of the nation, and the data's own way.
@@ -199,6 +240,7 @@ fn third(app: &App, width: usize) -> Vec<Line<'static>> {
                 ("all", &flow.agents_enrolled.to_string()),
             ],
         ));
+        text.extend(short_of(app, flow));
         lines.extend(text.iter().map(|part| plain(&fit(&format!(" {part}"), width))));
     }
     lines

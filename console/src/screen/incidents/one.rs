@@ -6,7 +6,7 @@ use vonggac_wire::{
     proto::{Incident, IncidentDetail, Transition},
 };
 
-use super::{deadline, places, state};
+use super::{deadline, fault, places, state};
 use crate::{
     app::App,
     screen::{Area, agency_name, cursor_in, detail, events, line, plain, rule, window},
@@ -164,6 +164,9 @@ pub(in crate::screen) fn one(app: &App, id: u64, area: Area) -> Vec<Line<'static
     row("incident-where", format!("{}; {}", places(app, incident), incident.hosts.join(" ")));
     row("incident-since", since_text(app, incident, area.now));
     row("incident-impact", impact_text(app, incident));
+    if let Some(text) = fault::text(app, incident) {
+        row("incident-fault", text);
+    }
     row(
         "incident-count",
         format!("{}  {}", wording::number(words.lang(), incident.count), incident.rule),
