@@ -44,6 +44,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         for refused in rules.add_folder(folder).context("failed to read the rules")? {
             tracing::error!(error = %refused, "a rule was left out");
         }
+        for rule in rules.rules().iter().filter(|rule| rule.correlation.is_some()) {
+            if rule.meta.window() > config.replay {
+                tracing::warn!(
+                    rule = %rule.meta.rule,
+                    "a correlation counts over a longer time than is read again after a restart, and begins anew then; raise detection.replay"
+                );
+            }
+        }
     }
     let matcher = Arc::new(Matcher::new(&rules).context("failed to compile the rules")?);
     let rules = Arc::new(rules);

@@ -5,10 +5,8 @@
 //!
 //! * [`sigma`]: what a single event says, by Sigma rules;
 //! * [`window`]: how often it says so (threshold, then each further match), and "after" another rule;
-//! * [`uptime`]: services, certificates, disks; [`silence`]: who is not heard; [`usage`]: portals that nobody uses.
-//!
-//! rsigma's own correlations are not used: they count in wall-clock order and report each event, while the incident book needs one
-//! exact count for each record that a replay gives again.
+//! * [`uptime`]: services, certificates, disks; [`silence`]: who is not heard; [`usage`]: portals that nobody uses;
+//! * [`correlation`]: Sigma's correlations.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,6 +19,7 @@ use vonggac_wire::{
 
 use crate::{record::Record, registry::Registry, rule::RuleSet};
 
+pub mod correlation;
 pub mod request;
 pub mod sigma;
 mod silence;
@@ -29,6 +28,7 @@ mod uptime;
 mod usage;
 mod window;
 
+use correlation::Correlations;
 use sigma::Matcher;
 use silence::Silence;
 use uptime::Uptime;
@@ -49,12 +49,30 @@ pub(crate) struct Finding {
     pub(crate) values: BTreeMap<String, String>,
 }
 
+/// What detection gave up so that its memory stays bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Entities and groups that were forgotten before their time.
+    pub evicted: u64,
+    /// Events that came too late for the window of a correlation.
+    pub late: u64,
+}
+
+impl Lost {
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { evicted: self.evicted + other.evicted, late: self.late + other.late }
+    }
+}
+
 /// Detection of one partition.
 pub struct Detector {
     rules: Arc<RuleSet>,
     registry: Arc<Registry>,
     matcher: Arc<Matcher>,
     windows: Windows,
+    correlations: Correlations,
     uptime: Uptime,
     silence: Silence,
     usage: Usage,
@@ -69,6 +87,7 @@ impl Detector {
             silence: Silence::new(&rules),
             usage: Usage::new(&rules),
             windows: Windows::default(),
+            correlations: Correlations::new(&rules),
             rules,
             registry,
             matcher,
@@ -92,10 +111,14 @@ impl Detector {
         let mut signals = Vec::new();
         let agency = record.batch.agency.as_str();
         self.windows.begin();
+        self.correlations.begin();
         for (index, event) in record.fresh() {
             match event.body() {
                 Body::Activity(activity) => {
-                    let found = self.matcher.matches(event, activity);
+                    let mut found = self.matcher.matches(event, activity);
+                    self.correlations.matched(&self.rules, &found, record, index, event, activity);
+                    let rules = self.rules.rules();
+                    found.retain(|found| rules.get(found.rule).is_some_and(|rule| !rule.silent));
                     self.windows.matched(&self.rules, &found, record, index, event, activity);
                 }
                 Body::Check(check) => {
@@ -125,6 +148,7 @@ impl Detector {
             }
         }
         signals.extend(self.windows.signals(&self.rules, record, now));
+        signals.extend(self.correlations.signals(&self.rules, record, now));
         // Several findings of one rule and entity in a record: the last says how it stands.
         let mut kept: Vec<Signal> = Vec::with_capacity(signals.len());
         for signal in signals {
@@ -154,7 +178,17 @@ impl Detector {
     /// What is held in memory, in entries.
     #[must_use]
     pub fn keys(&self) -> usize {
-        self.windows.len() + self.uptime.len() + self.silence.len() + self.usage.len()
+        self.windows.len()
+            + self.correlations.len()
+            + self.uptime.len()
+            + self.silence.len()
+            + self.usage.len()
+    }
+
+    /// What was given up, since the start.
+    #[must_use]
+    pub const fn lost(&self) -> Lost {
+        self.correlations.lost().and(Lost { evicted: self.windows.evicted(), late: 0 })
     }
 
     fn signal(&self, finding: Finding, record: &Record, index: Option<usize>, now: Time) -> Signal {

@@ -9,6 +9,8 @@ use std::{
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use vonggac_wire::{Time, proto::DeadLetter};
 
+use crate::detect::Lost;
+
 /// Delays and insert times that are kept for a percentile.
 const SAMPLES_MAX: usize = 2_048;
 
@@ -77,6 +79,8 @@ pub struct Figures {
     incidents_open: IntGauge,
     transitions: IntCounter,
     detection_keys: IntGauge,
+    detection_evicted: IntCounter,
+    detection_late: IntCounter,
     rss: IntGauge,
     watchers: IntGauge,
 }
@@ -137,6 +141,14 @@ impl Figures {
             incidents_open: gauge("incidents_open", "Incidents that are not resolved")?,
             transitions: counter("transitions_total", "Steps of incidents")?,
             detection_keys: gauge("detection_keys", "Keys that detection holds")?,
+            detection_evicted: counter(
+                "detection_keys_evicted_total",
+                "Keys that detection forgot before their time, because there were too many",
+            )?,
+            detection_late: counter(
+                "correlation_events_late_total",
+                "Events that came too late for the window of a correlation",
+            )?,
             rss: gauge("resident_memory_bytes", "Memory of this process")?,
             watchers: gauge("consoles_watching", "Consoles that are connected")?,
             recent: Arc::default(),
@@ -207,6 +219,23 @@ impl Figures {
         let mut recent = self.recent();
         recent.signals += signals;
         recent.detection_keys = keys;
+    }
+
+    /// What detection gave up since the start; told in the log when it grows.
+    pub fn detection_lost(&self, lost: Lost) {
+        let grown = |counter: &IntCounter, now: u64| {
+            let more = now.saturating_sub(counter.get());
+            counter.inc_by(more);
+            more
+        };
+        let evicted = grown(&self.detection_evicted, lost.evicted);
+        if evicted > 0 {
+            tracing::warn!(
+                evicted,
+                "detection follows too many addresses and users at once; the quietest were forgotten"
+            );
+        }
+        grown(&self.detection_late, lost.late);
     }
 
     /// How far behind, and how many partitions.

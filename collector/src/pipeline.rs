@@ -37,7 +37,7 @@ use crate::{
     consume::Consumer,
     dead_letter,
     decode::{self, Taken},
-    detect::{Detector, sigma::Matcher},
+    detect::{Detector, Lost, sigma::Matcher},
     figures::Figures,
     offsets::{PartitionState, Place},
     record::Record,
@@ -294,11 +294,13 @@ impl Pipeline {
 
     fn tick(&mut self) {
         let now = Time::now();
-        let mut keys = 0;
+        let (mut keys, mut lost) = (0, Lost::default());
         for detector in self.detectors.values_mut() {
             self.block.signals.extend(detector.tick(now));
             keys += detector.keys() as u64;
+            lost = lost.and(detector.lost());
         }
+        self.parts.figures.detection_lost(lost);
         self.parts.figures.detected(self.block.signals.len() as u64, keys);
         let lag = self
             .partitions

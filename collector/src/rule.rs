@@ -6,14 +6,15 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
-use rsigma_parser::SigmaRule;
+use rsigma_parser::{CorrelationRule, SigmaRule};
 use serde::{Deserialize, Deserializer};
 use vonggac_wire::RuleId;
 
+mod folder;
 mod foreign;
 mod place;
 
@@ -203,6 +204,12 @@ pub struct Rule {
     pub sigma: Option<SigmaRule>,
     /// It is another's: only events of the source that it names are meant.
     pub foreign: bool,
+    /// What it counts over several events, if it is a correlation.
+    pub correlation: Option<CorrelationRule>,
+    /// It is asked for by correlations alone and not told by itself.
+    pub silent: bool,
+    /// A correlation wants it told all the same.
+    pub told_too: bool,
 }
 
 #[derive(Deserialize)]
@@ -233,7 +240,7 @@ impl Rule {
             if file.logsource.is_some() && meta.machine.is_none() {
                 return Err(refused("`detection` is missing".into()));
             }
-            return Ok(Self { meta, sigma: None, foreign: false });
+            return Ok(Self::of(meta, None, false));
         }
         let sigma = sigma(text).map_err(refused)?;
         if meta.group_by.is_none() && meta.part_of.is_none() {
@@ -245,7 +252,22 @@ impl Rule {
                 return Err(refused(format!("there is no selection {selection}")));
             }
         }
-        Ok(Self { meta, sigma: Some(sigma), foreign: false })
+        Ok(Self::of(meta, Some(sigma), false))
+    }
+
+    const fn of(meta: Meta, sigma: Option<SigmaRule>, foreign: bool) -> Self {
+        Self { meta, sigma, foreign, correlation: None, silent: false, told_too: false }
+    }
+
+    /// What correlations and filters call it: id, name, title. Rules of ours are not spoken of.
+    #[must_use]
+    pub fn references(&self) -> Vec<&str> {
+        let sigma = self.sigma.as_ref().filter(|_| self.foreign);
+        let of_sigma = sigma.map(|sigma| (&sigma.id, &sigma.name, &sigma.title));
+        let of_correlation =
+            self.correlation.as_ref().map(|rule| (&rule.id, &rule.name, &rule.title));
+        let Some((id, name, title)) = of_sigma.or(of_correlation) else { return Vec::new() };
+        id.as_deref().into_iter().chain(name.as_deref()).chain([title.as_str()]).collect()
     }
 }
 
@@ -256,21 +278,9 @@ fn sigma(text: &str) -> Result<SigmaRule, String> {
     if let Some(error) = collection.errors.first() {
         return Err(error.clone());
     }
-    if !collection.correlations.is_empty() {
-        return Err("correlations of Sigma are not counted here; say `vonggac.threshold`".into());
-    }
     let rule = collection.rules.pop().filter(|_| collection.rules.is_empty());
     rule.ok_or_else(|| "a file holds one rule".into())
 }
-
-/// Folders within a folder of rules: published packs have five.
-const FOLDERS_DEEP_MAX: usize = 8;
-
-/// Bytes of a rule's file: the longest published one has 60 KB.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Rules: all that are published are 4,000.
-const RULES_MAX: usize = 10_000;
 
 /// All rules.
 #[derive(Clone, Debug, Default)]
@@ -278,6 +288,8 @@ pub struct RuleSet {
     rules: Vec<Rule>,
     /// Where each is.
     by_name: HashMap<String, usize>,
+    /// Published rules and correlations by what others call them: id, name, title.
+    by_reference: HashMap<String, Vec<usize>>,
     /// Of each, the one whose window and incident its matches belong to.
     heads: Vec<usize>,
 }
@@ -363,7 +375,30 @@ impl RuleSet {
         let whole = rule.meta.part_of.as_ref().and_then(|whole| self.index(whole.as_str()));
         self.heads.push(whole.unwrap_or(place));
         self.by_name.insert(rule.meta.rule.to_string(), place);
+        for name in rule.references() {
+            let places = self.by_reference.entry(name.to_owned()).or_default();
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         self.rules.push(rule);
+    }
+
+    /// Takes the rules from this place on away again.
+    fn cut(&mut self, length: usize) {
+        self.rules.truncate(length);
+        self.heads.truncate(length);
+        self.by_name.retain(|_, place| *place < length);
+        self.by_reference.retain(|_, places| {
+            places.retain(|place| *place < length);
+            !places.is_empty()
+        });
+    }
+
+    /// The published rules that others call so, by id, name or title.
+    #[must_use]
+    pub fn referred(&self, name: &str) -> &[usize] {
+        self.by_reference.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Where a rule is in [`Self::rules`].
@@ -376,77 +411,6 @@ impl RuleSet {
     #[must_use]
     pub fn head(&self, rule: usize) -> usize {
         self.heads.get(rule).copied().unwrap_or(rule)
-    }
-
-    /// Adds the files of a folder and of those in it; those that are wrong are left out and told.
-    ///
-    /// # Errors
-    /// If the folder cannot be read.
-    pub fn add_folder(&mut self, folder: &Path) -> Result<Vec<RuleError>, RuleError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| RuleError::Io { path, source }
-        };
-        let mut refused = Vec::new();
-        let mut folders = vec![(folder.to_owned(), 0)];
-        while let Some((folder, depth)) = folders.pop() {
-            let entries = std::fs::read_dir(&folder).map_err(io(&folder))?;
-            let mut paths = entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(io(&folder))?;
-            // The order of a folder is chance, and which of two of one name is taken must not be.
-            paths.sort();
-            for path in paths {
-                if path.is_dir() && depth < FOLDERS_DEEP_MAX {
-                    folders.push((path, depth + 1));
-                } else if path.extension().is_some_and(|end| end == "yml" || end == "yaml") {
-                    refused.extend(self.add_file(&path).err());
-                }
-            }
-        }
-        Ok(refused)
-    }
-
-    /// Adds a file.
-    ///
-    /// # Errors
-    /// Why it is refused.
-    pub fn add_file(&mut self, path: &Path) -> Result<(), RuleError> {
-        let length = std::fs::metadata(path)
-            .map_err(|source| RuleError::Io { path: path.to_owned(), source })?
-            .len();
-        let name = path.display().to_string();
-        let refused = |line, reason| RuleError::Sigma { name: name.clone(), line, reason };
-        if length > FILE_BYTES_MAX || self.rules.len() >= RULES_MAX {
-            return Err(refused(1, "the file is too large, or there are too many rules".into()));
-        }
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RuleError::Io { path: path.to_owned(), source })?;
-        let rule = Rule::parse(&name, &text)?;
-        if self.meta(rule.meta.rule.as_str()).is_some() {
-            return Err(refused(1, format!("{} is defined already", rule.meta.rule)));
-        }
-        let others = rule
-            .meta
-            .part_of
-            .iter()
-            .chain(&rule.meta.incident)
-            .chain(&rule.meta.after)
-            .chain(&rule.meta.unless);
-        if let Some(other) = others.into_iter().find(|other| self.index(other.as_str()).is_none()) {
-            let line = place::line(&text, &format!("'{other}'"));
-            return Err(refused(line, format!("there is no rule {other}")));
-        }
-        if let Some(sigma) = &rule.sigma {
-            // What parses may still not compile: an expression that is none, or one that would take endless time.
-            rsigma_eval::Engine::new().add_rule(sigma).map_err(|error| {
-                let reason = error.to_string();
-                refused(place::line(&text, &reason), reason)
-            })?;
-        }
-        self.push(rule);
-        Ok(())
     }
 
     /// The rules.

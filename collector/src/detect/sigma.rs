@@ -10,8 +10,8 @@ use rsigma_eval::{Engine, EventValue, ResultBody};
 use rsigma_parser::{LogSource, SigmaRule};
 use serde_json::Value;
 use vonggac_wire::{
-    Event,
-    event::{Activity, Class},
+    Event, Time,
+    event::{Activity, Body, Class, HttpRequest, Status},
 };
 
 use super::{request::Views, source};
@@ -132,14 +132,14 @@ impl Match {
 }
 
 /// An event under Sigma's names.
-struct View<'a> {
+pub(super) struct View<'a> {
     event: &'a Event,
     activity: &'a Activity,
     views: Option<Views>,
 }
 
 impl<'a> View<'a> {
-    fn new(event: &'a Event, activity: &'a Activity) -> Self {
+    pub(super) fn new(event: &'a Event, activity: &'a Activity) -> Self {
         let views = match &activity.http {
             Some(http) => Some(Views::of(&http.url, &http.user_agent, &http.referrer)),
             // An error log tells the request as it came: `Invalid URI in request GET /a HTTP/1.1`.
@@ -215,6 +215,56 @@ impl<'a> View<'a> {
         };
         Some(Cow::Borrowed(text))
     }
+}
+
+/// Whether a rule finds itself in events that have nothing in common: it would find itself in all.
+///
+/// # Errors
+/// Why it does not compile.
+pub fn matches_everything(sigma: &SigmaRule) -> Result<bool, String> {
+    let mut engine = Engine::new();
+    engine.add_rule(sigma).map_err(|error| error.to_string())?;
+    let category = sigma.logsource.category.as_deref();
+    let found = |activity: &Activity, format: &str| {
+        let event = Event::new(Time(0), Time(0), Body::Activity(activity.clone()));
+        let event = event.with_format(format).with_raw(activity.message.as_bytes(), 0);
+        !engine.evaluate(&View::new(&event, activity)).is_empty()
+    };
+    let host = || strangers().iter().all(|activity| found(activity, "syslog"));
+    let web = || visitors().iter().all(|activity| found(activity, "combined"));
+    Ok(if matches!(category, Some("webserver" | "proxy")) { web() } else { host() })
+}
+
+/// Events of a host that have nothing in common.
+fn strangers() -> [Activity; 4] {
+    let mut login = Activity::of(Class::Authentication, 1, Status::Success);
+    (login.user_name, login.service_name) = ("lan".into(), "sshd".into());
+    login.message = "Accepted publickey for lan".into();
+    let mut process = Activity::of(Class::Process, 1, Status::Success);
+    (process.process_name, process.process_cmd_line) = ("/usr/bin/ls".into(), "ls -l".into());
+    let mut file = Activity::of(Class::FileSystem, 4, Status::Success);
+    file.file_path = "/srv/a/b.txt".into();
+    [Activity::default(), login, process, file]
+}
+
+/// Requests that have nothing in common.
+fn visitors() -> [Activity; 3] {
+    let request = |url: &str, method: &str, status: u32, agent: &str| {
+        let mut activity = Activity::of(Class::Http, 3, Status::Success);
+        activity.http = Some(HttpRequest {
+            url: url.into(),
+            http_method: method.into(),
+            status_code: status,
+            user_agent: agent.into(),
+            ..HttpRequest::default()
+        });
+        activity
+    };
+    [
+        Activity::of(Class::Http, 99, Status::Failure),
+        request("/index.html", "GET", 200, "Mozilla/5.0"),
+        request("/api/a/1?b=c", "POST", 404, ""),
+    ]
 }
 
 /// The path of a request that is told inside a message.

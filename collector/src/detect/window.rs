@@ -45,9 +45,15 @@ struct Pending {
 pub(super) struct Windows {
     windows: HashMap<(usize, String), Attempts>,
     pending: Vec<Pending>,
+    evicted: u64,
 }
 
 impl Windows {
+    /// Entities that were forgotten before their time.
+    pub(super) const fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
     pub(super) fn len(&self) -> usize {
         self.windows.len()
     }
@@ -58,7 +64,9 @@ impl Windows {
             let mut lasts: Vec<Time> = self.windows.values().map(|window| window.last).collect();
             lasts.sort_unstable();
             let middle = lasts[lasts.len() / 2];
+            let before = self.windows.len();
             self.windows.retain(|_, window| window.last > middle);
+            self.evicted += (before - self.windows.len()) as u64;
         }
     }
 
@@ -356,7 +364,7 @@ fn entity(meta: &Meta, host: &str, activity: &Activity) -> Option<String> {
     }
 }
 
-fn values(host: &str, activity: &Activity) -> BTreeMap<String, String> {
+pub(super) fn values(host: &str, activity: &Activity) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     let mut put = |name: &str, value: String| {
         if !value.is_empty() {

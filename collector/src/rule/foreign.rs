@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rsigma_parser::{Level, SigmaRule};
+use rsigma_parser::{CorrelationRule, Level, SigmaCollection, SigmaRule};
 use vonggac_wire::RuleId;
 
 use super::{Examples, GroupBy, Meta, Rule};
@@ -13,19 +13,59 @@ const NAME_BYTES_MAX: usize = 60;
 /// An incident of such a rule is over when nothing came for so long: an hour.
 const QUIET_SECONDS: u64 = 3_600;
 
+/// Whether a text is more than one plain rule: several documents, a correlation or a filter.
+pub(super) fn is_several(text: &str) -> bool {
+    let begins = |key: &str| text.lines().any(|line| line.starts_with(key));
+    let documents = text
+        .split("\n---")
+        .filter(|part| part.lines().any(|line| !line.is_empty() && !line.starts_with(['#', '-'])))
+        .count();
+    documents > 1 || begins("correlation:") || begins("filter:")
+}
+
+/// All that a text of several documents holds.
+pub(super) fn several(text: &str) -> Result<SigmaCollection, String> {
+    if text.lines().any(|line| line.starts_with("vonggac:")) {
+        return Err("`vonggac` stands in a file with one rule".into());
+    }
+    let collection = rsigma_parser::parse_sigma_yaml(text).map_err(|error| error.to_string())?;
+    match collection.errors.first() {
+        Some(error) => Err(error.clone()),
+        None => Ok(collection),
+    }
+}
+
 /// Gives a published rule an entity, a severity and words.
 pub(super) fn rule(sigma: SigmaRule) -> Result<Rule, String> {
-    let named = name(&sigma.title);
-    let rule = RuleId::new(&named).map_err(|error| format!("{named}: {error}"))?;
-    let title = sigma.title.replace(['{', '}'], "");
-    let steps: Vec<String> = sigma.description.iter().map(|text| text.trim().to_owned()).collect();
-    let meta = Meta {
+    let group_by = entity(sigma.logsource.category.as_deref());
+    let meta = meta(&sigma.title, sigma.description.as_deref(), sigma.level, &sigma.tags)?;
+    Ok(Rule::of(Meta { group_by: Some(group_by), ..meta }, Some(sigma), true))
+}
+
+/// The same for a correlation. Its groups are its entities.
+pub(super) fn correlation(rule: &CorrelationRule) -> Result<Rule, String> {
+    let meta = meta(&rule.title, rule.description.as_deref(), rule.level, &rule.tags)?;
+    let meta = Meta { window_seconds: rule.timespan.seconds, ..meta };
+    Ok(Rule { correlation: Some(rule.clone()), ..Rule::of(meta, None, true) })
+}
+
+fn meta(
+    title: &str,
+    description: Option<&str>,
+    level: Option<Level>,
+    named: &[String],
+) -> Result<Meta, String> {
+    let name = name(title);
+    let rule = RuleId::new(&name).map_err(|error| format!("{name}: {error}"))?;
+    let title = title.replace(['{', '}'], "");
+    let steps: Vec<String> = description.iter().map(|text| text.trim().to_owned()).collect();
+    Ok(Meta {
         rule,
-        severity: severity(sigma.level),
+        severity: severity(level),
         part_of: None,
         incident: None,
         label: None,
-        group_by: Some(entity(sigma.logsource.category.as_deref())),
+        group_by: None,
         threshold: 1,
         threshold_on_host: None,
         grave: None,
@@ -45,10 +85,9 @@ pub(super) fn rule(sigma: SigmaRule) -> Result<Rule, String> {
         title_en: title,
         steps_vi: steps.clone(),
         steps_en: steps,
-        attack_tags: tags(&sigma.tags),
+        attack_tags: tags(named),
         examples: Examples::default(),
-    };
-    Ok(Rule { meta, sigma: Some(sigma), foreign: true })
+    })
 }
 
 /// `Suspicious Curl - Linux` is `suspicious-curl-linux`.

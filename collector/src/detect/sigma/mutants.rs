@@ -124,7 +124,8 @@ impl Verdict<'_> {
                 self.item(*next - 1) && all
             }),
             Detection::AnyOf(parts) => {
-                parts.iter().fold(false, |any, part| self.detection(part, next) || any)
+                let found = parts.iter().map(|part| self.detection(part, next));
+                found.collect::<Vec<_>>().contains(&true)
             }
             _ => false,
         }
