@@ -4,10 +4,15 @@
 //! spool keeps positions with the events, so that after a crash an entry that is read a second time is recognised and left out:
 //! a line is in the spool once, even if its checkpoint was never written.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
 
 use tokio::sync::{mpsc, oneshot};
 use vonggac_wire::Event;
+
+mod clocks;
 
 use crate::{
     redact::Redactor,
@@ -71,6 +76,8 @@ pub struct Intake {
     trail: Arc<Trail>,
     /// What was posted of late, for all that takes posts.
     known: Arc<Known>,
+    /// Whose clock was told to be wrong.
+    clocks: Arc<clocks::Clocks>,
 }
 
 /// What is done with every event before it is spooled.
@@ -94,9 +101,10 @@ impl Intake {
     /// If the agent is stopping.
     pub async fn send(&self, mut chunk: Chunk) -> Result<(), Closed> {
         let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
-        let mut entries = Vec::with_capacity(chunk.entries.len());
+        let (now, mut entries) = (Instant::now(), Vec::with_capacity(chunk.entries.len()));
         for entry in chunk.entries {
             self.trail.note(&entry.event);
+            self.clocks.look(&entry.event, now);
             let meant = rules.usage.of(&entry);
             for Entry { event, position } in std::iter::once(entry).chain(meant) {
                 entries.push(Entry { event: rules.redactor.apply(event), position });
@@ -128,7 +136,13 @@ impl Intake {
 pub fn queue() -> (Intake, mpsc::Receiver<Chunk>) {
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
     (
-        Intake { chunks, rules: Arc::default(), trail: Arc::default(), known: Arc::default() },
+        Intake {
+            chunks,
+            rules: Arc::default(),
+            trail: Arc::default(),
+            known: Arc::default(),
+            clocks: Arc::default(),
+        },
         receiver,
     )
 }
