@@ -11,7 +11,7 @@ pub mod command;
 pub mod config;
 pub mod discover;
 pub mod format;
-#[cfg(feature = "fuzz")]
+#[doc(hidden)]
 pub mod fuzz;
 pub mod heartbeat;
 pub mod intake;
