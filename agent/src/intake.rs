@@ -4,10 +4,15 @@
 //! spool keeps positions with the events, so that after a crash an entry that is read a second time is recognised and left out:
 //! a line is in the spool once, even if its checkpoint was never written.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
 
 use tokio::sync::{mpsc, oneshot};
 use vonggac_wire::Event;
+
+mod clocks;
 
 use crate::{
     redact::Redactor,
@@ -75,6 +80,8 @@ pub struct Intake {
     trail: Arc<Trail>,
     /// What was posted of late, for all that takes posts.
     known: Arc<Known>,
+    /// Whose clock was told to be wrong.
+    clocks: Arc<clocks::Clocks>,
 }
 
 /// The receiving end: the spool's.
@@ -101,6 +108,8 @@ impl Chunks {
 pub struct Packer {
     rules: Arc<Rules>,
     trail: Arc<Trail>,
+    clocks: Arc<clocks::Clocks>,
+    now: Instant,
     packed: Packed,
 }
 
@@ -108,6 +117,7 @@ impl Packer {
     /// Adds an entry, and what it means beside itself.
     pub fn push(&mut self, entry: Entry) {
         self.trail.note(&entry.event);
+        self.clocks.look(&entry.event, self.now);
         let meant = self.rules.usage.of(&entry);
         for Entry { event, position } in std::iter::once(entry).chain(meant) {
             self.packed.push(&self.rules.redactor.apply(event), position.as_ref());
@@ -141,7 +151,13 @@ impl Intake {
         let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
         // An event holds its line, what was read in it, and some names.
         let room = bytes * 2 + entries * 64;
-        Packer { rules, trail: Arc::clone(&self.trail), packed: Packed::with_room(entries, room) }
+        Packer {
+            rules,
+            trail: Arc::clone(&self.trail),
+            clocks: Arc::clone(&self.clocks),
+            now: Instant::now(),
+            packed: Packed::with_room(entries, room),
+        }
     }
 
     /// Redacts a chunk and waits for a place for it.
@@ -214,8 +230,13 @@ impl Intake {
 #[must_use]
 pub fn queue() -> (Intake, Chunks) {
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    let intake =
-        Intake { chunks, rules: Arc::default(), trail: Arc::default(), known: Arc::default() };
+    let intake = Intake {
+        chunks,
+        rules: Arc::default(),
+        trail: Arc::default(),
+        known: Arc::default(),
+        clocks: Arc::default(),
+    };
     (intake, Chunks { chunks: receiver })
 }
 

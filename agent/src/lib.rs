@@ -12,7 +12,7 @@ pub mod command;
 pub mod config;
 pub mod discover;
 pub mod format;
-#[cfg(feature = "fuzz")]
+#[doc(hidden)]
 pub mod fuzz;
 pub mod governor;
 pub mod heartbeat;

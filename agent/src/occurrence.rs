@@ -74,6 +74,9 @@ pub struct Standing {
 /// How often the log says that something of one kind was not taken: a flood of datagrams is none of the log.
 const DROPS_TOLD_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How often the log says that the disk refuses: it may be the disk that the log is on.
+const REFUSALS_TOLD_INTERVAL: Duration = Duration::from_secs(60);
+
 /// When drops of a kind were told last, and how many came since.
 type DropsTold = BTreeMap<&'static str, (Option<Instant>, u64)>;
 
@@ -98,6 +101,7 @@ pub struct Occurrences {
     spool_refusals: IntCounter,
     drops: IntCounterVec,
     drops_told: Arc<Mutex<DropsTold>>,
+    refusal_told: Arc<Mutex<Option<Instant>>>,
     tails_slowed: IntCounter,
     log_bytes_lost: IntCounter,
     reading: Reading,
@@ -156,6 +160,7 @@ impl Occurrences {
         let occurrences = Self {
             drops,
             drops_told: Arc::default(),
+            refusal_told: Arc::default(),
             tails_slowed: counter(
                 "tail_slowed_total",
                 "Times that a file had to wait because it gives more lines than it may",
@@ -384,7 +389,11 @@ impl Occurrences {
     /// The disk refused a chunk; sources wait.
     pub fn spool_refused(&self, error: &dyn std::fmt::Display) {
         self.spool_refusals.inc();
-        tracing::error!(%error, "the spool cannot be written; sources wait until it can");
+        let mut told = self.refusal_told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= REFUSALS_TOLD_INTERVAL) {
+            *told = Some(Instant::now());
+            tracing::error!(%error, "the spool cannot be written; sources wait until it can: make room, or make its folder writable");
+        }
     }
 
     /// What the spool holds.

@@ -15,6 +15,7 @@ mod http;
 mod local;
 mod net;
 mod packet;
+mod threads;
 mod tls;
 
 /// Rest before a probe that failed is tried again.
@@ -194,5 +195,7 @@ pub(crate) fn first_line(bytes: &[u8]) -> String {
 /// Bytes of an answer that a detail repeats.
 const DETAIL_BYTES_MAX: usize = 200;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use vonggac_wire::{Event, Lane};
+use vonggac_wire::{Event, Lane, event::EventError};
 
 use super::{Appended, Entry, Position};
 
@@ -92,6 +92,14 @@ impl Packed {
             *start = entry.end;
             Some(PackedEntry { lane: entry.lane, position: entry.position, event })
         })
+    }
+
+    /// Its events, read again.
+    ///
+    /// # Errors
+    /// Never for what a source gave; the bytes are what the spool keeps.
+    pub fn events(&self) -> impl Iterator<Item = Result<Event, EventError>> + '_ {
+        self.entries().map(|entry| Event::decode(entry.event))
     }
 
     /// How many they are.

@@ -11,6 +11,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::task::AbortOnDropHandle;
 use vonggac_wire::event::Check;
 
 use super::{Facts, ProbeError, net::connect, require, tls};
@@ -88,15 +89,27 @@ fn location(answer: &Answer) -> Option<&str> {
     answer.headers.get(header::LOCATION)?.to_str().ok()
 }
 
-/// Where an answer points: a whole URL, or a path on the same server.
+/// Where an answer points: a whole URL, or a place on the same server, from its root or from where we are.
 fn next(from: &Uri, answer: &Answer) -> Result<Uri, ProbeError> {
     let wrong = |to: &str| ProbeError::Answer(format!("redirected to {to:?}, which is no URL"));
     let to = location(answer).ok_or_else(|| wrong(""))?;
-    let to: Uri = match to.parse::<Uri>() {
-        Ok(uri) if uri.host().is_some() => return Ok(uri),
-        Ok(_) if to.starts_with('/') => to.parse().map_err(|_| wrong(to))?,
-        _ => return Err(wrong(to)),
+    let to = to.split('#').next().unwrap_or(to);
+    if let Some(elsewhere) = to.strip_prefix("//") {
+        let scheme = from.scheme_str().unwrap_or("http");
+        return format!("{scheme}://{elsewhere}").parse().map_err(|_| wrong(to));
+    }
+    if to.contains("://") || to.starts_with("data:") || to.starts_with("javascript:") {
+        let uri: Uri = to.parse().map_err(|_| wrong(to))?;
+        let speaks = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+        return if speaks { Ok(uri) } else { Err(wrong(to)) };
+    }
+    let here = from.path();
+    let to = match to.chars().next() {
+        Some('/') => to.to_owned(),
+        Some('?') => format!("{here}{to}"),
+        _ => format!("{}/{to}", here.rsplit_once('/').map_or("", |(folder, _)| folder)),
     };
+    let to: Uri = to.parse().map_err(|_| wrong(&to))?;
     let mut parts = to.into_parts();
     (parts.scheme, parts.authority) = (from.scheme().cloned(), from.authority().cloned());
     Uri::from_parts(parts).map_err(|error| wrong(&error.to_string()))
@@ -131,7 +144,8 @@ where
 {
     let begun = Instant::now();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
+    // A probe that is given up takes its connection with it.
+    let _driver = AbortOnDropHandle::new(tokio::spawn(connection));
     let mut response = sender.send_request(question(uri, config)?).await?;
     check.first_byte_seconds = Some(begun.elapsed().as_secs_f64());
     let status = response.status().as_u16();
@@ -152,7 +166,6 @@ where
             None => break,
         }
     }
-    driver.abort();
     Ok(Answer { status, headers: response.headers().clone(), body })
 }
 
@@ -177,4 +190,32 @@ fn question(uri: &Uri, config: &ProbeConfig) -> Result<Request<Empty<Bytes>>, Pr
         request.headers_mut().insert(name, value);
     }
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_points_anywhere_but_out_of_the_web() {
+        let to = |from: &str, to: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::LOCATION, HeaderValue::from_str(to).unwrap());
+            let answer = Answer { status: 302, headers, body: Vec::new() };
+            next(&from.parse().unwrap(), &answer).map(|uri| uri.to_string())
+        };
+        let here = "https://a.example:8443/x/y?z=1";
+        for (location, found) in [
+            ("/home", "https://a.example:8443/home"),
+            ("home#top", "https://a.example:8443/x/home"),
+            ("?z=2", "https://a.example:8443/x/y?z=2"),
+            ("//b.example/w", "https://b.example/w"),
+            ("http://c.example/", "http://c.example/"),
+        ] {
+            assert_eq!(to(here, location).unwrap(), found, "{location}");
+        }
+        for wrong in ["ftp://a/", "file:///etc/passwd", "javascript:alert(1)", "http://", "/a b"] {
+            assert!(to(here, wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -11,11 +11,14 @@ use std::{
 use regex::bytes::Regex;
 use tokio::{io::AsyncReadExt, process::Command};
 
-use super::{ProbeError, first_line, require};
+use super::{ProbeError, first_line, require, threads};
 use crate::config::ProbeConfig;
 
 /// Bytes of a program's output that are looked at.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
+
+/// How long is read on after a program has ended: what it wrote is there already.
+const REST_WAIT: Duration = Duration::from_millis(100);
 
 /// Bytes of a process's name that the kernel keeps.
 const COMM_BYTES: usize = 15;
@@ -63,11 +66,9 @@ fn state(shown: &str) -> Result<(), ProbeError> {
 /// Enough processes of this name, or with this in their command line.
 pub(super) async fn process(config: &ProbeConfig) -> Result<(), ProbeError> {
     let (name, expect) = (config.target.clone(), config.expect.clone());
-    let counted =
-        tokio::task::spawn_blocking(move || count_processes(&name, expect.as_ref())).await;
-    let found = counted
-        .map_err(|error| ProbeError::Unable(format!("processes were not counted: {error}")))?
-        .map_err(|error| ProbeError::Unable(format!("/proc cannot be read: {error}")))?;
+    let counted = threads::run(move || count_processes(&name, expect.as_ref())).await?;
+    let found =
+        counted.map_err(|error| ProbeError::Unable(format!("/proc cannot be read: {error}")))?;
     if found >= config.processes_min {
         return Ok(());
     }
@@ -99,10 +100,8 @@ fn count_processes(name: &str, expect: Option<&Regex>) -> std::io::Result<u64> {
 /// The newest file of a pattern is young and large enough.
 pub(super) async fn file(config: &ProbeConfig) -> Result<(), ProbeError> {
     let pattern = config.target.clone();
-    let looked = tokio::task::spawn_blocking(move || newest(&pattern)).await;
-    let found = looked
-        .map_err(|error| ProbeError::Unable(format!("files were not looked at: {error}")))?
-        .map_err(|error| ProbeError::Target(error.to_string()))?;
+    let looked = threads::run(move || newest(&pattern)).await?;
+    let found = looked.map_err(|error| ProbeError::Target(error.to_string()))?;
     let Some((path, modified, bytes)) = found else {
         return Err(ProbeError::Answer("there is no such file".into()));
     };
@@ -150,11 +149,37 @@ pub(super) async fn command(config: &ProbeConfig) -> Result<(), ProbeError> {
         .map_err(|error| ProbeError::Unable(format!("failed to run {program}: {error}")))?;
     let group = Group(child.id());
     let mut output = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        let mut limited = stdout.take(OUTPUT_BYTES_MAX);
-        limited.read_to_end(&mut output).await.map_err(ProbeError::Silent)?;
-    }
-    let status = child.wait().await.map_err(ProbeError::Silent)?;
+    let ended = match child.stdout.take() {
+        Some(stdout) => {
+            let mut limited = stdout.take(OUTPUT_BYTES_MAX);
+            // Its end is the program's own: what it left in the background may hold the output open for ever.
+            let ended = tokio::select! {
+                read = limited.read_to_end(&mut output) => {
+                    read.map_err(ProbeError::Silent)?;
+                    None
+                }
+                ended = child.wait() => Some(ended),
+            };
+            if ended.is_some() {
+                let rest = limited.read_to_end(&mut output);
+                let _held_open = tokio::time::timeout(REST_WAIT, rest).await;
+            } else if output.len() as u64 >= OUTPUT_BYTES_MAX {
+                // One that writes without end must not wait for a reader, nor die of there being none.
+                let (mut rest, mut nowhere) = (limited.into_inner(), tokio::io::sink());
+                tokio::select! {
+                    _ = tokio::io::copy(&mut rest, &mut nowhere) => {}
+                    _ = child.wait() => {}
+                }
+            }
+            ended
+        }
+        None => None,
+    };
+    let status = match ended {
+        Some(ended) => ended,
+        None => child.wait().await,
+    };
+    let status = status.map_err(ProbeError::Silent)?;
     drop(group);
     let said = first_line(&output);
     match status.code() {

@@ -1,11 +1,14 @@
 //! Names, addresses, connections.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    time::Instant,
+};
 
 use tokio::net::TcpStream;
 use vonggac_wire::event::Check;
 
-use super::{ProbeError, require};
+use super::{ProbeError, require, threads};
 use crate::config::ProbeConfig;
 
 /// A name's addresses, and whether they are the expected ones.
@@ -18,8 +21,13 @@ pub(super) async fn names(config: &ProbeConfig, check: &mut Check) -> Result<(),
 }
 
 pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ProbeError> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
     let name = |source| ProbeError::Name { name: host.to_owned(), source };
-    let found: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(name)?.collect();
+    let asked = host.to_owned();
+    let found = threads::run(move || (asked.as_str(), port).to_socket_addrs()).await?;
+    let found: Vec<SocketAddr> = found.map_err(name)?.collect();
     if found.is_empty() { Err(name(std::io::Error::other("no address"))) } else { Ok(found) }
 }
 

@@ -279,7 +279,7 @@ impl Follower {
                 left_out,
                 limit = find::FILES_MAX,
                 pattern = self.config.path,
-                "more files match than are followed; those that changed last are"
+                "more files match than are followed; those that changed last are: narrow the pattern, or give each folder its own"
             );
         }
         self.refused.retain(|path, _| paths.contains(path));
@@ -321,7 +321,15 @@ impl Follower {
             }
             Err(error) => {
                 // Said once for each reason: the pattern is matched every few seconds.
-                let text = error.to_string();
+                let text = match error.kind() {
+                    std::io::ErrorKind::PermissionDenied => format!(
+                        "{error}; give the agent's user the right to read it, e.g. by setfacl -m u:USER:r, or by its group"
+                    ),
+                    _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                        format!("{error}; the link leads to itself: remove it")
+                    }
+                    _ => error.to_string(),
+                };
                 if self.refused.get(&path) != Some(&text) {
                     tracing::warn!(path = %path.display(), error = text, "cannot be followed yet");
                     self.refused.insert(path, text);

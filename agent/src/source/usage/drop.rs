@@ -7,32 +7,27 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use jiff::tz::TimeZone;
 use rustix::fs::{CWD, RenameFlags};
-use serde_json::Value;
-use vonggac_wire::{Event, Time};
+use vonggac_wire::Event;
 
-use super::{
-    posted::{self, Envelope},
-    sheet,
-};
 use crate::{
     config::UsageDropConfig,
     intake::{CHUNK_ENTRIES_MAX, Chunk, Entry, Position},
     source::{Running, Source, SourceContext, SourceError, plain_file},
 };
 
+mod read;
 mod table;
 mod text;
 mod waiting;
 
-use text::{LINE_BYTES_MAX, Letters, Lines, WHOLE_BYTES_MAX};
+use text::WHOLE_BYTES_MAX;
 use waiting::{Seen, Waiting};
 
 /// How often the folder is looked at.
@@ -216,7 +211,7 @@ fn kind(path: &Path) -> Option<FileKind> {
     }
 }
 
-enum TakeError {
+pub(crate) enum TakeError {
     Stopping,
     Io(io::Error),
 }
@@ -227,9 +222,32 @@ impl From<io::Error> for TakeError {
     }
 }
 
+/// Reads what a file of a kind may hold, for who wants to know how it is read: 0 a table, 1 a list, others lines. Gives the lines on
+/// which its records begin.
+pub(crate) fn places(kind: u8, bytes: &[u8]) -> Vec<u64> {
+    let config = UsageDropConfig {
+        folder: PathBuf::new(),
+        system: String::new(),
+        columns: Vec::new(),
+        fields: vec![("kind".into(), "rating".into())],
+        keep: Duration::ZERO,
+    };
+    let mut places = Vec::new();
+    let mut record = |line, _| {
+        places.push(line);
+        Ok(())
+    };
+    let input = io::Cursor::new(bytes);
+    let _whole = match kind {
+        0 => read::rows(input, &config, &mut record),
+        1 => read::list(input, &config, &mut record),
+        _ => read::lines(input, &config, &mut record),
+    };
+    places
+}
+
 /// One file on its way into the spool.
 struct Taking<'a> {
-    config: &'a UsageDropConfig,
     context: &'a SourceContext,
     source: String,
     stream: Arc<str>,
@@ -285,7 +303,6 @@ fn take(
         None => format!("drop:{}", fingerprint(&mut file)?).into(),
     };
     let mut taking = Taking {
-        config,
         context,
         source: path.display().to_string(),
         stream,
@@ -300,9 +317,16 @@ fn take(
             1,
             Err(format!("the file has {} bytes; at most {FILE_BYTES_MAX} are taken", seen.bytes)),
         ),
-        Some(FileKind::Csv) => rows(&mut file, &mut taking),
-        Some(FileKind::List) if seen.bytes <= WHOLE_BYTES_MAX => list(&mut file, &mut taking),
-        _ => lines(&mut file, &mut taking),
+        kind => {
+            let mut record = |line, outcome| taking.record(line, outcome);
+            match kind {
+                Some(FileKind::Csv) => read::rows(&mut file, config, &mut record),
+                Some(FileKind::List) if seen.bytes <= WHOLE_BYTES_MAX => {
+                    read::list(&mut file, config, &mut record)
+                }
+                _ => read::lines(&mut file, config, &mut record),
+            }
+        }
     };
     match read {
         // The bytes are there and are no text: no further try reads them better.
@@ -391,108 +415,6 @@ fn tell_errors(path: &Path, mistakes: &[String]) -> io::Result<()> {
     let mut file = File::options().write(true).create_new(true).open(&fresh)?;
     file.write_all((mistakes.join("\n") + "\n").as_bytes())?;
     fs::rename(fresh, told)
-}
-
-/// A table: its first row names the columns. Spreadsheets may name the separator before it (`sep=;`).
-fn rows(file: &mut File, taking: &mut Taking<'_>) -> Result<(), TakeError> {
-    let mut lines = Lines::of(text::open(file)?);
-    let mut letters = Letters::default();
-    let Some(first) = lines.next()? else { return Ok(()) };
-    let named = first.bytes.strip_prefix(b"sep=").and_then(|rest| rest.first().copied());
-    let separator = match named {
-        Some(separator) if separator.is_ascii() && first.bytes.len() == 5 => separator,
-        _ => {
-            let separator = sheet::separator(&String::from_utf8_lossy(&first.bytes));
-            lines.give_back(vec![first]);
-            separator
-        }
-    };
-    let mut cells = |row: Result<Vec<u8>, String>| {
-        let row = row?;
-        table::cells(&letters.text(&row)?, separator)
-    };
-    let Some((number, head)) = table::next(&mut lines, separator)? else { return Ok(()) };
-    let columns: Vec<String> = match cells(head) {
-        Ok(head) => head.iter().map(|name| column(name, taking.config)).collect(),
-        Err(error) => return taking.record(number, Err(format!("the head: {error}"))),
-    };
-    let zone = TimeZone::system();
-    while let Some((number, row)) = table::next(&mut lines, separator)? {
-        let outcome = match cells(row) {
-            Ok(cells) if cells.iter().all(|cell| cell.trim().is_empty()) => continue,
-            Ok(cells) => event(&columns, &cells, &zone, taking.config),
-            Err(error) => Err(error),
-        };
-        taking.record(number, outcome)?;
-    }
-    Ok(())
-}
-
-/// What a row of a table says.
-fn event(
-    columns: &[String],
-    cells: &csv::StringRecord,
-    zone: &TimeZone,
-    config: &UsageDropConfig,
-) -> Result<Event, String> {
-    if cells.len() != columns.len() {
-        return Err(format!("the row has {} cells, the head {}", cells.len(), columns.len()));
-    }
-    let cells: Vec<&str> = cells.iter().collect();
-    let mut object = sheet::object(columns, &cells, zone);
-    for (key, value) in &config.fields {
-        object.entry(key.as_str()).or_insert_with(|| value.as_str().into());
-    }
-    let text = Value::Object(object).to_string();
-    posted::line(text.as_bytes(), &config.system, Time::now()).map(|posted| posted.event)
-}
-
-/// The key that a column means.
-fn column(name: &str, config: &UsageDropConfig) -> String {
-    let name = name.trim();
-    let renamed = config.columns.iter().find(|(from, _)| from == name);
-    renamed.map_or_else(|| name.to_owned(), |(_, to)| to.clone())
-}
-
-/// One JSON value, or an object a line after all.
-fn list(file: &mut File, taking: &mut Taking<'_>) -> Result<(), TakeError> {
-    let mut bytes = Vec::new();
-    text::open(&mut *file)?.take(WHOLE_BYTES_MAX).read_to_end(&mut bytes)?;
-    let text = match Letters::default().text(&bytes) {
-        Ok(text) => text,
-        Err(_) => {
-            // Lines tell which of them is not.
-            file.seek(SeekFrom::Start(0))?;
-            return lines(file, taking);
-        }
-    };
-    let found =
-        posted::body(text.as_bytes(), &Envelope::default(), &taking.config.system, Time::now());
-    for posted::Told { line, outcome, .. } in found {
-        taking.record(line, outcome.map(|posted| posted.event))?;
-    }
-    Ok(())
-}
-
-fn lines(file: &mut File, taking: &mut Taking<'_>) -> Result<(), TakeError> {
-    let mut lines = Lines::of(text::open(file)?);
-    let mut letters = Letters::default();
-    while let Some(line) = lines.next()? {
-        if line.is_cut {
-            let error = format!("it is longer than {LINE_BYTES_MAX} bytes");
-            taking.record(line.number, Err(error))?;
-            continue;
-        }
-        let text = line.bytes.trim_ascii();
-        if text.is_empty() {
-            continue;
-        }
-        let outcome = letters
-            .text(text)
-            .and_then(|text| posted::line(text.as_bytes(), &taking.config.system, Time::now()));
-        taking.record(line.number, outcome.map(|posted| posted.event))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

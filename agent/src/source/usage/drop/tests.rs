@@ -1,6 +1,6 @@
 use tokio_util::sync::CancellationToken;
 use unicode_normalization::UnicodeNormalization;
-use vonggac_wire::Lane;
+use vonggac_wire::{Lane, Time};
 
 use super::{
     waiting::{QUIET, WHOLE_WAIT},

@@ -1,0 +1,4 @@
+//! Citizens' data in any text.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| vonggac_agent::fuzz::redacted(data));
