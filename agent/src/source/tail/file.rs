@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
@@ -78,6 +78,7 @@ pub(super) struct Follow {
     content: Content,
     pub(super) device: u64,
     pub(super) inode: u64,
+    born: Option<SystemTime>,
     /// Known once the first line is whole; before that there is nothing to send.
     stream: Option<Arc<str>>,
     generation: u32,
@@ -112,12 +113,13 @@ pub(super) struct Follow {
 impl Follow {
     /// Opens the file `path`, which is or was called `name`.
     pub(super) fn open(name: &Path, path: &Path, at_end: bool) -> io::Result<Self> {
-        let (content, Identity { device, inode }) = Content::open(path)?;
+        let (content, Identity { device, inode, born }) = Content::open(path)?;
         let mut follow = Self {
             path: name.to_owned(),
             content,
             device,
             inode,
+            born,
             stream: None,
             generation: 0,
             print: 0,
@@ -307,9 +309,10 @@ impl Follow {
         limits: (usize, usize),
         block: &mut [u8],
         checkpoints: &dyn Checkpoints,
+        now: Instant,
     ) -> (Vec<Line>, Seen) {
         let mut lines = Vec::new();
-        let seen = self.try_read(&mut lines, limits, block, checkpoints);
+        let seen = self.try_read(&mut lines, limits, block, checkpoints, now);
         let seen = seen.unwrap_or_else(|error| {
             tracing::warn!(path = %self.path.display(), %error, "reading failed; the file is opened again");
             Seen::Gone
@@ -323,6 +326,7 @@ impl Follow {
         (lines_max, bytes_max): (usize, usize),
         block: &mut [u8],
         checkpoints: &dyn Checkpoints,
+        now: Instant,
     ) -> io::Result<Seen> {
         match self.reopen()? {
             Reopened::Open => {}
@@ -330,9 +334,9 @@ impl Follow {
             Reopened::Gone => return Ok(self.vanished(lines)),
         }
         let length = self.content.length()?;
-        if length == Some(self.offset) {
+        if length == Some(self.offset) && !self.was_rewritten()? {
             self.known_length = self.offset;
-            return self.at_the_end(lines);
+            return self.at_the_end(lines, now);
         }
         let cut = length.is_some_and(|length| length < self.offset);
         if cut && self.is_late {
@@ -346,6 +350,8 @@ impl Follow {
             self.was_cut();
             if let Some(copy) = copy {
                 self.copy = Some(Box::new(copy));
+                // It may be cut again before the copy is read.
+                self.identify(checkpoints)?;
                 return Ok(Seen::More);
             }
         }
@@ -377,7 +383,17 @@ impl Follow {
                 self.offset += used as u64;
             }
         }
-        self.at_the_end(lines)
+        self.at_the_end(lines, now)
+    }
+
+    /// Changed although it is as long as what was read: written to just now, or cut and grown to the same length.
+    fn was_rewritten(&mut self) -> io::Result<bool> {
+        let changed = self.modified().unwrap_or_default();
+        if changed != self.changed && self.was_replaced()? {
+            return Ok(true);
+        }
+        self.changed = changed;
+        Ok(false)
     }
 
     /// Cut and grown again beyond where it was read to: its first line is another.
@@ -440,7 +456,7 @@ impl Follow {
     }
 
     /// Everything was read: is the file still the one with its name?
-    fn at_the_end(&mut self, lines: &mut Vec<Line>) -> io::Result<Seen> {
+    fn at_the_end(&mut self, lines: &mut Vec<Line>, now: Instant) -> io::Result<Seen> {
         if self.is_late {
             return Ok(Seen::Waiting);
         }
@@ -454,11 +470,11 @@ impl Follow {
             return Ok(Seen::Waiting);
         }
         if !lines.is_empty() {
-            self.rotated_at = Some(Instant::now());
+            self.rotated_at = Some(now);
             return Ok(Seen::More);
         }
-        let since = *self.rotated_at.get_or_insert_with(Instant::now);
-        if !self.is_old && since.elapsed() < LINGER {
+        let since = *self.rotated_at.get_or_insert(now);
+        if !self.is_old && now.saturating_duration_since(since) < LINGER {
             return Ok(Seen::Waiting);
         }
         // A last line without an end will not get one any more.

@@ -213,6 +213,12 @@ impl Followed {
             return;
         }
         self.held_looked = now;
+        // One that is cut before it is its turn is known by its first line.
+        for file in self.files.iter_mut().skip(1).filter(|file| file.is_open()) {
+            if let Err(error) = file.identify(checkpoints) {
+                tracing::debug!(path = %path.display(), %error, "a log that waits cannot be read");
+            }
+        }
         let Ok(data) = fs::metadata(path) else { return };
         let is_held = |files: &VecDeque<Follow>, own: (u64, u64)| {
             files.iter().any(|file| (file.device, file.inode) == own)
@@ -275,7 +281,7 @@ impl Followed {
     ) {
         // The oldest first: a rotated file is read to its end before its successor.
         while let Some(first) = self.files.front_mut() {
-            let (lines, seen) = first.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints);
+            let (lines, seen) = first.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints, now);
             looked.lost_bytes += first.take_lost();
             if let Some(copy) = first.take_copy() {
                 self.files.push_front(copy);
@@ -341,7 +347,8 @@ impl Followed {
         }
         self.late_looked = now;
         for mut late in std::mem::take(&mut self.late) {
-            let (lines, seen) = late.file.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints);
+            let (lines, seen) =
+                late.file.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints, now);
             looked.lost_bytes += late.file.take_lost();
             if !lines.is_empty() {
                 late.since = now;

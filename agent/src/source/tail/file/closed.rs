@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{super::rotated, Content, Follow, Line, Seen, is_packed};
+use super::{super::rotated, Content, Follow, Identity, Line, Seen, is_packed};
 
 /// Whether a file is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Follow {
     /// Opens it again if it was closed and may have changed.
     pub(super) fn reopen(&mut self) -> io::Result<Reopened> {
         let Content::Closed(at) = &self.content else { return Ok(Reopened::Open) };
-        let has_name = !self.is_old && !self.is_late;
+        let has_name = !self.is_leaving() && !self.is_late;
         let place = if has_name && self.is_at(&self.path).is_some() {
             self.path.clone()
         } else if self.is_at(at).is_some() {
@@ -47,11 +47,10 @@ impl Follow {
         } else {
             return Ok(Reopened::Gone);
         };
-        let Some(length) = self.is_at(&place) else { return Ok(Reopened::Resting) };
+        let Some((length, changed)) = self.is_at(&place) else { return Ok(Reopened::Resting) };
         if !is_packed(&place) {
-            self.known_length = length;
             let still = self.is_late || has_name && place == self.path;
-            if still && length == self.offset {
+            if still && length == self.offset && changed == self.changed {
                 return Ok(Reopened::Resting);
             }
         }
@@ -60,7 +59,7 @@ impl Follow {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Reopened::Resting),
             Err(error) => return Err(error),
         };
-        if (identity.device, identity.inode) != (self.device, self.inode) {
+        if identity != self.own() {
             return Ok(Reopened::Resting);
         }
         self.content = content;
@@ -73,10 +72,15 @@ impl Follow {
         Ok(Reopened::Open)
     }
 
-    /// The length of the file with this name, if it is this one.
-    fn is_at(&self, path: &Path) -> Option<u64> {
+    /// The length of the file with this name and when it was changed, if it is this one.
+    fn is_at(&self, path: &Path) -> Option<(u64, (i64, i64))> {
         let data = fs::metadata(path).ok()?;
-        ((data.dev(), data.ino()) == (self.device, self.inode)).then_some(data.len())
+        let found = (data.len(), (data.mtime(), data.mtime_nsec()));
+        (Identity::of(&data) == self.own()).then_some(found)
+    }
+
+    const fn own(&self) -> Identity {
+        Identity { device: self.device, inode: self.inode, born: self.born }
     }
 
     /// The name that a rotation gave it, in its folder.
