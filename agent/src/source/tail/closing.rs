@@ -193,8 +193,73 @@ impl Story {
     }
 }
 
+#[test]
+fn what_could_not_be_held_until_its_turn_is_told_with_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    let lines =
+        |part: usize| (0..50).map(|n| format!("part {part:02} line {n:02}\n")).collect::<String>();
+    fs::write(&path, lines(0)).unwrap();
+    let spooled = Spooled::default();
+    let files = rotated::open(&path, false, &spooled).unwrap().files;
+    let mut followed = Followed::new(files, Joining::Off, Some(1));
+    let (mut now, mut block) = (Instant::now(), vec![0; BLOCK_BYTES]);
+    let (mut read, mut lost_bytes) = (0, 0);
+    let mut look = |now: Instant| {
+        let looked = followed.look(&path, &mut block, &spooled, now);
+        let bytes = looked.records.iter().map(|record| record.first.len() as u64 + 1);
+        read += bytes.sum::<u64>();
+        lost_bytes += looked.lost_bytes;
+        (read, lost_bytes, looked.slowed || looked.more)
+    };
+    // A flood that may give a line a second, and a rotation that keeps one file.
+    let mut written = lines(0).len() as u64;
+    for part in 1..30 {
+        now += Duration::from_millis(300);
+        look(now);
+        fs::rename(&path, path.with_extension("log.1")).unwrap();
+        fs::write(&path, lines(part)).unwrap();
+        written += lines(part).len() as u64;
+        now += Duration::from_millis(300);
+        look(now);
+    }
+    for _ in 0..3_000 {
+        now += Duration::from_secs(1);
+        look(now);
+    }
+    let (read, lost_bytes, goes_on) = look(now);
+    assert!(!goes_on && lost_bytes > 0, "{read} {lost_bytes}");
+    assert_eq!(read + lost_bytes, written);
+}
+
+#[test]
+fn what_is_removed_while_it_is_not_held_open_is_told_with_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    let lines: String = (0..100).map(|n| format!("line {n:02}\n")).collect();
+    fs::write(&path, &lines).unwrap();
+    let spooled = Spooled::default();
+    let files = rotated::open(&path, false, &spooled).unwrap().files;
+    let mut followed = Followed::new(files, Joining::Off, Some(10));
+    let (mut now, mut block) = (Instant::now(), vec![0; BLOCK_BYTES]);
+    let first = followed.look(&path, &mut block, &spooled, now).records.len() as u64;
+    assert!(first > 0 && first < 100, "{first}");
+    assert_eq!(followed.close(), 1);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "new\n").unwrap();
+    let (mut lost_bytes, mut texts) = (0, Vec::new());
+    for _ in 0..10 {
+        now += Duration::from_secs(3);
+        let looked = followed.look(&path, &mut block, &spooled, now);
+        lost_bytes += looked.lost_bytes;
+        texts.extend(looked.records.into_iter().map(|record| record.first));
+    }
+    assert_eq!(lost_bytes, (100 - first) * "line 00\n".len() as u64);
+    assert_eq!(texts, [b"new".to_vec()]);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn a_log_is_read_the_same_whether_it_is_held_open_or_not(steps in prop::collection::vec(step(), 1..24)) {
         for closes in [false, true] {

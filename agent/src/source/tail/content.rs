@@ -141,6 +141,12 @@ impl Content {
         !matches!(self, Self::Closed(_))
     }
 
+    /// Whether this open compressed log holds so many bytes.
+    pub(super) fn packs(&self, length: u64) -> bool {
+        let Self::Packed(packed) = self else { return false };
+        packed_length(&packed.path).is_ok_and(|packed| u64::from(packed) == length % (1 << 32))
+    }
+
     /// Compressed, and open.
     pub(super) const fn is_packed(&self) -> bool {
         matches!(self, Self::Packed(_))

@@ -12,7 +12,7 @@ use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
 
 use super::{
     content::{Content, Identity, is_packed},
-    rotated, stream_name,
+    stream_name,
 };
 use crate::{
     format::join::Joiner,
@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod closed;
+mod cut;
 
 use closed::Reopened;
 
@@ -343,15 +344,8 @@ impl Follow {
             return Ok(Seen::Gone);
         }
         if cut || self.was_replaced()? {
-            let copy = rotated::copy_of(self);
-            if copy.is_none() {
-                self.lost += self.known_length.saturating_sub(self.line_start);
-            }
-            self.was_cut();
-            if let Some(copy) = copy {
-                self.copy = Some(Box::new(copy));
-                // It may be cut again before the copy is read.
-                self.identify(checkpoints)?;
+            self.was_cut(checkpoints)?;
+            if self.copy.is_some() {
                 return Ok(Seen::More);
             }
         }
@@ -384,22 +378,6 @@ impl Follow {
             }
         }
         self.at_the_end(lines, now)
-    }
-
-    /// Changed although it is as long as what was read: written to just now, or cut and grown to the same length.
-    fn was_rewritten(&mut self) -> io::Result<bool> {
-        let changed = self.modified().unwrap_or_default();
-        if changed != self.changed && self.was_replaced()? {
-            return Ok(true);
-        }
-        self.changed = changed;
-        Ok(false)
-    }
-
-    /// Cut and grown again beyond where it was read to: its first line is another.
-    fn was_replaced(&mut self) -> io::Result<bool> {
-        let plain = matches!(self.content, Content::Plain(_));
-        Ok(plain && !self.is_old && self.stream.is_some() && self.print()? != Some(self.print))
     }
 
     /// Cuts a block into lines; gives the bytes that were used.
@@ -442,17 +420,6 @@ impl Follow {
             bytes,
             cut: std::mem::take(&mut self.partial_cut),
         }
-    }
-
-    /// Cut by copytruncate or `> file`: a new generation from its first byte.
-    fn was_cut(&mut self) {
-        tracing::info!(path = %self.path.display(), "the file was cut; it is read from its beginning");
-        self.generation += 1;
-        self.stream = None;
-        (self.offset, self.line_start) = (0, 0);
-        self.partial.clear();
-        self.partial_cut = 0;
-        self.at_end = false;
     }
 
     /// Everything was read: is the file still the one with its name?

@@ -25,8 +25,13 @@ pub(super) enum Reopened {
 impl Follow {
     /// Lets go of the open file; tells whether it did. What has no name any more stays open, since it could not be opened again.
     pub(in super::super) fn close(&mut self) -> bool {
-        // What is unpacked is unpacked from its beginning when it is opened again: better once it is read.
-        self.content.close()
+        let length = self.content.length().ok().flatten();
+        let closes = self.content.close();
+        if closes {
+            // Should it be removed meanwhile, it is known how much is lost.
+            self.known_length = self.known_length.max(length.unwrap_or_default());
+        }
+        closes
     }
 
     /// The kernel holds it open for the agent.
@@ -79,8 +84,20 @@ impl Follow {
         (Identity::of(&data) == self.own()).then_some(found)
     }
 
-    const fn own(&self) -> Identity {
+    /// What its file system knows it by.
+    pub(in super::super) const fn own(&self) -> Identity {
         Identity { device: self.device, inode: self.inode, born: self.born }
+    }
+
+    /// It is closed, and is as it was then; or it is packed, and does not change.
+    pub(super) fn is_unchanged(&self) -> bool {
+        match &self.content {
+            Content::Plain(_) => false,
+            Content::Packed(_) => true,
+            Content::Closed(at) => {
+                is_packed(at) || self.is_at(at) == Some((self.known_length, self.changed))
+            }
+        }
     }
 
     /// The name that a rotation gave it, in its folder.
@@ -106,6 +123,12 @@ impl Follow {
             lines.push(self.take_line(&stream, end));
         }
         Seen::Gone
+    }
+
+    /// It is what a rotation packed of a file that is followed already, and not read to its end.
+    pub(in super::super) fn is_packed_of(&self, other: &Self) -> bool {
+        let length = other.content.length().ok().flatten();
+        other.has_print(Some(self.print)) && length.is_some_and(|length| self.content.packs(length))
     }
 
     /// Bytes that were gone before they could be read, since this was asked last.
