@@ -107,3 +107,28 @@ pub(crate) fn complain(text: &str, exit: Exit) -> Exit {
     eprintln!("{text}");
     exit
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_means_nothing_is_a_wrong_call_and_not_passed_over() {
+        let exit = |words: &str| {
+            let call = std::iter::once("vonggac-agent").chain(words.split_whitespace());
+            Arguments::try_parse_from(call).map_or_else(|error| error.exit_code(), |_| 0)
+        };
+        assert_eq!(exit("parse --year 2026 /l"), 0);
+        for wrong in [
+            "parse --year 20000 /l",
+            "parse --year 0 /l",
+            "parse --year soon /l",
+            "status --format xml",
+            "spool stats --format xml",
+            "sources --format xml",
+            "parse /l --deadline nonsense",
+        ] {
+            assert_eq!(exit(wrong), 2, "{wrong}");
+        }
+    }
+}

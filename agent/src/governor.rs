@@ -63,7 +63,7 @@ pub struct Ceilings {
 /// In which order sources are slowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// Access logs, and what is long behind: back-fill and floods.
+    /// Access logs, what is long behind (back-fill and floods), and contents of watched files.
     Later,
     /// Other logs.
     Usual,

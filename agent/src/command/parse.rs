@@ -30,7 +30,7 @@ pub struct Arguments {
     #[arg(long, default_value = "auto")]
     format: String,
     /// The year of times without one.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(i16).range(1..=9_999))]
     year: Option<i16>,
     /// The zone of times without one, e.g. Asia/Ho_Chi_Minh.
     #[arg(long)]

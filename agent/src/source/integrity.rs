@@ -140,7 +140,11 @@ impl Guard {
         trail.want();
         Ok(Self {
             roots: Vec::new(),
-            looker: Looker::new(&config, context.shutdown.clone()),
+            looker: Looker::new(
+                &config,
+                context.shutdown.clone(),
+                context.occurrences.reading().clone(),
+            ),
             watch: Watch::new(config.watches_max),
             dirty: Dirty::default(),
             packages: Packages::new(root),

@@ -509,6 +509,8 @@ impl Follower {
 }
 
 #[cfg(test)]
+mod closing;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod whole;

@@ -12,7 +12,10 @@ use md5::{Digest, Md5};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::{Content, Entry};
-use crate::source::{allowance::Allowance, plain_file};
+use crate::{
+    governor::{self, Rank},
+    source::{allowance::Allowance, plain_file},
+};
 
 /// Bytes that are read at once.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -42,6 +45,8 @@ pub(super) struct Hasher {
     per_second: u64,
     bytes_max: u64,
     allowance: Allowance,
+    /// How much of that the agent may take now, to keep within its ceilings.
+    reading_pace: governor::Reading,
     stop: CancellationToken,
     block: Vec<u8>,
     /// Bytes read in all.
@@ -51,7 +56,14 @@ pub(super) struct Hasher {
 impl Hasher {
     pub(super) fn new(per_second: u64, bytes_max: u64, stop: CancellationToken) -> Self {
         let allowance = Allowance::new(per_second, Instant::now());
-        Self { per_second, bytes_max, allowance, stop, block: vec![0; BLOCK_BYTES], bytes: 0 }
+        let (reading_pace, block) = (governor::Reading::default(), vec![0; BLOCK_BYTES]);
+        Self { per_second, bytes_max, allowance, reading_pace, stop, block, bytes: 0 }
+    }
+
+    /// Slows down with what can wait.
+    pub(super) fn with_pace(mut self, pace: governor::Reading) -> Self {
+        self.reading_pace = pace;
+        self
     }
 
     /// The file as it is now, with its hashes. `keep`: the content is handed out if it is no longer than this.
@@ -125,8 +137,24 @@ impl Hasher {
 
     fn pay(&mut self, bytes: u64) -> Result<(), Stopped> {
         self.bytes += bytes;
-        wait(&mut self.allowance, bytes, self.per_second, &self.stop)
+        let per_second = slowed(self.per_second, self.reading_pace.share(Rank::Later));
+        wait(&mut self.allowance, bytes, per_second, &self.stop)
     }
+}
+
+/// What is left of a rate; never nothing.
+fn slowed(per_second: u64, share: f64) -> u64 {
+    if share >= 1.0 {
+        return per_second;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a part of a rate that is far below 2^52"
+    )]
+    let left = (per_second as f64 * share) as u64;
+    left.max(1)
 }
 
 /// Waits until as much may be taken.
@@ -181,6 +209,21 @@ mod tests {
         assert!(matches!(hasher.read(&dir.path().join("none"), 0), Ok(Reading::Gone)));
         assert!(matches!(hasher.read(Path::new("/dev/zero"), 0), Ok(Reading::Refused(_))));
         assert_eq!(hasher.bytes, 0);
+    }
+
+    #[test]
+    fn contents_can_wait_where_the_agent_keeps_within_a_ceiling() {
+        assert_eq!(slowed(1 << 20, 1.0), 1 << 20);
+        assert_eq!((slowed(1_000, 0.25), slowed(10, 0.01)), (250, 1));
+        let pace = governor::Reading::default();
+        let mut hasher =
+            Hasher::new(1 << 20, 1 << 20, CancellationToken::new()).with_pace(pace.clone());
+        hasher.pay(2 << 20).unwrap();
+        pace.set(governor::Paces { shares: [0.5, 1.0, 1.0], ..governor::Paces::full(9) });
+        let begun = Instant::now();
+        hasher.pay(256 << 10).unwrap();
+        // A quarter of a second's bytes take half of one.
+        assert!(begun.elapsed() >= Duration::from_millis(400), "{:?}", begun.elapsed());
     }
 
     #[test]

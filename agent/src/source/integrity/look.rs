@@ -17,7 +17,7 @@ use super::{
     text,
     walk::Walk,
 };
-use crate::{config::IntegrityConfig, redact::Redactor, source::allowance::Allowance};
+use crate::{config::IntegrityConfig, governor, redact::Redactor, source::allowance::Allowance};
 
 /// Files that are looked at in a second: a look at all of a large host takes seconds, and never a whole core.
 const FILES_PER_SECOND_MAX: u64 = 20_000;
@@ -62,10 +62,14 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    pub(super) fn new(config: &IntegrityConfig, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        config: &IntegrityConfig,
+        stop: CancellationToken,
+        pace: governor::Reading,
+    ) -> Self {
         let per_second = config.hash_bytes_per_second_max;
         Self {
-            hasher: Hasher::new(per_second, config.hash_bytes_max, stop.clone()),
+            hasher: Hasher::new(per_second, config.hash_bytes_max, stop.clone()).with_pace(pace),
             redactor: Redactor::default(),
             diffs: config.diffs,
             allowance: Allowance::new(FILES_PER_SECOND_MAX, Instant::now()),

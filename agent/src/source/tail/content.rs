@@ -8,6 +8,7 @@ use std::{
         unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use flate2::read::MultiGzDecoder;
@@ -46,10 +47,18 @@ impl std::fmt::Debug for Packed {
 }
 
 /// What is known of a file without reading it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) device: u64,
     pub(super) inode: u64,
+    /// When it was made, where the file system knows: an inode is used again as soon as its file is gone.
+    pub(super) born: Option<SystemTime>,
+}
+
+impl Identity {
+    pub(super) fn of(data: &std::fs::Metadata) -> Self {
+        Self { device: data.dev(), inode: data.ino(), born: data.created().ok() }
+    }
 }
 
 impl Content {
@@ -65,7 +74,7 @@ impl Content {
         if !data.is_file() {
             return Err(io::Error::other("is no ordinary file; name log files only"));
         }
-        let identity = Identity { device: data.dev(), inode: data.ino() };
+        let identity = Identity::of(&data);
         if is_packed(path) {
             let decoder = decoder(path, file)?;
             let packed = Packed { path: path.to_owned(), decoder, at: 0, last: Vec::new() };
@@ -130,6 +139,12 @@ impl Content {
     /// Held open.
     pub(super) const fn is_open(&self) -> bool {
         !matches!(self, Self::Closed(_))
+    }
+
+    /// Whether this open compressed log holds so many bytes.
+    pub(super) fn packs(&self, length: u64) -> bool {
+        let Self::Packed(packed) = self else { return false };
+        packed_length(&packed.path).is_ok_and(|packed| u64::from(packed) == length % (1 << 32))
     }
 
     /// Compressed, and open.

@@ -5,14 +5,14 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use vonggac_wire::{Time, limits::RAW_BYTES_MAX};
 
 use super::{
     content::{Content, Identity, is_packed},
-    rotated, stream_name,
+    stream_name,
 };
 use crate::{
     format::join::Joiner,
@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod closed;
+mod cut;
 
 use closed::Reopened;
 
@@ -78,6 +79,7 @@ pub(super) struct Follow {
     content: Content,
     pub(super) device: u64,
     pub(super) inode: u64,
+    born: Option<SystemTime>,
     /// Known once the first line is whole; before that there is nothing to send.
     stream: Option<Arc<str>>,
     generation: u32,
@@ -112,12 +114,13 @@ pub(super) struct Follow {
 impl Follow {
     /// Opens the file `path`, which is or was called `name`.
     pub(super) fn open(name: &Path, path: &Path, at_end: bool) -> io::Result<Self> {
-        let (content, Identity { device, inode }) = Content::open(path)?;
+        let (content, Identity { device, inode, born }) = Content::open(path)?;
         let mut follow = Self {
             path: name.to_owned(),
             content,
             device,
             inode,
+            born,
             stream: None,
             generation: 0,
             print: 0,
@@ -307,9 +310,10 @@ impl Follow {
         limits: (usize, usize),
         block: &mut [u8],
         checkpoints: &dyn Checkpoints,
+        now: Instant,
     ) -> (Vec<Line>, Seen) {
         let mut lines = Vec::new();
-        let seen = self.try_read(&mut lines, limits, block, checkpoints);
+        let seen = self.try_read(&mut lines, limits, block, checkpoints, now);
         let seen = seen.unwrap_or_else(|error| {
             tracing::warn!(path = %self.path.display(), %error, "reading failed; the file is opened again");
             Seen::Gone
@@ -323,6 +327,7 @@ impl Follow {
         (lines_max, bytes_max): (usize, usize),
         block: &mut [u8],
         checkpoints: &dyn Checkpoints,
+        now: Instant,
     ) -> io::Result<Seen> {
         match self.reopen()? {
             Reopened::Open => {}
@@ -330,22 +335,17 @@ impl Follow {
             Reopened::Gone => return Ok(self.vanished(lines)),
         }
         let length = self.content.length()?;
-        if length == Some(self.offset) {
+        if length == Some(self.offset) && !self.was_rewritten()? {
             self.known_length = self.offset;
-            return self.at_the_end(lines);
+            return self.at_the_end(lines, now);
         }
         let cut = length.is_some_and(|length| length < self.offset);
         if cut && self.is_late {
             return Ok(Seen::Gone);
         }
         if cut || self.was_replaced()? {
-            let copy = rotated::copy_of(self);
-            if copy.is_none() {
-                self.lost += self.known_length.saturating_sub(self.line_start);
-            }
-            self.was_cut();
-            if let Some(copy) = copy {
-                self.copy = Some(Box::new(copy));
+            self.was_cut(checkpoints)?;
+            if self.copy.is_some() {
                 return Ok(Seen::More);
             }
         }
@@ -377,13 +377,7 @@ impl Follow {
                 self.offset += used as u64;
             }
         }
-        self.at_the_end(lines)
-    }
-
-    /// Cut and grown again beyond where it was read to: its first line is another.
-    fn was_replaced(&mut self) -> io::Result<bool> {
-        let plain = matches!(self.content, Content::Plain(_));
-        Ok(plain && !self.is_old && self.stream.is_some() && self.print()? != Some(self.print))
+        self.at_the_end(lines, now)
     }
 
     /// Cuts a block into lines; gives the bytes that were used.
@@ -428,19 +422,8 @@ impl Follow {
         }
     }
 
-    /// Cut by copytruncate or `> file`: a new generation from its first byte.
-    fn was_cut(&mut self) {
-        tracing::info!(path = %self.path.display(), "the file was cut; it is read from its beginning");
-        self.generation += 1;
-        self.stream = None;
-        (self.offset, self.line_start) = (0, 0);
-        self.partial.clear();
-        self.partial_cut = 0;
-        self.at_end = false;
-    }
-
     /// Everything was read: is the file still the one with its name?
-    fn at_the_end(&mut self, lines: &mut Vec<Line>) -> io::Result<Seen> {
+    fn at_the_end(&mut self, lines: &mut Vec<Line>, now: Instant) -> io::Result<Seen> {
         if self.is_late {
             return Ok(Seen::Waiting);
         }
@@ -454,11 +437,11 @@ impl Follow {
             return Ok(Seen::Waiting);
         }
         if !lines.is_empty() {
-            self.rotated_at = Some(Instant::now());
+            self.rotated_at = Some(now);
             return Ok(Seen::More);
         }
-        let since = *self.rotated_at.get_or_insert_with(Instant::now);
-        if !self.is_old && since.elapsed() < LINGER {
+        let since = *self.rotated_at.get_or_insert(now);
+        if !self.is_old && now.saturating_duration_since(since) < LINGER {
             return Ok(Seen::Waiting);
         }
         // A last line without an end will not get one any more.

@@ -2,13 +2,12 @@
 
 use std::{
     collections::VecDeque,
-    fs,
-    os::unix::fs::MetadataExt,
     path::Path,
     time::{Duration, Instant},
 };
 
 use super::{
+    content::Identity,
     file::{FileIdentity, Follow, Line, Seen},
     record::{Begins, Joining, Record, Records},
     rotated,
@@ -19,6 +18,8 @@ use crate::{
     occurrence::Standing,
     source::allowance::Allowance,
 };
+
+mod hold;
 
 /// How often its standing is told.
 const STANDING_INTERVAL: Duration = Duration::from_secs(2);
@@ -34,12 +35,6 @@ const LATE_FILES_MAX: usize = 2;
 
 /// Files that are remembered as read, until the spool holds them and remembers them itself.
 const READ_MAX: usize = 32;
-
-/// How often it is asked whether another file has the name, while there is more to read in this one.
-const HOLD_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Files of one path that are read one after the other: a rotation each quarter of an hour may be four hours behind.
-const HELD_FILES_MAX: usize = 16;
 
 /// Bytes that are not read yet from which on a file is behind: back-fill, or a flood.
 const BEHIND_BYTES: u64 = 4 << 20;
@@ -82,6 +77,10 @@ pub(super) struct Followed {
     late: VecDeque<Late>,
     late_looked: Instant,
     held_looked: Instant,
+    /// Those that could not be held, and how long they were.
+    unheld: Vec<(Identity, u64)>,
+    /// Bytes of those that are gone, until they are told.
+    unheld_lost: u64,
     /// Those that have ended.
     read: VecDeque<FileIdentity>,
     joining: Joining,
@@ -128,6 +127,8 @@ impl Followed {
             late: VecDeque::new(),
             late_looked: now,
             held_looked: now,
+            unheld: Vec::new(),
+            unheld_lost: 0,
             read: VecDeque::new(),
             records: Records::new(joining.clone()),
             joining,
@@ -207,32 +208,6 @@ impl Followed {
         self.hold(path, checkpoints, now);
     }
 
-    /// Opens what has the name by now, before it can be rotated away again: it may take a while until reading comes to it.
-    fn hold(&mut self, path: &Path, checkpoints: &dyn Checkpoints, now: Instant) {
-        if now.saturating_duration_since(self.held_looked) < HOLD_INTERVAL {
-            return;
-        }
-        self.held_looked = now;
-        let Ok(data) = fs::metadata(path) else { return };
-        let is_held = |files: &VecDeque<Follow>, own: (u64, u64)| {
-            files.iter().any(|file| (file.device, file.inode) == own)
-        };
-        let Some(last) = self.files.back() else { return };
-        if is_held(&self.files, (data.dev(), data.ino())) {
-            return;
-        }
-        let mut fresh = rotated::between(path, last, &self.read, checkpoints);
-        fresh.extend(last.successor(path, checkpoints));
-        for file in fresh {
-            if self.files.len() >= HELD_FILES_MAX {
-                break;
-            }
-            if !is_held(&self.files, (file.device, file.inode)) {
-                self.files.push_back(file);
-            }
-        }
-    }
-
     /// Reads what is new, up to a chunk.
     pub(super) fn look(
         &mut self,
@@ -259,6 +234,7 @@ impl Followed {
             }
         }
         self.waited += u64::from(looked.slowed);
+        looked.lost_bytes += std::mem::take(&mut self.unheld_lost);
         self.lost_bytes += looked.lost_bytes;
         looked
     }
@@ -275,7 +251,7 @@ impl Followed {
     ) {
         // The oldest first: a rotated file is read to its end before its successor.
         while let Some(first) = self.files.front_mut() {
-            let (lines, seen) = first.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints);
+            let (lines, seen) = first.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints, now);
             looked.lost_bytes += first.take_lost();
             if let Some(copy) = first.take_copy() {
                 self.files.push_front(copy);
@@ -308,7 +284,7 @@ impl Followed {
                 }
                 Seen::Gone => {
                     self.records.finish(now, &mut looked.records);
-                    if self.next_file(path, checkpoints, now, &mut looked.records) {
+                    if self.next_file(path, checkpoints, now, looked) {
                         // Its lines go into the next chunk, which keeps this one within its bounds.
                         looked.more = true;
                         return;
@@ -341,7 +317,8 @@ impl Followed {
         }
         self.late_looked = now;
         for mut late in std::mem::take(&mut self.late) {
-            let (lines, seen) = late.file.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints);
+            let (lines, seen) =
+                late.file.read((lines_max, CHUNK_BYTES_MAX), block, checkpoints, now);
             looked.lost_bytes += late.file.take_lost();
             if !lines.is_empty() {
                 late.since = now;
@@ -371,13 +348,14 @@ impl Followed {
         path: &Path,
         checkpoints: &dyn Checkpoints,
         now: Instant,
-        done: &mut Vec<Record>,
+        looked: &mut Looked,
     ) -> bool {
         let Some(old) = self.files.pop_front() else { return false };
         let own = (old.device, old.inode);
         if self.files.is_empty() {
             self.files.extend(rotated::between(path, &old, &self.read, checkpoints));
             self.files.extend(old.successor(path, checkpoints));
+            self.settle();
         }
         let goes_on = self.files.iter().any(|file| (file.device, file.inode) == own);
         if !goes_on {
@@ -388,7 +366,7 @@ impl Followed {
                 let records = Records::new(self.joining.clone());
                 let late = Late { file, since: now, records };
                 for mut forgotten in remember(&mut self.late, late, LATE_FILES_MAX) {
-                    forgotten.records.finish(now, done);
+                    forgotten.records.finish(now, &mut looked.records);
                 }
             }
         }

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{super::rotated, Content, Follow, Line, Seen, is_packed};
+use super::{super::rotated, Content, Follow, Identity, Line, Seen, is_packed};
 
 /// Whether a file is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,13 @@ pub(super) enum Reopened {
 impl Follow {
     /// Lets go of the open file; tells whether it did. What has no name any more stays open, since it could not be opened again.
     pub(in super::super) fn close(&mut self) -> bool {
-        // What is unpacked is unpacked from its beginning when it is opened again: better once it is read.
-        self.content.close()
+        let length = self.content.length().ok().flatten();
+        let closes = self.content.close();
+        if closes {
+            // Should it be removed meanwhile, it is known how much is lost.
+            self.known_length = self.known_length.max(length.unwrap_or_default());
+        }
+        closes
     }
 
     /// The kernel holds it open for the agent.
@@ -37,7 +42,7 @@ impl Follow {
     /// Opens it again if it was closed and may have changed.
     pub(super) fn reopen(&mut self) -> io::Result<Reopened> {
         let Content::Closed(at) = &self.content else { return Ok(Reopened::Open) };
-        let has_name = !self.is_old && !self.is_late;
+        let has_name = !self.is_leaving() && !self.is_late;
         let place = if has_name && self.is_at(&self.path).is_some() {
             self.path.clone()
         } else if self.is_at(at).is_some() {
@@ -47,11 +52,10 @@ impl Follow {
         } else {
             return Ok(Reopened::Gone);
         };
-        let Some(length) = self.is_at(&place) else { return Ok(Reopened::Resting) };
+        let Some((length, changed)) = self.is_at(&place) else { return Ok(Reopened::Resting) };
         if !is_packed(&place) {
-            self.known_length = length;
             let still = self.is_late || has_name && place == self.path;
-            if still && length == self.offset {
+            if still && length == self.offset && changed == self.changed {
                 return Ok(Reopened::Resting);
             }
         }
@@ -60,7 +64,7 @@ impl Follow {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Reopened::Resting),
             Err(error) => return Err(error),
         };
-        if (identity.device, identity.inode) != (self.device, self.inode) {
+        if identity != self.own() {
             return Ok(Reopened::Resting);
         }
         self.content = content;
@@ -73,10 +77,27 @@ impl Follow {
         Ok(Reopened::Open)
     }
 
-    /// The length of the file with this name, if it is this one.
-    fn is_at(&self, path: &Path) -> Option<u64> {
+    /// The length of the file with this name and when it was changed, if it is this one.
+    fn is_at(&self, path: &Path) -> Option<(u64, (i64, i64))> {
         let data = fs::metadata(path).ok()?;
-        ((data.dev(), data.ino()) == (self.device, self.inode)).then_some(data.len())
+        let found = (data.len(), (data.mtime(), data.mtime_nsec()));
+        (Identity::of(&data) == self.own()).then_some(found)
+    }
+
+    /// What its file system knows it by.
+    pub(in super::super) const fn own(&self) -> Identity {
+        Identity { device: self.device, inode: self.inode, born: self.born }
+    }
+
+    /// It is closed, and is as it was then; or it is packed, and does not change.
+    pub(super) fn is_unchanged(&self) -> bool {
+        match &self.content {
+            Content::Plain(_) => false,
+            Content::Packed(_) => true,
+            Content::Closed(at) => {
+                is_packed(at) || self.is_at(at) == Some((self.known_length, self.changed))
+            }
+        }
     }
 
     /// The name that a rotation gave it, in its folder.
@@ -102,6 +123,12 @@ impl Follow {
             lines.push(self.take_line(&stream, end));
         }
         Seen::Gone
+    }
+
+    /// It is what a rotation packed of a file that is followed already, and not read to its end.
+    pub(in super::super) fn is_packed_of(&self, other: &Self) -> bool {
+        let length = other.content.length().ok().flatten();
+        other.has_print(Some(self.print)) && length.is_some_and(|length| self.content.packs(length))
     }
 
     /// Bytes that were gone before they could be read, since this was asked last.

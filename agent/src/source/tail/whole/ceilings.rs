@@ -239,23 +239,51 @@ async fn what_is_cut_away_before_it_could_be_read_is_told_with_its_size() {
     assert_eq!(gaps(&spool), [lost]);
 }
 
+/// Chunks that are taken, one after the other, until one holds a fresh line.
+async fn chunks_before_fresh(chunks: &mut Receiver<Chunk>) -> usize {
+    for count in 0.. {
+        let chunk = tokio::time::timeout(PATIENCE, chunks.recv()).await.unwrap().unwrap();
+        if chunk.entries.iter().any(|entry| entry.event.raw().starts_with(b"fresh")) {
+            return count;
+        }
+    }
+    unreachable!("back-fill ends before")
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn back_fill_of_one_file_does_not_hold_up_fresh_lines_of_another() {
+async fn fresh_lines_pass_back_fill_after_what_is_in_the_queue_already() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
-    // Old lines of many chunks; the queue holds a few.
+    // Old lines of a hundred chunks; the queue holds a few.
     append(&at("old.log"), &(0..60_000).map(request).collect::<String>());
-    append(&at("new.log"), "fresh 0\n");
-    let pattern = config(&format!("{}/*.log", dir.path().display()));
-    let mut reading = start(pattern, spool(&at("spool")));
-    let fresh = |reading: &Reading| raws(&reading.spool).len();
-    for n in 1..6 {
-        let before = held(&reading.spool, Lane::Usage).len();
-        reading.spool_while("a fresh line", |reading| fresh(reading) < n).await;
-        let between = held(&reading.spool, Lane::Usage).len() - before;
-        // What was in the queue, a chunk for each turn, and what was spooled while nobody looked.
-        assert!(between < 40_000, "{between} old lines came before a fresh one");
-        append(&at("new.log"), &format!("fresh {n}\n"));
+    let (intake, mut chunks) = intake::queue();
+    let stop = CancellationToken::new();
+    let context = SourceContext {
+        intake,
+        checkpoints: Arc::new(spool(&at("spool"))),
+        shutdown: stop.clone(),
+        occurrences: Occurrences::new().unwrap(),
+    };
+    // Of the same pattern, and so of the same thread, and of another.
+    let same = tokio::spawn(
+        Tail::new(config(&format!("{}/*.log", dir.path().display()))).run(context.clone()),
+    );
+    let other =
+        tokio::spawn(Tail::new(config(&format!("{}/*.txt", dir.path().display()))).run(context));
+    for round in 0..6 {
+        // The spool stands still: the queue fills, and whoever reads waits for a place.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let name = if round % 2 == 0 { "new.log" } else { "new.txt" };
+        append(&at(name), &format!("fresh {round}\n"));
+        // Long enough to be found.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let before = chunks_before_fresh(&mut chunks).await;
+        let most = intake::CHUNKS_WAITING_MAX + 4;
+        assert!(before <= most, "{before} chunks of old lines came before a fresh one of {name}");
     }
-    reading.stop().await;
+    stop.cancel();
+    drop(chunks);
+    for ended in [same, other] {
+        drop(tokio::time::timeout(PATIENCE, ended).await.unwrap());
+    }
 }
