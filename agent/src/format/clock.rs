@@ -41,7 +41,15 @@ fn clock(text: &str) -> Option<civil::Time> {
 /// Without a year: the one in which it lies at most a day after the reading time.
 pub(crate) fn bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &'a str)> {
     let (name, rest) = text.split_once(' ')?;
-    let month = month(name).or_else(|| long_month(name))?;
+    let (month, rest) = match month(name).or_else(|| long_month(name)) {
+        Some(month) => (month, rest),
+        // In other tongues, with a point or as a number.
+        None if name.len() <= 6 && has_clock(text) => match vietnamese_month(text) {
+            Some(found) => found,
+            None => (foreign_month(name.trim_end_matches('.'))?, rest),
+        },
+        None => return None,
+    };
     let (day, rest) = rest.trim_start().split_once(' ')?;
     let day: i8 = day.trim_end_matches(',').parse().ok()?;
     let (mut word, mut rest) = rest.trim_start().split_once(' ')?;
@@ -56,6 +64,12 @@ pub(crate) fn bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
         return Some(((local(at, &context.zone)?, TimeDoubt::Zone), rest));
     }
     Some((recent(month, day, clock, context)?, rest))
+}
+
+/// Whether a clock stands near the beginning: names of months in all tongues are not looked up for every line.
+fn has_clock(text: &str) -> bool {
+    let begin = text.as_bytes().get(..24).unwrap_or(text.as_bytes());
+    text.starts_with(char::is_alphabetic) && begin.windows(6).any(|w| w[2] == b':' && w[5] == b':')
 }
 
 /// `4:00:00 PM`: the clock of a whole day, and what follows the mark.
