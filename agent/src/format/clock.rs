@@ -6,51 +6,13 @@ use vonggac_wire::{Time, event::TimeDoubt};
 use super::Context;
 
 mod access;
+mod names;
+mod order;
 
 pub(crate) use access::access;
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-fn month(text: &str) -> Option<i8> {
-    let at = MONTHS.iter().position(|name| text.eq_ignore_ascii_case(name))?;
-    i8::try_from(at + 1).ok()
-}
-
-/// `November`, as some programs write it out.
-fn long_month(text: &str) -> Option<i8> {
-    const REST: [&str; 12] =
-        ["uary", "ruary", "ch", "il", "", "e", "y", "ust", "tember", "ober", "ember", "ember"];
-    let (begin, rest) = text.split_at_checked(3)?;
-    let number = month(begin)?;
-    let at = usize::try_from(number - 1).ok()?;
-    (!rest.is_empty() && REST[at].eq_ignore_ascii_case(rest)).then_some(number)
-}
-
-/// Months as Java and PHP write them where another language is set: by their beginning, without the point behind it.
-fn foreign_month(text: &str) -> Option<i8> {
-    const BEGINNINGS: [&[&str]; 12] = [
-        &["jan", "ene", "gen"],
-        &["f\u{e9}v", "fev", "feb"],
-        &["mar", "m\u{e4}r", "mrz", "maa"],
-        &["avr", "abr", "apr"],
-        &["mai", "may", "mag", "mei"],
-        &["juin", "jun", "giu"],
-        &["juil", "jul", "lug"],
-        &["ao\u{fb}", "ago", "aug"],
-        &["sep", "set"],
-        &["oct", "okt", "out", "ott"],
-        &["nov"],
-        &["d\u{e9}c", "dec", "dez", "dic"],
-    ];
-    // `thg 11`, `Th11` of Vietnamese.
-    let lower = text.to_lowercase();
-    if let Some(number) = lower.strip_prefix("th") {
-        return number.trim_start_matches(['g', '.', ' ']).parse().ok();
-    }
-    let at = BEGINNINGS.iter().position(|all| all.iter().any(|begin| lower.starts_with(begin)))?;
-    i8::try_from(at + 1).ok()
-}
+use names::{foreign_month, long_month, month, vietnamese_month};
+use order::day_first;
 
 fn time(stamp: Timestamp) -> Option<Time> {
     i64::try_from(stamp.as_nanosecond()).ok().map(Time)
@@ -82,7 +44,15 @@ fn clock(text: &str) -> Option<civil::Time> {
 /// Without a year: the one in which it lies at most a day after the reading time.
 pub(crate) fn bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &'a str)> {
     let (name, rest) = text.split_once(' ')?;
-    let month = month(name).or_else(|| long_month(name))?;
+    let (month, rest) = match month(name).or_else(|| long_month(name)) {
+        Some(month) => (month, rest),
+        // In other tongues, with a point or as a number.
+        None if name.len() <= 6 && has_clock(text) => match vietnamese_month(text) {
+            Some(found) => found,
+            None => (foreign_month(name.trim_end_matches('.'))?, rest),
+        },
+        None => return None,
+    };
     let (day, rest) = rest.trim_start().split_once(' ')?;
     let day: i8 = day.trim_end_matches(',').parse().ok()?;
     let (mut word, mut rest) = rest.trim_start().split_once(' ')?;
@@ -97,6 +67,12 @@ pub(crate) fn bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDo
         return Some(((local(at, &context.zone)?, TimeDoubt::Zone), rest));
     }
     Some((recent(month, day, clock, context)?, rest))
+}
+
+/// Whether a clock stands near the beginning: names of months in all tongues are not looked up for every line.
+fn has_clock(text: &str) -> bool {
+    let begin = text.as_bytes().get(..24).unwrap_or(text.as_bytes());
+    text.starts_with(char::is_alphabetic) && begin.windows(6).any(|w| w[2] == b':' && w[5] == b':')
 }
 
 /// `4:00:00 PM`: the clock of a whole day, and what follows the mark.
@@ -261,7 +237,7 @@ fn year_then_bsd<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDou
 /// A text whose clock is followed by something, as [`bsd`] wants it.
 fn padded(text: &str) -> std::borrow::Cow<'_, str> {
     // Only a text that ends with its clock needs the space.
-    if text.len() < 24 { format!("{text} ").into() } else { text.into() }
+    if text.len() < 34 { format!("{text} ").into() } else { text.into() }
 }
 
 fn year(word: &str) -> Option<i16> {
@@ -269,15 +245,17 @@ fn year(word: &str) -> Option<i16> {
     (word.len() == 4 && (1970..2100).contains(&number)).then_some(number)
 }
 
-/// `24/Nov/2026:16:00:00 +0700`, `24-Nov-2026 16:00:00.123`, `24 Nov 2026 16:00:00,123`, `24 Nov 16:00:00.123`.
+/// `24/Nov/2026:16:00:00 +0700`, `24-Nov-2026 16:00:00.123`, `24 Nov 2026 16:00:00,123`, `24 Nov 16:00:00.123`,
+/// `24 thg 11, 2026, 16:00:00`.
 fn written<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &'a str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let day: i8 = text.get(..digits).filter(|_| digits <= 2)?.parse().ok()?;
     let rest = text.get(digits..)?.strip_prefix(['/', '-', ' '])?;
-    let name = rest.get(..3)?;
-    let month = month(name)?;
-    // Long names of months too.
-    let rest = rest.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let (month, rest) = match month(rest.get(..3)?) {
+        // Long names of months too.
+        Some(month) => (month, rest.trim_start_matches(|c: char| c.is_ascii_alphabetic())),
+        None => vietnamese_month(rest)?,
+    };
     let rest = rest.strip_prefix(['/', '-', ' ', ','])?.trim_start();
     let (year, rest) = match year(rest.get(..4)?) {
         Some(year) => (Some(year), rest.get(4..)?.trim_start_matches([':', ' ', ',', 'T'])),
@@ -293,7 +271,8 @@ fn written<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &
 }
 
 /// `2026/11/24 16:00:00`, `2026-11-24_16:00:00`, `11/24/2026 16:00:00`, `24.11.2026, 16:00:00`, with AM and PM. Of two numbers
-/// that may both be months, the first is the month with slashes and the second with dots.
+/// that may both be months, that one is the month with which the day is the one of reading; else the one that does not lie in the
+/// future; else the first with slashes, and the second with dots and strokes and in lands that write the day first.
 fn numbers<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &'a str)> {
     let end = text.find([' ', 'T', '_', ',', ';']).unwrap_or(text.len());
     let (date, rest) = text.split_at(end);
@@ -304,7 +283,7 @@ fn numbers<'a>(text: &'a str, context: &Context) -> Option<((Time, TimeDoubt), &
     let full = |year: i16| if year < 100 { year + 2000 } else { year };
     let (year, month, day) = if *first > 31 {
         (*first, *second, *third)
-    } else if *first > 12 || (separator == '.' && *second <= 12) {
+    } else if *first > 12 || (*second <= 12 && day_first(separator, &parts, context)) {
         (full(*third), *second, *first)
     } else {
         (full(*third), *first, *second)

@@ -125,10 +125,21 @@ fn is_of_process(format: &str, activity: &Activity) -> bool {
     }
 }
 
+/// Whether a line is of the process that listens: it speaks of one client after the other.
+fn is_of_listener(format: &str, activity: &Activity) -> bool {
+    activity.class() == Class::ApplicationLifecycle
+        || (format == "sshd"
+            && (matches!(activity.status_detail.as_str(), "penalty" | "dropped")
+                || activity.message.contains(", pid = ")))
+}
+
 /// Writes what names the event's connection; `None` if nothing does.
 fn write_key(key: &mut String, place: &str, event: &Event) -> Option<()> {
     let activity = event.activity()?;
     let format = event.format();
+    if is_of_listener(format, activity) {
+        return None;
+    }
     let told = |name: &str| activity.unmapped.get(name).map(String::as_str);
     let named = told("connection")
         .or_else(|| told("context").filter(|_| format == "mongodb"))

@@ -22,28 +22,28 @@ const PAIRS_MIN: usize = 3;
 /// Something was refused or went wrong.
 static BAD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r"(?i)\b(?:\w*_)?(?:fail(?:ed|ures?|s|ing)?|invalid(?:_\w+)?|incorrect|wrong|bad|denied|den(?:y|ies)|refus(?:ed|ing|al|es?)|reject(?:ed|ing|s)?|disallowed|unauthori[sz]ed|unauthenticated|forbidden|(?:not|isn't|wasn't) (?:allowed|permitted|authori[sz]ed|found|match(?:ing|ed)?|valid|accepted|have worked|correct)|unknown (?:user|login|account|recipient|sender|host)|no such (?:user|account|mailbox)|(?:can't|cannot|could not|couldn't|unable to) (?:find|authenticate|log|verify|resolve|open|get)|does(?:n't| not) (?:exist|match)|do(?:n't| not) match|mismatch(?:ed)?|unsuccessful(?:ly)?|errors?|illegal|lock(?:ed|out)|banned|ban|block(?:ed|ing|list)?|blacklist(?:ed)?|listed|spam(?:mer)?|attack(?:ed|er|s)?|intrusion|violat(?:ion|ed)|exceeded|excess|too many|limiting|abuse|malicious|suspicious|exploit|scan(?:ning|ned)?|brute|flood|possible break-in|improper|unallowed|did not issue|lost (?:connection|input)|pregreet|hangup|auth-failure|authfail|login_error|drop(?:ped)?)\b",
+        r"(?i)\b(?:\w*_)?(?:fail(?:ed|ures?|s|ing)?|invalid(?:_\w+)?|incorrect|wrong|bad|denied|den(?:y|ies)|refus(?:ed|ing|al|es?)|reject(?:ed|ing|s)?|disallowed|unauthori[sz]ed|unauthenticated|forbidden|(?:not|isn't|wasn't) (?:allowed|permitted|authori[sz]ed|found|match(?:ing|ed)?|valid|accepted|have worked|correct)|unknown (?:user|login|account|recipient|sender|host)|no such (?:user|account|mailbox)|(?:can't|cannot|could not|couldn't|unable to) (?:find|authenticate|log|verify|resolve|open|get)|does(?:n't| not) (?:exist|match)|do(?:n't| not) match|mismatch(?:ed)?|unsuccessful(?:ly)?|errors?|illegal|lock(?:ed|out)|banned|ban|block(?:ed|ing|list)?|blacklist(?:ed)?|listed|spam(?:mer)?|attack(?:ed|er|s)?|intrusion|violat(?:ion|ed)|exceeded|excess|too many|limiting|abuse|malicious|suspicious|exploit|scan(?:ning|ned)?|brute|flood|possible break-in|improper|unallowed|did not issue|lost (?:connection|input)|pregreet|hangup|auth-failure|authfail|login_error|drop(?:ped)?|thất bại|that bai|không thành công|khong thanh cong|sai (?:mật khẩu|tài khoản|tên|thông tin|mã)|sai (?:mat khau|tai khoan|thong tin)|(?:không|khong) (?:đúng|hợp lệ|tồn tại|có quyền|được phép|dung|hop le|ton tai|co quyen|duoc phep)|từ chối|tu choi|bị (?:khóa|khoá|chặn|cấm)|bi (?:khoa|chan|cam)|quá (?:số lần|nhiều lần))\b",
     )
 });
 
 /// Someone wanted in.
 static LOGIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r"(?i)(log(?:ged)?[ _-]?(?:in|on|ged)|sign(?:ed)?[ _-]?in|auth|passw|credential|\buser(?:[ _-]?name)?\b|account|\bpin\b|\botp\b|\b2fa\b|\bmfa\b|identif)",
+        r"(?i)(log(?:ged)?[ _-]?(?:in|on|ged)|sign(?:ed)?[ _-]?in|auth|passw|credential|\buser(?:[ _-]?name)?\b|account|\bpin\b|\botp\b|\b2fa\b|\bmfa\b|identif|đăng nhập|dang nhap|mật khẩu|mat khau|tài khoản|tai khoan|xác thực|xac thuc|người dùng|nguoi dung)",
     )
 });
 
 /// It was let in.
 static GOOD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r"(?i)\b(?:success(?:ful|fully)?|succeeded|accepted|granted|authenticated|logged[ -]in|signed[ -]in|log(?:in|on) ok|user[ _.-]?login)\b",
+        r"(?i)\b(?:success(?:ful|fully)?|succeeded|accepted|granted|authenticated|logged[ -]in|signed[ -]in|log(?:in|on) ok|user[ _.-]?login|thành công|thanh cong)\b",
     )
 });
 
 /// A user by the word before it.
 static USER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r#"(?i)\b(?:user(?:[ _-]?(?:name|id))?(?: (?:with )?(?:user ?name|name|login))?(?: that has been provided)?(?: input)?|login ?name|login(?: name)?|logging in as|account(?: name)?|uname|e-?mail|acct|usr|principal|set_id|sasl_username|identity|login (?:failed|failure|attempt) (?:for|by|from|as)(?: user)?|(?:failed|failure) for(?: user)?|logged in as|failed log-?in (?:for|by|from|of|as)(?: user)?|(?:authentication|login) request for(?: user)?|authenticat\w+ (?:failed |failure |error )?(?:for|of|as)(?: user(?:name)?)?|attempt (?:for|by|with)(?: user(?:name)?)?|can't find user)["']?(?:\s*[=:]\s*|\s+(?:is\s+|was\s+)?)(?:["'`<\[({]([^"'`>\])}]{1,128})["'`>\])}]|([^\s"'`,;:()\[\]<>={}|]{1,128}))"#,
+        r#"(?i)\b(?:người dùng|nguoi dung|tài khoản|tai khoan|tên đăng nhập|ten dang nhap|cán bộ|công dân|user(?:[ _-]?(?:name|id))?(?: (?:with )?(?:user ?name|name|login))?(?: that has been provided)?(?: input)?|login ?name|login(?: name)?|logging in as|account(?: name)?|uname|e-?mail|acct|usr|principal|set_id|sasl_username|identity|login (?:failed|failure|attempt) (?:for|by|from|as)(?: user)?|(?:failed|failure) for(?: user)?|logged in as|failed log-?in (?:for|by|from|of|as)(?: user)?|(?:failed|invalid|wrong|accepted|bad) password for(?: (?:invalid|illegal|unknown) user)?|(?:authentication|login) request for(?: user)?|authenticat\w+ (?:failed |failure |error )?(?:for|of|as)(?: user(?:name)?)?|attempt (?:for|by|with)(?: user(?:name)?)?|can't find user)["']?(?:\s*[=:]\s*|\s+(?:is\s+|was\s+)?)(?:["'`<\[({]([^"'`>\])}]{1,128})["'`>\])}]|([^\s"'`,;:()\[\]<>={}|]{1,128}))"#,
     )
 });
 
@@ -57,7 +57,7 @@ static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// What stands before a client's address.
 static FROM: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r#"(?i)\b(?:from|by|client(?:[ _-]?(?:ip|addr(?:ess)?|host))?|remote(?:[ _-]?(?:ip|addr(?:ess)?|host))?|src(?:[ _-]?ip)?|source(?:[ _-]?(?:ip|addr(?:ess)?|host))?|ip(?:[ _-]?addr(?:ess)?)?|rhost|rip|peer(?: \d+)?|host|addr(?:ess)?|x-forwarded-for|attacker|visitor|origin|relay|connection|oip|query|remoteaddress)\b["']?[\s=:]*(?:ip|host|address|addr|user|client)?[\s=:]*(?:[\w.*-]+\s?[\[(/])?["'\[(<{/]*(?:ipv[46][:/]\w*/?)?$"#,
+        r#"(?i)\b(?:từ|tu|địa chỉ|dia chi|máy|may|from|by|client(?:[ _-]?(?:ip|addr(?:ess)?|host))?|remote(?:[ _-]?(?:ip|addr(?:ess)?|host))?|src(?:[ _-]?ip)?|source(?:[ _-]?(?:ip|addr(?:ess)?|host))?|ip(?:[ _-]?addr(?:ess)?)?|rhost|rip|peer(?: \d+)?|host|addr(?:ess)?|x-forwarded-for|attacker|visitor|origin|relay|connection|oip|query|remoteaddress)\b["']?[\s=:]*(?:ip|host|address|addr|user|client)?[\s=:]*(?:[\w.*-]+\s?[\[(/])?["'\[(<{/]*(?:ipv[46][:/]\w*/?)?$"#,
     )
 });
 
@@ -282,7 +282,7 @@ fn request(message: &str) -> Option<HttpRequest> {
 }
 
 /// Words that stand where a name could.
-const NO_NAMES: [&str; 52] = [
+const NO_NAMES: [&str; 64] = [
     "failed",
     "failure",
     "fail",
@@ -335,18 +335,37 @@ const NO_NAMES: [&str; 52] = [
     "a",
     "an",
     "of",
+    "không",
+    "khong",
+    "bị",
+    "bi",
+    "từ",
+    "đã",
+    "da",
+    "sai",
+    "nhập",
+    "đăng",
+    "thất",
+    "hoặc",
 ];
 
 fn user(message: &str) -> Option<String> {
-    USER.as_ref()?.captures_iter(message).find_map(|found| {
+    let mut from = 0;
+    while let Some(found) = USER.as_ref()?.captures_at(message, from) {
         let quoted = found.get(1);
-        let name = quoted.or_else(|| found.get(2))?.as_str().trim();
+        let group = quoted.or_else(|| found.get(2))?;
+        let name = group.as_str().trim();
         let name = if quoted.is_none() { name.trim_end_matches(['.', '!', '?']) } else { name };
         let plausible = !name.is_empty()
             && (quoted.is_some() || text::address(name).is_none())
             && !NO_NAMES.iter().any(|word| name.eq_ignore_ascii_case(word));
-        plausible.then(|| name.to_owned())
-    })
+        if plausible {
+            return Some(name.to_owned());
+        }
+        // What was no name may stand before one: `Failed Login: username=lan`.
+        from = group.start();
+    }
+    None
 }
 
 #[cfg(test)]
@@ -365,6 +384,14 @@ mod tests {
                 "203.0.113.7",
             ),
             ("User lan: login refused (host gw.example [203.0.113.7])", "lan", "203.0.113.7"),
+            ("Đăng nhập thất bại: tài khoản lan, địa chỉ IP 203.0.113.7", "lan", "203.0.113.7"),
+            ("Dang nhap khong thanh cong, nguoi dung: lan tu 203.0.113.7", "lan", "203.0.113.7"),
+            (
+                "Người dùng 'trần lan' nhập sai mật khẩu từ máy 203.0.113.7",
+                "trần lan",
+                "203.0.113.7",
+            ),
+            ("Failed Login: username=lan ip=203.0.113.7", "lan", "203.0.113.7"),
         ] {
             let activity = message(line).unwrap();
             assert_eq!(activity.class(), Class::Authentication, "{line}");

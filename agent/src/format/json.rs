@@ -8,7 +8,7 @@ use super::{
         field::{self, Draft, Field},
         shape,
     },
-    generic, names,
+    generic, names, program,
 };
 
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
@@ -17,9 +17,46 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
 
 /// The same of values that are read already.
 pub(super) fn of(values: &shape::Values, context: &Context) -> Option<Parsed> {
-    let mut parsed = named(&values.pairs(), context);
+    let pairs = values.pairs();
+    let mut parsed = named(&pairs, context);
+    if let Some(own) = of_program(&pairs, context) {
+        return Some(Parsed {
+            time: own.time.filter(|_| parsed.time.is_none()).or(parsed.time),
+            device: if parsed.device.is_empty() { own.device } else { parsed.device },
+            ..own
+        });
+    }
     parsed.format = "json".into();
     Some(parsed)
+}
+
+/// A line of syslog whose parts a writer put into an object: rsyslog's and syslog-ng's templates, Fluentd, Vector.
+fn of_program(pairs: &[(&str, &str)], context: &Context) -> Option<Parsed> {
+    const PROGRAM: [&str; 12] = [
+        "program",
+        "programname",
+        "ident",
+        "appname",
+        "app-name",
+        "app_name",
+        "SYSLOG_IDENTIFIER",
+        "syslogtag",
+        "tag",
+        "process.name",
+        "syslog.appname",
+        "log.syslog.appname",
+    ];
+    let find = |keys: &[&str]| {
+        let mut values = keys.iter().filter_map(|key| pairs.iter().find(|(name, _)| name == key));
+        values.next().map(|(_, value)| *value)
+    };
+    let (tag, message) = (find(&PROGRAM)?, find(&["message", "msg", "MESSAGE"])?);
+    let (program, number) = tag.trim_end_matches(':').split_once('[').unwrap_or((tag, ""));
+    let pid = find(&["pid", "procid", "process.pid", "process_id", "PID"]);
+    let pid = pid.unwrap_or_else(|| number.trim_end_matches(']')).parse().unwrap_or(0);
+    let message = message.trim_start();
+    program::parse(program, pid, message)
+        .or_else(|| context.declared.message(program, pid, message, context))
 }
 
 /// An event of values whose names are usual.

@@ -30,6 +30,14 @@ pub(super) fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
+    // `/usr/sbin/sshd`, and `sshd(pam_unix)` of an older PAM, whose module stands in the tag.
+    let program = match program.strip_prefix('/') {
+        Some(path) => path.rsplit('/').next().unwrap_or(path),
+        None => program,
+    };
+    if let Some((name, _)) = program.split_once("(pam_") {
+        return told_by_pam(name, name, message, pid, message);
+    }
     if matches!(program, "kernel" | "audit" | "auditd" | "audispd" | "audisp-syslog") {
         let record = message
             .contains("audit(")
@@ -43,7 +51,10 @@ pub(super) fn parse(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     if let Some(parsed) = pam(program, pid, message) {
         return Some(parsed);
     }
-    let (.., parse) = PROGRAMS.iter().find(|(name, ..)| *name == program)?;
+    let (.., parse) = PROGRAMS
+        .iter()
+        .find(|(name, ..)| *name == program)
+        .or_else(|| PROGRAMS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(program)))?;
     parse(program, pid, message)
 }
 
@@ -68,6 +79,17 @@ pub(super) fn of(
 /// `pam_unix(sshd:auth): authentication failure; logname= uid=0 ... rhost=203.0.113.7  user=root` of any program.
 fn pam(program: &str, pid: u32, message: &str) -> Option<Parsed> {
     let (service, rest) = pam_stack(program, message)?;
+    told_by_pam(program, service, rest, pid, message)
+}
+
+/// What PAM says of a service.
+fn told_by_pam(
+    program: &str,
+    service: &str,
+    rest: &str,
+    pid: u32,
+    message: &str,
+) -> Option<Parsed> {
     let privilege = matches!(service, "sudo" | "su" | "su-l" | "polkit-1" | "runuser");
     let class = if privilege { Class::AuthorizeSession } else { Class::Authentication };
     let (status, activity_id, detail) = if rest.starts_with("authentication failure") {

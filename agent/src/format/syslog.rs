@@ -36,7 +36,9 @@ fn read(line: &str, context: &Context, any_program: bool) -> Option<Parsed> {
         .or_else(|| classic(line, context))
         .or_else(|| without_time(line, context))
         // Times as nobody's standard has them: only where a format knows the program behind it.
-        .or_else(|| if any_program { None } else { behind(clock::any(line, context)?, line) })?;
+        .or_else(|| {
+            if any_program { None } else { behind(clock::any(line, context)?, line, context) }
+        })?;
     let mut parsed = match program::parse(head.program, head.pid, head.message)
         .or_else(|| context.declared.message(head.program, head.pid, head.message, context))
     {
@@ -181,25 +183,65 @@ fn classic<'a>(line: &'a str, context: &Context) -> Option<Head<'a>> {
     // `Nov 24 16:00:00 2026 host`: the year stands where the host would.
     let year = found.1.trim_start().as_bytes().first_chunk::<5>();
     if year.is_some_and(|year| year[..4].iter().all(u8::is_ascii_digit) && year[4] == b' ') {
-        return behind(clock::any(line, context)?, line);
+        return behind(clock::any(line, context)?, line, context);
     }
-    behind(found, line)
+    behind(found, line, context)
 }
 
 /// What stands behind a header's time.
-fn behind<'a>((time, rest): (Moment, &'a str), line: &'a str) -> Option<Head<'a>> {
+fn behind<'a>(
+    (time, rest): (Moment, &'a str),
+    line: &'a str,
+    context: &Context,
+) -> Option<Head<'a>> {
     let rest = without_level(rest.trim_start());
     let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    // A relay's header before the writer's own: the inner one tells more.
+    if let Some(inner) = relayed(after) {
+        let found = clock::bsd(inner, context).or_else(|| clock::iso(inner, context));
+        if let Some(head) = version_1(inner, context).or_else(|| behind(found?, inner, context)) {
+            return Some(head);
+        }
+    }
     // Some writers leave the host out: then the first word is the program.
     let without_host = (first.ends_with(':') && !first.contains("::")) || first.starts_with('[');
     let (host, tag_and_message) =
-        if without_host { ("", rest) } else { (first, after.trim_start()) };
+        if without_host { ("", rest) } else { (first, without_facility(after.trim_start())) };
+    // AIX tells for whom it speaks.
+    let (host, tag_and_message) = tag_and_message
+        .strip_prefix("Message forwarded from ")
+        .and_then(|rest| rest.split_once(": "))
+        .unwrap_or((host, tag_and_message));
     let (program, pid, message) = tag(tag_and_message);
     // Other logs begin with such a time too; only syslog's have a tag behind it.
     if program.is_empty() && line.as_bytes().first().is_some_and(u8::is_ascii_digit) {
         return None;
     }
     Some(Head { time: Some(time), host, program, pid, message, whole: tag_and_message })
+}
+
+/// What stands behind a relay's host, if it begins like a header of its own: `1 2026-11-24T...`, `2026-11-24T...`, `Nov 24 16:...`.
+fn relayed(after: &str) -> Option<&str> {
+    let inner = after.trim_start();
+    let bytes = inner.as_bytes();
+    let version_1 =
+        inner.strip_prefix("1 ").is_some_and(|rest| rest.as_bytes().get(4) == Some(&b'-'));
+    let iso = bytes.get(4) == Some(&b'-') && bytes.get(10) == Some(&b'T');
+    let bsd = bytes.get(3) == Some(&b' ') && bytes.get(9) == Some(&b':');
+    (version_1 || iso || bsd).then_some(inner)
+}
+
+/// Without `auth|security:info ` of AIX, `<auth.info> ` and `<4.6> ` of others, which stand before the tag.
+fn without_facility(text: &str) -> &str {
+    let Some((first, rest)) = text.split_once(' ') else { return text };
+    let marked = first.starts_with('<') && first.ends_with('>') && first.contains('.');
+    let named = first.split_once(':').is_some_and(|(facility, level)| {
+        matches!(
+            level,
+            "emerg" | "alert" | "crit" | "err" | "warn" | "warning" | "notice" | "info" | "debug"
+        ) && facility.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'|')
+    });
+    if marked || named { rest.trim_start() } else { text }
 }
 
 /// Without `<mail.info> ` or `<22.6> ` that BSD's syslogd puts behind the time when it is asked to (`-v`).

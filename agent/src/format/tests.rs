@@ -357,6 +357,49 @@ fn what_a_client_says_behind_its_place_in_an_sshd_line_is_not_its_place() {
 }
 
 #[test]
+fn a_line_is_the_same_behind_whatever_header_it_came() {
+    let message = "Failed password for root from 203.0.113.7 port 51022 ssh2";
+    for (head, host) in [
+        ("Nov 24 16:00:00.123456 h sshd[8]: ", "h"),
+        ("Tue Nov 24 16:00:00 2026 h sshd[8]: ", "h"),
+        ("2026 Nov 24 16:00:00 h sshd[8]: ", "h"),
+        ("<38>sshd[8]: ", ""),
+        ("<38>1 2026-11-24T09:00:00Z 2001:db8::1 sshd 8 - - ", "2001:db8::1"),
+        ("<38>1 - - sshd 8 - - ", ""),
+        ("Nov 24 16:00:00 h auth|security:info sshd[8]: ", "h"),
+        ("Nov 24 16:00:00 h Message forwarded from aix1: sshd[8]: ", "aix1"),
+        ("Nov 24 16:00:00 h <auth.info> sshd[8]: ", "h"),
+        ("Nov 24 16:00:00 h <4.6> sshd[8]: ", "h"),
+        ("Nov 24 16:00:00 h sshd[8]: [ID 800047 auth.info] ", "h"),
+        ("Nov 24 16:00:00 h /usr/sbin/sshd[8]: ", "h"),
+        ("Nov 24 16:00:00 h SSHD[8]: ", "h"),
+        ("2026-11-24T16:00:00+07:00 10.0.0.9 Nov 24 16:00:00 h sshd[8]: ", "h"),
+        ("<38>Nov 24 16:00:00 10.0.0.9 1 2026-11-24T09:00:00Z h sshd 8 - - ", "h"),
+        ("thg 11 24 16:00:00 h sshd[8]: ", "h"),
+        ("nov. 24 16:00:00 h sshd[8]: ", "h"),
+    ] {
+        let (event, activity) = activity(&format!("{head}{message}"));
+        assert_eq!((event.format(), event.device()), ("sshd", host), "{head}");
+        assert_eq!(activity.user_name, "root", "{head}");
+        assert_eq!(activity.src_port, 51022, "{head}");
+        if head.contains("16:00:00") {
+            assert_eq!(event.time().seconds(), 1_795_510_800, "{head}");
+        }
+    }
+    for object in [
+        r#"{"timestamp":"2026-11-24T09:00:00Z","hostname":"h","program":"sshd","pid":"8","message":"M"}"#,
+        r#"{"time":"2026-11-24T09:00:00Z","ident":"sshd","host":"h","pid":"8","message":"M"}"#,
+        r#"{"@timestamp":"2026-11-24T09:00:00Z","hostname":"h","syslogtag":"sshd[8]:","msg":" M"}"#,
+        r#"{"@timestamp":"2026-11-24T09:00:00Z","host":{"hostname":"h"},"process":{"name":"sshd","pid":8},"message":"M"}"#,
+    ] {
+        let (event, activity) = activity(&object.replace('M', message));
+        assert_eq!((event.format(), event.device()), ("sshd", "h"), "{object}");
+        assert_eq!((activity.user_name.as_str(), activity.process_pid), ("root", 8), "{object}");
+        assert_eq!(event.time().seconds(), 1_795_510_800, "{object}");
+    }
+}
+
+#[test]
 fn a_wrongly_named_format_is_corrected_and_told() {
     let line =
         "Nov 24 16:00:00 h sshd[5]: Failed password for root from 203.0.113.7 port 51022 ssh2";

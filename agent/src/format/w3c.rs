@@ -1,4 +1,5 @@
-//! W3C extended logs: columns that a `#Fields:` line names. IIS (web, FTP, SMTP), HTTP.sys' errors, Exchange's CSV.
+//! W3C extended logs: columns that a `#Fields:` line names. IIS (web, FTP, SMTP), HTTP.sys' errors, Exchange's CSV, the firewall of
+//! Windows.
 //!
 //! A reader that keeps the header hands it over with the line; without one the columns of IIS are told by what stands in them.
 
@@ -23,6 +24,10 @@ const COLUMNS: &[(&str, Field)] = &[
     ("original-client-ip", Field::Source),
     ("remote-endpoint", Field::Source),
     ("c-port", Field::SourcePort),
+    ("src-ip", Field::Source),
+    ("src-port", Field::SourcePort),
+    ("dst-ip", Field::Destination),
+    ("dst-port", Field::DestinationPort),
     ("s-ip", Field::Destination),
     ("sip", Field::Destination),
     ("server-ip", Field::Destination),
@@ -77,7 +82,14 @@ fn directive(line: &str, context: &Context) -> Option<Parsed> {
     let (name, value) = line.strip_prefix('#')?.split_once(':')?;
     if !matches!(
         name,
-        "Software" | "Version" | "Date" | "Fields" | "Start-Date" | "Log-type" | "Log-Type"
+        "Software"
+            | "Version"
+            | "Date"
+            | "Fields"
+            | "Start-Date"
+            | "Time Format"
+            | "Log-type"
+            | "Log-Type"
     ) {
         return None;
     }
@@ -161,7 +173,10 @@ fn parsed(columns: &[(&str, &str)], line: &str, context: &Context) -> Parsed {
     let mut draft = Draft::default();
     let value = |name: &str| columns.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
     if let (Some(date), Some(time)) = (value("date"), value("time")) {
-        draft.put(&Field::TimeUtc, &format!("{date} {time}"), context);
+        // The firewall's is the only one of them that tells the host's own time.
+        let local = value("action").is_some() && value("src-ip").is_some();
+        let field = if local { Field::Time } else { Field::TimeUtc };
+        draft.put(&field, &format!("{date} {time}"), context);
     }
     for (name, text) in columns {
         match COLUMNS.iter().find(|(known, _)| known == name) {
@@ -169,6 +184,10 @@ fn parsed(columns: &[(&str, &str)], line: &str, context: &Context) -> Parsed {
             Some((_, Field::Source)) if !draft.activity.src_ip.is_empty() => {}
             Some((_, field)) => draft.put(field, text, context),
             None if matches!(*name, "date" | "time") => {}
+            // FTP's lines of one session name its user once.
+            None if *name == "x-session" => {
+                draft.put(&Field::Other("connection".into()), text, context);
+            }
             None => draft.put(&Field::Other((*name).to_owned()), text, context),
         }
     }
@@ -185,6 +204,14 @@ fn parsed(columns: &[(&str, &str)], line: &str, context: &Context) -> Parsed {
         || value("cs-host").is_some_and(|host| host != "-");
     if !method.is_empty() && !is_web && !of_http {
         other_protocol(&mut draft, &method, code);
+    } else if let (Some(action), Some(_)) = (value("action"), value("src-ip")) {
+        let dropped = matches!(action, "DROP" | "CLOSE-ABRUPT");
+        let opened = matches!(action, "ALLOW" | "OPEN" | "OPEN-INBOUND");
+        draft.activity.class_uid = Class::Network.uid();
+        draft.activity.activity_id = if dropped { 5 } else { 6 };
+        let status = if dropped { Status::Failure } else { Status::Success };
+        draft.activity.status_id = if dropped || opened { status.id() } else { 0 };
+        draft.activity.service_name = "windows-firewall".into();
     } else if !draft.has_request() {
         if value("event-id").is_some_and(|event| matches!(event, "FAIL" | "DROP" | "BADMAIL")) {
             draft.activity.status_id = Status::Failure.id();
@@ -192,6 +219,9 @@ fn parsed(columns: &[(&str, &str)], line: &str, context: &Context) -> Parsed {
         if let Some(guess) = generic::message(&words(columns)) {
             draft.complete(Activity { http: None, ..guess });
         }
+    }
+    if draft.activity.service_name.is_empty() && value("cs-method").is_some() {
+        draft.activity.service_name = "iis".into();
     }
     draft.finish();
     Parsed {
@@ -211,6 +241,11 @@ fn other_protocol(draft: &mut Draft, method: &str, code: u32) {
         ("PASS", 230..=239) => (Class::Authentication, Status::Success),
         ("PASS" | "USER", 530..=539) | ("AUTH", 500..=599) => {
             (Class::Authentication, Status::Failure)
+        }
+        // Who it is going to be: the password decides.
+        ("USER", _) => {
+            activity.user_name.clone_from(&http.url);
+            (Class::Base, Status::Unknown)
         }
         ("AUTH", 235) => (Class::Authentication, Status::Success),
         // What a mail client calls itself is no user.
@@ -233,6 +268,7 @@ fn other_protocol(draft: &mut Draft, method: &str, code: u32) {
     };
     activity.class_uid = class.uid();
     activity.status_id = status.id();
+    activity.service_name = if matches!(method, "PASS" | "USER") { "ftp" } else { "" }.into();
     if class == Class::FileSystem {
         activity.file_path = http.url;
     }
@@ -371,5 +407,35 @@ mod tests {
         let header = "@2026-11-24 time c-ip cs-method cs-uri-stem sc-status";
         let (_, activity) = read(Some(header), "09:00:00 203.0.113.7 [2]PASS - 530");
         assert_eq!((activity.class(), activity.status()), (Class::Authentication, Status::Failure));
+    }
+
+    #[test]
+    fn what_the_firewall_of_windows_drops_is_told_in_the_hosts_own_time() {
+        let header = "date time action protocol src-ip dst-ip src-port dst-port size tcpflags tcpsyn tcpack tcpwin icmptype icmpcode info path";
+        let line =
+            "2026-11-24 16:00:00 DROP TCP 203.0.113.7 10.0.0.5 51022 3389 0 - 0 0 0 - - - RECEIVE";
+        let context = Context::at(
+            "2026-11-24T16:30:00Z".parse().unwrap(),
+            TimeZone::fixed(jiff::tz::offset(7)),
+        );
+        let parsed = parse(line, &context.with_columns(Some(header.into()))).unwrap();
+        assert_eq!(parsed.time.unwrap().0.to_string(), "2026-11-24T09:00:00Z");
+        let Body::Activity(activity) = *parsed.body else { panic!() };
+        assert_eq!((activity.class(), activity.status()), (Class::Network, Status::Failure));
+        assert_eq!(activity.source_address().unwrap().to_string(), "203.0.113.7");
+        assert_eq!((activity.src_port, activity.dst_port), (51022, 3389));
+    }
+
+    #[test]
+    fn a_user_of_ftp_is_told_before_the_password() {
+        let header =
+            "date time c-ip cs-username s-ip s-port cs-method cs-uri-stem sc-status x-session";
+        let (_, user) =
+            read(Some(header), "2026-11-24 09:00:00 203.0.113.7 - 10.0.0.5 21 USER lan 331 a1");
+        assert_eq!((user.user_name.as_str(), user.status()), ("lan", Status::Unknown));
+        let (_, pass) =
+            read(Some(header), "2026-11-24 09:00:00 203.0.113.7 - 10.0.0.5 21 PASS *** 530 a1");
+        assert_eq!((pass.class(), pass.status()), (Class::Authentication, Status::Failure));
+        assert_eq!(pass.unmapped["connection"], user.unmapped["connection"]);
     }
 }

@@ -3,7 +3,7 @@
 use jiff::civil;
 use vonggac_wire::{Time, event::TimeDoubt};
 
-use super::{super::Context, MONTHS, clock, foreign_month, local, month, offset};
+use super::{super::Context, clock, foreign_month, local, month, names::MONTHS, offset};
 
 /// `24/Nov/2026:16:00:00 +0700` of access logs.
 pub(crate) fn access(text: &str, context: &Context) -> Option<(Time, TimeDoubt)> {

@@ -156,6 +156,19 @@ fn a_number_that_is_given_again_takes_nothing_with_it() {
 }
 
 #[test]
+fn what_the_listening_process_says_of_one_client_is_not_said_of_the_next() {
+    let events = read(&[
+        "Nov 24 16:00:00 h sshd[1]: srclimit_penalise: ipv4: new 203.0.113.7/32 deferred penalty of 5 seconds for penalty: failed authentication",
+        "Nov 24 16:00:01 h sshd[1]: drop connection #10 from [203.0.113.7]:51022 on [10.0.0.5]:22 past MaxStartups",
+        "Nov 24 16:00:02 h sshd[1]: Timeout before authentication for connection from 203.0.113.7 to 10.0.0.5, pid = 77",
+        "Nov 24 16:00:03 h sshd[1]: error: beginning MaxStartups throttling",
+        "Nov 24 16:00:04 h sshd[1]: Server listening on 0.0.0.0 port 22.",
+    ]);
+    assert!(events[..3].iter().all(|event| address(event) == "203.0.113.7"));
+    assert!(events[3..].iter().all(|event| address(event).is_empty()));
+}
+
+#[test]
 fn however_many_connections_there_are_what_is_kept_is_bounded() {
     let context = Context::at("2026-11-24T23:00:00Z".parse().unwrap(), TimeZone::UTC);
     let mut connections = Connections::default();

@@ -341,6 +341,15 @@ fn usual_time(value: &str) -> std::borrow::Cow<'_, str> {
     if value.contains('\t') {
         return value.replace('\t', " ").into();
     }
+    // `11/24/2026-16:00:00.123456` of Suricata.
+    if value.get(2..3) == Some("/") && value.get(10..11) == Some("-") {
+        return format!(
+            "{} {}",
+            value.get(..10).unwrap_or_default(),
+            value.get(11..).unwrap_or_default()
+        )
+        .into();
+    }
     // `2026:11:24-16:00:00` of DirectAdmin.
     if value.len() == 19 && value.get(4..5) == Some(":") && value.get(10..11) == Some("-") {
         let date = value.get(..10).unwrap_or_default().replace(':', "-");
