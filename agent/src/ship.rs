@@ -272,15 +272,15 @@ impl Shipper {
         let events = pending.len() as u64;
         let last_seq = pending.first_seq + events - 1;
         let headers = headers(&batch, pending.len());
-        let sealed = batch.seal_framed(pending.framed());
+        let sealed = batch.seal_framed(pending.into_framed());
         let key = self.sender.agency.as_str();
-        match self.producer.send(topic::of_lane(lane), key, &sealed.value, headers) {
+        match self.producer.send(topic::of_lane(lane), key, sealed.value(), headers) {
             Ok(delivery) => {
                 state.previous = Some(sealed.hash);
-                let (bytes, sent) = (sealed.value.len(), Instant::now());
+                let (bytes, sent) = (sealed.value().len(), Instant::now());
                 state.in_flight.push_back(InFlight { last_seq, events, bytes, sent, delivery });
                 self.pace.sent(lane, bytes);
-                self.ceiling.spend(&sealed.value);
+                self.ceiling.spend(sealed.value());
                 Ok(true)
             }
             Err(error) => {

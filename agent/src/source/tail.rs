@@ -330,7 +330,8 @@ impl Follower {
             return Ok(());
         }
         let mut context = Context::here(Time::now());
-        let name = path.display().to_string();
+        let name: Arc<str> = path.display().to_string().into();
+        let system: Arc<str> = self.config.system.as_str().into();
         let mut unparsed = 0;
         let bytes = records.iter().map(|record| record.first.len() + record.rest.len()).sum();
         let mut chunk = self.context.intake.packer(records.len(), bytes);
@@ -347,7 +348,7 @@ impl Follower {
             }
             let (event, known) = event::of(&self.config.format, record, &context);
             unparsed += u64::from(!known);
-            let event = event.with_source(&name, start).with_system(&self.config.system);
+            let event = event.with_origin(&system, &name, start);
             chunk.push(Entry { event, position: Some(position) });
         }
         self.context.occurrences.lines_read(lines, unparsed);
