@@ -208,9 +208,12 @@ pub fn event_of(name: &str, line: Vec<u8>, cut_bytes: u64, context: &Context) ->
     let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
     let event = Event::new(time, context.observed, *parsed.body)
         .with_time_doubt(doubt)
-        .with_format(&parsed.format)
-        .with_device(parsed.device)
+        .with_device(&parsed.device)
         .with_raw_line(line, cut_bytes);
+    let event = match parsed.format {
+        Cow::Borrowed(name) => event.with_format_named(name),
+        Cow::Owned(name) => event.with_format(&name),
+    };
     (event, known)
 }
 

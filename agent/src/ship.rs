@@ -14,16 +14,14 @@ use std::{
 
 use rand::Rng;
 use rdkafka::{
-    ClientConfig,
     error::KafkaError,
     message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord, Producer as _, future_producer::DeliveryFuture},
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{
     AgencyId, AgentId, Batch, BatchHash, Lane, Time,
-    limits::{BATCH_EVENTS_MAX, RECORD_BYTES_MAX},
+    limits::BATCH_EVENTS_MAX,
     topic::{self, header},
 };
 
@@ -37,10 +35,12 @@ use crate::{
 pub mod carried;
 mod limits;
 mod pace;
+mod producer;
 
 use limits::Ceiling;
 pub use limits::{ShipLimits, Span, SpanError};
 use pace::Pace;
+pub use producer::{Delivery, Producer, producer};
 
 /// Batches of one lane on their way at once: enough to hide a round trip, few enough to bound memory.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
@@ -60,42 +60,15 @@ pub enum ShipError {
     /// The producer cannot be made.
     #[error("make a Kafka producer: {0}; check kafka.brokers")]
     Producer(#[source] KafkaError),
+    /// Nothing would take its reports.
+    #[error("start the thread that takes Kafka's reports: {0}")]
+    Thread(#[source] std::io::Error),
     /// The producer is broken for good; a fresh one has to be made.
     #[error("go on with this Kafka producer: {0}; a fresh one is made")]
     Fatal(String),
     /// The spool cannot be used.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-}
-
-/// Makes a producer as every agent uses it: idempotent, all replicas, zstd.
-///
-/// # Errors
-/// If librdkafka refuses the settings.
-pub fn producer(brokers: &[String], client: &str) -> Result<FutureProducer, ShipError> {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers.join(","))
-        .set("client.id", client)
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("compression.codec", "zstd")
-        // As small as what higher levels make of such batches, in two thirds of the time and a quarter of the memory.
-        .set("compression.level", "1")
-        .set("linger.ms", "5")
-        .set("message.timeout.ms", "0")
-        .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
-        .set("queue.buffering.max.kbytes", "65536")
-        .set("queue.buffering.max.messages", "10000")
-        .set("reconnect.backoff.ms", "200")
-        .set("reconnect.backoff.max.ms", "5000")
-        .set("socket.keepalive.enable", "true")
-        // A request may take its time over a thin link; one that is given up is sent again, and the link carries it twice.
-        .set("request.timeout.ms", "60000")
-        .set("api.version.request.timeout.ms", "30000")
-        .set("topic.metadata.refresh.interval.ms", "60000")
-        .set("log_level", "3");
-    config.create().map_err(ShipError::Producer)
 }
 
 /// Who sends.
@@ -154,7 +127,7 @@ struct InFlight {
     events: u64,
     bytes: usize,
     sent: Instant,
-    delivery: DeliveryFuture,
+    delivery: Delivery,
 }
 
 #[derive(Default)]
@@ -168,7 +141,7 @@ struct LaneState {
 /// Sends what the spool holds until it is told to stop, and then what is already on its way.
 pub struct Shipper {
     spool: SharedSpool,
-    producer: FutureProducer,
+    producer: Producer,
     sender: Sender,
     occurrences: Occurrences,
     lanes: [LaneState; 3],
@@ -185,7 +158,7 @@ impl Shipper {
     #[must_use]
     pub fn new(
         spool: SharedSpool,
-        producer: FutureProducer,
+        producer: Producer,
         sender: Sender,
         occurrences: Occurrences,
     ) -> Self {
@@ -320,21 +293,18 @@ impl Shipper {
         let events = pending.len() as u64;
         let last_seq = pending.first_seq + events - 1;
         let headers = headers(&batch, pending.len());
-        let sealed = batch.seal_framed(pending.framed());
-        let record = FutureRecord::to(topic::of_lane(lane))
-            .key(self.sender.agency.as_str())
-            .payload(&sealed.value)
-            .headers(headers);
-        match self.producer.send_result(record) {
+        let sealed = batch.seal_framed(pending.into_framed());
+        let key = self.sender.agency.as_str();
+        match self.producer.send(topic::of_lane(lane), key, sealed.value(), headers) {
             Ok(delivery) => {
                 state.previous = Some(sealed.hash);
-                let (bytes, sent) = (sealed.value.len(), Instant::now());
+                let (bytes, sent) = (sealed.value().len(), Instant::now());
                 state.in_flight.push_back(InFlight { last_seq, events, bytes, sent, delivery });
                 self.pace.sent(lane, bytes);
-                self.ceiling.spend(&sealed.value);
+                self.ceiling.spend(sealed.value());
                 Ok(true)
             }
-            Err((error, _)) => {
+            Err(error) => {
                 self.fail(lane, &error)?;
                 Ok(false)
             }
@@ -395,8 +365,7 @@ impl Shipper {
 async fn front(lane: &mut LaneState) -> Result<(), KafkaError> {
     match lane.in_flight.front_mut() {
         Some(oldest) => match (&mut oldest.delivery).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err((error, _))) => Err(error),
+            Ok(report) => report,
             Err(_) => Err(KafkaError::Canceled),
         },
         None => std::future::pending().await,

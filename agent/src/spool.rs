@@ -142,8 +142,9 @@ impl SpoolError {
     }
 }
 
-/// How often the ledger is written where the policy names no interval.
-const LEDGER_INTERVAL: Duration = Duration::from_millis(200);
+/// How often the ledger is written. It may lag behind the records, which speak for themselves after a crash: what it does not know yet is
+/// read again and left out, or sent again under the same numbers.
+const LEDGER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The spool of one agent. Its owner calls it from one thread at a time.
 pub struct Spool {
@@ -155,6 +156,8 @@ pub struct Spool {
     bytes_max: u64,
     shares: Shares,
     fsync: Fsync,
+    /// When the records were synced, and when the ledger was written.
+    synced: Time,
     saved: Time,
     recovery: Recovery,
 }
@@ -213,6 +216,7 @@ impl Spool {
             bytes_max,
             shares: Shares::default(),
             fsync,
+            synced: now,
             saved: now,
             recovery,
         };
@@ -337,21 +341,27 @@ impl Spool {
     /// # Errors
     /// If the disk refuses.
     pub fn tick(&mut self, now: Time) -> Result<(), SpoolError> {
-        let interval = match self.fsync {
-            Fsync::EachChunk => LEDGER_INTERVAL,
-            Fsync::Interval(interval) => interval,
-            Fsync::Never => LEDGER_INTERVAL,
-        };
-        // A clock that was set back is no reason to wait for it.
-        if now.since(self.saved) < interval && now >= self.saved {
-            return Ok(());
-        }
-        self.saved = now;
-        let made_room = self.make_room(self.bytes(), now);
-        match made_room.and_then(|()| self.save()) {
+        match self.do_due(now) {
             Err(error) if error.is_vanished() => self.mend(),
             outcome => outcome,
         }
+    }
+
+    fn do_due(&mut self, now: Time) -> Result<(), SpoolError> {
+        // A clock that was set back is no reason to wait for it.
+        let is_due = |last: Time, interval: Duration| now.since(last) >= interval || now < last;
+        if let Fsync::Interval(interval) = self.fsync {
+            if is_due(self.synced, interval) {
+                self.synced = now;
+                self.sync()?;
+            }
+        }
+        if is_due(self.saved, LEDGER_INTERVAL) {
+            self.saved = now;
+            self.make_room(self.bytes(), now)?;
+            self.save()?;
+        }
+        Ok(())
     }
 
     /// Files or the whole folder vanished: makes them anew as far as they are known, and tells what is gone.

@@ -4,7 +4,7 @@
 //! exactly what was sent. `previous_hash` chains the batches of a lane within one start of the agent: a removed or exchanged
 //! batch is seen. A batch that is sent again after a crash may be cut at other places; its sequence numbers are the same.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use prost::{Message, encoding};
 use serde::{Deserialize, Serialize};
@@ -171,12 +171,62 @@ const BATCH_TAG: u32 = 1;
 /// Bytes of that field's key and length.
 const ENVELOPE_HEAD_BYTES_MAX: usize = 11;
 
-/// Appends an event, encoded by [`Event::encode`], as a batch holds it: the fields of a message may come in any order, and those that
-/// repeat come in theirs.
-pub fn frame(event: &[u8], framed: &mut Vec<u8>) {
-    encoding::encode_key(EVENTS_TAG, encoding::WireType::LengthDelimited, framed);
-    encoding::encode_varint(event.len() as u64, framed);
-    framed.extend_from_slice(event);
+/// Bytes that are kept free before the events for the batch's own fields: names of usual lengths, hashes and numbers. A longer head is
+/// written all the same.
+const HEAD_BYTES: usize = 512;
+
+/// Encoded events as a batch holds them, with room before them: the fields of a message may come in any order, and those that repeat
+/// come in theirs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Framed {
+    bytes: Vec<u8>,
+}
+
+impl Framed {
+    /// With room for about so many bytes.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        let mut framed = Vec::with_capacity(HEAD_BYTES + bytes);
+        framed.resize(HEAD_BYTES, 0);
+        Self { bytes: framed }
+    }
+
+    /// Appends an event, encoded by [`Event::encode`]; tells where its bytes stand, for [`Self::at`].
+    pub fn push(&mut self, event: &[u8]) -> Range<usize> {
+        encoding::encode_key(EVENTS_TAG, encoding::WireType::LengthDelimited, &mut self.bytes);
+        encoding::encode_varint(event.len() as u64, &mut self.bytes);
+        self.bytes.extend_from_slice(event);
+        self.bytes.len() - event.len()..self.bytes.len()
+    }
+
+    /// The event that was pushed there.
+    #[must_use]
+    pub fn at(&self, place: Range<usize>) -> &[u8] {
+        &self.bytes[place]
+    }
+
+    /// Bytes of all of them.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes.len() - HEAD_BYTES
+    }
+}
+
+/// An encoded batch, ready to send, in the bytes of its events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SealedFrames {
+    bytes: Vec<u8>,
+    start: usize,
+    /// What the next batch of the lane carries as `previous`.
+    pub hash: BatchHash,
+}
+
+impl SealedFrames {
+    /// The Kafka record's value.
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
 }
 
 impl Batch {
@@ -204,16 +254,17 @@ impl Batch {
     /// looked at: it was encoded by [`Event::encode`], and was kept under a check sum.
     #[must_use]
     pub fn seal_encoded<B: AsRef<[u8]>>(self, events: impl IntoIterator<Item = B>) -> SealedBatch {
-        let mut framed = Vec::new();
+        let mut framed = Framed::with_room(0);
         for event in events {
-            frame(event.as_ref(), &mut framed);
+            framed.push(event.as_ref());
         }
-        self.seal_framed(&framed)
+        let sealed = self.seal_framed(framed);
+        SealedBatch { value: sealed.value().to_vec(), hash: sealed.hash }
     }
 
-    /// The same with events that [`frame`] has put behind one another.
+    /// The same of events that are framed already: the rest is written before them, and nothing is copied.
     #[must_use]
-    pub fn seal_framed(self, framed: &[u8]) -> SealedBatch {
+    pub fn seal_framed(self, framed: Framed) -> SealedFrames {
         let head = proto::Batch {
             schema_version: version::CURRENT,
             agent: self.agent.into(),
@@ -228,16 +279,21 @@ impl Batch {
             sealed_time_unix_nano: self.sealed.0,
         }
         .encode_to_vec();
-        // An envelope without a signature is its batch. Its bytes are hundreds of thousands, and are copied once.
-        let length = head.len() + framed.len();
-        let mut value = Vec::with_capacity(ENVELOPE_HEAD_BYTES_MAX + length);
-        encoding::encode_key(BATCH_TAG, encoding::WireType::LengthDelimited, &mut value);
-        encoding::encode_varint(length as u64, &mut value);
-        let start = value.len();
-        value.extend_from_slice(&head);
-        value.extend_from_slice(framed);
-        let hash = BatchHash::of(&value[start..]);
-        SealedBatch { value, hash }
+        let mut bytes = framed.bytes;
+        let length = head.len() + bytes.len() - HEAD_BYTES;
+        // An envelope without a signature is its batch.
+        let mut before = Vec::with_capacity(ENVELOPE_HEAD_BYTES_MAX + head.len());
+        encoding::encode_key(BATCH_TAG, encoding::WireType::LengthDelimited, &mut before);
+        encoding::encode_varint(length as u64, &mut before);
+        before.extend_from_slice(&head);
+        if before.len() > HEAD_BYTES {
+            bytes.splice(..0, std::iter::repeat_n(0, before.len() - HEAD_BYTES));
+        }
+        let events = HEAD_BYTES.max(before.len());
+        let start = events - before.len();
+        bytes[start..events].copy_from_slice(&before);
+        let hash = BatchHash::of(&bytes[events - head.len()..]);
+        SealedFrames { bytes, start, hash }
     }
 
     /// Reads the value of a record found on the topic of `lane`, and the batch's hash.
@@ -364,6 +420,17 @@ mod tests {
         let sealed = head.seal_encoded(&encoded);
         assert_eq!(Batch::open(&sealed.value, Lane::Security).unwrap().0, batch);
         assert_eq!(encoded[0].len(), batch.events[2].encoded_len());
+    }
+
+    #[test]
+    fn a_head_longer_than_the_room_before_the_events_is_written_all_the_same() {
+        for host in ["h".to_owned(), "\u{1f5fc}".repeat(NAME_CHARACTERS_MAX)] {
+            let batch = Batch { host, ..sample(3) };
+            let sealed = batch.clone().seal();
+            assert_eq!(Batch::open(&sealed.value, Lane::Security).unwrap(), (batch, sealed.hash));
+            let envelope = proto::Envelope::decode(sealed.value.as_slice()).unwrap();
+            assert_eq!(envelope.encode_to_vec(), sealed.value);
+        }
     }
 
     #[test]

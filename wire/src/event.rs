@@ -3,9 +3,10 @@
 //! Made by an agent's source ([`Event::new`] and the `with_` steps) or read from bytes ([`Event::decode`]). What an [`Event`] holds is
 //! within the limits of [`crate::limits`]: text is cut at a character, never refused, because a hostile line is still evidence.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use prost::Message;
+use text::Text;
 
 use crate::{
     id::Lane,
@@ -15,6 +16,7 @@ use crate::{
 };
 
 mod activity;
+mod text;
 
 pub use activity::{Class, Status};
 pub use proto::{
@@ -54,6 +56,11 @@ pub enum EventError {
     },
 }
 
+/// Fields in `wire/proto/event.proto`.
+const SYSTEM_TAG: u32 = 4;
+const SOURCE_TAG: u32 = 5;
+const FORMAT_TAG: u32 = 7;
+
 /// The fields of `body` in `wire/proto/event.proto`.
 const BODY_TAGS: std::ops::RangeInclusive<u32> = 20..=30;
 
@@ -66,8 +73,11 @@ pub struct Event {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Parts {
-    /// Without its body.
+    /// Without its body and the texts below.
     inner: proto::Event,
+    system: Text,
+    source: Text,
+    format: Text,
     /// Always there: what `inner.body` would hold.
     body: Body,
 }
@@ -81,7 +91,8 @@ impl Event {
             observed_time_unix_nano: observed.0,
             ..proto::Event::default()
         };
-        let mut event = Self { parts: Box::new(Parts { inner, body }) };
+        let (system, source, format) = Default::default();
+        let mut event = Self { parts: Box::new(Parts { inner, system, source, format, body }) };
         event.limit_body();
         event
     }
@@ -96,14 +107,22 @@ impl Event {
     /// Binds it to a system of the registry; empty: none.
     #[must_use]
     pub fn with_system(mut self, system: &str) -> Self {
-        self.parts.inner.system = cut(system.to_owned());
+        self.parts.system = own(system);
         self
     }
 
     /// Says where it was read: file, unit, probe, and the byte offset in a file.
     #[must_use]
     pub fn with_source(mut self, source: &str, offset: u64) -> Self {
-        self.parts.inner.source = cut(source.to_owned());
+        self.parts.source = own(source);
+        self.parts.inner.source_offset = offset;
+        self
+    }
+
+    /// Says both with texts that many events share.
+    #[must_use]
+    pub fn with_origin(mut self, system: &Arc<str>, source: &Arc<str>, offset: u64) -> Self {
+        (self.parts.system, self.parts.source) = (shared(system), shared(source));
         self.parts.inner.source_offset = offset;
         self
     }
@@ -111,7 +130,14 @@ impl Event {
     /// Names the format that understood it.
     #[must_use]
     pub fn with_format(mut self, format: &str) -> Self {
-        self.parts.inner.format = cut(format.to_owned());
+        self.parts.format = own(format);
+        self
+    }
+
+    /// The same of a name that this program has.
+    #[must_use]
+    pub fn with_format_named(mut self, format: &'static str) -> Self {
+        self.parts.format = Text::Fixed(format);
         self
     }
 
@@ -137,8 +163,8 @@ impl Event {
 
     /// Names the host that a relayed line speaks of.
     #[must_use]
-    pub fn with_device(mut self, hostname: impl Into<String>) -> Self {
-        self.parts.inner.device_hostname = cut(hostname.into());
+    pub fn with_device(mut self, hostname: &str) -> Self {
+        self.parts.inner.device_hostname = cut(hostname.to_owned());
         self
     }
 
@@ -174,13 +200,13 @@ impl Event {
     /// The system it is bound to, or "".
     #[must_use]
     pub fn system(&self) -> &str {
-        &self.parts.inner.system
+        self.parts.system.as_str()
     }
 
     /// Where it was read.
     #[must_use]
     pub fn source(&self) -> &str {
-        &self.parts.inner.source
+        self.parts.source.as_str()
     }
 
     /// Byte offset in the source.
@@ -192,7 +218,7 @@ impl Event {
     /// The format that understood it, or "".
     #[must_use]
     pub fn format(&self) -> &str {
-        &self.parts.inner.format
+        self.parts.format.as_str()
     }
 
     /// The line as read; may be any bytes.
@@ -275,12 +301,19 @@ impl Event {
     /// How many bytes [`Self::encode_to`] appends.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        self.parts.inner.encoded_len() + self.parts.body.encoded_len()
+        self.parts.inner.encoded_len()
+            + self.parts.system.encoded_len(SYSTEM_TAG)
+            + self.parts.source.encoded_len(SOURCE_TAG)
+            + self.parts.format.encoded_len(FORMAT_TAG)
+            + self.parts.body.encoded_len()
     }
 
     /// Appends its protobuf bytes: those of a message's fields in any order are the message.
     pub fn encode_to(&self, bytes: &mut Vec<u8>) {
         self.parts.inner.encode_raw(bytes);
+        self.parts.system.encode(SYSTEM_TAG, bytes);
+        self.parts.source.encode(SOURCE_TAG, bytes);
+        self.parts.format.encode(FORMAT_TAG, bytes);
         self.parts.body.encode(bytes);
     }
 
@@ -316,8 +349,14 @@ impl Event {
     /// The generated message.
     #[must_use]
     pub fn into_proto(self) -> proto::Event {
-        let Parts { inner, body } = *self.parts;
-        proto::Event { body: Some(body), ..inner }
+        let Parts { inner, system, source, format, body } = *self.parts;
+        proto::Event {
+            system: system.into_string(),
+            source: source.into_string(),
+            format: format.into_string(),
+            body: Some(body),
+            ..inner
+        }
     }
 
     /// Cuts the body's texts to their limits.
@@ -352,16 +391,15 @@ impl TryFrom<proto::Event> for Event {
                 }
             }
         }
-        let mut event = Self { parts: Box::new(Parts { inner, body }) };
+        let mut text = |text: fn(&mut proto::Event) -> &mut String| {
+            Text::Own(cut(std::mem::take(text(&mut inner))))
+        };
+        let system = text(|inner| &mut inner.system);
+        let source = text(|inner| &mut inner.source);
+        let format = text(|inner| &mut inner.format);
+        inner.device_hostname = cut(std::mem::take(&mut inner.device_hostname));
+        let mut event = Self { parts: Box::new(Parts { inner, system, source, format, body }) };
         event.limit_body();
-        for text in [
-            &mut event.parts.inner.system,
-            &mut event.parts.inner.source,
-            &mut event.parts.inner.format,
-            &mut event.parts.inner.device_hostname,
-        ] {
-            *text = cut(std::mem::take(text));
-        }
         if event.parts.inner.raw.len() > RAW_BYTES_MAX {
             let more = (event.parts.inner.raw.len() - RAW_BYTES_MAX) as u64;
             event.parts.inner.raw.truncate(RAW_BYTES_MAX);
@@ -381,6 +419,14 @@ impl<'de> serde::Deserialize<'de> for Event {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         proto::Event::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
     }
+}
+
+fn own(text: &str) -> Text {
+    Text::Own(cut(text.to_owned()))
+}
+
+fn shared(text: &Arc<str>) -> Text {
+    if text.len() > FIELD_BYTES_MAX { own(text) } else { Text::Shared(Arc::clone(text)) }
 }
 
 /// Cuts a text at a character so that it has at most [`FIELD_BYTES_MAX`] bytes.

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::producer::Producer as _;
 use vonggac_daemon::{exit::Exit, log::Harmless, settings::Document};
 use vonggac_wire::{Lane, topic};
 

@@ -29,7 +29,7 @@ pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     let mut activity =
         Activity::of(Class::Http, http::method_activity(http_method), http::outcome(status_code));
     activity.severity_id = 1;
-    activity.user_name = given(head.user.into());
+    activity.user_name = given(head.user);
     match head.address {
         Some(address) => activity.set_source_address(address),
         None => {
@@ -68,7 +68,7 @@ struct Head<'a> {
     vhost: &'a str,
     client: &'a str,
     address: Option<std::net::IpAddr>,
-    user: String,
+    user: Cow<'a, str>,
 }
 
 impl<'a> Head<'a> {
@@ -79,7 +79,7 @@ impl<'a> Head<'a> {
             let client = client.trim_end_matches(',');
             let address = text::address(client);
             let known = address.is_some() || is_name(client);
-            return known.then(|| Self { vhost: "", client, address, user: user.to_owned() });
+            return known.then(|| Self { vhost: "", client, address, user: user.into() });
         }
         let words: Vec<&str> = text.split_whitespace().collect();
         let is_address = |word: &&str| text::address(word).is_some();
@@ -109,7 +109,7 @@ impl<'a> Head<'a> {
         if vhost.is_empty() && ident.contains('.') {
             vhost = ident;
         }
-        let user = words.get(at + 2..).map(|user| user.join(" ")).unwrap_or_default();
+        let user = words.get(at + 2..).map(|user| user.join(" ").into()).unwrap_or_default();
         Some(Self { vhost, client, address, user })
     }
 }

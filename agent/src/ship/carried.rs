@@ -2,10 +2,9 @@
 
 use std::{collections::VecDeque, path::Path};
 
-use rdkafka::producer::{FutureProducer, FutureRecord, future_producer::DeliveryFuture};
 use vonggac_wire::topic;
 
-use super::{ShipError, headers};
+use super::{Delivery, Producer, ShipError, headers};
 use crate::spool::sealed::{self, Contents, SealedError};
 
 /// Batches on their way at once; with it memory is bounded.
@@ -30,7 +29,7 @@ pub enum CarryError {
 ///
 /// # Errors
 /// If the file is not what it was, or Kafka refuses a batch for good. A Kafka that is away is waited for.
-pub async fn bring(producer: &FutureProducer, file: &Path) -> Result<Contents, CarryError> {
+pub async fn bring(producer: &Producer, file: &Path) -> Result<Contents, CarryError> {
     let (hand, mut given) = tokio::sync::mpsc::channel(2);
     let path = file.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
@@ -41,17 +40,14 @@ pub async fn bring(producer: &FutureProducer, file: &Path) -> Result<Contents, C
             Ok(())
         })
     });
-    let mut on_the_way: VecDeque<DeliveryFuture> = VecDeque::new();
+    let mut on_the_way: VecDeque<Delivery> = VecDeque::new();
     while let Some((lane, batch, value)) = given.recv().await {
         if on_the_way.len() >= BATCHES_IN_FLIGHT_MAX {
             arrived(on_the_way.pop_front()).await?;
         }
-        let record = FutureRecord::to(topic::of_lane(lane))
-            .key(batch.agency.as_str())
-            .payload(&value)
-            .headers(headers(&batch, batch.events.len()));
-        let sent = producer.send_result(record);
-        on_the_way.push_back(sent.map_err(|(error, _)| CarryError::Refused(error))?);
+        let headers = headers(&batch, batch.events.len());
+        let sent = producer.send(topic::of_lane(lane), batch.agency.as_str(), &value, headers);
+        on_the_way.push_back(sent.map_err(CarryError::Refused)?);
     }
     while !on_the_way.is_empty() {
         arrived(on_the_way.pop_front()).await?;
@@ -59,11 +55,10 @@ pub async fn bring(producer: &FutureProducer, file: &Path) -> Result<Contents, C
     reading.await.map_err(|error| SealedError::from(std::io::Error::other(error)))?
 }
 
-async fn arrived(delivery: Option<DeliveryFuture>) -> Result<(), CarryError> {
+async fn arrived(delivery: Option<Delivery>) -> Result<(), CarryError> {
     let Some(delivery) = delivery else { return Ok(()) };
     match delivery.await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err((error, _))) => Err(CarryError::Refused(error)),
+        Ok(report) => report.map_err(CarryError::Refused),
         Err(_) => Err(CarryError::Refused(rdkafka::error::KafkaError::Canceled)),
     }
 }

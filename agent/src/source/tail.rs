@@ -428,7 +428,8 @@ impl Follower {
             return Ok(gave);
         }
         let mut context = Context::here(Time::now());
-        let name = path.display().to_string();
+        let name: Arc<str> = path.display().to_string().into();
+        let system: Arc<str> = self.config.system.as_str().into();
         let mut unparsed = 0;
         let bytes = records.iter().map(|record| record.first.len() + record.rest.len()).sum();
         let mut chunk = self.context.intake.packer(records.len(), bytes);
@@ -450,7 +451,7 @@ impl Follower {
             gave.all += 1;
             gave.usage += usize::from(event.lane() == Lane::Usage);
             gave.security += usize::from(event::is_of_security(&event));
-            let event = event.with_source(&name, start).with_system(&self.config.system);
+            let event = event.with_origin(&system, &name, start);
             chunk.push(Entry { event, position: Some(position) });
         }
         self.context.occurrences.lines_read(lines, unparsed);

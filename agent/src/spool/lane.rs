@@ -19,8 +19,8 @@ use super::{
 
 mod read;
 
-/// Bytes that are gathered before a write: one chunk of ordinary lines.
-const BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes that are gathered before a write: what a core's own cache holds beside the chunk they are of.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Times of appending that are remembered, to tell the age of the oldest event.
 const MARKS_MAX: usize = 1_024;

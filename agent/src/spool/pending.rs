@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use vonggac_wire::{Event, batch};
+use vonggac_wire::{Event, batch::Framed};
 
 /// Events of a lane, in order and without a hole, ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,21 +18,19 @@ pub struct Pending {
 pub struct Encoded {
     /// Number of the first.
     pub first_seq: u64,
-    /// One behind the other, each framed.
-    framed: Vec<u8>,
-    /// Where each stands, without its frame.
+    framed: Framed,
+    /// Where each stands.
     places: Vec<Range<usize>>,
 }
 
 impl Encoded {
     /// With room for about so many bytes.
     pub(super) fn starting(first_seq: u64, bytes: usize) -> Self {
-        Self { first_seq, framed: Vec::with_capacity(bytes), places: Vec::new() }
+        Self { first_seq, framed: Framed::with_room(bytes), places: Vec::new() }
     }
 
     pub(super) fn push(&mut self, event: &[u8]) {
-        batch::frame(event, &mut self.framed);
-        self.places.push(self.framed.len() - event.len()..self.framed.len());
+        self.places.push(self.framed.push(event));
     }
 
     /// How many they are; at least one.
@@ -42,14 +40,20 @@ impl Encoded {
         self.places.len()
     }
 
+    /// How many bytes they are.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.framed.bytes()
+    }
+
     /// For [`vonggac_wire::Batch::seal_framed`].
     #[must_use]
-    pub fn framed(&self) -> &[u8] {
-        &self.framed
+    pub fn into_framed(self) -> Framed {
+        self.framed
     }
 
     /// Each event's bytes.
     pub fn events(&self) -> impl Iterator<Item = &[u8]> {
-        self.places.iter().map(|place| &self.framed[place.clone()])
+        self.places.iter().map(|place| self.framed.at(place.clone()))
     }
 }

@@ -7,13 +7,15 @@ use vonggac_wire::Event;
 use super::{
     super::{
         Encoded, SpoolError,
-        record::{self, Found, RECORD_HEAD_BYTES},
+        record::{self, Found, PAYLOAD_BYTES_MAX, RECORD_HEAD_BYTES},
     },
     LaneStore,
 };
 
-/// Bytes that are read at once: a batch of ordinary events.
-const READ_BYTES: usize = 512 * 1024;
+/// Bytes that are read at once: more than the largest record.
+const READ_BYTES: usize = 320 * 1024;
+
+const _: () = assert!(READ_BYTES > RECORD_HEAD_BYTES + PAYLOAD_BYTES_MAX);
 
 /// What may be handed out together.
 #[derive(Clone, Copy)]
@@ -24,7 +26,7 @@ struct Most {
 
 impl Most {
     fn is_reached(self, pending: Option<&Encoded>) -> bool {
-        pending.is_some_and(|p| p.len() >= self.events || p.framed().len() >= self.bytes)
+        pending.is_some_and(|p| p.len() >= self.events || p.bytes() >= self.bytes)
     }
 }
 

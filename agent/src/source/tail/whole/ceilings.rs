@@ -240,7 +240,7 @@ async fn what_is_cut_away_before_it_could_be_read_is_told_with_its_size() {
 }
 
 /// Chunks that are taken, one after the other, until one holds a fresh line.
-async fn chunks_before_fresh(chunks: &mut Receiver<Chunk>) -> usize {
+async fn chunks_before_fresh(chunks: &mut Chunks) -> usize {
     for count in 0.. {
         let chunk = tokio::time::timeout(PATIENCE, chunks.recv()).await.unwrap().unwrap();
         if chunk.entries.iter().any(|entry| entry.event.raw().starts_with(b"fresh")) {

@@ -1,0 +1,64 @@
+//! Short texts that say where an event is from: mostly the same for thousands of events one behind the other.
+
+use std::sync::Arc;
+
+use prost::encoding::{self, WireType};
+
+/// One of them, shared where its maker has it already.
+#[derive(Clone, Debug)]
+pub(super) enum Text {
+    /// Of this program itself.
+    Fixed(&'static str),
+    /// Of many events.
+    Shared(Arc<str>),
+    /// Of this one.
+    Own(String),
+}
+
+impl Text {
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::Fixed(text) => text,
+            Self::Shared(text) => text,
+            Self::Own(text) => text,
+        }
+    }
+
+    pub(super) fn into_string(self) -> String {
+        match self {
+            Self::Own(text) => text,
+            other => other.as_str().to_owned(),
+        }
+    }
+
+    /// Appends it as the string field of this number; nothing if it is empty.
+    pub(super) fn encode(&self, tag: u32, bytes: &mut Vec<u8>) {
+        let text = self.as_str();
+        if !text.is_empty() {
+            encoding::encode_key(tag, WireType::LengthDelimited, bytes);
+            encoding::encode_varint(text.len() as u64, bytes);
+            bytes.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// How many bytes [`Self::encode`] appends.
+    pub(super) fn encoded_len(&self, tag: u32) -> usize {
+        let length = self.as_str().len();
+        if length == 0 {
+            return 0;
+        }
+        encoding::key_len(tag) + encoding::encoded_len_varint(length as u64) + length
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Fixed("")
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
