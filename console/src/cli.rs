@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use vonggac_daemon::exit::Exit;
 
 use crate::{
@@ -14,6 +14,7 @@ mod act;
 mod filter;
 mod format;
 mod handover;
+mod help;
 mod row;
 mod schema;
 mod show;
@@ -45,10 +46,16 @@ struct Common {
     #[arg(long, global = true)]
     collector: Option<String>,
     /// table, json, jsonl, csv or md.
-    #[arg(long, global = true, default_value = "table")]
+    #[arg(long, global = true, default_value = "table", hide_possible_values = true)]
     format: Format,
     /// vi or en.
-    #[arg(long, global = true, env = "VONGGAC_LANG", value_parser = ["vi", "en"])]
+    #[arg(
+        long,
+        global = true,
+        env = "VONGGAC_LANG",
+        value_parser = ["vi", "en"],
+        hide_possible_values = true
+    )]
     lang: Option<String>,
     /// Who acts, in the history of incidents.
     #[arg(long, global = true, env = "VONGGAC_OPERATOR")]
@@ -123,12 +130,13 @@ enum Command {
 #[must_use]
 pub fn called(call: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
     let call: Vec<std::ffi::OsString> = call.into_iter().collect();
-    match Arguments::try_parse_from(&call) {
+    let words = Words::new(language(asked_language(&call).as_deref()));
+    let parsed = help::command(&words)
+        .try_get_matches_from(&call)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    match parsed {
         Ok(arguments) => run(arguments),
-        Err(error) if error.use_stderr() => {
-            let words = Words::new(language(asked_language(&call).as_deref()));
-            complain(&usage::refused(&error, &words), Exit::Usage)
-        }
+        Err(error) if error.use_stderr() => complain(&usage::refused(&error, &words), Exit::Usage),
         // Help or version.
         Err(error) => {
             print(&error.to_string());

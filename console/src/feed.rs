@@ -1,6 +1,6 @@
 //! Where the picture comes from: one task that watches, reconnects, asks and acts.
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
@@ -37,7 +37,7 @@ pub enum Told {
     Picture(Box<WatchReply>),
     /// The link is lost; the next try comes after so many seconds.
     Lost {
-        /// Why.
+        /// Why: a message's name, or what the system says.
         error: String,
         /// Seconds.
         wait: u64,
@@ -124,18 +124,18 @@ async fn watch(
     loop {
         tokio::select! {
             reply = tokio::time::timeout(SILENT, stream.message()) => match reply {
-                Err(_) => return format!("nothing came for {} s", SILENT.as_secs()),
+                Err(_) => return "reason-silent".into(),
                 Ok(Ok(Some(reply))) => {
                     *attempt = 0;
                     if tell.send(Told::Picture(Box::new(reply))).await.is_err() {
                         return String::new();
                     }
                 }
-                Ok(Ok(None)) => return "the collector ended the watch".into(),
+                Ok(Ok(None)) => return "reason-ended".into(),
                 Ok(Err(status)) => return status.message().to_owned(),
             },
             asked = asks.recv() => match asked {
-                Some(Ask::Retry) => return "asked to connect again".into(),
+                Some(Ask::Retry) => return "reason-asked".into(),
                 Some(ask) => {
                     let search = matches!(ask, Ask::Search(..) | Ask::Sql(..) | Ask::Cancel);
                     // A newer search takes the place of the one before; its call ends at the collector too.
@@ -227,10 +227,31 @@ async fn sql(
     Ok(SqlReply { rows_json, ..SqlReply::default() })
 }
 
-fn deepest(error: &dyn std::error::Error) -> String {
+/// The first cause: the name of a message where it is a common one, else what it says.
+fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string()
+    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    match kind {
+        Some(ErrorKind::ConnectionRefused) => "reason-refused".into(),
+        Some(ErrorKind::TimedOut) => "reason-timeout".into(),
+        Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
+            "reason-unreachable".into()
+        }
+        _ if cause.to_string().contains("deadline has elapsed") => "reason-timeout".into(),
+        _ => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_is_told_by_its_own_reason() {
+        let error = client::connect("127.0.0.1:1").await.err().map(|error| deepest(&error));
+        assert_eq!(error.as_deref(), Some("reason-refused"));
+    }
 }

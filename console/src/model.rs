@@ -1,6 +1,6 @@
 //! What is known. No style, no words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unicode_normalization::UnicodeNormalization;
 use vonggac_wire::{
@@ -59,6 +59,9 @@ pub struct Model {
 /// An incident is of a flood's rate for so long after it was opened.
 const LATELY: std::time::Duration = std::time::Duration::from_secs(600);
 
+/// Dead letters that are kept in a list: more than anybody goes through on a shift.
+const DEAD_MAX: usize = 1_000;
+
 impl Model {
     /// Takes a snapshot or a delta.
     pub fn fold(&mut self, reply: WatchReply) {
@@ -106,7 +109,22 @@ impl Model {
         }
         if reply.flow.is_some() {
             self.flow = reply.flow;
+            self.add_dead_letters();
         }
+    }
+
+    /// Dead letters that came after the list was asked for stand in it too, the newest first.
+    fn add_dead_letters(&mut self) {
+        let (Some(known), Some(flow)) = (&mut self.dead, &self.flow) else { return };
+        let place = |letter: &DeadLetter| (letter.topic.clone(), letter.partition, letter.offset);
+        let there: BTreeSet<_> = known.iter().map(place).collect();
+        let new = flow.dead_letters.iter().filter(|letter| !there.contains(&place(letter)));
+        let newest = known.first().map_or(i64::MIN, |letter| letter.time_unix_nano);
+        // What is older than the list was left out of it on purpose.
+        let new: Vec<DeadLetter> =
+            new.filter(|letter| letter.time_unix_nano >= newest).cloned().collect();
+        known.splice(0..0, new);
+        known.truncate(DEAD_MAX);
     }
 
     /// Repeats are found anew, once the events of the search are others.
@@ -266,6 +284,22 @@ mod tests {
         assert_eq!(codes("ninh binh"), ["tk-37"]);
         assert_eq!(codes("TK-22"), ["tk-22"]);
         assert!(codes(" ").is_empty());
+    }
+
+    #[test]
+    fn a_dead_letter_that_comes_later_stands_in_the_list_once() {
+        let letter =
+            |offset, time_unix_nano| DeadLetter { offset, time_unix_nano, ..DeadLetter::default() };
+        let mut model =
+            Model { dead: Some(vec![letter(2, 20), letter(1, 10)]), ..Model::default() };
+        let told = |letters: Vec<DeadLetter>| WatchReply {
+            flow: Some(Flow { dead_letters: letters, ..Flow::default() }),
+            ..WatchReply::default()
+        };
+        model.fold(told(vec![letter(3, 30), letter(2, 20), letter(0, 5)]));
+        model.fold(told(vec![letter(3, 30), letter(2, 20)]));
+        let offsets: Vec<i64> = model.dead_letters().iter().map(|row| row.offset).collect();
+        assert_eq!(offsets, [3, 2, 1]);
     }
 
     #[test]

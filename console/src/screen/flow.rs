@@ -227,7 +227,10 @@ fn held_share(app: &App, flow: &Flow) -> String {
     }
     #[expect(clippy::cast_precision_loss, reason = "thousandths of a percent for a person")]
     let share = flow.events_held as f64 / flow.events_numbered as f64 * 100.0;
-    let share = if flow.events_held < flow.events_numbered { share.min(99.999) } else { share };
+    if flow.events_held >= flow.events_numbered {
+        return "100 %".to_owned();
+    }
+    let share = share.min(99.999);
     format!("{} %", wording::decimal(app.words.lang(), share, 3))
 }
 

@@ -117,14 +117,19 @@ pub(super) fn warning(app: &App, width: usize, now: Time) -> Vec<Line<'static>> 
     let told = |text: String| plain(&fit(&text, width));
     let at = |time: Option<Time>| time.map_or_else(|| words.get("no-data"), wording::clock);
     let age = |age| wording::duration(words.lang(), age);
+    // A reason that is no message's name is what the system says.
+    let why = |id: &str| words.get(id);
     match (&app.link, app.fresh(now)) {
-        (Link::Lost { error, wait, attempt }, _) => {
+        (Link::Lost { error: why_id, wait, attempt }, _) => {
             vec![
                 told(words.with(
                     if app.heard.at.is_some() { "lost-1" } else { "lost-never" },
                     &[
                         ("address", &app.options.address),
-                        ("error", fit(error, error.width().min(ERROR_COLUMNS)).trim_end()),
+                        (
+                            "error",
+                            fit(&why(why_id), why(why_id).width().min(ERROR_COLUMNS)).trim_end(),
+                        ),
                         ("time", &at(app.heard.at)),
                     ],
                 )),

@@ -258,7 +258,7 @@ fn repeats_are_one_row_with_their_number_and_come_apart_by_a_key() {
     let rows = (0..7).map(|at| attempt(at, if at == 3 { "admin" } else { "root" })).collect();
     answer(&mut app, SearchReply { rows, ..found(0, "") });
     let drawn = draw(&app);
-    assert!(drawn.contains("×6") && drawn.contains("The first of 6 alike"), "{drawn}");
+    assert!(drawn.contains("×6") && drawn.contains("the first of 6 alike"), "{drawn}");
     assert_eq!(drawn.matches("wrong password").count(), 2, "{drawn}");
     // Enter opens the first of them; what is exported are all.
     press(&mut app, "j\n");
