@@ -3,6 +3,7 @@
 //! * [`pipeline`]: the one chain; [`consume`], [`decode`], [`offsets`], [`dead_letter`] are its steps;
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
+//! * [`rehearse`] (pure): rules tried on events of a file;
 //! * [`store`]: ClickHouse; [`serve`]: gRPC.
 
 pub mod app;
@@ -21,6 +22,7 @@ pub mod offsets;
 pub mod pipeline;
 pub mod record;
 pub mod registry;
+pub mod rehearse;
 pub mod rule;
 pub mod serve;
 pub mod store;
