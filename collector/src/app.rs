@@ -19,6 +19,7 @@ use crate::{
     rule::RuleSet,
     serve,
     store::{Store, migrate},
+    threat::ThreatList,
     topics,
 };
 
@@ -53,7 +54,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             }
         }
     }
-    let matcher = Arc::new(Matcher::new(&rules).context("failed to compile the rules")?);
+    let mut threats = ThreatList::default();
+    if let Some(folder) = &config.threats_dir {
+        let (list, wrong) =
+            ThreatList::read_folder(folder).context("failed to read the threat lists")?;
+        for error in wrong {
+            tracing::error!(%error, "a threat list, or an entry of it, was left out");
+        }
+        tracing::info!(entries = list.len(), "threat lists were read");
+        threats = list;
+    }
+    let matcher = Matcher::new(&rules).context("failed to compile the rules")?;
+    let matcher = Arc::new(matcher.with_threats(Arc::new(threats)));
     let rules = Arc::new(rules);
     if let Some(address) = config.metrics {
         metrics::serve(address, figures.registry(), stop.clone())

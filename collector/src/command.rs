@@ -11,6 +11,7 @@ use crate::{
     store::{Store, migrate},
 };
 
+mod rehearse;
 mod rules;
 
 /// Takes what agents send, and tells consoles.
@@ -35,6 +36,8 @@ enum Command {
     /// Rules: which there are, and whether files of them are right.
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Tell how often rules would have fired on events in a file.
+    Rehearse(rehearse::Arguments),
 }
 
 /// Does what is asked.
@@ -42,6 +45,14 @@ enum Command {
 pub fn run(arguments: &Arguments) -> Exit {
     if let Command::Rules(command) = &arguments.command {
         let (text, exit) = rules::run(command);
+        say(&text);
+        return exit;
+    }
+    if let Command::Rehearse(arguments) = &arguments.command {
+        let (text, exit) = rehearse::run(arguments);
+        if exit != Exit::Success {
+            return complain(&text, exit);
+        }
         say(&text);
         return exit;
     }
@@ -60,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
     let outcome = match arguments.command {
-        Command::CheckConfig | Command::Rules(_) => {
+        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => {
             say("the configuration is right");
             return Exit::Success;
         }

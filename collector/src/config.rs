@@ -49,6 +49,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// A folder of further rules; `None`: the built-in pack alone.
     pub rules_dir: Option<PathBuf>,
+    /// A folder of threat lists; `None`: none.
+    pub threats_dir: Option<PathBuf>,
     /// Rows of a block.
     pub block_rows_max: usize,
     /// Bytes of a block.
@@ -118,6 +120,7 @@ impl Config {
                 metrics.parsed("listen", "an address like \"127.0.0.1:9102\"")
             }),
             rules_dir: root.table("rules", |rules| rules.path("dir")),
+            threats_dir: root.table("threats", |threats| threats.path("dir")),
             block_rows_max: whole(block_rows_max),
             block_bytes_max: whole(block_bytes_max),
             block_interval,

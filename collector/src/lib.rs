@@ -3,6 +3,7 @@
 //! * [`pipeline`]: the one chain; [`consume`], [`decode`], [`offsets`], [`dead_letter`] are its steps;
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
+//! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
 //! * [`store`]: ClickHouse; [`serve`]: gRPC.
 
 pub mod app;
@@ -21,7 +22,9 @@ pub mod offsets;
 pub mod pipeline;
 pub mod record;
 pub mod registry;
+pub mod rehearse;
 pub mod rule;
 pub mod serve;
 pub mod store;
+pub mod threat;
 pub mod topics;

@@ -344,6 +344,8 @@ const PACK: &[(&str, &str)] = pack![
     "listening-port",
     "strange-listener",
     "kernel-module",
+    "listed-source",
+    "listed-contact",
     "log-tampering",
     "suspicious-command",
     "privilege-exploit",

@@ -12,6 +12,7 @@ use vonggac_wire::{
 use crate::{config::Config, offsets::Progress};
 
 pub mod baseline;
+mod losses;
 pub mod migrate;
 pub mod query;
 pub mod row;

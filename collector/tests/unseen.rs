@@ -1,10 +1,5 @@
 //! Requests written down before any rule was tried on them: attacks of kinds that are known from the field, and what citizens, offices and
 //! programs ask. What is missed or falsely found is told by name, so that a rule is made more general and not for the request.
-#![expect(
-    clippy::print_stderr,
-    clippy::unwrap_used,
-    reason = "a table is printed, and a test stops where its ground is missing"
-)]
 
 use judge::Judge;
 

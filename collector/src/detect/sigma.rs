@@ -4,7 +4,7 @@
 //! [`super::request`] too: `request`, and where something telling stands in it `payload`, `payload_sql`, `payload_shell` and
 //! `payload_header`.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use rsigma_eval::{Engine, EventValue, ResultBody};
 use rsigma_parser::{LogSource, SigmaRule};
@@ -15,7 +15,10 @@ use vonggac_wire::{
 };
 
 use super::{request::Views, source};
-use crate::rule::{Rule, RuleSet};
+use crate::{
+    rule::{Rule, RuleSet},
+    threat::ThreatList,
+};
 
 /// Why a pack cannot be matched.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,7 @@ pub struct Matcher {
     host: Room,
     /// Rules of others, and the sources that they are about.
     foreign: HashMap<usize, LogSource>,
+    threats: Arc<ThreatList>,
 }
 
 /// An engine, and where its rules are in the set.
@@ -65,7 +69,12 @@ impl Matcher {
     /// # Errors
     /// The first rule that rsigma does not take.
     pub fn new(rules: &RuleSet) -> Result<Self, CompileError> {
-        let mut matcher = Self { web: Room::new(), host: Room::new(), foreign: HashMap::new() };
+        let mut matcher = Self {
+            web: Room::new(),
+            host: Room::new(),
+            foreign: HashMap::new(),
+            threats: Arc::default(),
+        };
         for (index, rule) in rules.rules().iter().enumerate() {
             let Some(sigma) = &rule.sigma else { continue };
             if rule.foreign {
@@ -83,6 +92,13 @@ impl Matcher {
         Ok(matcher)
     }
 
+    /// The same with lists of what is known to be bad.
+    #[must_use]
+    pub fn with_threats(mut self, threats: Arc<ThreatList>) -> Self {
+        self.threats = threats;
+        self
+    }
+
     /// The rules that match.
     #[must_use]
     pub fn matches(&self, event: &Event, activity: &Activity) -> Vec<Match> {
@@ -90,7 +106,8 @@ impl Matcher {
         if room.indices.is_empty() {
             return Vec::new();
         }
-        let view = View::new(event, activity);
+        let mut view = View::new(event, activity);
+        view.threats = Some(&self.threats);
         room.engine
             .evaluate(&view)
             .into_iter()
@@ -136,6 +153,7 @@ pub(super) struct View<'a> {
     event: &'a Event,
     activity: &'a Activity,
     views: Option<Views>,
+    threats: Option<&'a ThreatList>,
 }
 
 impl<'a> View<'a> {
@@ -148,7 +166,7 @@ impl<'a> View<'a> {
             }
             None => None,
         };
-        Self { event, activity, views }
+        Self { event, activity, views, threats: None }
     }
 
     fn telling(&self) -> Option<&Views> {
@@ -203,6 +221,8 @@ impl<'a> View<'a> {
             }
             "r-dns" => &http?.hostname,
             "host" | "Computer" => self.event.device(),
+            "threat_source" => self.threats?.source(activity, self.event.time())?,
+            "threat_contact" => self.threats?.contact(activity, self.event.time())?,
             "raw" => return Some(String::from_utf8_lossy(self.event.raw())),
             other => match activity.unmapped.get(other) {
                 Some(value) => value,

@@ -12,8 +12,8 @@ const NOW: Time = Time::from_seconds(1_764_000_000);
 /// Compiled once: a hundred expressions take a while.
 static COMPILED: LazyLock<(Arc<RuleSet>, Arc<Matcher>)> = LazyLock::new(|| {
     let rules = Arc::new(RuleSet::builtin().unwrap());
-    let matcher = Arc::new(Matcher::new(&rules).unwrap());
-    (rules, matcher)
+    let matcher = Matcher::new(&rules).unwrap().with_threats(Arc::new(crate::threat::example()));
+    (rules, Arc::new(matcher))
 });
 
 fn detector() -> Detector {

@@ -130,7 +130,11 @@ impl RuleSet {
         Ok(rule)
     }
 
-    fn add(&mut self, rule: Rule, name: &str, text: &str) -> Result<(), RuleError> {
+    fn add(&mut self, mut rule: Rule, name: &str, text: &str) -> Result<(), RuleError> {
+        let id = rule.sigma.as_ref().filter(|_| rule.foreign).and_then(|sigma| sigma.id.clone());
+        if let Some(id) = id {
+            self.tell_apart(&mut rule, &id);
+        }
         let refused = |line, reason| RuleError::Sigma { name: name.to_owned(), line, reason };
         if self.meta(rule.meta.rule.as_str()).is_some() {
             return Err(refused(1, format!("{} is defined already", rule.meta.rule)));
@@ -157,6 +161,17 @@ impl RuleSet {
         }
         self.push(rule);
         Ok(())
+    }
+
+    /// Of two published rules of one title the second carries the beginning of its id; one of the same id is the same rule.
+    fn tell_apart(&self, rule: &mut Rule, id: &str) {
+        let is_taken = self.index(rule.meta.rule.as_str()).is_some();
+        if is_taken && self.referred(id).is_empty() {
+            let named = format!("{}-{}", rule.meta.rule, id.chars().take(8).collect::<String>());
+            if let Ok(named) = vonggac_wire::RuleId::new(&named.to_ascii_lowercase()) {
+                rule.meta.rule = named;
+            }
+        }
     }
 
     /// Filters first, for they change rules; then correlations, those of correlations after the ones that they speak of.
@@ -202,7 +217,10 @@ impl RuleSet {
 
     fn correlate(&mut self, correlation: &CorrelationRule) -> Result<(), String> {
         correlation::compile(correlation)?;
-        let rule = foreign::correlation(correlation)?;
+        let mut rule = foreign::correlation(correlation)?;
+        if let Some(id) = &correlation.id {
+            self.tell_apart(&mut rule, id);
+        }
         if self.meta(rule.meta.rule.as_str()).is_some() {
             return Err(format!("{} is defined already", rule.meta.rule));
         }

@@ -251,6 +251,21 @@ fn a_document_that_is_said_again_with_another_detection_is_another_rule() {
 }
 
 #[test]
+fn two_published_rules_of_one_title_are_two_and_one_of_the_same_id_is_one() {
+    let of = |id: &str| {
+        format!(
+            "title: Same\nid: {id}\nlogsource: {{product: linux}}\ndetection: {{sel: {{kind: a}}, condition: sel}}\n"
+        )
+    };
+    let one = of("aaaaaaaa-1111-4111-8111-111111111111");
+    let other = of("bbbbbbbb-1111-4111-8111-111111111111");
+    let (rules, refused) = loaded(&[("a.yml", &one), ("b.yml", &other), ("c.yml", &one)]);
+    let names: Vec<&str> = rules.rules().iter().map(|rule| rule.meta.rule.as_str()).collect();
+    assert_eq!(names, ["same", "same-bbbbbbbb"]);
+    assert!(refused.len() == 1 && refused[0].contains("c.yml"), "{refused:?}");
+}
+
+#[test]
 fn groups_beyond_the_limit_are_forgotten_from_the_quietest_and_counted() {
     let (rules, _) = loaded(&[("a.yml", &format!("{BASE}{}", count("{gte: 2}")))]);
     let matcher = Matcher::new(&rules).unwrap();
