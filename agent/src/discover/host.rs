@@ -3,16 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use super::table::ProcessName;
+use crate::source::{plain_file, proc, state::packages};
 
 /// Of a service's configuration file: beyond it is no configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Of the kernel's lists of sockets.
+const LIST_BYTES_MAX: u64 = 64 << 20;
 
 /// Files of one pattern that are looked at.
 const FILES_MAX: usize = 2_000;
@@ -139,32 +142,18 @@ impl Host {
     }
 
     fn packages(&self) -> BTreeSet<String> {
-        let mut packages = BTreeSet::new();
-        if let Ok(file) = fs::read_to_string(self.real("/var/lib/dpkg/status")) {
-            for entry in file.split("\n\n") {
-                let field = |name: &str| entry.lines().find_map(|line| line.strip_prefix(name));
-                if field("Status: ").is_some_and(|status| status.ends_with(" installed")) {
-                    packages.extend(field("Package: ").map(str::to_owned));
-                }
+        match packages::collect(&self.root) {
+            Ok(items) => {
+                items.into_values().filter_map(|mut package| package.remove("name")).collect()
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error,
+                    "packages are not known; services are recognised by what runs and by their files"
+                );
+                BTreeSet::new()
             }
         }
-        if let Ok(file) = fs::read_to_string(self.real("/lib/apk/db/installed")) {
-            packages.extend(file.lines().filter_map(|l| l.strip_prefix("P:")).map(str::to_owned));
-        }
-        if ["/var/lib/rpm", "/usr/lib/sysimage/rpm"].iter().any(|dir| self.real(dir).is_dir()) {
-            let asked = Command::new("rpm")
-                .arg("--root")
-                .arg(&self.root)
-                .args(["-qa", "--queryformat", "%{NAME}\\n"])
-                .stdin(Stdio::null())
-                .stderr(Stdio::null())
-                .output();
-            if let Ok(answer) = asked {
-                let names = String::from_utf8_lossy(&answer.stdout).into_owned();
-                packages.extend(names.lines().map(str::to_owned));
-            }
-        }
-        packages
     }
 
     fn units(&self) -> BTreeSet<String> {
@@ -198,7 +187,13 @@ impl Host {
                 let mut comm = text("comm");
                 comm.truncate(comm.floor_char_boundary(COMM_BYTES));
                 let unit = unit_of(&text("cgroup"));
-                Some(Process { pid, comm, line: text("cmdline"), unit, sockets: sockets(&folder) })
+                Some(Process {
+                    pid,
+                    comm,
+                    line: text("cmdline"),
+                    unit,
+                    sockets: proc::sockets_of(&folder).collect(),
+                })
             })
             .collect();
         processes.sort_by_key(|process| process.pid);
@@ -215,10 +210,10 @@ impl Host {
         let mut all = Vec::new();
         // A container's own ports are seen only from inside it: here are those of process 1.
         for name in ["/proc/1/net/tcp", "/proc/1/net/tcp6", "/proc/net/tcp", "/proc/net/tcp6"] {
-            let text = fs::read_to_string(self.real(name)).unwrap_or_default();
-            for (address, socket) in text.lines().filter_map(listening_line) {
-                let pids = owners.get(&socket).cloned().unwrap_or_default();
-                all.push(Listening { address, pids });
+            let text = plain_file::read_text(&self.real(name), LIST_BYTES_MAX).unwrap_or_default();
+            for socket in text.lines().filter_map(|line| proc::socket(line, true)) {
+                let pids = owners.get(&socket.inode).cloned().unwrap_or_default();
+                all.push(Listening { address: socket.address, pids });
             }
         }
         all.sort();
@@ -237,41 +232,6 @@ fn unit_of(cgroup: &str) -> Option<String> {
     })
 }
 
-/// Numbers of the sockets that a process holds; none, if this user may not know.
-fn sockets(folder: &Path) -> Vec<u64> {
-    let Ok(entries) = fs::read_dir(folder.join("fd")) else { return Vec::new() };
-    entries
-        .filter_map(|entry| {
-            let target = fs::read_link(entry.ok()?.path()).ok()?;
-            target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-        })
-        .collect()
-}
-
-/// A line of /proc/net/tcp: the local address and the socket's number, of one that listens.
-fn listening_line(line: &str) -> Option<(SocketAddr, u64)> {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    if *fields.get(3)? != "0A" {
-        return None;
-    }
-    let (address, port) = fields.get(1)?.split_once(':')?;
-    // Words of four bytes, each in the machine's order.
-    let words: Option<Vec<u8>> = (0..address.len() / 8)
-        .map(|n| u32::from_str_radix(address.get(n * 8..n * 8 + 8)?, 16).ok())
-        .try_fold(Vec::new(), |mut bytes, word| {
-            bytes.extend(word?.to_ne_bytes());
-            Some(bytes)
-        });
-    let bytes = words?;
-    let address: IpAddr = match bytes.len() {
-        4 => Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into(),
-        16 => Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into(),
-        _ => return None,
-    };
-    let port = u16::from_str_radix(port, 16).ok()?;
-    Some((SocketAddr::new(address, port), fields.get(9)?.parse().ok()?))
-}
-
 /// The owner, the group and the mode of a file.
 pub(super) fn owned(path: &Path) -> io::Result<(u32, u32, u32)> {
     let data = fs::metadata(path)?;
@@ -281,16 +241,6 @@ pub(super) fn owned(path: &Path) -> io::Result<(u32, u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_listening_port_is_read_in_both_families() {
-        let four = "   0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000   105        0 21337 1 0000 100 0 0 10 0";
-        assert_eq!(listening_line(four), Some(("127.0.0.1:5432".parse().unwrap(), 21337)));
-        let six = "   1: 00000000000000000000000001000000:0019 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1";
-        assert_eq!(listening_line(six), Some(("[::1]:25".parse().unwrap(), 77)));
-        assert_eq!(listening_line(&four.replace(" 0A ", " 01 ")), None, "a connection");
-        assert_eq!(listening_line("  sl  local_address rem_address   st"), None);
-    }
 
     #[test]
     fn a_process_belongs_to_a_service_of_the_system() {

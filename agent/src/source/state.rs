@@ -26,7 +26,7 @@ mod jobs;
 mod keys;
 mod modules;
 mod mounts;
-mod packages;
+pub(crate) mod packages;
 mod ports;
 mod units;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 /// A thing's fields. One whose name begins with `_` is compared and never told.
-pub(super) type Fields = BTreeMap<String, String>;
+pub(crate) type Fields = BTreeMap<String, String>;
 
 /// Things by their keys.
-pub(super) type Items = BTreeMap<String, Fields>;
+pub(crate) type Items = BTreeMap<String, Fields>;
 
 /// How one thing differs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,23 +3,20 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
 };
 
 use super::item::{Items, fields};
-use crate::source::plain_file;
+use crate::source::{
+    plain_file,
+    proc::{self, Socket},
+};
 
 /// Bytes of a list of sockets.
 const LIST_BYTES_MAX: u64 = 64 << 20;
 
-/// Processes and open files of each that are looked through.
+/// Processes that are looked through.
 const PROCESSES_MAX: usize = 32_768;
-const OPEN_FILES_MAX: usize = 65_536;
-
-/// Listening, and unconnected, as the kernel writes them.
-const LISTEN: &str = "0A";
-const UNCONNECTED: &str = "07";
 
 /// Ports that the kernel gives to whoever asks for any, if it does not say which.
 const ANY_PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
@@ -35,14 +32,6 @@ pub(super) struct Ports {
 struct Holder {
     name: String,
     program: String,
-}
-
-/// One socket.
-#[derive(Debug, PartialEq, Eq)]
-struct Socket {
-    address: SocketAddr,
-    uid: String,
-    inode: u64,
 }
 
 impl Ports {
@@ -66,7 +55,7 @@ impl Ports {
             };
             lists += 1;
             let name = protocol.trim_end_matches('6');
-            let found = list.lines().filter_map(|line| socket(line, name == "tcp"));
+            let found = list.lines().filter_map(|line| proc::socket(line, name == "tcp"));
             // A question that waits for its answer is no service.
             let found = found.filter(|s| name == "tcp" || !any.contains(&s.address.port()));
             sockets.extend(found.map(|socket| (name, socket)));
@@ -105,13 +94,7 @@ impl Ports {
                 continue;
             }
             let folder = process.path();
-            let open = fs::read_dir(folder.join("fd")).into_iter().flatten();
-            for file in open.filter_map(Result::ok).take(OPEN_FILES_MAX) {
-                let Ok(target) = fs::read_link(file.path()) else { continue };
-                let inode = target.to_str().and_then(|text| {
-                    text.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok()
-                });
-                let Some(inode) = inode.filter(|inode| present.contains(inode)) else { continue };
+            for inode in proc::sockets_of(&folder).filter(|inode| present.contains(inode)) {
                 self.holders.entry(inode).or_insert_with(|| Holder {
                     name: plain_file::read_text(&folder.join("comm"), 64)
                         .unwrap_or_default()
@@ -129,31 +112,6 @@ impl Ports {
             self.holders.entry(inode).or_default();
         }
     }
-}
-
-/// A line of the list, if it is of a socket that waits for others.
-fn socket(line: &str, is_tcp: bool) -> Option<Socket> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let (local, state) = (words.get(1)?, words.get(3)?);
-    if *state != if is_tcp { LISTEN } else { UNCONNECTED } {
-        return None;
-    }
-    let (ip, port) = local.split_once(':')?;
-    let word = |text: &str| u32::from_str_radix(text, 16).ok().map(u32::to_ne_bytes);
-    let ip = match ip.len() {
-        8 => IpAddr::V4(Ipv4Addr::from(word(ip)?)),
-        32 => {
-            let mut bytes = [0; 16];
-            for (part, place) in bytes.chunks_exact_mut(4).zip([0, 8, 16, 24]) {
-                part.copy_from_slice(&word(ip.get(place..place + 8)?)?);
-            }
-            IpAddr::V6(Ipv6Addr::from(bytes))
-        }
-        _ => return None,
-    };
-    let address = SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?);
-    let uid = (*words.get(7)?).to_owned();
-    Some(Socket { address, uid, inode: words.get(9)?.parse().ok()? })
 }
 
 #[cfg(test)]

@@ -43,13 +43,16 @@ pub(super) fn rows(
         let row = row?;
         table::cells(&letters.text(&row)?, separator)
     };
-    let Some((number, head)) = table::next(&mut lines, separator)? else { return Ok(()) };
+    let mut unclosed = 0;
+    let Some((number, head)) = table::next(&mut lines, separator, &mut unclosed)? else {
+        return Ok(());
+    };
     let columns: Vec<String> = match cells(head) {
         Ok(head) => head.iter().map(|name| column(name, config)).collect(),
         Err(error) => return record(number, Err(format!("the head: {error}"))),
     };
     let zone = TimeZone::system();
-    while let Some((number, row)) = table::next(&mut lines, separator)? {
+    while let Some((number, row)) = table::next(&mut lines, separator, &mut unclosed)? {
         let outcome = match cells(row) {
             Ok(cells) if cells.iter().all(|cell| cell.trim().is_empty()) => continue,
             Ok(cells) => event(&columns, &cells, &zone, config),
