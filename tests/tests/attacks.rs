@@ -16,7 +16,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 use regex::Regex;
-use vonggac_agent::format::{self, Context, join::Joiner};
+use vonggac_agent::format::{self, Context, connection::Connections, join::Joiner};
 use vonggac_collector::{
     detect::{Detector, sigma::Matcher},
     record::Record,
@@ -138,7 +138,7 @@ fn events(path: &Path) -> Vec<Event> {
     // The annotated logs are of some year; the last moment of it serves for lines without one.
     let observed: Time = "2026-11-24T10:00:00Z".parse().expect("a time");
     let mut context = Context::at(observed, TimeZone::UTC);
-    let mut joiner = Joiner::default();
+    let (mut joiner, mut connections) = (Joiner::default(), Connections::default());
     let mut events = Vec::new();
     let mut lines: Vec<Option<&[u8]>> = bytes.split(|byte| *byte == b'\n').map(Some).collect();
     lines.push(None);
@@ -148,7 +148,8 @@ fn events(path: &Path) -> Vec<Event> {
             None => joiner.finish(),
         };
         for joined in joined.into_iter().filter(|joined| !joined.text.is_empty()) {
-            events.push(format::event("auto", &joined.text, joined.cut_bytes, &context).0);
+            let (event, _) = format::event("auto", &joined.text, joined.cut_bytes, &context);
+            events.push(connections.complete("", event));
         }
         if context.columns() != joiner.header() {
             context = context.with_columns(joiner.header());

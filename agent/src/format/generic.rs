@@ -43,7 +43,7 @@ static GOOD: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// A user by the word before it.
 static USER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     expression(
-        r#"(?i)\b(?:người dùng|nguoi dung|tài khoản|tai khoan|tên đăng nhập|ten dang nhap|cán bộ|công dân|user(?:[ _-]?(?:name|id))?(?: (?:with )?(?:user ?name|name|login))?(?: that has been provided)?(?: input)?|login ?name|login(?: name)?|logging in as|account(?: name)?|uname|e-?mail|acct|usr|principal|set_id|sasl_username|identity|login (?:failed|failure|attempt) (?:for|by|from|as)(?: user)?|(?:failed|failure) for(?: user)?|logged in as|failed log-?in (?:for|by|from|of|as)(?: user)?|(?:failed|invalid|wrong|accepted|bad) password for(?: (?:invalid|illegal|unknown) user)?|(?:authentication|login) request for(?: user)?|authenticat\w+ (?:failed |failure |error )?(?:for|of|as)(?: user(?:name)?)?|attempt (?:for|by|with)(?: user(?:name)?)?|can't find user)["']?(?:\s*[=:]\s*|\s+(?:is\s+|was\s+)?)(?:["'`<\[({]([^"'`>\])}]{1,128})["'`>\])}]|([^\s"'`,;:()\[\]<>={}|]{1,128}))"#,
+        r#"(?i)\b(?:người dùng|nguoi dung|tài khoản|tai khoan|tên đăng nhập|ten dang nhap|cán bộ|công dân|user(?:[ _-]?(?:name|id))?(?: (?:with )?(?:user ?name|name|login))?(?: that has been provided)?(?: input)?|login ?name|login(?: name)?|logging in as|account(?: name)?|uname|e-?mail|acct|usr|principal|set_id|sasl_username|identity|login (?:failed|failure|attempt) (?:for|by|from|as)(?: user)?|(?:failed|failure) for(?: user)?|logged in as|failed log-?in (?:for|by|from|of|as)(?: user)?|(?:failed|invalid|wrong|accepted|bad) (?:password|credentials?) for(?: (?:invalid|illegal|unknown) user)?|(?:authentication|login) request for(?: user)?|authenticat\w+ (?:failed |failure |error )?(?:for|of|as)(?: user(?:name)?)?|attempt (?:for|by|with)(?: user(?:name)?)?|can't find user)["']?(?:\s*[=:]\s*|\s+(?:is\s+|was\s+)?)(?:["'`<\[({]([^"'`>\])}]{1,128})["'`>\])}]|([^\s"'`,;:()\[\]<>={}|]{1,128}))"#,
     )
 });
 
@@ -384,6 +384,7 @@ mod tests {
                 "203.0.113.7",
             ),
             ("User lan: login refused (host gw.example [203.0.113.7])", "lan", "203.0.113.7"),
+            ("Invalid credentials for lan (203.0.113.7)", "lan", "203.0.113.7"),
             ("Đăng nhập thất bại: tài khoản lan, địa chỉ IP 203.0.113.7", "lan", "203.0.113.7"),
             ("Dang nhap khong thanh cong, nguoi dung: lan tu 203.0.113.7", "lan", "203.0.113.7"),
             (

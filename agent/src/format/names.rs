@@ -270,7 +270,20 @@ const NAMES: &[(Field, &[&str])] = &[
     ),
     (
         Field::Message,
-        &["message", "msg", "log", "text", "description", "body", "shortmessage", "eventmessage"],
+        &[
+            "message",
+            "msg",
+            "log",
+            "text",
+            "description",
+            "body",
+            "shortmessage",
+            "eventmessage",
+            "renderedmessage",
+            "@m",
+            "messagetemplate",
+            "@mt",
+        ],
     ),
     (Field::Detail, &["error", "reason", "failurereason", "err", "errormessage", "exception"]),
     (
@@ -310,6 +323,10 @@ const TELLING: &[&str] = &[
     "category",
     "event_type",
     "body",
+    "renderedmessage",
+    "@m",
+    "messagetemplate",
+    "@mt",
     "responseelementsconsolelogin",
     "consolelogin",
 ];

@@ -61,6 +61,32 @@ fn a_refusal_has_the_client_that_the_connections_first_line_named() {
 }
 
 #[test]
+fn what_follows_a_connection_belongs_to_its_client() {
+    for lines in [
+        [
+            "2026-11-24T09:00:00.123456Z\t   12 Connect\tlan@203.0.113.7 on hoso using SSL/TLS",
+            "2026-11-24T09:00:00.123456Z\t   12 Query\tdrop table hoso",
+        ],
+        [
+            "Nov 24 16:00:00 mx postfix/smtpd[8]: 4XyZ1234: client=gw[203.0.113.7], sasl_method=PLAIN, sasl_username=lan",
+            "Nov 24 16:00:00 mx postfix/qmgr[9]: 4XyZ1234: from=<lan@example.vn>, size=1234, nrcpt=50 (queue active)",
+        ],
+        [
+            "Nov 24 16:00:00 vpn charon[8]: 09[CFG] <7> looking for peer configs matching 10.0.0.5[%any]...203.0.113.7[lan]",
+            "Nov 24 16:00:00 vpn charon[8]: 09[IKE] <rw|7> EAP method EAP_MSCHAPV2 failed for peer lan",
+        ],
+        [
+            "2026.11.24 16:00:00 LOG5[12]: Service [imaps] accepted connection from 203.0.113.7:51022",
+            "2026.11.24 16:00:00 LOG3[12]: SSL_accept: Peer suddenly disconnected",
+        ],
+    ] {
+        let events = read(&lines);
+        assert_eq!(address(&events[1]), "203.0.113.7", "{}", lines[1]);
+        assert!(told(&events[1], EARLIER).starts_with("src_endpoint.ip"), "{}", lines[1]);
+    }
+}
+
+#[test]
 fn a_directorys_answer_has_the_client_of_one_line_and_the_user_of_another() {
     let events = read(&[
         "Nov 24 16:00:00 d slapd[8]: conn=5 fd=9 ACCEPT from IP=203.0.113.7:51022 (IP=0.0.0.0:389)",
