@@ -7,10 +7,13 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use vonggac_agent::{
     config::Fsync,
     format::{self, Context},
-    intake::{Entry, Position},
+    intake::{self, Entry, Packed, Position},
     spool::Spool,
 };
 use vonggac_wire::{Lane, Time};
+
+/// Entries of a chunk, as a busy log gives them.
+const CHUNK_ENTRIES: usize = 500;
 
 const NOW: Time = Time::from_seconds(1_764_000_000);
 
@@ -26,6 +29,22 @@ fn entries(count: u64) -> Vec<Entry> {
         .collect()
 }
 
+/// The same as sources hand them over: in chunks, redacted and encoded.
+fn packed(all: &[Entry]) -> Vec<Packed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let (intake, mut chunks) = intake::queue();
+    let pack = |entries: &[Entry]| {
+        let bytes = entries.iter().map(|entry| entry.event.raw().len()).sum();
+        let mut packer = intake.packer(entries.len(), bytes);
+        entries.iter().cloned().for_each(|entry| packer.push(entry));
+        runtime.block_on(async {
+            intake.hand_over(packer).await.expect("taken");
+            chunks.recv_packed().await.expect("a chunk")
+        })
+    };
+    all.chunks(CHUNK_ENTRIES).map(pack).collect()
+}
+
 fn spool(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("spool");
     group.throughput(Throughput::Elements(10_000)).sample_size(20);
@@ -36,11 +55,17 @@ fn spool(criterion: &mut Criterion) {
         (dir, spool)
     };
     let all = entries(10_000);
+    group.bench_function("pack", |bencher| {
+        bencher.iter_batched(|| all.clone(), |all| packed(&all), BatchSize::PerIteration);
+    });
+    let chunks = packed(&all);
     group.bench_function("append", |bencher| {
         bencher.iter_batched(
-            || (open(), all.clone()),
-            |((dir, mut spool), all)| {
-                spool.append(all, &[], NOW).expect("appended");
+            open,
+            |(dir, mut spool)| {
+                for chunk in &chunks {
+                    spool.append_packed(chunk, NOW).expect("appended");
+                }
                 (dir, spool)
             },
             BatchSize::PerIteration,

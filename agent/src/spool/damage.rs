@@ -55,6 +55,21 @@ fn filled() -> (tempfile::TempDir, Vec<PathBuf>) {
     (dir, files.into_iter().map(|(_, path)| path).collect())
 }
 
+#[test]
+fn a_segment_that_is_made_shorter_under_a_running_agent_gives_what_is_left_and_ends() {
+    for left in [0, 1, 19, 20, 700, 5_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = open(dir.path()).unwrap();
+        spool.append((1..=LINES).map(line).collect(), &[], NOW).unwrap();
+        let path = &lane::segments(&dir.path().join("security")).unwrap()[0].1;
+        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(left).unwrap();
+        let (lines, _) = read_all(&mut spool);
+        let whole = lines.len() as u64;
+        assert!(whole < LINES && (whole > 0) == (left >= 700), "{left}: {whole}");
+        assert!(lines.keys().copied().eq(1..=whole), "{left}");
+    }
+}
+
 /// Flips one bit, opens, and looks: at most the record that was hit is missing, it is named, and work goes on.
 fn flip(whole: &[u8], dir: &Path, file: &Path, place: u64, bit: u8) {
     fs::write(file, whole).unwrap();

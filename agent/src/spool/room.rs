@@ -5,7 +5,7 @@ use vonggac_wire::{Event, Lane, Time, event::Body};
 use super::{Loss, SEGMENT_BYTES_MAX, Spool, SpoolError, gaps};
 
 /// Bytes that are dropped at once beyond what came in: some segments, which take a fraction of a second also on a slow disk.
-const ROOM_BYTES_MAX: u64 = 8 * SEGMENT_BYTES_MAX;
+pub(super) const ROOM_BYTES_MAX: u64 = 8 * SEGMENT_BYTES_MAX;
 
 /// How many percent of the spool's bytes each lane can count on. What a lane leaves free, the others may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -175,6 +175,34 @@ fn a_full_spool_drops_usage_first_and_says_so() {
 }
 
 #[test]
+fn a_spool_that_was_made_smaller_drops_a_bounded_part_at_a_time_until_it_fits() {
+    let dir = tempfile::tempdir().unwrap();
+    let fat = |offset| {
+        let mut entry = line("a", offset, Class::Http);
+        entry.event = entry.event.with_raw(&vec![b'x'; 60_000], 0);
+        entry
+    };
+    let lines = 1_400;
+    let mut spool = Spool::open(dir.path(), "web-1", 1 << 30, Fsync::Never, NOW).unwrap();
+    spool.append((1..=lines).map(fat).collect(), &[], NOW).unwrap();
+    let before = spool.bytes();
+    drop(spool);
+    let most = 2 * SEGMENT_BYTES_MAX;
+    let mut spool = Spool::open(dir.path(), "web-1", most, Fsync::Never, NOW).unwrap();
+    spool.append(vec![fat(lines + 1)], &[], NOW).unwrap();
+    let after = spool.bytes();
+    assert!(after > most && after < before, "{before} {after}");
+    assert!(before - after <= room::ROOM_BYTES_MAX + SEGMENT_BYTES_MAX, "{before} {after}");
+    // Nothing more comes, and the rest goes all the same.
+    for second in 1..=10 {
+        spool.tick(NOW.plus(Duration::from_secs(second))).unwrap();
+    }
+    assert!(spool.bytes() <= most, "{}", spool.bytes());
+    let dropped = spool.figures(Lane::Usage, NOW).dropped;
+    assert_eq!(drain(&mut spool, Lane::Usage).len() as u64 + dropped, lines + 1);
+}
+
+#[test]
 fn a_second_agent_on_the_folder_is_refused_with_a_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let _first = open(dir.path());

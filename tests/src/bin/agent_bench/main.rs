@@ -1,6 +1,7 @@
 //! Measures agents side by side on this machine: the same file, the same Kafka, one after the other, and prints a table.
 //!
-//! `agent_bench RIG [LINES]`: RIG is the folder below which the others were unpacked (see tests/bench).
+//! `agent_bench RIG [--lines N] [--memory]`: RIG is the folder below which the others were unpacked (see tests/bench); with `--memory`
+//! only our own is run, and what it holds is told after each million lines.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench tells what it measured")]
 
 use std::{
@@ -27,6 +28,8 @@ use system_tests::{
 };
 use vonggac_wire::{Batch, topic};
 
+mod memory;
+
 /// Lines of the file unless told otherwise.
 const LINES: usize = 1_000_000;
 
@@ -52,14 +55,26 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let rig =
         PathBuf::from(arguments.next().context("name the folder of the others; see tests/bench")?);
-    let count = arguments.next().map_or(Ok(LINES), |text| text.parse())?;
+    let (mut count, mut only_memory) = (LINES, false);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--memory" => only_memory = true,
+            "--lines" => count = arguments.next().context("--lines wants a number")?.parse()?,
+            number => count = number.parse().context("wanted --lines N or --memory")?,
+        }
+    }
     let machine = Machine::broker()?;
     let broker = machine.address("kafka")?;
     let folder = tempfile::tempdir()?;
     let log = folder.path().join("access.log");
-    write_lines(&log, count)?;
-    let bytes = fs::metadata(&log)?.len() / count as u64;
+    let metrics = machine.address("agent_metrics")?;
     println!("machine: {} cores, {}", thread::available_parallelism()?, model());
+    if only_memory {
+        let folder = folder.path().join("memory");
+        return memory::run(&Place { log, folder, broker, metrics, rig }, count);
+    }
+    write_lines_from(&log, 0, count)?;
+    let bytes = fs::metadata(&log)?.len() / count as u64;
     println!("{count} lines of {bytes} bytes; acks=all, one Kafka\n");
     println!(
         "| program | lines/s | lines per CPU-second | peak MB | CPU of a core at {} lines/s | MB then | missing | double |",
@@ -71,7 +86,7 @@ fn main() -> anyhow::Result<()> {
             log: log.clone(),
             folder: folder.path().join(shipper.name()),
             broker: broker.clone(),
-            metrics: machine.address("agent_metrics")?,
+            metrics: metrics.clone(),
             rig: rig.clone(),
         };
         match measure(shipper, &place, count) {
@@ -189,9 +204,10 @@ fn line(number: usize) -> String {
     lines::varied(number)
 }
 
-fn write_lines(path: &Path, count: usize) -> anyhow::Result<()> {
+/// Makes a file of so many lines, the first of this number.
+fn write_lines_from(path: &Path, first: usize, count: usize) -> anyhow::Result<()> {
     let mut file = BufWriter::new(fs::File::create(path)?);
-    for number in 0..count {
+    for number in first..first + count {
         file.write_all(line(number).as_bytes())?;
     }
     Ok(file.flush()?)
