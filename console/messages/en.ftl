@@ -527,3 +527,4 @@ reason-asked = reconnecting
 reason-refused = refused
 reason-timeout = timeout
 reason-unreachable = no way there
+events-raw-cut = (the line was { $bytes } bytes longer, cut where it was read)

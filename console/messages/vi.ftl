@@ -527,3 +527,4 @@ reason-asked = đang nối lại
 reason-refused = bị từ chối
 reason-timeout = hết giờ
 reason-unreachable = không có đường
+events-raw-cut = (dòng gốc dài hơn { $bytes } byte, đã cắt khi thu)

@@ -356,6 +356,10 @@ fn whole(app: &App, event: &EventRow, area: Area) -> Vec<Line<'static>> {
     if !event.raw.is_empty() {
         put(format!("raw   {}", event.raw));
     }
+    if event.raw_cut_bytes > 0 {
+        let bytes = wording::number(words.lang(), event.raw_cut_bytes);
+        put(words.with("events-raw-cut", &[("bytes", &bytes)]));
+    }
     if !event.message.is_empty() {
         put(format!("text  {}", event.message));
     }

@@ -278,7 +278,7 @@ fn a_long_event_and_a_long_sheet_are_read_to_their_end() {
     let mut app = app();
     press(&mut app, "5");
     let raw = format!("{}THE-END", "x".repeat(60_000));
-    let row = EventRow { raw, ..attempt(0, "root") };
+    let row = EventRow { raw, raw_cut_bytes: 1_234, ..attempt(0, "root") };
     answer(&mut app, SearchReply { rows: vec![row], ..found(0, "") });
     press(&mut app, "\n");
     let drawn = draw(&app);
