@@ -151,7 +151,7 @@ fn libraries(rig: &Path) -> String {
 fn agent(place: &Place) -> String {
     format!(
         "agency = \"local\"\nsystem = \"local-machine\"\nplain_text = true\n\n[kafka]\nbrokers = [\"{}\"]\n\n[spool]\ndir = \"{}\"\n\n\
-         [metrics]\nlisten = \"{}\"\n\n[[tail]]\npath = \"{}\"\nfrom = \"start\"\n",
+         # The others have no ceiling either.\n[limits]\ncpu_percent_max = 100000\n\n[metrics]\nlisten = \"{}\"\n\n[[tail]]\npath = \"{}\"\nfrom = \"start\"\n",
         place.broker,
         text(&place.folder.join("spool")),
         place.metrics,

@@ -123,6 +123,15 @@ impl EventRow {
                 self.field("agent.rss_bytes", beat.agent_rss_bytes);
                 self.field("agent.cpu_seconds", beat.agent_cpu_seconds);
                 self.field("os", &beat.os);
+                if beat.log_bytes_lost > 0 {
+                    self.field("agent.log_bytes_lost", beat.log_bytes_lost);
+                }
+                for slowed in &beat.slowed {
+                    let name = |figure: &str| format!("agent.slowed.{}.{figure}", slowed.ceiling);
+                    self.field(&name("seconds"), slowed.seconds);
+                    self.field(&name("episodes"), slowed.episodes);
+                    self.field(&name("lasts"), slowed.lasts);
+                }
                 for lane in &beat.lanes {
                     let name = vonggac_wire::Lane::try_from(lane.lane)
                         .map_or("unknown", vonggac_wire::Lane::name);
