@@ -260,7 +260,9 @@ impl ThreatList {
                 self.hashes.insert(value.to_ascii_lowercase(), listed);
             }
             other => {
-                return Err(format!("the type {other:?} is none of ip, network, domain, url, hash"));
+                return Err(format!(
+                    "the type {other:?} is none of ip, network, domain, url, hash"
+                ));
             }
         }
         Ok(())

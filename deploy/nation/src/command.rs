@@ -12,7 +12,7 @@ use rand::Rng;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vonggac_agent::{
     config::Fsync,
-    heartbeat::Pulse,
+    heartbeat::{Pulse, Told},
     intake::Entry,
     occurrence::Occurrences,
     ship::{self, Sender, SharedSpool, Shipper},
@@ -138,7 +138,8 @@ async fn play(arguments: &Arguments, scenario: Scenario) -> anyhow::Result<()> {
                 tracing::error!(%error, "an agent stopped shipping");
             }
         });
-        let pulse = Pulse::new(HEARTBEAT, 4, player.system);
+        let told = Told { interval: HEARTBEAT, sources: 4, system: player.system.to_owned() };
+        let pulse = Pulse::new(told);
         actors.push(Actor { player, spool, pulse });
     }
     tracing::info!(agents = actors.len(), "the nation plays");
