@@ -52,7 +52,7 @@ impl Ground {
 
     fn start(&self, command: &mut Command) -> Agent {
         let config = format!(
-            "agency = \"H49\"\nplain_text = true\n[kafka]\nbrokers = [\"127.0.0.1:1\"]\n[spool]\ndir = \"{}\"\n[host_figures]\nenabled = false\n[[tail]]\npath = \"{}/logs/*.log\"\n",
+            "agency = \"H49\"\nplain_text = true\n[kafka]\nbrokers = [\"127.0.0.1:1\"]\n[spool]\ndir = \"{}\"\n# Slowing is an event of its own.\n[limits]\ncpu_percent_max = 100000\n[host_figures]\nenabled = false\n[[tail]]\npath = \"{}/logs/*.log\"\n",
             self.spool.display(),
             self.dir.path().display()
         );
