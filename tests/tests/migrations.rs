@@ -161,7 +161,7 @@ async fn gaps_tell_their_extent(store: &Store, day: Time, was: u64) -> anyhow::R
         source: source.into(),
         ..seen.clone()
     };
-    store.insert_gaps(&[seen.clone()]).await?;
+    store.insert_gaps(std::slice::from_ref(&seen)).await?;
     store.insert_gaps(&[told, cut(7, "/var/log/a"), cut(8, "/var/log/b")]).await?;
     // The same events again, as after a crash.
     store.insert_gaps(&[cut(8, "/var/log/b")]).await?;
