@@ -50,6 +50,7 @@ help-incidents-judge = Give a verdict
 help-handover = The shift book: what is open, and what changed since a time (8h unless --since says another)
 help-usage = Usage figures with numerator, denominator, age and doubt
 help-flow = The data's own way
+help-gaps = Events that are missing, and why
 help-dead = What was set aside, and why
 help-spread = One address, user, URL or host against agencies: src_ip=203.0.113.7
 help-sql = A query that only reads
@@ -97,5 +98,5 @@ arg-how-long = For how long: 2h, 3d, or until 14:30; 31 days at most
 arg-by-agency = A row for each agency
 arg-what = FIELD=VALUE
 arg-query = One SELECT
-arg-screen = agencies, systems, agents, checks, events, incidents, handover, usage, flow, dead or spread
+arg-screen = agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead or spread
 help-arguments = Arguments

@@ -50,6 +50,7 @@ help-incidents-judge = Ghi kết luận
 help-handover = Sổ ca: việc còn mở, và thay đổi từ một thời điểm (8h nếu không có --since)
 help-usage = Chỉ số sử dụng: tử số, mẫu số, độ mới, nghi vấn
 help-flow = Luồng dữ liệu
+help-gaps = Sự kiện bị thiếu và lý do
 help-dead = Thư chết: lô bị để riêng và lý do
 help-spread = Một địa chỉ, tài khoản, URL hoặc máy ở các cơ quan: src_ip=203.0.113.7
 help-sql = Truy vấn chỉ đọc
@@ -97,5 +98,5 @@ arg-how-long = Trong bao lâu: 2h, 3d, hoặc đến 14:30; tối đa 31 ngày
 arg-by-agency = Mỗi cơ quan một dòng
 arg-what = TRƯỜNG=GIÁ-TRỊ
 arg-query = Một câu SELECT
-arg-screen = agencies, systems, agents, checks, events, incidents, handover, usage, flow, dead hoặc spread
+arg-screen = agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead hoặc spread
 help-arguments = Tham số

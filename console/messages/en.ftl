@@ -150,6 +150,13 @@ flow-silent = Who is silent
 flow-nobody-silent = None of the enrolled hosts is silent.
 flow-missing = Is anything missing
 flow-missing-line = { $held }/{ $numbered } = { $percent }  waiting { $waiting }  lost { $lost }
+flow-gap = { $agency } { $host } { $lane }: { $count } ev, { $about }
+flow-gap-unknown = an unknown number of
+gap-overflow = spool full
+gap-damage = damaged on disk
+gap-truncation = log cut before it was read
+gap-removed = removed
+gap-unexplained = not explained
 flow-dead = Dead letters
 flow-no-dead = No dead letters.
 spread-line = { $field } = { $value }, last 24 hours

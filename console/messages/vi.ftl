@@ -150,6 +150,13 @@ flow-silent = Ai im lặng
 flow-nobody-silent = Không ai im lặng trong số máy đã ghi danh.
 flow-missing = Có thiếu gì không
 flow-missing-line = { $held }/{ $numbered } = { $percent }  đang chờ { $waiting }  mất { $lost }
+flow-gap = { $agency } { $host } { $lane }: { $count } sk, { $about }
+flow-gap-unknown = không rõ số
+gap-overflow = đầy bộ đệm
+gap-damage = hỏng trên đĩa
+gap-truncation = nhật ký bị cắt khi chưa đọc
+gap-removed = đã bị xóa
+gap-unexplained = chưa rõ lý do
 flow-dead = Thư chết
 flow-no-dead = Không có thư chết.
 spread-line = { $field } = { $value }, 24 giờ qua

@@ -107,6 +107,8 @@ enum Command {
     },
     /// The data's own way.
     Flow,
+    /// Events that are missing, and why.
+    Gaps,
     /// What was set aside, and why.
     Dead,
     /// One address, user, URL or host against agencies: src_ip=203.0.113.7
@@ -121,7 +123,7 @@ enum Command {
     },
     /// Names, types and meanings of a screen's JSON.
     Schema {
-        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, dead or spread.
+        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead or spread.
         screen: String,
     },
 }
@@ -240,6 +242,7 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         Command::Agents => show::picture(&mut client, &words, filter, "agents").await,
         Command::Checks => show::picture(&mut client, &words, filter, "checks").await,
         Command::Flow => show::picture(&mut client, &words, filter, "flow").await,
+        Command::Gaps => show::picture(&mut client, &words, filter, "gaps").await,
         Command::Incidents { action: None } => {
             show::picture(&mut client, &words, filter, "incidents").await
         }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use vonggac_wire::{
     Time,
     proto::{
-        Agency, Agent, CheckRow, DeadLetter, EventRow, Flow, Incident, Indicator, SpreadRow,
-        System, Transition,
+        Agency, Agent, CheckRow, DeadLetter, EventRow, Flow, GapRow, Incident, Indicator,
+        SpreadRow, System, Transition,
     },
 };
 
@@ -232,6 +232,24 @@ pub(super) fn flow(flow: &Flow) -> Row {
         "store_bytes": flow.store_bytes,
         "kafka": flow.kafka().name(),
         "engine": flow.engine().name(),
+    }))
+}
+
+pub(super) fn gap(gap: &GapRow) -> Row {
+    let known = |nanos: i64| time((nanos != 0).then_some(nanos));
+    row(json!({
+        "time": time(Some(gap.time_unix_nano)),
+        "agency": gap.agency,
+        "host": gap.host,
+        "lane": gap.lane,
+        "reason": gap.reason,
+        "events": (gap.events > 0).then_some(gap.events),
+        "bytes": (gap.bytes > 0).then_some(gap.bytes),
+        "first_seq": (gap.first_seq > 0).then_some(gap.first_seq),
+        "last_seq": (gap.last_seq > 0).then_some(gap.last_seq),
+        "first_observed": known(gap.first_observed_unix_nano),
+        "last_observed": known(gap.last_observed_unix_nano),
+        "source": gap.source,
     }))
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::format::Row;
 
 /// Screens that have a schema.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 12] = [
     "agencies",
     "systems",
     "agents",
@@ -15,6 +15,7 @@ pub(super) const NAMES: [&str; 11] = [
     "handover",
     "usage",
     "flow",
+    "gaps",
     "dead",
     "spread",
 ];
@@ -150,6 +151,29 @@ const FLOW: &[Field] = &[
     ("kafka_lag", "number", "records not stored"),
     ("events_lost", "number", "numbered and known to be gone, last 24 h"),
 ];
+const GAPS: &[Field] = &[
+    AGENCY,
+    ("time", "RFC 3339", "when the centre knew of it"),
+    ("lane", "text", "security, uptime, usage"),
+    (
+        "reason",
+        "text",
+        "overflow, damage, truncation, removed; unexplained: the agent has not told why",
+    ),
+    ("events", "number", "that are missing; null: nobody knows how many"),
+    ("bytes", "number", "of a log that could not be read; null: not known"),
+    (
+        "first_seq",
+        "number",
+        "number of the first; null: what is missing had no number yet; also last_seq",
+    ),
+    (
+        "first_observed",
+        "RFC 3339",
+        "when the first of them was read, by the agent's clock; also last_observed",
+    ),
+    ("source", "text", "what could not be read, where the agent names it"),
+];
 const DEAD: &[Field] = &[
     AGENCY,
     ("reason", "text", "undecodable, identity, wrong-topic, too-large, ..."),
@@ -173,6 +197,7 @@ pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
         "handover" => HANDOVER,
         "usage" => USAGE,
         "flow" => FLOW,
+        "gaps" => GAPS,
         "dead" => DEAD,
         "spread" => SPREAD,
         _ => return None,

@@ -69,6 +69,13 @@ pub(super) async fn picture(
             .map(row::check)
             .collect(),
         "flow" => picture.flow.iter().map(row::flow).collect(),
+        "gaps" => picture
+            .flow
+            .iter()
+            .flat_map(|flow| &flow.gaps)
+            .filter(|gap| agency(&gap.agency) && Filter::passes(filter.host.as_ref(), &gap.host))
+            .map(row::gap)
+            .collect(),
         "incidents" => incidents(&picture, words, filter, now)?,
         "health" => picture
             .agencies

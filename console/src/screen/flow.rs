@@ -3,7 +3,7 @@
 use ratatui::{style::Style, text::Line};
 use vonggac_wire::{
     Time,
-    proto::{Agent, DeadLetter, Flow, HealthState as H},
+    proto::{Agent, DeadLetter, Flow, GapRow, HealthState as H},
 };
 
 use super::{Area, Item, cursor_in, line, plain, rule, window};
@@ -11,6 +11,9 @@ use crate::{
     app::{App, Fresh},
     wording::{self, fit, number, right},
 };
+
+/// Gaps that are shown: the newest; the others are in `vonggac gaps`.
+const GAPS_SHOWN: usize = 5;
 
 pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
@@ -205,19 +208,48 @@ fn missing(app: &App, flow: &Flow, area: Area) -> Vec<Line<'static>> {
             ],
         )),
     ];
-    for gap in flow.gaps.iter().take(5) {
-        lines.push(plain(&fit(
-            &format!(
-                " {} {} {} {}–{} {}",
-                gap.agency, gap.host, gap.lane, gap.first_seq, gap.last_seq, gap.reason
-            ),
-            area.width,
-        )));
-    }
+    let told = flow.gaps.iter().take(GAPS_SHOWN);
+    lines.extend(told.map(|gap| plain(&fit(&format!(" {}", missed(app, gap)), area.width))));
     lines.extend(dead(app, flow, area));
     let skew = wording::decimal(lang, app.heard.skew_seconds(), 1);
     lines.push(plain(&fit(&words.with("flow-clock", &[("skew", &skew)]), area.width)));
     lines
+}
+
+/// One gap in words: whose, how many, why, from when to when they were read, or their numbers where nobody knows that.
+fn missed(app: &App, gap: &GapRow) -> String {
+    let words = &app.words;
+    let lang = words.lang();
+    let count = match gap.events {
+        0 => words.get("flow-gap-unknown"),
+        events => number(lang, events),
+    };
+    let reason = match gap.reason.as_str() {
+        "overflow" => words.get("gap-overflow"),
+        "damage" => words.get("gap-damage"),
+        "truncation" => words.get("gap-truncation"),
+        "removed" => words.get("gap-removed"),
+        _ => words.get("gap-unexplained"),
+    };
+    let when = match (gap.first_observed_unix_nano, gap.last_observed_unix_nano) {
+        (0, _) | (_, 0) if gap.first_seq == 0 => String::new(),
+        (0, _) | (_, 0) => format!("{}–{}", gap.first_seq, gap.last_seq),
+        (first, last) => {
+            format!("{}–{}", wording::clock(Time(first)), wording::clock(Time(last)))
+        }
+    };
+    let parts = [reason.as_str(), &when, &gap.source];
+    let about = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    words.with(
+        "flow-gap",
+        &[
+            ("agency", &gap.agency),
+            ("host", &gap.host),
+            ("lane", &gap.lane),
+            ("count", &count),
+            ("about", &about),
+        ],
+    )
 }
 
 /// `99,996 %`: never rounded up to the whole while something is missing.

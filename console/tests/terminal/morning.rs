@@ -12,13 +12,40 @@ use vonggac_console::{
 use vonggac_wire::{
     Time,
     proto::{
-        Agency, Agent, Baseline, Cell, CheckRow, Entity, Estimate, EventRow, Flow,
+        Agency, Agent, Baseline, Cell, CheckRow, Entity, Estimate, EventRow, Flow, GapRow,
         HealthState as H, HistogramColumn, Incident, IncidentDetail, IncidentState, Indicator,
         SearchReply, SpreadReply, SpreadRow, System, Transition, UsageReply, WatchReply,
     },
 };
 
 use crate::keyboard;
+
+/// Usage that a full spool dropped, and a log that was cut: nobody knows how many lines it had.
+fn gaps() -> Vec<GapRow> {
+    let ago = |seconds| now().minus(std::time::Duration::from_secs(seconds)).0;
+    let gap = |host: &str, lane: &str, reason: &str| GapRow {
+        agency: "H49".into(),
+        host: host.into(),
+        lane: lane.into(),
+        reason: reason.into(),
+        time_unix_nano: ago(60),
+        ..GapRow::default()
+    };
+    let dropped = GapRow {
+        first_seq: 41,
+        last_seq: 1_244,
+        first_observed_unix_nano: ago(7_200),
+        last_observed_unix_nano: ago(3_600),
+        events: 1_204,
+        ..gap("web-2", "usage", "overflow")
+    };
+    let cut = GapRow {
+        source: "/var/log/nginx/access.log".into(),
+        bytes: 9_000,
+        ..gap("web-3", "security", "truncation")
+    };
+    vec![dropped, cut]
+}
 
 pub(crate) fn now() -> Time {
     "2026-11-24T02:41:07Z".parse().expect("a time")
@@ -244,6 +271,7 @@ pub(crate) fn picture() -> WatchReply {
         agents_heard: 487,
         agents_enrolled: 502,
         rate_cells: cells(&[4.0, 5.0, 6.0]),
+        gaps: gaps(),
         ..Flow::default()
     };
     flow.set_kafka(H::Fine);
