@@ -68,8 +68,10 @@ impl Shipper {
         let (program, arguments) = match self {
             Self::Agent => {
                 fs::write(&config, agent(place))?;
+                // As it is installed, where that was built.
+                let packed = std::env::var_os("VONGGAC_AGENT").map(PathBuf::from);
                 (
-                    crate::machine::program("vonggac-agent"),
+                    packed.unwrap_or_else(|| crate::machine::program("vonggac-agent")),
                     vec!["run".into(), "--config".into(), text(&config)],
                 )
             }
