@@ -20,6 +20,7 @@ use vonggac_wire::{
 use crate::{record::Record, registry::Registry, rule::RuleSet};
 
 pub mod correlation;
+mod eviction;
 pub mod request;
 pub mod sigma;
 mod silence;

@@ -21,7 +21,9 @@ use vonggac_wire::{
 };
 
 use super::{
-    Lost, reference,
+    Lost,
+    eviction::evict_older_half,
+    reference,
     sigma::{Match, View},
     window,
 };
@@ -173,14 +175,8 @@ impl Correlations {
 
     pub(super) fn begin(&mut self) {
         self.pending.clear();
-        if self.groups.len() > self.groups_max {
-            let mut lasts: Vec<i64> = self.groups.values().map(|group| group.latest).collect();
-            lasts.sort_unstable();
-            let middle = lasts[lasts.len() / 2];
-            let before = self.groups.len();
-            self.groups.retain(|_, group| group.latest > middle);
-            self.lost.evicted += (before - self.groups.len()) as u64;
-        }
+        self.lost.evicted +=
+            evict_older_half(&mut self.groups, self.groups_max, |group| group.latest);
     }
 
     /// Shows what one event was found to be to the correlations that ask for it, and to those that ask for them.

@@ -11,7 +11,7 @@ use vonggac_wire::{
     proto::{Entity, EventRef, Signal, SignalKind},
 };
 
-use super::{add_evidence, reference, sigma::Match};
+use super::{add_evidence, eviction::evict_older_half, reference, sigma::Match};
 use crate::{
     record::Record,
     rule::{GroupBy, Meta, Rule, RuleSet},
@@ -60,14 +60,7 @@ impl Windows {
 
     pub(super) fn begin(&mut self) {
         self.pending.clear();
-        if self.windows.len() > ENTITIES_MAX {
-            let mut lasts: Vec<Time> = self.windows.values().map(|window| window.last).collect();
-            lasts.sort_unstable();
-            let middle = lasts[lasts.len() / 2];
-            let before = self.windows.len();
-            self.windows.retain(|_, window| window.last > middle);
-            self.evicted += (before - self.windows.len()) as u64;
-        }
+        self.evicted += evict_older_half(&mut self.windows, ENTITIES_MAX, |window| window.last);
     }
 
     /// What one event was found to be: each incident's rule counts it once, whichever of its parts it matches.
