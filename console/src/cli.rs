@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{FromArgMatches, Parser, Subcommand};
+use vonggac_answer::rows::{self, Format};
 use vonggac_daemon::exit::Exit;
 
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
 
 mod act;
 mod filter;
-mod format;
 mod handover;
 mod help;
 mod row;
@@ -23,7 +23,6 @@ mod usage;
 
 pub(crate) use act::refusal;
 use filter::Filter;
-use format::Format;
 pub(crate) use shown::{exported, options_of};
 
 /// The watch over the e-government: a console, or one answer.
@@ -174,7 +173,7 @@ pub fn run(arguments: Arguments) -> Exit {
     if let Some(Command::Schema { screen }) = &arguments.command {
         return match schema::of(screen) {
             Some(rows) => {
-                print(&format::write(&arguments.common.format, &rows));
+                print(&rows::write(&arguments.common.format, &rows));
                 Exit::Success
             }
             None => Exit::Usage,
@@ -253,7 +252,7 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
             if rows.is_empty() && common.format == Format::Table {
                 complain(&words.get("empty"), Exit::Success);
             }
-            print(&format::write(&common.format, &rows));
+            print(&rows::write(&common.format, &rows));
             Exit::Success
         }
         Err(error) => complain(&error, Exit::Failure),

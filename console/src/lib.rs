@@ -11,7 +11,7 @@ pub mod feed;
 pub mod keymap;
 pub mod model;
 pub mod query;
-pub mod sanitise;
+pub use vonggac_answer::sanitise;
 pub mod screen;
 pub mod terminal;
 pub mod theme;

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
+use vonggac_answer::rows::{self, Format};
 use vonggac_daemon::exit::Exit;
 use vonggac_wire::{
     IncidentId, Time,
@@ -13,11 +14,7 @@ use vonggac_wire::{
     },
 };
 
-use super::{
-    complain,
-    format::{self, Format},
-    print, row,
-};
+use super::{complain, print, row};
 use crate::{app::later, words::Words};
 
 /// An action.
@@ -259,7 +256,7 @@ async fn act(
             .with("done-action", &[("id", &number), ("state", state), ("owner", &incident.owner)]);
         print(&format!("{}\n", crate::sanitise::sanitise(&told)));
     } else {
-        print(&format::write(form, &[row::incident(&incident, words, Time::now())]));
+        print(&rows::write(form, &[row::incident(&incident, words, Time::now())]));
     }
     Exit::Success
 }
@@ -319,6 +316,6 @@ async fn show(client: &mut ConsoleClient<Channel>, words: &Words, form: &Format,
     let evidence: Vec<Value> =
         detail.evidence.iter().map(|event| Value::Object(row::event(event))).collect();
     row.insert("evidence".into(), Value::Array(evidence));
-    print(&format::write(form, &[row]));
+    print(&rows::write(form, &[row]));
     Exit::Success
 }

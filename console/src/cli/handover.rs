@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tonic::transport::Channel;
+use vonggac_answer::rows::{self, Format, Row};
 use vonggac_wire::{
     Time,
     proto::{Incident, IncidentRequest, Transition, console_client::ConsoleClient},
 };
 
-use super::{
-    filter::Filter,
-    format::{self, Format, Row},
-    print, row, show,
-};
+use super::{filter::Filter, print, row, show};
 use crate::{model::urgency, wording, words::Words};
 
 /// A shift, where `--since` says nothing else.
@@ -48,7 +45,7 @@ pub(super) async fn run(
     if *form == Format::Md {
         print(&heading(&told, since, now, picture.simulated, words));
     }
-    print(&format::write(form, &rows));
+    print(&rows::write(form, &rows));
     Ok(())
 }
 

@@ -9,8 +9,8 @@ use vonggac_wire::{
     },
 };
 
-use super::format::Row;
 use crate::words::Words;
+use vonggac_answer::rows::Row;
 
 fn row(value: Value) -> Row {
     match value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::format::Row;
+use vonggac_answer::rows::Row;
 
 /// Screens that have a schema.
 pub(super) const NAMES: [&str; 12] = [

@@ -1,6 +1,7 @@
 //! Asks the collector and makes rows.
 
 use tonic::transport::Channel;
+use vonggac_answer::rows::{self, Format, Row};
 use vonggac_wire::{
     Time,
     proto::{
@@ -9,11 +10,7 @@ use vonggac_wire::{
     },
 };
 
-use super::{
-    filter::Filter,
-    format::{self, Format, Row},
-    print, row,
-};
+use super::{filter::Filter, print, row};
 use crate::words::Words;
 
 type Client = ConsoleClient<Channel>;
@@ -144,7 +141,7 @@ pub(super) async fn events(
         let (rows, next) = page(client, &request).await?;
         left = left.saturating_sub(rows.len() as u64);
         if stream {
-            print(&format::write(form, &rows));
+            print(&rows::write(form, &rows));
         } else {
             all.extend(rows);
         }
@@ -154,7 +151,7 @@ pub(super) async fn events(
         request.cursor = next;
     }
     if !stream {
-        print(&format::write(form, &all));
+        print(&rows::write(form, &all));
     }
     Ok(())
 }

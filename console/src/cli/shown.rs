@@ -1,11 +1,9 @@
 //! The rows of a screen as the command of the same name writes them, for exports out of the screen.
 
+use vonggac_answer::rows::{self, Format, Row};
 use vonggac_wire::Time;
 
-use super::{
-    format::{self, Format, Row},
-    row,
-};
+use super::row;
 use crate::{
     app::App,
     query,
@@ -27,7 +25,7 @@ pub(crate) fn exported(app: &App, form: &str, now: Time) -> Option<String> {
     for row in &mut rows {
         row.insert("simulated".into(), app.model.simulated.into());
     }
-    Some(format::write(&form, &rows))
+    Some(rows::write(&form, &rows))
 }
 
 fn rows(app: &App, now: Time) -> Vec<Row> {

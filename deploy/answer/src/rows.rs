@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
+    fit::fit,
     sanitise::{sanitise, sanitise_json},
-    wording::fit,
 };
 
 /// A form of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
+pub enum Format {
     /// For people.
     Table,
     /// One array.
@@ -24,13 +24,13 @@ pub(super) enum Format {
 }
 
 /// A row, its keys in order.
-pub(super) type Row = Map<String, Value>;
+pub type Row = Map<String, Value>;
 
 /// Columns of a cell in a table for people.
 const CELL_COLUMNS_MAX: usize = 60;
 
 /// Writes all rows.
-pub(super) fn write(format: &Format, rows: &[Row]) -> String {
+pub fn write(format: &Format, rows: &[Row]) -> String {
     match format {
         Format::Json => {
             let all: Vec<Value> = rows.iter().cloned().map(Value::Object).collect();

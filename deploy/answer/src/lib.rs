@@ -1,0 +1,6 @@
+//! How the programs answer on a command line: [`rows`] in any form that people, programs and spreadsheets read, and text from outside made
+//! harmless by [`sanitise`] and cut to its columns by [`fit`].
+
+pub mod fit;
+pub mod rows;
+pub mod sanitise;
