@@ -157,7 +157,11 @@ async fn start(config: &Config, store: &Store) -> anyhow::Result<()> {
     }
 }
 
-fn producer(config: &Config) -> Result<FutureProducer, rdkafka::error::KafkaError> {
+/// For signals, dead letters and what is sent again.
+///
+/// # Errors
+/// If librdkafka refuses the settings.
+pub fn producer(config: &Config) -> Result<FutureProducer, rdkafka::error::KafkaError> {
     ClientConfig::new()
         .set("bootstrap.servers", config.brokers.join(","))
         .set("client.id", "vonggac-collector")

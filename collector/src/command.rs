@@ -11,6 +11,7 @@ use crate::{
     store::{Store, migrate},
 };
 
+mod dead;
 mod rehearse;
 mod rules;
 
@@ -36,6 +37,9 @@ enum Command {
     /// Rules: which there are, and whether files of them are right.
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Dead letters: what could not be taken, and what is done about it.
+    #[command(subcommand)]
+    Dead(dead::Command),
     /// Tell how often rules would have fired on events in a file.
     Rehearse(rehearse::Arguments),
 }
@@ -70,10 +74,20 @@ pub fn run(arguments: &Arguments) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
-    let outcome = match arguments.command {
+    let outcome = match &arguments.command {
         Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => {
             say("the configuration is right");
             return Exit::Success;
+        }
+        Command::Dead(command) => {
+            let answer = runtime.block_on(dead::run(command, &config));
+            return match answer {
+                Ok(text) => {
+                    say(text.trim_end());
+                    Exit::Success
+                }
+                Err(error) => complain(&format!("failed to {error}"), error.exit()),
+            };
         }
         Command::Serve => runtime.block_on(app::run(config)).map(|()| String::new()),
         Command::Migrate => runtime

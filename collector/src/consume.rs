@@ -6,8 +6,14 @@ use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer as _, StreamConsumer},
     error::KafkaError,
+    message::Headers as _,
 };
-use vonggac_wire::{Time, limits::RECORD_BYTES_MAX, proto::Origin, topic};
+use vonggac_wire::{
+    Time,
+    limits::RECORD_BYTES_MAX,
+    proto::Origin,
+    topic::{self, header},
+};
 
 use crate::{config::Config, decode::Taken, store::ProgressPart};
 
@@ -69,6 +75,7 @@ impl Consumer {
                             .map_or_else(Time::now, |ms| Time(ms.saturating_mul(1_000_000))),
                         key: message.key().unwrap_or_default().to_vec(),
                         value: message.payload().unwrap_or_default().to_vec(),
+                        replay_of: replay_of(&message),
                     });
                 }
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error),
@@ -139,4 +146,11 @@ impl Consumer {
             tracing::debug!(%error, "Kafka did not take the offsets; the store has them");
         }
     }
+}
+
+/// The offset of the dead letter that a message repeats.
+fn replay_of(message: &impl Message) -> Option<i64> {
+    let headers = message.headers()?;
+    let found = headers.iter().find(|found| found.key == header::REPLAY_OF)?;
+    std::str::from_utf8(found.value?).ok()?.parse().ok()
 }

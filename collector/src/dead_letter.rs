@@ -13,20 +13,32 @@ use vonggac_wire::{
     topic::{self, header},
 };
 
-use crate::decode::{Rejection, Taken};
+use crate::{
+    decode::{Rejection, Taken},
+    store::dead::DeadState,
+};
+
+pub mod shelf;
 
 /// Bytes of a dead record that are kept; headers need the rest of the broker's limit.
 const KEPT_BYTES_MAX: usize = RECORD_BYTES_MAX - 64 * 1024;
 
+/// A rejection with all its causes.
+#[must_use]
+pub fn sentence(rejection: &Rejection) -> String {
+    let mut sentence = rejection.to_string();
+    let mut source = std::error::Error::source(rejection);
+    while let Some(cause) = source {
+        sentence = format!("{sentence}: {cause}");
+        source = cause.source();
+    }
+    sentence
+}
+
 /// What is told of a rejected message.
 #[must_use]
 pub fn letter(taken: &Taken, rejection: &Rejection, now: Time) -> DeadLetter {
-    let mut detail = rejection.to_string();
-    let mut source = std::error::Error::source(rejection);
-    while let Some(cause) = source {
-        detail = format!("{detail}: {cause}");
-        source = cause.source();
-    }
+    let detail = sentence(rejection);
     let agency = match rejection {
         Rejection::Key { agency, .. } | Rejection::Agency(agency) => agency.clone(),
         _ => String::from_utf8_lossy(&taken.key)
@@ -44,6 +56,9 @@ pub fn letter(taken: &Taken, rejection: &Rejection, now: Time) -> DeadLetter {
         bytes: taken.value.len() as u64,
         agency,
         detail,
+        state: DeadState::Open.name().into(),
+        settled_unix_nano: 0,
+        actor: String::new(),
     }
 }
 

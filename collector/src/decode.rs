@@ -15,6 +15,8 @@ pub struct Taken {
     pub key: Vec<u8>,
     /// Its value.
     pub value: Vec<u8>,
+    /// Where it was rejected before, if it is a dead letter that was sent again.
+    pub replay_of: Option<i64>,
 }
 
 /// Why a message is not taken.

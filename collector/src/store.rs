@@ -6,12 +6,13 @@ use clickhouse::{Client, Compression, Row};
 use serde::{Deserialize, Serialize};
 use vonggac_wire::{
     Time,
-    proto::{DeadLetter, Incident, Transition},
+    proto::{Incident, Transition},
 };
 
 use crate::{config::Config, offsets::Progress};
 
 pub mod baseline;
+pub mod dead;
 mod losses;
 pub mod migrate;
 pub mod query;
@@ -105,18 +106,6 @@ pub struct ProgressPart {
     pub next_offset: i64,
     /// Agents' marks that moved.
     pub marks: Vec<(String, u64)>,
-}
-
-#[derive(Debug, Row, Serialize, Deserialize)]
-struct DeadRow {
-    time: i64,
-    reason: String,
-    detail: String,
-    agency: String,
-    kafka_topic: String,
-    kafka_partition: i32,
-    kafka_offset: i64,
-    bytes: u64,
 }
 
 #[derive(Debug, Row, Serialize, Deserialize)]
@@ -276,28 +265,6 @@ impl Store {
             .fetch_all()
             .await?;
         Ok(rows.into_iter().collect())
-    }
-
-    /// Keeps dead letters for the screens.
-    ///
-    /// # Errors
-    /// If the engine does not take them.
-    pub async fn insert_dead(&self, letters: &[DeadLetter]) -> Result<(), StoreError> {
-        let mut insert = self.client().insert::<DeadRow>("dead_letters").await?;
-        for letter in letters {
-            let row = DeadRow {
-                time: Time(letter.time_unix_nano).micros(),
-                reason: letter.reason.clone(),
-                detail: letter.detail.clone(),
-                agency: letter.agency.clone(),
-                kafka_topic: letter.topic.clone(),
-                kafka_partition: letter.partition,
-                kafka_offset: letter.offset,
-                bytes: letter.bytes,
-            };
-            insert.write(&row).await?;
-        }
-        Ok(insert.end().await?)
     }
 
     /// Keeps gaps.

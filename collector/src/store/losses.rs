@@ -1,4 +1,4 @@
-//! What is missing: gaps in agents' numbers, and what could not be taken.
+//! What is missing: gaps in agents' numbers.
 
 use vonggac_wire::{Time, proto};
 
@@ -45,31 +45,5 @@ impl Store {
             })
             .collect();
         Ok((shown, lost))
-    }
-
-    /// The newest dead letters.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<proto::DeadLetter>, StoreError> {
-        let rows: Vec<super::DeadRow> = self
-            .client()
-            .query("SELECT ?fields FROM dead_letters FINAL ORDER BY time DESC LIMIT ?")
-            .bind(limit.clamp(1, 1_000))
-            .fetch_all()
-            .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| proto::DeadLetter {
-                time_unix_nano: row.time.saturating_mul(1000),
-                reason: row.reason,
-                topic: row.kafka_topic,
-                partition: row.kafka_partition,
-                offset: row.kafka_offset,
-                bytes: row.bytes,
-                agency: row.agency,
-                detail: row.detail,
-            })
-            .collect())
     }
 }

@@ -263,6 +263,9 @@ pub(super) fn dead(letter: &DeadLetter) -> Row {
         "partition": letter.partition,
         "offset": letter.offset,
         "bytes": letter.bytes,
+        "state": letter.state,
+        "settled": time((letter.settled_unix_nano != 0).then_some(letter.settled_unix_nano)),
+        "actor": letter.actor,
     }))
 }
 

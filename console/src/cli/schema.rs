@@ -178,6 +178,7 @@ const DEAD: &[Field] = &[
     AGENCY,
     ("reason", "text", "undecodable, identity, wrong-topic, too-large, ..."),
     ("offset", "number", "of the record"),
+    ("state", "text", "open, replayed or dropped"),
 ];
 const SPREAD: &[Field] = &[
     AGENCY,

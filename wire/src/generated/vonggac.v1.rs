@@ -1676,6 +1676,13 @@ pub struct DeadLetter {
     pub agency: ::prost::alloc::string::String,
     #[prost(string, tag = "8")]
     pub detail: ::prost::alloc::string::String,
+    /// "open", "replayed" or "dropped"; when the last step was taken (0: never), and by whom.
+    #[prost(string, tag = "9")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(sfixed64, tag = "10")]
+    pub settled_unix_nano: i64,
+    #[prost(string, tag = "11")]
+    pub actor: ::prost::alloc::string::String,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
