@@ -6,7 +6,7 @@ use anyhow::Context;
 use rdkafka::{ClientConfig, producer::FutureProducer};
 use tokio::sync::mpsc;
 use vonggac_daemon::{metrics, shutdown};
-use vonggac_wire::limits::RECORD_BYTES_MAX;
+use vonggac_wire::{limits::RECORD_BYTES_MAX, topic};
 
 use crate::{
     book_runner::{self, BookRunner},
@@ -40,30 +40,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("failed to catch signals")?;
     let figures = Figures::new().context("failed to make metrics")?;
     let registry = Arc::new(Registry::builtin().context("failed to read the registry")?);
-    let mut rules = RuleSet::builtin().context("failed to read the rules")?;
-    if let Some(folder) = &config.rules_dir {
-        for refused in rules.add_folder(folder).context("failed to read the rules")? {
-            tracing::error!(error = %refused, "a rule was left out");
-        }
-        for rule in rules.rules().iter().filter(|rule| rule.correlation.is_some()) {
-            if rule.meta.window() > config.replay {
-                tracing::warn!(
-                    rule = %rule.meta.rule,
-                    "a correlation counts over a longer time than is read again after a restart, and begins anew then; raise detection.replay"
-                );
-            }
-        }
-    }
-    let mut threats = ThreatList::default();
-    if let Some(folder) = &config.threats_dir {
-        let (list, wrong) =
-            ThreatList::read_folder(folder).context("failed to read the threat lists")?;
-        for error in wrong {
-            tracing::error!(%error, "a threat list, or an entry of it, was left out");
-        }
-        tracing::info!(entries = list.len(), "threat lists were read");
-        threats = list;
-    }
+    let rules = rules(&config)?;
+    let threats = threats(&config)?;
     let matcher = Matcher::new(&rules).context("failed to compile the rules")?;
     let matcher = Arc::new(matcher.with_threats(Arc::new(threats)));
     let rules = Arc::new(rules);
@@ -77,6 +55,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         () = stop.cancelled() => return Ok(()),
         started = start(&config, &store) => started?,
     }
+    let topics = u32::try_from(topic::EVENTS.len()).unwrap_or(u32::MAX);
+    figures.started(
+        u32::try_from(config.partitions).unwrap_or(0) * topics,
+        u32::try_from(rules.rules().len()).unwrap_or(u32::MAX),
+    );
     let producer = producer(&config).context("failed to make a Kafka producer")?;
 
     let (runner, book) = BookRunner::open(book_runner::Parts {
@@ -135,6 +118,36 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("the collector stopped");
     Ok(())
+}
+
+/// Our own rules and those of the configured folder.
+fn rules(config: &Config) -> anyhow::Result<RuleSet> {
+    let mut rules = RuleSet::builtin().context("failed to read the rules")?;
+    let Some(folder) = &config.rules_dir else { return Ok(rules) };
+    for refused in rules.add_folder(folder).context("failed to read the rules")? {
+        tracing::error!(error = %refused, "a rule was left out");
+    }
+    for rule in rules.rules().iter().filter(|rule| rule.correlation.is_some()) {
+        if rule.meta.window() > config.replay {
+            tracing::warn!(
+                rule = %rule.meta.rule,
+                "a correlation counts over a longer time than is read again after a restart, and begins anew then; raise detection.replay"
+            );
+        }
+    }
+    Ok(rules)
+}
+
+/// The threat lists of the configured folder.
+fn threats(config: &Config) -> anyhow::Result<ThreatList> {
+    let Some(folder) = &config.threats_dir else { return Ok(ThreatList::default()) };
+    let (list, wrong) =
+        ThreatList::read_folder(folder).context("failed to read the threat lists")?;
+    for error in wrong {
+        tracing::error!(%error, "a threat list, or an entry of it, was left out");
+    }
+    tracing::info!(entries = list.len(), "threat lists were read");
+    Ok(list)
 }
 
 /// Waits for engine and Kafka, brings schema and topics up to date.

@@ -59,6 +59,14 @@ pub struct Recent {
     pub signals: u64,
     /// Keys that detection holds.
     pub detection_keys: u64,
+    /// When detection last looked at the clock.
+    pub detection_ticked: Option<Time>,
+    /// When detection last had to forget somebody it followed.
+    pub detection_evicted: Option<Time>,
+    /// Partitions that there are, held by this collector or another.
+    pub partitions_all: u32,
+    /// Rules that are loaded.
+    pub rules: u32,
 }
 
 /// The metrics. Cloning shares them.
@@ -212,17 +220,24 @@ impl Figures {
         self.recent().store_down_since.get_or_insert(now);
     }
 
+    /// What this collector works with.
+    pub fn started(&self, partitions_all: u32, rules: u32) {
+        let mut recent = self.recent();
+        (recent.partitions_all, recent.rules) = (partitions_all, rules);
+    }
+
     /// Detection gave signals and holds keys.
-    pub fn detected(&self, signals: u64, keys: u64) {
+    pub fn detected(&self, signals: u64, keys: u64, now: Time) {
         self.signals.inc_by(signals);
         self.detection_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
         let mut recent = self.recent();
         recent.signals += signals;
         recent.detection_keys = keys;
+        recent.detection_ticked = Some(now);
     }
 
     /// What detection gave up since the start; told in the log when it grows.
-    pub fn detection_lost(&self, lost: Lost) {
+    pub fn detection_lost(&self, lost: Lost, now: Time) {
         let grown = |counter: &IntCounter, now: u64| {
             let more = now.saturating_sub(counter.get());
             counter.inc_by(more);
@@ -230,6 +245,7 @@ impl Figures {
         };
         let evicted = grown(&self.detection_evicted, lost.evicted);
         if evicted > 0 {
+            self.recent().detection_evicted = Some(now);
             tracing::warn!(
                 evicted,
                 "detection follows too many addresses and users at once; the quietest were forgotten"

@@ -311,9 +311,12 @@ impl Nation {
     }
 }
 
+/// The nation's clock is so far before UTC.
+const OFFSET_SECONDS: i64 = 7 * 3600;
+
 /// The day of the nation's clock.
 fn day(now: Time) -> i64 {
-    (now.seconds() + 7 * 3600).div_euclid(86_400)
+    (now.seconds() + OFFSET_SECONDS).div_euclid(86_400)
 }
 
 fn share(used: u64, limit: u64) -> Option<f64> {

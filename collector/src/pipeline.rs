@@ -300,8 +300,8 @@ impl Pipeline {
             keys += detector.keys() as u64;
             lost = lost.and(detector.lost());
         }
-        self.parts.figures.detection_lost(lost);
-        self.parts.figures.detected(self.block.signals.len() as u64, keys);
+        self.parts.figures.detection_lost(lost, now);
+        self.parts.figures.detected(self.block.signals.len() as u64, keys, now);
         let lag = self
             .partitions
             .iter()

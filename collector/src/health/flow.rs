@@ -8,7 +8,7 @@ use vonggac_wire::{
 };
 
 use crate::{
-    figures::{Figures, percentile},
+    figures::{Figures, Recent, percentile},
     indicator,
     store::Store,
 };
@@ -18,6 +18,15 @@ const ASK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Gaps that are shown.
 const GAPS_MAX: usize = 50;
+
+/// Detection looks at the clock each second; a block that is being stored may hold it up for some.
+const DETECTION_LATE: Duration = Duration::from_secs(10);
+
+/// After so long without a look at the clock a silent agent is told too late.
+const DETECTION_DOWN: Duration = Duration::from_secs(60);
+
+/// How long the screen says that somebody was forgotten: the longest window of a rule of ours.
+const EVICTION_SHOWN: Duration = Duration::from_secs(900);
 
 /// Memory that the collector should stay within, for the screen.
 const MEMORY_BYTES: u64 = 1 << 30;
@@ -29,6 +38,7 @@ pub(super) struct Slow {
     pub(super) indicators: Vec<Indicator>,
     gaps: Vec<GapRow>,
     lost: u64,
+    dead_today: u64,
     store_bytes: u64,
     answers: bool,
 }
@@ -52,6 +62,9 @@ impl Slow {
         }
         if let Ok(bytes) = store.bytes().await {
             self.store_bytes = bytes;
+        }
+        if let Ok(dead) = store.dead_count(midnight(now)).await {
+            self.dead_today = dead;
         }
         if let Ok((gaps, lost)) = store.gaps_since(day, GAPS_MAX).await {
             (self.gaps, self.lost) = (gaps, lost);
@@ -81,19 +94,19 @@ pub(super) fn flow(picture: &WatchReply, figures: &Figures, slow: &Slow, now: Ti
         delay_p99_seconds: percentile(&recent.delays, 0.99),
         kafka_lag: recent.lag,
         partitions_held: recent.partitions,
-        partitions_all: recent.partitions,
+        partitions_all: recent.partitions_all,
         events_held: held,
         events_numbered: numbered,
         events_waiting: numbered.saturating_sub(held + slow.lost),
         events_lost: slow.lost,
-        dead_letters_today: recent.dead.len() as u64,
+        dead_letters_today: slow.dead_today,
         duplicates_dropped: recent.duplicates,
         insert_p99_seconds: percentile(&recent.inserts, 0.99),
         rows_per_second: recent.events_per_second(),
         collector_rss_bytes: rss,
         memory_limit_bytes: MEMORY_BYTES,
         store_bytes: slow.store_bytes,
-        rules: 0,
+        rules: recent.rules,
         detection_keys: recent.detection_keys,
         agents_heard: small(
             picture
@@ -123,9 +136,28 @@ pub(super) fn flow(picture: &WatchReply, figures: &Figures, slow: &Slow, now: Ti
     };
     flow.set_kafka(if recent.partitions > 0 { H::Fine } else { H::Unknown });
     flow.set_engine(if engine_down || !slow.answers { H::Down } else { H::Fine });
-    flow.set_detection(H::Fine);
+    flow.set_detection(detection(&recent, now));
     flow.set_book(if engine_down { H::Degraded } else { H::Fine });
     flow
+}
+
+/// The nation's last midnight.
+fn midnight(now: Time) -> Time {
+    Time::from_seconds(super::day(now) * 86_400 - super::OFFSET_SECONDS)
+}
+
+/// Detection that does not look at the clock sees neither silence nor an outage; one that forgets whom it followed may miss an attack.
+fn detection(recent: &Recent, now: Time) -> H {
+    let Some(ticked) = recent.detection_ticked else { return H::Unknown };
+    if now.since(ticked) > DETECTION_DOWN {
+        H::Down
+    } else if now.since(ticked) > DETECTION_LATE
+        || recent.detection_evicted.is_some_and(|at| now.since(at) < EVICTION_SHOWN)
+    {
+        H::Degraded
+    } else {
+        H::Fine
+    }
 }
 
 /// Resident bytes of this process.
@@ -138,4 +170,36 @@ fn own_rss() -> u64 {
         })
         .unwrap_or(0)
         * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detection_is_as_well_as_its_last_look_at_the_clock() {
+        let now = Time::from_seconds(10_000);
+        let before = |seconds| Some(now.minus(Duration::from_secs(seconds)));
+        for (ticked, evicted, state) in [
+            (None, None, H::Unknown),
+            (before(1), None, H::Fine),
+            (before(30), None, H::Degraded),
+            (before(61), None, H::Down),
+            (before(1), before(800), H::Degraded),
+            (before(1), before(901), H::Fine),
+        ] {
+            let mut recent = Recent::default();
+            (recent.detection_ticked, recent.detection_evicted) = (ticked, evicted);
+            assert_eq!(detection(&recent, now), state, "{ticked:?} {evicted:?}");
+        }
+    }
+
+    #[test]
+    fn the_nations_day_begins_at_seventeen_hours_utc() {
+        assert_eq!(midnight(Time::from_seconds(86_400 * 3)).seconds(), 86_400 * 3 - 7 * 3600);
+        assert_eq!(
+            midnight(Time::from_seconds(86_400 * 3 - 7 * 3600)).seconds(),
+            86_400 * 3 - 7 * 3600
+        );
+    }
 }
