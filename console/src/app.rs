@@ -229,7 +229,7 @@ impl App {
     #[must_use]
     pub fn new(options: Options, theme: Theme, keymap: Keymap) -> Self {
         Self {
-            words: Words::new(options.lang),
+            words: crate::words::of(options.lang),
             theme,
             model: Model::default(),
             places: vec![Place::new(Screen::Board)],

@@ -131,7 +131,7 @@ enum Command {
 #[must_use]
 pub fn called(call: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
     let call: Vec<std::ffi::OsString> = call.into_iter().collect();
-    let words = Words::new(language(asked_language(&call).as_deref()));
+    let words = crate::words::of(Lang::asked(asked_language(&call).as_deref()));
     let parsed = help::command(&words)
         .try_get_matches_from(&call)
         .and_then(|matches| Arguments::from_arg_matches(&matches));
@@ -161,8 +161,8 @@ fn asked_language(call: &[std::ffi::OsString]) -> Option<String> {
 /// Does what is asked.
 #[must_use]
 pub fn run(arguments: Arguments) -> Exit {
-    let lang = language(arguments.common.lang.as_deref());
-    let words = Words::new(lang);
+    let lang = Lang::asked(arguments.common.lang.as_deref());
+    let words = crate::words::of(lang);
     let mistakes = usage::mistakes(&arguments, &words, vonggac_wire::Time::now());
     if !mistakes.is_empty() {
         for mistake in mistakes {
@@ -188,13 +188,6 @@ pub fn run(arguments: Arguments) -> Exit {
 }
 
 /// As asked, else as the environment says, else Vietnamese.
-fn language(asked: Option<&str>) -> Lang {
-    asked
-        .and_then(Lang::from_code)
-        .or_else(|| Lang::from_code(&std::env::var("LANG").ok()?))
-        .unwrap_or_default()
-}
-
 async fn answer(arguments: Arguments, words: Words) -> Exit {
     let Arguments { common, command } = arguments;
     let address = match client::address(common.collector.as_deref(), common.data.as_deref()) {

@@ -1,103 +1,21 @@
-//! Words of the screen and of the command line, from message files, in Vietnamese and English.
+//! The console's words: its message files.
 
-use std::borrow::Cow;
-
-use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
-
-/// A language of the screen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lang {
-    /// Vietnamese, the first language.
-    #[default]
-    Vi,
-    /// English.
-    En,
-}
-
-impl Lang {
-    /// "vi" or "en".
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Vi => "vi",
-            Self::En => "en",
-        }
-    }
-
-    /// By its code, or by a locale like `en_US.UTF-8`.
-    #[must_use]
-    pub fn from_code(code: &str) -> Option<Self> {
-        match code.get(..2)? {
-            "vi" => Some(Self::Vi),
-            "en" => Some(Self::En),
-            _ => None,
-        }
-    }
-}
+pub use vonggac_answer::words::{Lang, Words};
 
 const FILES: [(Lang, &str, &str); 2] = [
     (Lang::Vi, include_str!("../messages/vi.ftl"), include_str!("../messages/cli.vi.ftl")),
     (Lang::En, include_str!("../messages/en.ftl"), include_str!("../messages/cli.en.ftl")),
 ];
 
-/// The words of one language.
-pub struct Words {
-    lang: Lang,
-    bundle: FluentBundle<FluentResource>,
-}
-
-impl Words {
-    /// Loads a language.
-    #[must_use]
-    pub fn new(lang: Lang) -> Self {
-        let mut bundle = FluentBundle::new_concurrent(Vec::new());
-        // Marks around values would be characters that a terminal counts.
-        bundle.set_use_isolating(false);
-        for (_, screen, cli) in FILES.iter().filter(|(of, ..)| *of == lang) {
-            for text in [screen, cli] {
-                // A file with a mistake still gives its good messages; a test refuses mistakes.
-                let resource = FluentResource::try_new((*text).to_owned())
-                    .unwrap_or_else(|(resource, _)| resource);
-                bundle.add_resource_overriding(resource);
-            }
-        }
-        Self { lang, bundle }
-    }
-
-    /// The language.
-    #[must_use]
-    pub const fn lang(&self) -> Lang {
-        self.lang
-    }
-
-    /// A message; one that is missing is its own name, so that it is seen.
-    #[must_use]
-    pub fn get(&self, id: &str) -> String {
-        self.with(id, &[])
-    }
-
-    /// A message with values.
-    #[must_use]
-    pub fn with(&self, id: &str, values: &[(&str, &str)]) -> String {
-        let Some(pattern) = self.bundle.get_message(id).and_then(|message| message.value()) else {
-            return id.to_owned();
-        };
-        let mut arguments = FluentArgs::new();
-        for (name, value) in values {
-            arguments.set(Cow::Borrowed(*name), FluentValue::from(*value));
-        }
-        let mut errors = Vec::new();
-        self.bundle.format_pattern(pattern, Some(&arguments), &mut errors).into_owned()
-    }
-
-    /// Whichever of two names is of this language.
-    #[must_use]
-    pub const fn pick<'a>(&self, vi: &'a str, en: &'a str) -> &'a str {
-        match self.lang {
-            Lang::Vi => vi,
-            Lang::En => en,
-        }
-    }
+/// The words of a language.
+#[must_use]
+pub fn of(lang: Lang) -> Words {
+    let texts: Vec<&str> = FILES
+        .iter()
+        .filter(|(of, ..)| *of == lang)
+        .flat_map(|(_, screen, cli)| [*screen, *cli])
+        .collect();
+    Words::new(lang, &texts)
 }
 
 #[cfg(test)]
@@ -107,13 +25,7 @@ mod tests {
     use super::*;
 
     fn keys(text: &str) -> BTreeSet<String> {
-        FluentResource::try_new(text.to_owned())
-            .map_err(|(_, errors)| errors)
-            .expect("a message file without mistakes");
-        text.lines()
-            .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
-            .filter_map(|line| Some(line.split_once(" =")?.0.to_owned()))
-            .collect()
+        vonggac_answer::words::message_ids(text).expect("a message file without mistakes")
     }
 
     #[test]
@@ -174,7 +86,7 @@ mod tests {
 
     #[test]
     fn values_are_put_in_without_marks() {
-        let words = Words::new(Lang::En);
+        let words = of(Lang::En);
         assert_eq!(words.with("refused-not-found", &[("id", "7")]), "There is no incident #7.");
         assert_eq!(words.get("no-such-message"), "no-such-message");
     }

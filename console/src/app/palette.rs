@@ -8,7 +8,7 @@ use crate::{
     query,
     screen::{self, Screen},
     wording::folded,
-    words::{Lang, Words},
+    words::Lang,
 };
 
 /// Suggestions that are shown.
@@ -230,7 +230,7 @@ impl App {
             Some("tieng") => {
                 let other = if self.options.lang == Lang::Vi { Lang::En } else { Lang::Vi };
                 self.options.lang = Lang::from_code(&folded(&rest)).unwrap_or(other);
-                self.words = Words::new(self.options.lang);
+                self.words = crate::words::of(self.options.lang);
             }
             _ => {
                 self.message = self.words.with("told-unknown", &[("text", line)]);

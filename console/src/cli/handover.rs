@@ -145,14 +145,14 @@ mod tests {
             ..Transition::default()
         };
         let timeline = [step(50, "noted"), step(150, "counted"), step(160, "noted")];
-        let row = entry(&incident(1, 2, 160), &timeline, Time(100), &Words::new(Lang::Vi));
+        let row = entry(&incident(1, 2, 160), &timeline, Time(100), &crate::words::of(Lang::Vi));
         assert_eq!(row["changes"], json!(["07:00 Lan: ghi đang chuyển;"]));
     }
 
     #[test]
     fn the_heading_counts_what_the_next_shift_has() {
         let one = incident(1, 1, 150);
-        let text = heading(&[&one], Time(100), Time(200), true, &Words::new(Lang::En));
+        let text = heading(&[&one], Time(100), Time(200), true, &crate::words::of(Lang::En));
         assert!(text.starts_with("# Shift book") && text.contains("SIMULATED"), "{text}");
         assert!(text.contains("1 open") && text.contains("1 not taken"), "{text}");
     }

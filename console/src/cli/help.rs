@@ -94,16 +94,17 @@ mod tests {
     fn every_command_and_option_is_explained_in_both_languages() {
         for lang in [Lang::Vi, Lang::En] {
             let mut found = Vec::new();
-            mute(&Arguments::command(), &Words::new(lang), "", &mut found);
+            mute(&Arguments::command(), &crate::words::of(lang), "", &mut found);
             assert!(found.is_empty(), "{found:?}");
-            command(&Words::new(lang)).debug_assert();
+            command(&crate::words::of(lang)).debug_assert();
         }
     }
 
     #[test]
     fn help_is_written_in_the_language_that_was_asked_for() {
         let text = |lang, call: &[&str]| {
-            let error = command(&Words::new(lang)).try_get_matches_from(call).expect_err("help");
+            let error =
+                command(&crate::words::of(lang)).try_get_matches_from(call).expect_err("help");
             error.to_string()
         };
         let vi = text(Lang::Vi, &["vonggac", "incidents", "assign", "--help"]);

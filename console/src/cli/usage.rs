@@ -155,7 +155,7 @@ mod tests {
     fn found(line: &str) -> Vec<String> {
         let arguments = Arguments::try_parse_from(line.split_whitespace()).expect("clap takes it");
         let now = "2026-11-24T02:41:07Z".parse().expect("a time");
-        mistakes(&arguments, &Words::new(Lang::En), now)
+        mistakes(&arguments, &crate::words::of(Lang::En), now)
     }
 
     #[test]

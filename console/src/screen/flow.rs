@@ -290,7 +290,10 @@ fn dead(app: &App, flow: &Flow, area: Area) -> Vec<Line<'static>> {
             fit(&reason(app, letter), 22),
             fit(dash(&letter.agency), 8),
             right(&size(app, letter.bytes), 9),
-            letter.detail
+            settled(app, letter).map_or_else(
+                || letter.detail.clone(),
+                |word| format!("[{word}] {}", letter.detail)
+            )
         );
         let style = if cursor == Some(at) { app.theme.selected() } else { Style::new() };
         lines.push(line(vec![(fit(&text, area.width), style)]));
@@ -318,6 +321,15 @@ fn reason(app: &App, letter: &DeadLetter) -> String {
     if word == id { letter.reason.clone() } else { word }
 }
 
+/// What was done about it; `None`: nothing yet.
+fn settled(app: &App, letter: &DeadLetter) -> Option<String> {
+    match letter.state.as_str() {
+        "replayed" => Some(app.words.get("dead-state-replayed")),
+        "dropped" => Some(app.words.get("dead-state-dropped")),
+        _ => None,
+    }
+}
+
 /// A dead letter whole: where it came from, why it was not taken, where its bytes are.
 pub(crate) fn dead_letter(app: &App, at: usize) -> Option<(String, Vec<String>)> {
     let letter = app.model.dead_letters().get(at)?;
@@ -336,7 +348,18 @@ pub(crate) fn dead_letter(app: &App, at: usize) -> Option<(String, Vec<String>)>
         ),
         words.with("dead-origin", &[("origin", &origin)]),
         words.with("dead-bytes", &[("topic", vonggac_wire::topic::DEAD)]),
-        words.get("dead-again"),
+        words.with(
+            match letter.state.as_str() {
+                "replayed" => "dead-replayed",
+                "dropped" => "dead-dropped",
+                _ => "dead-again",
+            },
+            &[
+                ("origin", &origin),
+                ("time", &wording::date_time(Time(letter.settled_unix_nano))),
+                ("actor", dash(&letter.actor)),
+            ],
+        ),
     ];
     let title = format!("{} {origin}", words.get("flow-dead"));
     Some((title, lines.into_iter().filter(|line| !line.is_empty()).collect()))

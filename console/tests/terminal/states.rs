@@ -111,11 +111,20 @@ fn letters(lang: Lang) -> App {
         bytes: 61_002,
         agency: agency.into(),
         detail: detail.into(),
+        state: "open".into(),
+        ..DeadLetter::default()
+    };
+    let settled = DeadLetter {
+        state: "replayed".into(),
+        settled_unix_nano: now().minus(Duration::from_secs(60)).0,
+        actor: "lan".into(),
+        ..letter("unknown-agency", "tk-20", "the registry has no agency tk-20")
     };
     let letters = vec![
         letter("identity", "tk-66", "the key says tk-66/web-9, the batch tk-66/web-8"),
         letter("undecodable", "", "failed to decode \u{1b}[2J at byte 88"),
         letter("brand-new-reason", "tk-19", ""),
+        settled,
     ];
     app.told(Told::Dead(app.questions.dead.number, DeadLettersReply { letters }), now());
     app

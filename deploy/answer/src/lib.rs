@@ -1,6 +1,7 @@
 //! How the programs answer on a command line: [`rows`] in any form that people, programs and spreadsheets read, and text from outside made
-//! harmless by [`sanitise`] and cut to its columns by [`fit`].
+//! harmless by [`sanitise`] and cut to its columns by [`fit`], in the [`words`] of a language.
 
 pub mod fit;
 pub mod rows;
 pub mod sanitise;
+pub mod words;
