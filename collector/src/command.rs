@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod dead;
+mod doctor;
 mod rehearse;
 mod rules;
 
@@ -37,6 +38,8 @@ enum Command {
     /// Rules: which there are, and whether files of them are right.
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Tell in sentences what is wrong with this centre, and what to do.
+    Doctor(doctor::Arguments),
     /// Dead letters: what could not be taken, and what is done about it.
     #[command(subcommand)]
     Dead(dead::Command),
@@ -78,6 +81,11 @@ pub fn run(arguments: &Arguments) -> Exit {
         Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => {
             say("the configuration is right");
             return Exit::Success;
+        }
+        Command::Doctor(arguments) => {
+            let (text, exit) = runtime.block_on(doctor::run(arguments, &config));
+            say(text.trim_end());
+            return exit;
         }
         Command::Dead(command) => {
             let answer = runtime.block_on(dead::run(command, &config));

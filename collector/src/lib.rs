@@ -4,7 +4,7 @@
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
-//! * [`store`]: ClickHouse; [`serve`]: gRPC.
+//! * [`store`]: ClickHouse; [`serve`]: gRPC; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
 pub mod app;
 pub mod book_runner;
@@ -14,6 +14,7 @@ pub mod consume;
 pub mod dead_letter;
 pub mod decode;
 pub mod detect;
+pub mod doctor;
 pub mod figures;
 pub mod health;
 pub mod incident;
@@ -28,3 +29,4 @@ pub mod serve;
 pub mod store;
 pub mod threat;
 pub mod topics;
+pub mod words;

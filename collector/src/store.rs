@@ -15,6 +15,7 @@ pub mod baseline;
 pub mod dead;
 mod losses;
 pub mod migrate;
+mod own;
 pub mod query;
 pub mod row;
 pub mod sql;

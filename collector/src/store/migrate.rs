@@ -54,6 +54,25 @@ pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
     Ok(taken)
 }
 
+/// The schema's version; 0: there is none.
+///
+/// # Errors
+/// If the engine does not answer.
+pub async fn version(store: &Store) -> Result<u32, StoreError> {
+    let there: u64 = store
+        .client
+        .query(
+            "SELECT count() FROM system.tables WHERE database = ? AND name = 'schema_migrations'",
+        )
+        .bind(&store.database)
+        .fetch_one()
+        .await?;
+    if there == 0 {
+        return Ok(0);
+    }
+    Ok(store.client().query("SELECT max(version) FROM schema_migrations").fetch_one().await?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

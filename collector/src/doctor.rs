@@ -1,0 +1,312 @@
+//! What is wrong with a centre, and what to do: [`look`] asks its parts, [`diagnose`] judges what they said. Pure but for the asking.
+//!
+//! Each trouble has a name; its sentence and its remedy are the messages `doctor-NAME` and `doctor-NAME-do` of each language.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use vonggac_wire::Time;
+
+pub mod look;
+
+/// Below this share of the disk an operator should act within days.
+const DISK_FREE_LOW: f64 = 0.10;
+
+/// Below this share the engine may stop taking rows within hours.
+const DISK_FREE_OUT: f64 = 0.02;
+
+/// Active parts of one table partition above which merges do not keep up. The engine slows inserts at 1,000 and refuses at 3,000.
+const PARTS_MANY: u64 = 600;
+
+/// A mutation that runs longer than this does not end by itself.
+const MUTATION_MAX: Duration = Duration::from_secs(3_600);
+
+/// Clocks of engine and collector that differ by more make ages and windows wrong.
+const CLOCK_APART_MAX: f64 = 5.0;
+
+/// Agents that were cut off for three days still bring what they kept; topics must hold at least as long.
+const RETENTION_LEAST: Duration = Duration::from_secs(72 * 3_600);
+
+/// Heartbeats come every few seconds: a store that took nothing for so long is not being fed.
+const NOTHING_STORED: Duration = Duration::from_secs(120);
+
+/// Records that wait are worth a word above this number.
+const LAG_MANY: u64 = 1_000;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Worth knowing.
+    Note,
+    /// Will be bad.
+    Warning,
+    /// Something does not work, or is lost.
+    Broken,
+}
+
+impl Level {
+    /// The word in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// How bad.
+    pub level: Level,
+    /// Its name, of which its messages are named.
+    pub name: &'static str,
+    /// What stands in its messages.
+    pub values: Vec<(&'static str, String)>,
+}
+
+/// A topic as Kafka tells it.
+#[derive(Clone, Debug, Default)]
+pub struct TopicSeen {
+    /// First and next offset of each partition.
+    pub partitions: BTreeMap<i32, (i64, i64)>,
+    /// Partitions with fewer copies in step than they should have, or without a leader.
+    pub short_of_copies: usize,
+    /// How long records are kept; `None`: for ever, or not told.
+    pub retention: Option<Duration>,
+}
+
+/// What Kafka told.
+#[derive(Clone, Debug, Default)]
+pub struct KafkaSeen {
+    /// Topics by name.
+    pub topics: BTreeMap<String, TopicSeen>,
+}
+
+/// What the engine told.
+#[derive(Clone, Debug, Default)]
+pub struct EngineSeen {
+    /// The schema's version; 0: there is none.
+    pub schema: u32,
+    /// Its clock less ours, seconds.
+    pub clock_ahead_seconds: f64,
+    /// Free bytes and all bytes of its disk.
+    pub disk: (u64, u64),
+    /// It was told to refuse rows.
+    pub read_only: bool,
+    /// The table partition with most active parts.
+    pub parts: (String, u64),
+    /// The longest mutation that has not ended.
+    pub mutation: Option<(String, Duration)>,
+    /// Next offset of each topic's partition.
+    pub progress: BTreeMap<(String, i32), i64>,
+    /// Open dead letters by reason.
+    pub dead: BTreeMap<String, u64>,
+    /// Events that are missing without an explanation, of the last day.
+    pub unexplained: u64,
+    /// When the newest row was stored.
+    pub newest: Option<Time>,
+    /// Agents known, and those of them not heard for [`NOTHING_STORED`].
+    pub agents: (u64, u64),
+}
+
+/// All that was seen. `Err`: what the part said instead.
+#[derive(Debug)]
+pub struct Seen {
+    /// When.
+    pub now: Time,
+    /// Kafka.
+    pub kafka: Result<KafkaSeen, String>,
+    /// The engine.
+    pub engine: Result<EngineSeen, String>,
+    /// Whether a collector answers where consoles connect.
+    pub serves: Result<(), String>,
+    /// Files of rules that were refused.
+    pub rules_refused: Vec<String>,
+    /// Threat lists, or entries of them, that were refused.
+    pub threats_refused: Vec<String>,
+}
+
+/// What should be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Topics of events, and their partitions.
+    pub events: Vec<&'static str>,
+    /// Partitions of each.
+    pub partitions: usize,
+    /// Topics besides.
+    pub others: Vec<&'static str>,
+    /// The schema that this program knows.
+    pub schema: u32,
+}
+
+/// What is wrong, the worst first.
+#[must_use]
+pub fn diagnose(seen: &Seen, wanted: &Wanted) -> Vec<Trouble> {
+    let mut found = Vec::new();
+    match &seen.kafka {
+        Err(said) => found.push(trouble(Level::Broken, "kafka-away", [("said", said.clone())])),
+        Ok(kafka) => topics(kafka, wanted, &mut found),
+    }
+    match &seen.engine {
+        Err(said) => found.push(trouble(Level::Broken, "engine-away", [("said", said.clone())])),
+        Ok(engine) => {
+            schema(engine, wanted, &mut found);
+            disk_and_parts(engine, &mut found);
+            contents(engine, seen.now, &mut found);
+        }
+    }
+    if let (Ok(kafka), Ok(engine)) = (&seen.kafka, &seen.engine) {
+        positions(kafka, engine, wanted, &mut found);
+    }
+    if let Err(said) = &seen.serves {
+        found.push(trouble(Level::Broken, "not-serving", [("said", said.clone())]));
+    }
+    for file in &seen.rules_refused {
+        found.push(trouble(Level::Warning, "rule-refused", [("file", file.clone())]));
+    }
+    for file in &seen.threats_refused {
+        found.push(trouble(Level::Warning, "threats-refused", [("file", file.clone())]));
+    }
+    found.sort_by_key(|trouble| std::cmp::Reverse(trouble.level));
+    found
+}
+
+fn trouble<const N: usize>(
+    level: Level,
+    name: &'static str,
+    values: [(&'static str, String); N],
+) -> Trouble {
+    Trouble { level, name, values: values.into() }
+}
+
+fn topics(kafka: &KafkaSeen, wanted: &Wanted, found: &mut Vec<Trouble>) {
+    for name in wanted.events.iter().chain(&wanted.others) {
+        let topic = ("topic", (*name).to_owned());
+        let Some(seen) = kafka.topics.get(*name) else {
+            found.push(trouble(Level::Broken, "topic-missing", [topic]));
+            continue;
+        };
+        let of_events = wanted.events.contains(name);
+        if of_events && seen.partitions.len() != wanted.partitions {
+            found.push(trouble(
+                Level::Broken,
+                "topic-partitions",
+                [
+                    topic.clone(),
+                    ("found", seen.partitions.len().to_string()),
+                    ("wanted", wanted.partitions.to_string()),
+                ],
+            ));
+        }
+        if seen.short_of_copies > 0 {
+            let short = ("short", seen.short_of_copies.to_string());
+            found.push(trouble(Level::Warning, "topic-copies", [topic.clone(), short]));
+        }
+        if let Some(kept) = seen.retention.filter(|kept| of_events && *kept < RETENTION_LEAST) {
+            let hours = |span: Duration| (span.as_secs() / 3_600).to_string();
+            found.push(trouble(
+                Level::Warning,
+                "topic-retention",
+                [topic, ("hours", hours(kept)), ("least", hours(RETENTION_LEAST))],
+            ));
+        }
+    }
+}
+
+fn schema(engine: &EngineSeen, wanted: &Wanted, found: &mut Vec<Trouble>) {
+    let versions = [("found", engine.schema.to_string()), ("wanted", wanted.schema.to_string())];
+    if engine.schema == 0 {
+        found.push(trouble(Level::Broken, "schema-none", versions));
+    } else if engine.schema < wanted.schema {
+        found.push(trouble(Level::Warning, "schema-old", versions));
+    } else if engine.schema > wanted.schema {
+        found.push(trouble(Level::Broken, "schema-newer", versions));
+    }
+}
+
+fn disk_and_parts(engine: &EngineSeen, found: &mut Vec<Trouble>) {
+    let (free, all) = engine.disk;
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let share = free as f64 / all.max(1) as f64;
+    if all > 0 && share < DISK_FREE_LOW {
+        let level = if share < DISK_FREE_OUT { Level::Broken } else { Level::Warning };
+        let gib = |bytes: u64| (bytes >> 30).to_string();
+        found.push(trouble(level, "disk-full", [("free", gib(free)), ("all", gib(all))]));
+    }
+    if engine.read_only {
+        found.push(trouble(Level::Broken, "engine-read-only", []));
+    }
+    if engine.parts.1 > PARTS_MANY {
+        found.push(trouble(
+            Level::Warning,
+            "parts-many",
+            [("table", engine.parts.0.clone()), ("parts", engine.parts.1.to_string())],
+        ));
+    }
+    if let Some((table, span)) = engine.mutation.as_ref().filter(|(_, span)| *span > MUTATION_MAX) {
+        let hours = ("hours", (span.as_secs() / 3_600).to_string());
+        found.push(trouble(Level::Warning, "mutation-stuck", [("table", table.clone()), hours]));
+    }
+    if engine.clock_ahead_seconds.abs() > CLOCK_APART_MAX {
+        let seconds = format!("{:.0}", engine.clock_ahead_seconds);
+        found.push(trouble(Level::Warning, "clock-apart", [("seconds", seconds)]));
+    }
+}
+
+fn contents(engine: &EngineSeen, now: Time, found: &mut Vec<Trouble>) {
+    for (reason, count) in &engine.dead {
+        let values = [("reason", reason.clone()), ("count", count.to_string())];
+        found.push(trouble(Level::Warning, "dead-open", values));
+    }
+    if engine.unexplained > 0 {
+        let count = ("count", engine.unexplained.to_string());
+        found.push(trouble(Level::Broken, "gaps-unexplained", [count]));
+    }
+    let (known, silent) = engine.agents;
+    match engine.newest {
+        Some(newest) if now.since(newest) > NOTHING_STORED => {
+            let minutes = ("minutes", (now.since(newest).as_secs() / 60).to_string());
+            found.push(trouble(Level::Broken, "nothing-stored", [minutes]));
+        }
+        None if engine.schema > 0 => found.push(trouble(Level::Note, "store-empty", [])),
+        _ if silent > 0 => {
+            let values = [("silent", silent.to_string()), ("known", known.to_string())];
+            found.push(trouble(Level::Warning, "agents-silent", values));
+        }
+        _ => {}
+    }
+}
+
+/// Where the store stands in Kafka: what it lost, what it waits for, and what cannot be.
+fn positions(kafka: &KafkaSeen, engine: &EngineSeen, wanted: &Wanted, found: &mut Vec<Trouble>) {
+    let mut waiting = 0;
+    for name in &wanted.events {
+        let Some(topic) = kafka.topics.get(*name) else { continue };
+        for (partition, (first, next)) in &topic.partitions {
+            let place = engine.progress.get(&((*name).to_owned(), *partition)).copied();
+            let values = |from: i64, to: i64| {
+                [
+                    ("place", format!("{name}/{partition}")),
+                    ("first", from.to_string()),
+                    ("last", to.to_string()),
+                ]
+            };
+            let at = place.unwrap_or(0);
+            if at < *first {
+                found.push(trouble(Level::Broken, "records-passed", values(at, first - 1)));
+            }
+            if at > *next {
+                found.push(trouble(Level::Broken, "progress-beyond", values(*next, at)));
+            }
+            waiting += u64::try_from(next - at.clamp(*first, *next)).unwrap_or(0);
+        }
+    }
+    if waiting > LAG_MANY {
+        found.push(trouble(Level::Warning, "records-waiting", [("count", waiting.to_string())]));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! Asks the parts of a centre how they are. Each question ends within [`ANSWER_WITHIN`]; what does not answer is told, not waited for.
+
+use std::{future::Future, time::Duration};
+
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+    metadata::MetadataTopic,
+};
+use tonic::transport::Endpoint;
+use vonggac_wire::{
+    Time,
+    proto::{DeadLettersRequest, console_client::ConsoleClient},
+    topic,
+};
+
+use super::{EngineSeen, KafkaSeen, NOTHING_STORED, Seen, TopicSeen, Wanted};
+use crate::{
+    config::Config,
+    rule::RuleSet,
+    store::{Store, StoreError, migrate},
+    threat::ThreatList,
+};
+
+/// How long a part may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What this program wants of a centre with these settings.
+#[must_use]
+pub fn wanted(config: &Config) -> Wanted {
+    Wanted {
+        events: topic::EVENTS.to_vec(),
+        partitions: usize::try_from(config.partitions).unwrap_or(0),
+        others: vec![topic::SIGNALS, topic::COMMANDS, topic::INCIDENTS, topic::DEAD],
+        schema: migrate::MIGRATIONS.last().map_or(0, |(version, ..)| *version),
+    }
+}
+
+/// Looks at everything.
+pub async fn look(config: &Config, now: Time) -> Seen {
+    let store = Store::new(config);
+    let (kafka, engine, serves) = tokio::join!(kafka(config), engine(&store, now), serves(config));
+    let (rules_refused, threats_refused) = files(config);
+    Seen { now, kafka, engine, serves, rules_refused, threats_refused }
+}
+
+async fn within<T, E: std::fmt::Display>(
+    question: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(ANSWER_WITHIN, question).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
+    }
+}
+
+async fn kafka(config: &Config) -> Result<KafkaSeen, String> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", config.brokers.join(","));
+    // librdkafka's own words about each try would stand between the answers.
+    client.set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+    let admin: AdminClient<DefaultClientContext> =
+        client.create().map_err(|error| error.to_string())?;
+    let asked = client.clone();
+    let topics = tokio::task::spawn_blocking(move || topics(&asked));
+    let topics = match topics.await {
+        Ok(topics) => topics.map_err(|error| error.to_string())?,
+        Err(error) => return Err(error.to_string()),
+    };
+    let mut seen = KafkaSeen { topics: topics.into_iter().collect() };
+    let of_events: Vec<_> = topic::EVENTS
+        .iter()
+        .filter(|name| seen.topics.contains_key(**name))
+        .map(|name| ResourceSpecifier::Topic(name))
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
+    let told = admin.describe_configs(&of_events, &options).await;
+    for resource in told.map_err(|error| error.to_string())?.into_iter().flatten() {
+        let kept = retention(&resource);
+        if let rdkafka::admin::OwnedResourceSpecifier::Topic(name) = &resource.specifier {
+            if let Some(topic) = seen.topics.get_mut(name) {
+                topic.retention = kept;
+            }
+        }
+    }
+    Ok(seen)
+}
+
+fn topics(client: &ClientConfig) -> Result<Vec<(String, TopicSeen)>, KafkaError> {
+    let consumer: BaseConsumer = client.create()?;
+    let metadata = consumer.fetch_metadata(None, ANSWER_WITHIN)?;
+    metadata
+        .topics()
+        .iter()
+        .filter(|topic| topic.error().is_none() && !topic.partitions().is_empty())
+        .map(|topic| Ok((topic.name().to_owned(), seen(&consumer, topic)?)))
+        .collect()
+}
+
+fn seen(consumer: &BaseConsumer, topic: &MetadataTopic) -> Result<TopicSeen, KafkaError> {
+    let mut seen = TopicSeen::default();
+    for partition in topic.partitions() {
+        if partition.leader() < 0 || partition.isr().len() < partition.replicas().len() {
+            seen.short_of_copies += 1;
+        }
+        if topic::EVENTS.contains(&topic.name()) {
+            let marks = consumer.fetch_watermarks(topic.name(), partition.id(), ANSWER_WITHIN)?;
+            seen.partitions.insert(partition.id(), marks);
+        }
+    }
+    Ok(seen)
+}
+
+fn retention(resource: &ConfigResource) -> Option<Duration> {
+    let kept = resource.get("retention.ms")?.value.as_deref()?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(kept))
+}
+
+async fn engine(store: &Store, now: Time) -> Result<EngineSeen, String> {
+    within(store.ping()).await?;
+    let schema = within(migrate::version(store)).await?;
+    let machine = within(store.machine(now)).await?;
+    let mut seen = EngineSeen { schema, ..machine };
+    if schema == migrate::MIGRATIONS.last().map_or(0, |(version, ..)| *version) {
+        within(contents(store, now, &mut seen)).await?;
+    }
+    Ok(seen)
+}
+
+/// What the tables say; only of a schema that this program knows.
+async fn contents(store: &Store, now: Time, seen: &mut EngineSeen) -> Result<(), StoreError> {
+    seen.progress = store.positions().await?;
+    seen.dead = store.dead_open().await?;
+    seen.unexplained = store.unexplained(now.minus(Duration::from_secs(86_400))).await?;
+    seen.newest = store.newest_stored().await?;
+    let agents = store.agents().await?;
+    let heard = now.minus(NOTHING_STORED).micros();
+    let silent = agents.iter().filter(|agent| agent.heard < heard).count();
+    seen.agents = (agents.len() as u64, silent as u64);
+    Ok(())
+}
+
+async fn serves(config: &Config) -> Result<(), String> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", config.grpc))
+        .map_err(|error| error.to_string())?;
+    let mut client = ConsoleClient::new(within(endpoint.connect()).await?);
+    within(async {
+        let asked = client.dead_letters(DeadLettersRequest { limit: 1 }).await;
+        asked.map(|_| ()).map_err(|status| status.message().to_owned())
+    })
+    .await
+}
+
+fn files(config: &Config) -> (Vec<String>, Vec<String>) {
+    let said = |error: &dyn std::fmt::Display| error.to_string();
+    let rules = config.rules_dir.as_ref().map(|folder| match RuleSet::builtin() {
+        Ok(mut rules) => match rules.add_folder(folder) {
+            Ok(refused) => refused.iter().map(|error| said(error)).collect(),
+            Err(error) => vec![said(&error)],
+        },
+        Err(error) => vec![said(&error)],
+    });
+    let threats = config.threats_dir.as_ref().map(|folder| match ThreatList::read_folder(folder) {
+        Ok((_, wrong)) => wrong.iter().map(|error| said(error)).collect(),
+        Err(error) => vec![said(&error)],
+    });
+    (rules.unwrap_or_default(), threats.unwrap_or_default())
+}

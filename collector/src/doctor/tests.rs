@@ -1,0 +1,144 @@
+use vonggac_answer::words::{Lang, message_ids};
+
+use super::*;
+
+const EVENTS: &str = "vonggac.security.v1";
+
+fn wanted() -> Wanted {
+    Wanted { events: vec![EVENTS], partitions: 2, others: vec!["vonggac.dead.v1"], schema: 9 }
+}
+
+/// A centre with which nothing is wrong.
+fn well() -> Seen {
+    let now = Time::from_seconds(1_000_000);
+    let topic = |count: i32| TopicSeen {
+        partitions: (0..count).map(|partition| (partition, (100, 500))).collect(),
+        short_of_copies: 0,
+        retention: Some(RETENTION_LEAST),
+    };
+    let topics = [(EVENTS.to_owned(), topic(2)), ("vonggac.dead.v1".to_owned(), topic(1))];
+    let engine = EngineSeen {
+        schema: 9,
+        disk: (50 << 30, 100 << 30),
+        progress: (0..2).map(|partition| ((EVENTS.to_owned(), partition), 500)).collect(),
+        newest: Some(now.minus(Duration::from_secs(2))),
+        agents: (3, 0),
+        ..EngineSeen::default()
+    };
+    Seen {
+        now,
+        kafka: Ok(KafkaSeen { topics: topics.into() }),
+        engine: Ok(engine),
+        serves: Ok(()),
+        rules_refused: Vec::new(),
+        threats_refused: Vec::new(),
+    }
+}
+
+fn engine(change: impl Fn(&mut EngineSeen)) -> Seen {
+    let mut seen = well();
+    change(seen.engine.as_mut().unwrap());
+    seen
+}
+
+fn topic(change: impl Fn(&mut TopicSeen)) -> Seen {
+    let mut seen = well();
+    change(seen.kafka.as_mut().unwrap().topics.get_mut(EVENTS).unwrap());
+    seen
+}
+
+fn cases() -> Vec<(&'static str, Level, Seen)> {
+    use Level::{Broken, Note, Warning};
+    let gone = || Err("refused".to_owned());
+    vec![
+        ("kafka-away", Broken, Seen { kafka: gone().map(|()| KafkaSeen::default()), ..well() }),
+        ("engine-away", Broken, Seen { engine: gone().map(|()| EngineSeen::default()), ..well() }),
+        ("not-serving", Broken, Seen { serves: gone(), ..well() }),
+        ("rule-refused", Warning, Seen { rules_refused: vec!["a.yml".into()], ..well() }),
+        ("threats-refused", Warning, Seen { threats_refused: vec!["a.csv".into()], ..well() }),
+        ("topic-partitions", Broken, topic(|t| _ = t.partitions.insert(2, (0, 0)))),
+        ("topic-copies", Warning, topic(|t| t.short_of_copies = 1)),
+        ("topic-retention", Warning, topic(|t| t.retention = Some(Duration::from_secs(3_600)))),
+        ("records-passed", Broken, topic(|t| _ = t.partitions.insert(0, (501, 600)))),
+        ("progress-beyond", Broken, topic(|t| _ = t.partitions.insert(0, (0, 499)))),
+        ("records-waiting", Warning, topic(|t| _ = t.partitions.insert(0, (0, 501 + 1_000)))),
+        ("schema-none", Broken, engine(|e| e.schema = 0)),
+        ("schema-old", Warning, engine(|e| e.schema = 8)),
+        ("schema-newer", Broken, engine(|e| e.schema = 10)),
+        ("disk-full", Warning, engine(|e| e.disk.0 = 9 << 30)),
+        ("disk-full", Broken, engine(|e| e.disk.0 = 1 << 30)),
+        ("engine-read-only", Broken, engine(|e| e.read_only = true)),
+        ("parts-many", Warning, engine(|e| e.parts = ("events 202611".into(), 601))),
+        (
+            "mutation-stuck",
+            Warning,
+            engine(|e| e.mutation = Some(("events".into(), Duration::from_secs(7_200)))),
+        ),
+        ("clock-apart", Warning, engine(|e| e.clock_ahead_seconds = -60.0)),
+        ("dead-open", Warning, engine(|e| _ = e.dead.insert("identity".into(), 4))),
+        ("gaps-unexplained", Broken, engine(|e| e.unexplained = 7)),
+        ("nothing-stored", Broken, engine(|e| e.newest = Some(Time::from_seconds(999_000)))),
+        ("store-empty", Note, engine(|e| e.newest = None)),
+        ("agents-silent", Warning, engine(|e| e.agents = (3, 1))),
+        ("topic-missing", Broken, {
+            let mut seen = well();
+            seen.kafka.as_mut().unwrap().topics.remove("vonggac.dead.v1");
+            seen
+        }),
+    ]
+}
+
+#[test]
+fn of_a_centre_that_is_well_nothing_is_told() {
+    assert_eq!(diagnose(&well(), &wanted()), []);
+}
+
+#[test]
+fn each_fault_is_told_by_its_name_and_no_other_beside_it() {
+    for (name, level, seen) in cases() {
+        let found = diagnose(&seen, &wanted());
+        let told: Vec<_> = found.iter().map(|trouble| (trouble.name, trouble.level)).collect();
+        assert_eq!(told, [(name, level)]);
+    }
+}
+
+#[test]
+fn the_worst_is_told_first() {
+    let mut seen = engine(|e| {
+        e.newest = None;
+        e.unexplained = 1;
+        e.parts = ("events".into(), 2_000);
+    });
+    seen.rules_refused.push("a.yml".into());
+    let levels: Vec<Level> =
+        diagnose(&seen, &wanted()).iter().map(|trouble| trouble.level).collect();
+    assert!(levels.len() == 4 && levels.is_sorted_by(|a, b| a >= b), "{levels:?}");
+}
+
+#[test]
+fn every_fault_has_a_sentence_and_a_remedy_in_both_languages_with_its_values() {
+    for lang in [Lang::Vi, Lang::En] {
+        let words = crate::words::of(lang);
+        for (name, _, seen) in cases() {
+            for trouble in diagnose(&seen, &wanted()) {
+                let values: Vec<(&str, &str)> =
+                    trouble.values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+                let sentence = words.with(&format!("doctor-{name}"), &values);
+                let remedy = words.with(&format!("doctor-{name}-do"), &values);
+                for text in [&sentence, &remedy] {
+                    assert!(!text.starts_with("doctor-") && !text.contains('{'), "{name}: {text}");
+                }
+                for (key, value) in &values {
+                    assert!(
+                        sentence.contains(value) || remedy.contains(value),
+                        "{name} leaves out {key}"
+                    );
+                }
+            }
+        }
+    }
+    assert_eq!(
+        message_ids(crate::words::TEXTS[0].1).unwrap(),
+        message_ids(crate::words::TEXTS[1].1).unwrap()
+    );
+}
