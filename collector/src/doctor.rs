@@ -8,11 +8,14 @@ use vonggac_wire::Time;
 
 pub mod look;
 
-/// Below this share of the disk an operator should act within days.
+/// Below this share of the disk an operator should act within days...
 const DISK_FREE_LOW: f64 = 0.10;
 
-/// Below this share the engine may stop taking rows within hours.
-const DISK_FREE_OUT: f64 = 0.02;
+/// ... if it is less than this besides: the largest parts are merged into new ones before the old ones go.
+const DISK_FREE_LOW_BYTES: u64 = 200 << 30;
+
+/// Below this many bytes the engine may stop taking rows within hours.
+const DISK_FREE_OUT_BYTES: u64 = 5 << 30;
 
 /// Active parts of one table partition above which merges do not keep up. The engine slows inserts at 1,000 and refuses at 3,000.
 const PARTS_MANY: u64 = 600;
@@ -218,7 +221,7 @@ fn topics(kafka: &KafkaSeen, wanted: &Wanted, found: &mut Vec<Trouble>) {
 fn schema(engine: &EngineSeen, wanted: &Wanted, found: &mut Vec<Trouble>) {
     let versions = [("found", engine.schema.to_string()), ("wanted", wanted.schema.to_string())];
     if engine.schema == 0 {
-        found.push(trouble(Level::Broken, "schema-none", versions));
+        found.push(trouble(Level::Broken, "schema-none", []));
     } else if engine.schema < wanted.schema {
         found.push(trouble(Level::Warning, "schema-old", versions));
     } else if engine.schema > wanted.schema {
@@ -230,8 +233,9 @@ fn disk_and_parts(engine: &EngineSeen, found: &mut Vec<Trouble>) {
     let (free, all) = engine.disk;
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = free as f64 / all.max(1) as f64;
-    if all > 0 && share < DISK_FREE_LOW {
-        let level = if share < DISK_FREE_OUT { Level::Broken } else { Level::Warning };
+    let out = free < DISK_FREE_OUT_BYTES;
+    if all > 0 && (out || (share < DISK_FREE_LOW && free < DISK_FREE_LOW_BYTES)) {
+        let level = if out { Level::Broken } else { Level::Warning };
         let gib = |bytes: u64| (bytes >> 30).to_string();
         found.push(trouble(level, "disk-full", [("free", gib(free)), ("all", gib(all))]));
     }
