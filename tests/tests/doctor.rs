@@ -55,8 +55,7 @@ impl<'a> Setting<'a> {
     /// Names of what is wrong, and the exit code.
     fn doctor(&self) -> (Vec<String>, Option<i32>) {
         let output = self.run(&["doctor", "--format", "json"]);
-        let rows: Vec<Value> = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("rows");
         let names = rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned());
         // How full the disk of a test's machine is says nothing of the centre.
         (names.filter(|name| name != "disk-full").collect(), output.status.code())
