@@ -39,7 +39,7 @@ use crate::{
     decode::{self, Taken},
     detect::{Detector, Lost, sigma::Matcher},
     figures::Figures,
-    offsets::{PartitionState, Place},
+    offsets::{Numbers, PartitionState, Place},
     record::Record,
     registry::Registry,
     rule::RuleSet,
@@ -104,8 +104,8 @@ struct Block {
     gaps: Vec<GapRow>,
     dead: Vec<(Taken, DeadLetter)>,
     records: Vec<Arc<Record>>,
-    /// Next offset of each partition, with the marks that moved.
-    ends: BTreeMap<(String, i32), (i64, BTreeMap<String, u64>)>,
+    /// Next offset of each partition, with the numbers of agents that changed.
+    ends: BTreeMap<(String, i32), (i64, BTreeMap<String, Numbers>)>,
     /// Offsets of Kafka that were only replayed.
     replayed: bool,
 }
@@ -247,8 +247,10 @@ impl Pipeline {
             self.block.ends.entry(key.clone()).or_default().0 = offset + 1;
             self.parts.figures.record(&key.0);
         }
-        let mut record = match decode::decode(&taken, &self.parts.registry) {
-            Ok(record) => record,
+        let judged = decode::decode(&taken, &self.parts.registry)
+            .and_then(|record| Ok((state.judge(offset, &record.batch)?, record)));
+        let (judged, mut record) = match judged {
+            Ok(judged) => judged,
             Err(rejection) if place == Place::New => {
                 let letter = dead_letter::letter(&taken, &rejection, now);
                 self.block.bytes += taken.value.len();
@@ -257,8 +259,7 @@ impl Pipeline {
             }
             Err(_) => return,
         };
-        let judged = state.judge(offset, &record.batch);
-        record.known_events = judged.known;
+        record.known = judged.known;
         let record = Arc::new(record);
         let signals = match self.detectors.get_mut(&key.1) {
             Some(detector) => detector.apply(&record, now),
@@ -269,15 +270,16 @@ impl Pipeline {
             self.block.records.push(record);
             return;
         }
-        if judged.known > 0 {
-            self.parts.figures.duplicates(judged.known as u64);
+        let known = record.known.count();
+        if known > 0 {
+            self.parts.figures.duplicates(known as u64);
         }
-        if let Some((first_seq, last_seq)) = judged.hole {
+        for (first_seq, last_seq) in judged.holes {
             self.block.gaps.push(gap(&record, first_seq, last_seq, "unexplained", now));
         }
         let agent = record.batch.agent.as_str();
-        if let (Some(mark), Some(end)) = (state.mark(agent), self.block.ends.get_mut(&key)) {
-            end.1.insert(agent.to_owned(), mark);
+        if let (Some(held), Some(end)) = (state.numbers(agent), self.block.ends.get_mut(&key)) {
+            end.1.insert(agent.to_owned(), held.clone());
         }
         for (index, event) in record.fresh() {
             if let Body::Gap(told) = event.body() {
@@ -357,11 +359,11 @@ impl Pipeline {
         let parts: Vec<ProgressPart> = block
             .ends
             .into_iter()
-            .map(|((topic, partition), (next_offset, marks))| ProgressPart {
+            .map(|((topic, partition), (next_offset, held))| ProgressPart {
                 topic,
                 partition,
                 next_offset,
-                marks: marks.into_iter().collect(),
+                held: held.into_iter().collect(),
             })
             .collect();
         keep_trying(&figures, "progress", || store.save_progress(&parts)).await?;
@@ -471,7 +473,7 @@ fn told_gap(record: &Record, index: usize, event: &Event, told: &Gap, now: Time)
         events: if told.events > 0 || !numbered { told.events } else { range.events },
         bytes: told.bytes,
         source: event.source().to_owned(),
-        told_seq: if numbered { 0 } else { record.batch.first_seq + index as u64 },
+        told_seq: if numbered { 0 } else { record.seq(index) },
         ..range
     }
 }
