@@ -289,6 +289,7 @@ impl Shipper {
             events: Vec::new(),
             simulated: self.sender.simulated,
             sealed: Time::now(),
+            ahead: false,
         };
         let events = pending.len() as u64;
         let last_seq = pending.first_seq + events - 1;

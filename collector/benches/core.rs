@@ -27,7 +27,7 @@ fn record(offset: i64, lane: Lane, event: impl Fn(usize) -> Event) -> Record {
         origin: Origin { topic: "vonggac.security.v1".into(), partition: 0, offset },
         appended: NOW,
         bytes: 0,
-        known_events: 0,
+        known: Default::default(),
         hash: BatchHash([0; 32]),
         batch: Batch {
             agent: AgentId::new("web-1-0a0b").expect("an agent"),
@@ -40,6 +40,7 @@ fn record(offset: i64, lane: Lane, event: impl Fn(usize) -> Event) -> Record {
             events: (0..BATCH_EVENTS_MAX).map(event).collect(),
             simulated: false,
             sealed: NOW,
+            ahead: false,
         },
     }
 }

@@ -270,7 +270,7 @@ impl BookRunner {
                 topic: (*name).to_owned(),
                 partition: 0,
                 next_offset: *offset,
-                marks: Vec::new(),
+                held: Vec::new(),
             })
             .collect();
         while let Err(error) = self.parts.store.save_progress(&parts).await {

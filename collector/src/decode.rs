@@ -2,7 +2,7 @@
 
 use vonggac_wire::{Batch, Time, batch::BatchError, proto::Origin, topic};
 
-use crate::{record::Record, registry::Registry};
+use crate::{offsets::TooFarAhead, record::Record, registry::Registry};
 
 /// A message as it was taken from Kafka.
 #[derive(Clone, Debug)]
@@ -36,6 +36,9 @@ pub enum Rejection {
     /// Nobody knows the agency.
     #[error("the registry has no agency {0}")]
     Agency(String),
+    /// It would leave more behind than is remembered.
+    #[error(transparent)]
+    Ahead(#[from] TooFarAhead),
     /// The topic holds no events.
     #[error("{0} is no topic of events")]
     Topic(String),
@@ -49,6 +52,7 @@ impl Rejection {
             Self::Batch(error) => error.reason(),
             Self::Key { .. } => "identity",
             Self::Agency(_) => "unknown-agency",
+            Self::Ahead(_) => "ahead",
             Self::Topic(_) => "wrong-topic",
         }
     }
@@ -73,7 +77,7 @@ pub fn decode(taken: &Taken, registry: &Registry) -> Result<Record, Rejection> {
         origin: taken.origin.clone(),
         appended: taken.appended,
         bytes: taken.value.len(),
-        known_events: 0,
+        known: Default::default(),
         batch,
         hash,
     })

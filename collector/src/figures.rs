@@ -21,7 +21,7 @@ const RATES_MAX: usize = 60;
 const DEAD_MAX: usize = 50;
 
 /// Words of [`crate::decode::Rejection::reason`].
-const DEAD_REASONS: [&str; 9] = [
+const DEAD_REASONS: [&str; 10] = [
     "too-large",
     "undecodable",
     "version",
@@ -31,6 +31,7 @@ const DEAD_REASONS: [&str; 9] = [
     "chain",
     "event",
     "unknown-agency",
+    "ahead",
 ];
 
 /// Recent figures.

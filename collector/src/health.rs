@@ -141,11 +141,15 @@ impl Nation {
         if state.day != today {
             (state.day, state.held, state.numbered_from) = (today, 0, [None; 3]);
         }
-        state.numbered_from[batch.lane.index()]
-            .get_or_insert(batch.first_seq + record.known_events as u64);
+        if let Some((index, _)) = record.fresh().next() {
+            // What goes ahead of its lane comes before what is older.
+            let first = record.seq(index);
+            let from = state.numbered_from[batch.lane.index()].get_or_insert(first);
+            *from = first.min(*from);
+        }
         state.next_seq[batch.lane.index()] =
             state.next_seq[batch.lane.index()].max(batch.last_seq() + 1);
-        state.held += (batch.events.len() - record.known_events) as u64;
+        state.held += (batch.events.len() - record.known.count()) as u64;
         state.row.simulated = batch.simulated;
         for (_, event) in record.fresh() {
             match event.body() {

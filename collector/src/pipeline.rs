@@ -26,12 +26,14 @@ use rdkafka::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{
-    Event, Time,
-    event::{Body, Gap, GapReason},
+    Time,
+    event::Body,
     proto::{DeadLetter, Signal},
     topic,
 };
 
+use self::gaps::{gap, told_gap};
+pub(crate) use self::replay::Filled;
 use crate::{
     config::Config,
     consume::Consumer,
@@ -39,12 +41,15 @@ use crate::{
     decode::{self, Taken},
     detect::{Detector, Lost, sigma::Matcher},
     figures::Figures,
-    offsets::{PartitionState, Place},
-    record::Record,
+    offsets::{Numbers, PartitionState, Place},
+    record::{Known, Record},
     registry::Registry,
     rule::RuleSet,
     store::{GapRow, ProgressPart, Store, StoreError, row::EventRow},
 };
+
+mod gaps;
+mod replay;
 
 /// How long a refused insert waits before it is tried again; doubles up to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -102,10 +107,11 @@ struct Block {
     bytes: usize,
     signals: Vec<Signal>,
     gaps: Vec<GapRow>,
+    filled: Vec<Filled>,
     dead: Vec<(Taken, DeadLetter)>,
     records: Vec<Arc<Record>>,
-    /// Next offset of each partition, with the marks that moved.
-    ends: BTreeMap<(String, i32), (i64, BTreeMap<String, u64>)>,
+    /// Next offset of each partition, with the numbers of agents that changed.
+    ends: BTreeMap<(String, i32), (i64, BTreeMap<String, Numbers>)>,
     /// Offsets of Kafka that were only replayed.
     replayed: bool,
 }
@@ -162,7 +168,8 @@ impl Pipeline {
             if !self.partitions.contains_key(&key) && !self.take_over(&taken).await? {
                 continue;
             }
-            self.take(taken, Time::now());
+            let known = self.known_elsewhere(&taken, shutdown).await?;
+            self.take(taken, known, Time::now());
         }
         Ok(())
     }
@@ -233,8 +240,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// One message through decode, judge and detect into the block.
-    fn take(&mut self, taken: Taken, now: Time) {
+    /// One message through decode, judge and detect into the block. `known`: what of it the store has, where its numbers cannot say.
+    fn take(&mut self, taken: Taken, known: Option<Known>, now: Time) {
         let key = (taken.origin.topic.clone(), taken.origin.partition);
         let Some(state) = self.partitions.get_mut(&key) else { return };
         let offset = taken.origin.offset;
@@ -247,8 +254,10 @@ impl Pipeline {
             self.block.ends.entry(key.clone()).or_default().0 = offset + 1;
             self.parts.figures.record(&key.0);
         }
-        let mut record = match decode::decode(&taken, &self.parts.registry) {
-            Ok(record) => record,
+        let judged = decode::decode(&taken, &self.parts.registry)
+            .and_then(|record| Ok((state.judge(offset, &record.batch)?, record)));
+        let (judged, mut record) = match judged {
+            Ok(judged) => judged,
             Err(rejection) if place == Place::New => {
                 let letter = dead_letter::letter(&taken, &rejection, now);
                 self.block.bytes += taken.value.len();
@@ -257,8 +266,8 @@ impl Pipeline {
             }
             Err(_) => return,
         };
-        let judged = state.judge(offset, &record.batch);
-        record.known_events = judged.known;
+        let replayed = known.is_some();
+        record.known = known.unwrap_or(judged.known);
         let record = Arc::new(record);
         let signals = match self.detectors.get_mut(&key.1) {
             Some(detector) => detector.apply(&record, now),
@@ -269,15 +278,25 @@ impl Pipeline {
             self.block.records.push(record);
             return;
         }
-        if judged.known > 0 {
-            self.parts.figures.duplicates(judged.known as u64);
+        let known = record.known.count();
+        if known > 0 {
+            self.parts.figures.duplicates(known as u64);
         }
-        if let Some((first_seq, last_seq)) = judged.hole {
+        for (first_seq, last_seq) in judged.holes {
             self.block.gaps.push(gap(&record, first_seq, last_seq, "unexplained", now));
         }
         let agent = record.batch.agent.as_str();
-        if let (Some(mark), Some(end)) = (state.mark(agent), self.block.ends.get_mut(&key)) {
-            end.1.insert(agent.to_owned(), mark);
+        if let (Some(held), Some(end)) = (state.numbers(agent), self.block.ends.get_mut(&key)) {
+            end.1.insert(agent.to_owned(), held.clone());
+        }
+        if replayed {
+            self.block.filled.push(Filled {
+                agency: record.batch.agency.to_string(),
+                agent: agent.to_owned(),
+                lane: record.batch.lane,
+                first_seq: record.batch.first_seq,
+                last_seq: record.batch.last_seq(),
+            });
         }
         for (index, event) in record.fresh() {
             if let Body::Gap(told) = event.body() {
@@ -344,6 +363,9 @@ impl Pipeline {
         if !block.gaps.is_empty() {
             keep_trying(&figures, "gaps", || store.insert_gaps(&block.gaps)).await?;
         }
+        for filled in &block.filled {
+            keep_trying(&figures, "filled gaps", || store.recount_gaps(filled)).await?;
+        }
         send_signals(&self.parts.producer, &block.signals).await;
         for record in block.records {
             // The picture holds back the chain rather than miss a record.
@@ -357,11 +379,11 @@ impl Pipeline {
         let parts: Vec<ProgressPart> = block
             .ends
             .into_iter()
-            .map(|((topic, partition), (next_offset, marks))| ProgressPart {
+            .map(|((topic, partition), (next_offset, held))| ProgressPart {
                 topic,
                 partition,
                 next_offset,
-                marks: marks.into_iter().collect(),
+                held: held.into_iter().collect(),
             })
             .collect();
         keep_trying(&figures, "progress", || store.save_progress(&parts)).await?;
@@ -430,48 +452,4 @@ async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
         }
     });
     futures::future::join_all(deliveries).await;
-}
-
-fn gap(record: &Record, first_seq: u64, last_seq: u64, reason: &str, now: Time) -> GapRow {
-    GapRow {
-        time: now.micros(),
-        agency: record.batch.agency.to_string(),
-        host: record.batch.host.clone(),
-        agent: record.batch.agent.to_string(),
-        lane: record.batch.lane.name().into(),
-        first_seq,
-        last_seq,
-        reason: reason.into(),
-        first_observed: 0,
-        last_observed: 0,
-        events: last_seq.saturating_sub(first_seq).saturating_add(1),
-        bytes: 0,
-        source: String::new(),
-        told_seq: 0,
-    }
-}
-
-/// A gap that the agent explains replaces the unexplained one with the same first number. One without numbers is known by the event
-/// that tells it, so that two logs that were cut are two gaps.
-fn told_gap(record: &Record, index: usize, event: &Event, told: &Gap, now: Time) -> GapRow {
-    let reason = match told.reason() {
-        GapReason::Overflow => "overflow",
-        GapReason::Damage => "damage",
-        GapReason::Truncation => "truncation",
-        GapReason::Removed => "removed",
-        GapReason::Unspecified => "unexplained",
-    };
-    let lane = vonggac_wire::Lane::try_from(told.lane).map_or("unknown", vonggac_wire::Lane::name);
-    let numbered = told.first_seq > 0;
-    let range = gap(record, told.first_seq, told.last_seq, reason, now);
-    GapRow {
-        lane: lane.into(),
-        first_observed: Time(told.first_observed_unix_nano).micros(),
-        last_observed: Time(told.last_observed_unix_nano).micros(),
-        events: if told.events > 0 || !numbered { told.events } else { range.events },
-        bytes: told.bytes,
-        source: event.source().to_owned(),
-        told_seq: if numbered { 0 } else { record.batch.first_seq + index as u64 },
-        ..range
-    }
 }

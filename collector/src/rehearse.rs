@@ -136,7 +136,7 @@ impl Rehearsal {
             origin: Origin { topic: "rehearsal".into(), partition: 0, offset: self.records },
             appended: self.now,
             bytes: 0,
-            known_events: 0,
+            known: Default::default(),
             hash: BatchHash([0; 32]),
             batch: Batch {
                 agent,
@@ -149,6 +149,7 @@ impl Rehearsal {
                 events,
                 simulated: false,
                 sealed: self.now,
+                ahead: false,
             },
         };
         self.records += 1;

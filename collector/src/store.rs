@@ -9,7 +9,10 @@ use vonggac_wire::{
     proto::{Incident, Transition},
 };
 
-use crate::{config::Config, offsets::Progress};
+use crate::{
+    config::Config,
+    offsets::{Numbers, Progress},
+};
 
 pub mod baseline;
 pub mod dead;
@@ -71,7 +74,7 @@ pub struct GapRow {
     pub first_seq: u64,
     /// Last missing number.
     pub last_seq: u64,
-    /// "overflow", "damage", "truncation", "removed" or "unexplained".
+    /// "overflow", "damage", "truncation", "removed", "unexplained", or "replayed": a dead letter filled it.
     pub reason: String,
     /// When the first of them was read by the agent's clock, microseconds; 0: not known.
     pub first_observed: i64,
@@ -93,7 +96,15 @@ struct ProgressRow {
     partition: i32,
     agent: String,
     value: u64,
+    ahead: Vec<(u64, u64)>,
     version: u64,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct HeldRow {
+    agent: String,
+    mark: u64,
+    ranges: Vec<(u64, u64)>,
 }
 
 /// What a block's progress says of one partition.
@@ -105,8 +116,8 @@ pub struct ProgressPart {
     pub partition: i32,
     /// The next offset.
     pub next_offset: i64,
-    /// Agents' marks that moved.
-    pub marks: Vec<(String, u64)>,
+    /// Agents' numbers that changed.
+    pub held: Vec<(String, Numbers)>,
 }
 
 #[derive(Debug, Row, Serialize, Deserialize)]
@@ -209,16 +220,17 @@ impl Store {
         let mut insert = self.client().insert::<ProgressRow>("progress").await?;
         for part in parts {
             let offset = u64::try_from(part.next_offset).unwrap_or(0);
-            let row = |agent: &str, value| ProgressRow {
+            let row = |agent: &str, value, ahead: &[(u64, u64)]| ProgressRow {
                 topic: part.topic.clone(),
                 partition: part.partition,
                 agent: agent.to_owned(),
                 value,
+                ahead: ahead.to_vec(),
                 version: offset,
             };
-            insert.write(&row("", offset)).await?;
-            for (agent, mark) in &part.marks {
-                insert.write(&row(agent, *mark)).await?;
+            insert.write(&row("", offset, &[])).await?;
+            for (agent, held) in &part.held {
+                insert.write(&row(agent, held.mark.unwrap_or(0), &held.ahead)).await?;
             }
         }
         Ok(insert.end().await?)
@@ -229,19 +241,19 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn progress(&self, topic: &str, partition: i32) -> Result<Progress, StoreError> {
-        let rows: Vec<(String, u64)> = self
+        let rows: Vec<HeldRow> = self
             .client()
-            .query("SELECT agent, argMax(value, version) FROM progress WHERE topic = ? AND partition = ? GROUP BY agent")
+            .query("SELECT agent, argMax(value, version) AS mark, argMax(ahead, version) AS ranges FROM progress WHERE topic = ? AND partition = ? GROUP BY agent")
             .bind(topic)
             .bind(partition)
             .fetch_all()
             .await?;
         let mut progress = Progress::default();
-        for (agent, value) in rows {
-            if agent.is_empty() {
-                progress.next_offset = i64::try_from(value).ok();
+        for row in rows {
+            if row.agent.is_empty() {
+                progress.next_offset = i64::try_from(row.mark).ok();
             } else {
-                progress.marks.insert(agent, value);
+                progress.held.insert(row.agent, Numbers::stored(row.mark, row.ranges));
             }
         }
         Ok(progress)
@@ -273,6 +285,9 @@ impl Store {
     /// # Errors
     /// If the engine does not take them.
     pub async fn insert_gaps(&self, gaps: &[GapRow]) -> Result<(), StoreError> {
+        if gaps.is_empty() {
+            return Ok(());
+        }
         let mut insert = self.client().insert::<GapRow>("gaps").await?;
         for gap in gaps {
             insert.write(gap).await?;

@@ -156,6 +156,7 @@ gap-overflow = spool full
 gap-damage = damaged on disk
 gap-truncation = log cut before it was read
 gap-removed = removed
+gap-replayed = filled by a dead letter sent again
 gap-unexplained = not explained
 flow-dead = Dead letters
 flow-no-dead = No dead letters.

@@ -156,6 +156,7 @@ gap-overflow = đầy bộ đệm
 gap-damage = hỏng trên đĩa
 gap-truncation = nhật ký bị cắt khi chưa đọc
 gap-removed = đã bị xóa
+gap-replayed = đã bù bằng thư chết gửi lại
 gap-unexplained = chưa rõ lý do
 flow-dead = Thư chết
 flow-no-dead = Không có thư chết.

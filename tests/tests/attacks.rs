@@ -173,7 +173,7 @@ fn signals(rules: &Arc<RuleSet>, matcher: &Arc<Matcher>, events: &[Event]) -> Ve
             },
             appended: now,
             bytes: 0,
-            known_events: 0,
+            known: Default::default(),
             hash: BatchHash([0; 32]),
             batch: Batch {
                 agent: AgentId::new("host-1").expect("an agent"),
@@ -186,6 +186,7 @@ fn signals(rules: &Arc<RuleSet>, matcher: &Arc<Matcher>, events: &[Event]) -> Ve
                 events: events.to_vec(),
                 simulated: false,
                 sealed: now,
+                ahead: false,
             },
         };
         signals.extend(detector.apply(&record, now));

@@ -12,10 +12,16 @@ use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
+    message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use serde_json::Value;
 use system_tests::machine::{Machine, program};
+use vonggac_wire::{
+    AgencyId, AgentId, Batch, Event, Lane, Time,
+    event::{Activity, Body, Class, Status},
+    topic::header,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -88,6 +94,7 @@ fn the_doctor_names_each_fault_of_a_centre_and_dead_letters_are_settled() {
     what_is_configured_wrongly(&machine);
     what_the_store_says(&machine);
     letters_are_settled(&machine);
+    a_letter_that_is_sent_again_fills_its_gap(&machine);
     what_kafka_lost(&machine);
 }
 
@@ -206,6 +213,93 @@ fn letters_are_settled(machine: &Machine) {
     assert_eq!(list("open").expect("listed"), Vec::<Value>::new());
     assert_eq!(list("dropped").expect("listed")[0]["why"], "a test");
     assert_eq!(setting().doctor(), (Vec::new(), Some(0)));
+}
+
+/// Ten events of an agent that tells nothing else.
+fn batch(first_seq: u64) -> Vec<u8> {
+    let now = Time::now();
+    let body = Body::Activity(Activity::of(Class::Process, 1, Status::Success));
+    let batch = Batch {
+        agent: AgentId::new("replayer-1").expect("a name"),
+        agency: AgencyId::new("local").expect("a name"),
+        host: "replayer".into(),
+        boot: [7; 16],
+        lane: Lane::Security,
+        first_seq,
+        previous: None,
+        events: vec![Event::new(now, now, body); 10],
+        simulated: false,
+        sealed: now,
+        ahead: false,
+    };
+    batch.seal().value
+}
+
+/// A batch that a program of before refused lies on the shelf; its numbers lie behind the lane's mark.
+fn a_letter_that_is_sent_again_fills_its_gap(machine: &Machine) {
+    let producer: BaseProducer = client(machine).create().expect("a producer");
+    let security = |value: &[u8]| {
+        let record = BaseRecord::to("vonggac.security.v1").key("local").payload(value);
+        producer.send(record).map_err(|(error, _)| error).expect("sent");
+        producer.flush(Duration::from_secs(10)).expect("delivered");
+    };
+    security(&batch(1));
+    security(&batch(21));
+    let rows = "SELECT count() FROM events WHERE agent = 'replayer-1'";
+    let numbers = "SELECT uniqExact(seq) FROM events WHERE agent = 'replayer-1'";
+    let missing = "SELECT sum(events) FROM gaps FINAL WHERE agent = 'replayer-1'";
+    machine.until("both", SOON, |m| m.count(rows), |count| *count == 20).expect("stored");
+    machine.until("a gap", SOON, |m| m.count(missing), |count| *count == 10).expect("told");
+
+    let partition = machine
+        .count("SELECT any(kafka_partition) FROM events WHERE agent = 'replayer-1'")
+        .expect("a partition")
+        .to_string();
+    let value = batch(11);
+    let bytes = value.len().to_string();
+    let headers = [
+        (header::DEAD_REASON, "version"),
+        (header::DEAD_DETAIL, "the batch has schema version 9"),
+        (header::DEAD_TOPIC, "vonggac.security.v1"),
+        (header::DEAD_PARTITION, partition.as_str()),
+        (header::DEAD_OFFSET, "777"),
+        (header::DEAD_BYTES, bytes.as_str()),
+    ]
+    .into_iter()
+    .fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    });
+    let letter = BaseRecord::to("vonggac.dead.v1").key("local").payload(&value).headers(headers);
+    producer.send(letter).map_err(|(error, _)| error).expect("sent");
+    producer.flush(Duration::from_secs(10)).expect("delivered");
+    let engine = machine.address("engine").expect("an address");
+    let store =
+        clickhouse::Client::default().with_url(format!("http://{engine}")).with_database("vonggac");
+    let query = format!(
+        "INSERT INTO dead_letters VALUES (now64(6), 'version', 'the batch has schema version 9', 'local', 'vonggac.security.v1', {partition}, 777, {bytes})"
+    );
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(store.query(&query).execute()).expect("the engine takes it");
+
+    let origin = format!("vonggac.security.v1/{partition}/777");
+    let shown = Setting::of(machine).run(&["dead", "show", &origin]);
+    let text = String::from_utf8_lossy(&shown.stdout);
+    assert!(text.contains("it would be taken: 10 events of replayer-1"), "{text}");
+    for _ in 0..2 {
+        let sent = Setting::of(machine).run(&["dead", "replay", &origin, "--yes"]);
+        let text = String::from_utf8_lossy(&sent.stdout);
+        assert!(text.contains("1 of 1 letters were sent again"), "{sent:?}");
+        machine.until("filled", SOON, |m| m.count(missing), |count| *count == 0).expect("filled");
+    }
+    // What comes behind the second letter is stored after it was judged.
+    security(&batch(31));
+    machine.until("the next", SOON, |m| m.count(numbers), |count| *count == 40).expect("stored");
+    assert_eq!(machine.count(rows).expect("counted"), 40, "each once");
+    let reason = "SELECT countIf(reason = 'replayed') FROM gaps FINAL WHERE agent = 'replayer-1'";
+    assert_eq!(machine.count(reason).expect("counted"), 1);
+    let listed =
+        Setting::of(machine).run(&["dead", "list", "--state", "replayed", "--format", "csv"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("/777"), "{listed:?}");
 }
 
 fn what_kafka_lost(machine: &Machine) {

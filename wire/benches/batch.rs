@@ -41,6 +41,7 @@ fn full_batch() -> Batch {
         events,
         simulated: false,
         sealed: time,
+        ahead: false,
     }
 }
 

@@ -1,8 +1,13 @@
 //! What one Kafka record of an event topic holds: a run of consecutive events of one lane of one agent.
 //!
 //! The record's value is an [`Envelope`](crate::proto::Envelope) with the encoded batch as bytes, so that hash and signature speak of
-//! exactly what was sent. `previous_hash` chains the batches of a lane within one start of the agent: a removed or exchanged
-//! batch is seen. A batch that is sent again after a crash may be cut at other places; its sequence numbers are the same.
+//! exactly what was sent. `previous_hash` chains the batches of a lane within one start of the agent in the order in which they were sent: a
+//! removed or exchanged batch is seen. A batch that is sent again after a crash may be cut at other places; its sequence numbers are
+//! the same.
+//!
+//! A batch goes in its lane's order, or *ahead* of it: while a backlog is caught up with, what is fresh does not wait behind it. What is
+//! missing before a batch in order will never come; what is missing before one ahead will. The chain is of both together: it says what
+//! was sent, not what was read.
 
 use std::{fmt, ops::Range};
 
@@ -151,6 +156,8 @@ pub struct Batch {
     pub simulated: bool,
     /// When it was sealed.
     pub sealed: Time,
+    /// It goes ahead of its lane: older events come after it.
+    pub ahead: bool,
 }
 
 /// An encoded batch, ready to send.
@@ -266,7 +273,7 @@ impl Batch {
     #[must_use]
     pub fn seal_framed(self, framed: Framed) -> SealedFrames {
         let head = proto::Batch {
-            schema_version: version::CURRENT,
+            schema_version: version::of(self.ahead),
             agent: self.agent.into(),
             agency: self.agency.into(),
             host: self.host,
@@ -277,6 +284,7 @@ impl Batch {
             events: self.events.into_iter().map(Event::into_proto).collect(),
             simulated: self.simulated,
             sealed_time_unix_nano: self.sealed.0,
+            ahead: self.ahead,
         }
         .encode_to_vec();
         let mut bytes = framed.bytes;
@@ -368,6 +376,7 @@ impl Batch {
             events,
             simulated: batch.simulated,
             sealed: Time(batch.sealed_time_unix_nano),
+            ahead: batch.ahead,
         })
     }
 }
@@ -398,6 +407,7 @@ mod tests {
                 .collect(),
             simulated: false,
             sealed: time,
+            ahead: false,
         }
     }
 
@@ -410,6 +420,18 @@ mod tests {
         assert_eq!(hash, sealed.hash);
         assert_eq!(opened.last_seq(), 43);
         assert_eq!(opened.record_id(3), "web-2/security/41-43");
+    }
+
+    #[test]
+    fn only_what_goes_ahead_is_refused_by_a_program_that_does_not_know_it() {
+        for (ahead, version) in [(false, version::V1), (true, version::V2)] {
+            let batch = Batch { ahead, ..sample(1) };
+            let sealed = batch.clone().seal();
+            let envelope = proto::Envelope::decode(sealed.value.as_slice()).unwrap();
+            let inner = proto::Batch::decode(envelope.batch.as_slice()).unwrap();
+            assert_eq!((inner.schema_version, inner.ahead), (version, ahead));
+            assert_eq!(Batch::open(&sealed.value, Lane::Security).unwrap().0, batch);
+        }
     }
 
     #[test]

@@ -18,6 +18,10 @@ pub const UNMAPPED_FIELDS_MAX: usize = 128;
 /// Events in one batch, i.e. in one Kafka record: large enough that overhead vanishes, small enough to be skipped as a whole.
 pub const BATCH_EVENTS_MAX: usize = 1_000;
 
+/// Ranges of numbers, each ahead of what its lane holds without a hole, that the centre remembers of an agent: what a lane costs there is
+/// bounded. An agent opens one when what it sends ahead is itself behind, at most once a minute, and keeps to half of them.
+pub const AHEAD_RANGES_MAX: usize = 64;
+
 /// Bytes of one encoded batch. With zstd it is far below the broker's limit, and uncompressed it still fits in it.
 pub const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 

@@ -337,6 +337,7 @@ mod tests {
             events: vec![Event::new(time, time, Body::Activity(activity)); count],
             simulated: false,
             sealed: time,
+            ahead: false,
         }
     }
 

@@ -30,7 +30,7 @@ fn record(agency: &str, agent: &str, offset: i64, at: Time, bodies: Vec<(Body, &
         origin: Origin { topic: "t".into(), partition: 0, offset },
         appended: at,
         bytes: 0,
-        known_events: 0,
+        known: Default::default(),
         hash: BatchHash([0; 32]),
         batch: Batch {
             agent: AgentId::new(agent).unwrap(),
@@ -43,6 +43,7 @@ fn record(agency: &str, agent: &str, offset: i64, at: Time, bodies: Vec<(Body, &
             events,
             simulated: false,
             sealed: at,
+            ahead: false,
         },
     }
 }

@@ -21,7 +21,7 @@ fn record(agency: &str, agent: &str, at: Time, bodies: Vec<(Body, &str)>) -> Rec
         origin: Origin::default(),
         appended: at,
         bytes: 0,
-        known_events: 0,
+        known: Default::default(),
         hash: BatchHash([0; 32]),
         batch: Batch {
             agent: AgentId::new(agent).unwrap(),
@@ -34,6 +34,7 @@ fn record(agency: &str, agent: &str, at: Time, bodies: Vec<(Body, &str)>) -> Rec
             events,
             simulated: false,
             sealed: at,
+            ahead: false,
         },
     }
 }

@@ -11,7 +11,8 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (5, "gaps", include_str!("../../migrations/0005_gaps.sql")),
     (6, "untold_flags", include_str!("../../migrations/0006_untold_flags.sql")),
     (7, "gap_extent", include_str!("../../migrations/0007_gap_extent.sql")),
-    (8, "dead_settled", include_str!("../../migrations/0008_dead_settled.sql")),
+    (8, "ahead", include_str!("../../migrations/0008_ahead.sql")),
+    (9, "dead_settled", include_str!("../../migrations/0009_dead_settled.sql")),
 ];
 
 /// Brings the store to the present schema; gives the steps that were taken.

@@ -743,6 +743,9 @@ pub struct Batch {
     pub simulated: bool,
     #[prost(sfixed64, tag = "11")]
     pub sealed_time_unix_nano: i64,
+    /// Sent ahead of older events of its lane that wait behind a backlog: what is missing before it is no gap, its own turn comes.
+    #[prost(bool, tag = "12")]
+    pub ahead: bool,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

@@ -149,6 +149,7 @@ fn write(
                 events: pending.events,
                 simulated: false,
                 sealed: Time::now(),
+                ahead: false,
             };
             let sealed = batch.seal();
             previous = Some(sealed.hash);

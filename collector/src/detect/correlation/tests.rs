@@ -89,7 +89,7 @@ fn record(offset: i64, events: Vec<(i64, Activity)>) -> Record {
         origin: Origin { topic: "t".into(), partition: 0, offset },
         appended: NOW,
         bytes: 0,
-        known_events: 0,
+        known: Default::default(),
         hash: BatchHash([0; 32]),
         batch: Batch {
             agent: AgentId::new("a").unwrap(),
@@ -102,6 +102,7 @@ fn record(offset: i64, events: Vec<(i64, Activity)>) -> Record {
             events,
             simulated: false,
             sealed: NOW,
+            ahead: false,
         },
     }
 }
