@@ -5,11 +5,13 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use rdkafka::{ClientConfig, producer::FutureProducer};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use vonggac_daemon::{metrics, shutdown};
 use vonggac_wire::{limits::RECORD_BYTES_MAX, topic};
 
 use crate::{
     book_runner::{self, BookRunner},
+    canary::{self, heartbeat},
     config::Config,
     detect::sigma::Matcher,
     figures::Figures,
@@ -61,6 +63,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         u32::try_from(rules.rules().len()).unwrap_or(u32::MAX),
     );
     let producer = producer(&config).context("failed to make a Kafka producer")?;
+
+    watch_the_way(&config, &store, &registry, &rules, &figures, &producer, &stop);
 
     let (runner, book) = BookRunner::open(book_runner::Parts {
         config: config.clone(),
@@ -118,6 +122,32 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("the collector stopped");
     Ok(())
+}
+
+/// Canaries, and the sign of life that hangs on them.
+fn watch_the_way(
+    config: &Config,
+    store: &Store,
+    registry: &Arc<Registry>,
+    rules: &Arc<RuleSet>,
+    figures: &Figures,
+    producer: &FutureProducer,
+    stop: &CancellationToken,
+) {
+    let age = canary::Age::default();
+    let parts = canary::Parts {
+        partitions: config.partitions,
+        interval: config.canary_interval,
+        store: store.clone(),
+        registry: Arc::clone(registry),
+        rules: Arc::clone(rules),
+        figures: figures.clone(),
+        producer: producer.clone(),
+    };
+    tokio::spawn(canary::run(parts, age.clone(), stop.clone()));
+    if let Some(settings) = config.heartbeat.clone() {
+        tokio::spawn(heartbeat::run(settings, age, figures.clone(), stop.clone()));
+    }
 }
 
 /// Our own rules and those of the configured folder.

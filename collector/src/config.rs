@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
+use hyper::Uri;
 use vonggac_daemon::{
     secret::Secret,
     settings::{Document, SettingsError, Table},
 };
+
+use crate::canary::heartbeat;
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
 pub const PARTITIONS: u64 = 4;
@@ -25,6 +28,12 @@ pub const BLOCK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How far back detection is rebuilt: longer than the longest window of a rule.
 pub const REPLAY: Duration = Duration::from_secs(15 * 60);
+
+/// How often a test event goes the whole way: an operator learns within a few of them that it is broken.
+pub const CANARY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often a sign of life leaves the system.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// All settings.
 #[derive(Clone, Debug)]
@@ -59,6 +68,10 @@ pub struct Config {
     pub block_interval: Duration,
     /// How far back detection is rebuilt.
     pub replay: Duration,
+    /// How often a test event goes the whole way.
+    pub canary_interval: Duration,
+    /// The sign of life that leaves the system; `None`: nowhere to.
+    pub heartbeat: Option<heartbeat::Settings>,
 }
 
 impl Config {
@@ -129,6 +142,25 @@ impl Config {
                     detection.duration("replay", Duration::ZERO, Duration::from_secs(86_400))
                 })
                 .unwrap_or(REPLAY),
+            canary_interval: root
+                .table("canary", |canary| {
+                    canary.duration("interval", Duration::from_secs(1), Duration::from_secs(3_600))
+                })
+                .unwrap_or(CANARY_INTERVAL),
+            heartbeat: root.table("heartbeat", heartbeat_of),
         }
     }
+}
+
+fn heartbeat_of(table: &mut Table<'_>) -> Option<heartbeat::Settings> {
+    let wanted = "an address like \"https://monitor.example/ping/1\"";
+    let url: Option<Uri> = table.parsed("url", wanted);
+    if url.as_ref().is_some_and(|url| !matches!(url.scheme_str(), Some("http" | "https"))) {
+        table.wrong("url", wanted);
+    }
+    let file = table.path("file");
+    let interval = table
+        .duration("interval", Duration::from_secs(1), Duration::from_secs(86_400))
+        .unwrap_or(HEARTBEAT_INTERVAL);
+    (file.is_some() || url.is_some()).then_some(heartbeat::Settings { interval, file, url })
 }

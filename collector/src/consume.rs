@@ -15,7 +15,7 @@ use vonggac_wire::{
     topic::{self, header},
 };
 
-use crate::{config::Config, decode::Taken, store::ProgressPart};
+use crate::{canary::Canary, config::Config, decode::Taken, store::ProgressPart};
 
 /// Kilobytes that librdkafka may fetch ahead: the bound on memory while the engine is slow.
 const FETCHED_AHEAD_KBYTES_MAX: usize = 64 * 1024;
@@ -75,7 +75,9 @@ impl Consumer {
                             .map_or_else(Time::now, |ms| Time(ms.saturating_mul(1_000_000))),
                         key: message.key().unwrap_or_default().to_vec(),
                         value: message.payload().unwrap_or_default().to_vec(),
-                        replay_of: replay_of(&message),
+                        replay_of: text(&message, header::REPLAY_OF)
+                            .and_then(|offset| offset.parse().ok()),
+                        canary: text(&message, header::CANARY).and_then(Canary::from_header),
                     });
                 }
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error),
@@ -148,9 +150,9 @@ impl Consumer {
     }
 }
 
-/// The offset of the dead letter that a message repeats.
-fn replay_of(message: &impl Message) -> Option<i64> {
+/// A header's text.
+fn text<'a>(message: &'a impl Message, name: &str) -> Option<&'a str> {
     let headers = message.headers()?;
-    let found = headers.iter().find(|found| found.key == header::REPLAY_OF)?;
-    std::str::from_utf8(found.value?).ok()?.parse().ok()
+    let found = headers.iter().find(|found| found.key == name)?;
+    std::str::from_utf8(found.value?).ok()
 }

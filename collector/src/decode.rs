@@ -2,7 +2,7 @@
 
 use vonggac_wire::{Batch, Time, batch::BatchError, proto::Origin, topic};
 
-use crate::{offsets::TooFarAhead, record::Record, registry::Registry};
+use crate::{canary::Canary, offsets::TooFarAhead, record::Record, registry::Registry};
 
 /// A message as it was taken from Kafka.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Taken {
     pub value: Vec<u8>,
     /// Where it was rejected before, if it is a dead letter that was sent again.
     pub replay_of: Option<i64>,
+    /// What it says if it is a collector's test event, and no batch.
+    pub canary: Option<Canary>,
 }
 
 /// Why a message is not taken.

@@ -92,6 +92,8 @@ pub struct Figures {
     detection_late: IntCounter,
     rss: IntGauge,
     watchers: IntGauge,
+    canary_age: IntGauge,
+    heartbeats: IntCounter,
 }
 
 impl Figures {
@@ -159,6 +161,11 @@ impl Figures {
                 "Events that came too late for the window of a correlation",
             )?,
             rss: gauge("resident_memory_bytes", "Memory of this process")?,
+            canary_age: gauge(
+                "canary_age_seconds",
+                "Age of the oldest test event that was the last to come through its partition",
+            )?,
+            heartbeats: counter("heartbeats_total", "Signs of life given to the outside")?,
             watchers: gauge("consoles_watching", "Consoles that are connected")?,
             recent: Arc::default(),
             registry,
@@ -272,6 +279,16 @@ impl Figures {
     /// This process' memory.
     pub fn rss(&self, bytes: u64) {
         self.rss.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The worst place's last canary was sent so long ago.
+    pub fn canary(&self, seconds: u64) {
+        self.canary_age.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
+    /// A sign of life was given.
+    pub fn heartbeat(&self) {
+        self.heartbeats.inc();
     }
 
     /// A console came (+1) or left (-1).

@@ -4,10 +4,11 @@
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
-//! * [`store`]: ClickHouse; [`serve`]: gRPC; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
+//! * [`store`]: ClickHouse; [`serve`]: gRPC; [`canary`]: whether the way is open; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
 pub mod app;
 pub mod book_runner;
+pub mod canary;
 pub mod command;
 pub mod config;
 pub mod consume;

@@ -45,7 +45,7 @@ use crate::{
     record::{Known, Record},
     registry::Registry,
     rule::RuleSet,
-    store::{GapRow, ProgressPart, Store, StoreError, row::EventRow},
+    store::{CanaryRow, GapRow, ProgressPart, Store, StoreError, row::EventRow},
 };
 
 mod gaps;
@@ -108,6 +108,7 @@ struct Block {
     signals: Vec<Signal>,
     gaps: Vec<GapRow>,
     filled: Vec<Filled>,
+    canaries: Vec<CanaryRow>,
     dead: Vec<(Taken, DeadLetter)>,
     records: Vec<Arc<Record>>,
     /// Next offset of each partition, with the numbers of agents that changed.
@@ -254,6 +255,12 @@ impl Pipeline {
             self.block.ends.entry(key.clone()).or_default().0 = offset + 1;
             self.parts.figures.record(&key.0);
         }
+        if let Some(canary) = taken.canary {
+            if place == Place::New {
+                self.block.canaries.push(CanaryRow::new(&canary, &taken.origin, now));
+            }
+            return;
+        }
         let judged = decode::decode(&taken, &self.parts.registry)
             .and_then(|record| Ok((state.judge(offset, &record.batch)?, record)));
         let (judged, mut record) = match judged {
@@ -363,6 +370,9 @@ impl Pipeline {
         if !block.gaps.is_empty() {
             keep_trying(&figures, "gaps", || store.insert_gaps(&block.gaps)).await?;
         }
+        if !block.canaries.is_empty() {
+            keep_trying(&figures, "canaries", || store.insert_canaries(&block.canaries)).await?;
+        }
         for filled in &block.filled {
             keep_trying(&figures, "filled gaps", || store.recount_gaps(filled)).await?;
         }
@@ -437,7 +447,7 @@ where
 }
 
 /// Produces signals and waits until Kafka has them all.
-async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
+pub(crate) async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
     let deliveries = signals.iter().map(|signal| async move {
         let value = signal.encode_to_vec();
         loop {

@@ -356,6 +356,7 @@ const PACK: &[(&str, &str)] = pack![
     "agent-silent",
     "agency-silent",
     "portal-without-use",
+    "canary-missing",
 ];
 
 impl RuleSet {

@@ -15,6 +15,7 @@ use crate::{
 };
 
 pub mod baseline;
+mod canary;
 pub mod dead;
 mod losses;
 pub mod migrate;
@@ -23,6 +24,7 @@ pub mod query;
 pub mod row;
 pub mod sql;
 
+pub use canary::CanaryRow;
 use row::EventRow;
 
 /// Why the store did not do it.

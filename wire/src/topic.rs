@@ -71,6 +71,8 @@ pub mod header {
     pub const DEAD_OFFSET: &str = "vonggac_dead_offset";
     /// Whole length in bytes, if the value had to be cut.
     pub const DEAD_BYTES: &str = "vonggac_dead_bytes";
+    /// On a collector's test event, which has no batch: who sent it, and when.
+    pub const CANARY: &str = "vonggac_canary";
     /// On a dead record that is sent to its place again: the offset where it was rejected.
     pub const REPLAY_OF: &str = "vonggac_replay_of";
 }

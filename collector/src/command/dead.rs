@@ -307,6 +307,7 @@ fn takable(content: &Content, registry: &Registry) -> Result<String, String> {
         key: content.key.clone(),
         value: content.value.clone(),
         replay_of: None,
+        canary: None,
     };
     match decode::decode(&taken, registry) {
         Ok(record) => {

@@ -13,6 +13,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (7, "gap_extent", include_str!("../../migrations/0007_gap_extent.sql")),
     (8, "ahead", include_str!("../../migrations/0008_ahead.sql")),
     (9, "dead_settled", include_str!("../../migrations/0009_dead_settled.sql")),
+    (10, "canaries", include_str!("../../migrations/0010_canaries.sql")),
 ];
 
 /// Brings the store to the present schema; gives the steps that were taken.
