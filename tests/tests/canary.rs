@@ -73,15 +73,26 @@ fn a_broken_way_is_an_incident_and_stops_the_sign_of_life() {
         .until("an incident", SOON, incidents, |rows| rows.len() == 1)
         .expect("the broken way is told");
     let first = told.first().expect("a row");
-    assert_eq!((&first["agency"], &first["severity"]), (&"G22".into(), &"critical".into()), "{first}");
+    assert_eq!(
+        (&first["agency"], &first["severity"]),
+        (&"G22".into(), &"critical".into()),
+        "{first}"
+    );
     machine.until("a sign of life", SOON, |_| age(&alive), fresh).expect("given again");
     machine
         .until("over", SOON, incidents, |rows| {
             rows.iter().all(|row| row["state"] != "new" && row["state"] != "in-progress")
         })
         .expect("the incident is resolved by itself");
-    let through = machine
-        .count("SELECT uniqExact(kafka_topic, kafka_partition) FROM second.canaries")
+    let engine = machine.address("engine").expect("an address");
+    let store = clickhouse::Client::default().with_url(format!("http://{engine}"));
+    let through: u64 = tokio::runtime::Runtime::new()
+        .expect("a runtime")
+        .block_on(
+            store
+                .query("SELECT uniqExact(kafka_topic, kafka_partition) FROM second.canaries")
+                .fetch_one(),
+        )
         .expect("counted");
     assert_eq!(through, 12, "through each partition of the three topics");
 }
