@@ -279,6 +279,7 @@ async fn a_ceiling_holds_bytes_back_and_quiet_hours_hold_usage_back() {
         bytes_per_second_max: Some(4 * 1024),
         quiet_hours: ["00:00-12:00", "12:00-00:00"].map(|s| s.parse().expect("a span")).to_vec(),
         quiet_lanes: vec![Lane::Usage],
+        ..ShipLimits::default()
     };
     let sending = Sending::begin(&kafka, [3_000, 50, 500], limits);
     let begun = Instant::now();
