@@ -9,6 +9,7 @@
 use std::{
     fs,
     io::Write,
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -31,11 +32,14 @@ fn rounds() -> usize {
 }
 
 /// How long an agent lives: from before its spool is open to well into its work.
-const LIFE_MILLIS: std::ops::Range<u64> = 15..700;
+const LIFE_MILLIS: Range<u64> = 15..700;
+
+/// The same where it has to come to its first reports, and the ledger to a second.
+const LONGER_LIFE_MILLIS: Range<u64> = 100..3_500;
 
 /// Lines that are appended at once, and the longest rest between.
 const BURST_LINES: usize = 40;
-const REST_MILLIS: std::ops::Range<u64> = 1..40;
+const REST_MILLIS: Range<u64> = 1..40;
 
 /// Appends numbered lines in bursts until it is told to stop; gives back how many.
 fn write_lines(log: &Path, stop: &AtomicBool, seed: u64) -> std::io::Result<usize> {
@@ -72,7 +76,7 @@ fn trouble(machine: &Machine, round: usize, chance: &mut StdRng) {
 #[test]
 fn an_agent_killed_again_and_again_loses_no_line_and_doubles_none() {
     let Some(machine) = Machine::up(&[], false).expect("the machine starts") else { return };
-    kill_again_and_again(&machine, "");
+    kill_again_and_again(&machine, "", LIFE_MILLIS);
 }
 
 /// Its link is so thin that there always is a backlog, and everything new goes ahead of it at once.
@@ -80,8 +84,8 @@ fn an_agent_killed_again_and_again_loses_no_line_and_doubles_none() {
 fn an_agent_killed_while_it_sends_ahead_loses_no_line_and_doubles_none() {
     let Some(machine) = Machine::up(&[], false).expect("the machine starts") else { return };
     let thin =
-        "[ship]\nbytes_per_second_max = \"24KiB\"\nfresh_after = \"0s\"\nfresh_percent = 50\n";
-    let ahead = kill_again_and_again(&machine, thin);
+        "[ship]\nbytes_per_second_max = \"8KiB\"\nfresh_after = \"0s\"\nfresh_percent = 50\n";
+    let ahead = kill_again_and_again(&machine, thin, LONGER_LIFE_MILLIS);
     eprintln!("in {ahead} rounds something was ahead of its lane");
     assert!(ahead > 0, "nothing went ahead: the story tells nothing");
 }
@@ -94,7 +98,7 @@ fn is_ahead(agent: &Agent) -> bool {
 }
 
 /// Gives back in how many rounds something was ahead of its lane.
-fn kill_again_and_again(machine: &Machine, more: &str) -> usize {
+fn kill_again_and_again(machine: &Machine, more: &str, life: Range<u64>) -> usize {
     let kafka = machine.address("kafka").expect("Kafka's address");
     let agent = Agent::new(&kafka, more).expect("an agent");
     let seed =
@@ -109,7 +113,7 @@ fn kill_again_and_again(machine: &Machine, more: &str) -> usize {
     for round in 0..rounds {
         let mut child = agent.start().expect("the agent starts");
         trouble(machine, round, &mut chance);
-        thread::sleep(Duration::from_millis(chance.random_range(LIFE_MILLIS)));
+        thread::sleep(Duration::from_millis(chance.random_range(life.clone())));
         let early = child.try_wait().expect("a child");
         assert!(early.is_none(), "round {round}: the agent ended: {early:?}\n{}", agent.words());
         child.kill().expect("killed");
@@ -121,6 +125,7 @@ fn kill_again_and_again(machine: &Machine, more: &str) -> usize {
     }
     stop.store(true, Ordering::SeqCst);
     let written = writer.join().expect("the writer").expect("lines written") as u64;
+    agent.configure("").expect("configured");
     let mut last = agent.start().expect("the agent starts");
     let of_it = "FROM events WHERE class = 'authentication' AND agency = 'H49'";
     let stored = machine.until(

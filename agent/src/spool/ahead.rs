@@ -3,7 +3,8 @@
 //! A lane is handed out in its order, and that order is what the centre counts by. After an outage it would be hours until the newest event
 //! comes to its turn. So while the oldest event that waits is older than a bound, and more than some batches wait, a second place is
 //! kept in the lane, at what was appended lately: batches from there go *ahead* and say so ([`vonggac_wire::Batch::ahead`]). If that
-//! place falls behind itself, it leaves what it did not reach to the lane's order, and begins a new range at what is fresh then.
+//! place falls behind itself, it leaves what it did not reach to the lane's order, and begins a new range at what is fresh then. The more
+//! ranges there are, the further it may fall behind before: where a link never carries even what is new, they last for most of a day.
 //!
 //! # What is remembered
 //!
@@ -30,6 +31,15 @@ use super::{Encoded, Spool, SpoolError};
 
 /// Ranges that a lane has ahead of its order at once.
 pub(super) const RANGES_MAX: usize = AHEAD_RANGES_MAX / 2;
+
+/// Ranges after which what is ahead may fall behind twice as far before another begins.
+pub(super) const RANGES_DOUBLE: usize = 4;
+
+/// What is fresh was appended within this part of the time after which something is behind; so a new range lasts for a while.
+pub(super) const LATELY_PART: u32 = 4;
+
+/// But within this at least.
+pub(super) const LATELY_LEAST: Duration = Duration::from_millis(250);
 
 /// Batches that may wait without anything going ahead: they are sent within some round trips.
 pub(super) const BATCHES_WAITING_MAX: u64 = 2;

@@ -108,12 +108,14 @@ fn who_is_behind_ahead_too_leaves_the_rest_to_the_order_up_to_a_bound() {
         spool.append(lines(end, 200, 100), &[], now).unwrap();
         end += 200;
         spool.look_ahead(LANE, AFTER, 1_000, now).unwrap();
+        assert!(!spool.lanes[LANE.index()].look_ahead(AFTER, 1_000, now), "once is enough");
         let (first, last) = ahead(&mut spool).unwrap();
         begun.insert(first);
         spool.acknowledge_ahead(LANE, first, last).unwrap();
     }
+    // They come ever more slowly, so that they last.
     let known = spool.lanes[LANE.index()].entry().ahead.len();
-    assert_eq!(known, ahead::RANGES_MAX);
+    assert!((8..=ahead::RANGES_MAX).contains(&known), "{known}");
     let found = inspect::inspect(dir.path()).unwrap();
     assert!(found.is_whole(), "{found:?}");
     // In order the rest comes, each once.

@@ -7,7 +7,7 @@ use vonggac_wire::Time;
 use super::{
     super::{
         Encoded, SpoolError,
-        ahead::{BATCHES_WAITING_MAX, RANGES_MAX},
+        ahead::{BATCHES_WAITING_MAX, LATELY_LEAST, LATELY_PART, RANGES_DOUBLE, RANGES_MAX},
         ranges,
     },
     LaneStore,
@@ -29,13 +29,18 @@ impl LaneStore {
             return true;
         }
         let place = self.fresh.unwrap_or(Cursor { seq: reached, ..self.cursor });
-        if !self.is_behind(place, after, batch_bytes, now)
-            || self.entry.ahead.len() + self.on_way.len() >= RANGES_MAX
-        {
+        let ranges = self.entry.ahead.len() + self.on_way.len();
+        let doubled = u32::try_from(ranges / RANGES_DOUBLE).unwrap_or(u32::MAX);
+        let bearable = match self.fresh {
+            Some(_) => after.saturating_mul(2_u32.saturating_pow(doubled)),
+            None => after,
+        };
+        if !self.is_behind(place, bearable, batch_bytes, now) || ranges >= RANGES_MAX {
             return false;
         }
+        let recent = (after / LATELY_PART).max(LATELY_LEAST);
         let lately =
-            |(seq, time): &&(u64, Time)| now.since(*time) < after && *seq >= self.begun_seq;
+            |(seq, time): &&(u64, Time)| now.since(*time) < recent && *seq >= self.begun_seq;
         let first = self.marks.iter().rev().take_while(lately).last();
         let behind_all =
             self.entry.ahead.iter().chain(&self.on_way).map(|(_, last)| last + 1).max();
