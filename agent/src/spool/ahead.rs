@@ -38,8 +38,8 @@ pub(super) const RANGES_DOUBLE: usize = 4;
 /// What is fresh was appended within this part of the time after which something is behind; so a new range lasts for a while.
 pub(super) const LATELY_PART: u32 = 4;
 
-/// But within this at least.
-pub(super) const LATELY_LEAST: Duration = Duration::from_millis(250);
+/// But within this at least: longer than a batch waits to be filled.
+pub(super) const LATELY_LEAST: Duration = Duration::from_secs(1);
 
 /// Batches that may wait without anything going ahead: they are sent within some round trips.
 pub(super) const BATCHES_WAITING_MAX: u64 = 2;

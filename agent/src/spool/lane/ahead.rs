@@ -10,7 +10,7 @@ use super::{
         ahead::{BATCHES_WAITING_MAX, LATELY_LEAST, LATELY_PART, RANGES_DOUBLE, RANGES_MAX},
         ranges,
     },
-    LaneStore,
+    LaneStore, Segment,
     read::{Bounds, Cursor},
 };
 
@@ -62,13 +62,14 @@ impl LaneStore {
             && self.bytes_behind(cursor) > batch_bytes.saturating_mul(BATCHES_WAITING_MAX)
     }
 
+    /// About so many bytes stand from there on: of a segment, as many as its part of the numbers.
     fn bytes_behind(&self, cursor: Cursor) -> u64 {
-        let behind = self.segments.iter().filter(|segment| segment.last_seq >= cursor.seq);
-        let read = match cursor.place {
-            Some((first, byte)) if self.segments.iter().any(|s| s.first_seq == first) => byte,
-            _ => 0,
+        let of = |segment: &Segment| {
+            let all = (segment.last_seq + 1).saturating_sub(segment.first_seq).max(1);
+            let left = (segment.last_seq + 1).saturating_sub(cursor.seq).min(all);
+            segment.bytes / all * left
         };
-        behind.map(|segment| segment.bytes).sum::<u64>().saturating_sub(read)
+        self.segments.iter().map(of).sum()
     }
 
     /// See [`crate::spool::Spool::waiting_ahead`].
