@@ -279,12 +279,14 @@ mod tests {
     #[test]
     fn keeping_and_sending_are_taken_with_their_mistakes() {
         let spool = |text: &str| Config::from_text(Path::new("a.toml"), &format!("{RIGHT}{text}"));
-        let right = "fsync = \"never\"\n[spool.share]\nsecurity = 50\nuptime = 20\nusage = 30\n[ship]\nbytes_per_second_max = \"8KiB\"\nquiet_hours = [\"07:30-17:00\"]\n";
+        let right = "fsync = \"never\"\n[spool.share]\nsecurity = 50\nuptime = 20\nusage = 30\n[ship]\nbytes_per_second_max = \"8KiB\"\nquiet_hours = [\"07:30-17:00\"]\nfresh_percent = 40\nfresh_after = \"5m\"\n";
         let config = spool(right).unwrap();
         assert_eq!(config.fsync, Fsync::Never);
         assert_eq!((config.shares.security, config.shares.usage), (50, 30));
         assert_eq!(config.ship.bytes_per_second_max, Some(8192));
         assert!(config.ship.is_quiet(vonggac_wire::Lane::Usage, 600));
+        let fresh = (config.ship.fresh_percent, config.ship.fresh_after);
+        assert_eq!(fresh, (40, Duration::from_secs(300)));
         let wrong = right
             .replace("never", "sometimes")
             .replace("= 30", "= 31")

@@ -5,6 +5,9 @@
 //! comes back; then the lane is handed out again from its last acknowledged event.
 //!
 //! How much is on its way and whose turn it is decides [`pace`]; what an administrator allows, [`ShipLimits`].
+//!
+//! While a lane has a backlog, some of its batches go ahead of its order with what is fresh ([`turns`], [`crate::spool`]). All
+//! batches of a lane have one hash chain, in the order in which they are sent, and their reports are taken in that order.
 
 use std::{
     collections::VecDeque,
@@ -36,11 +39,13 @@ pub mod carried;
 mod limits;
 mod pace;
 mod producer;
+mod turns;
 
 use limits::Ceiling;
 pub use limits::{ShipLimits, Span, SpanError};
 use pace::Pace;
 pub use producer::{Delivery, Producer, producer};
+use turns::{Turns, Way};
 
 /// Batches of one lane on their way at once: enough to hide a round trip, few enough to bound memory.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
@@ -123,6 +128,8 @@ impl Checkpoints for SharedSpool {
 }
 
 struct InFlight {
+    way: Way,
+    first_seq: u64,
     last_seq: u64,
     events: u64,
     bytes: usize,
@@ -134,6 +141,7 @@ struct InFlight {
 struct LaneState {
     in_flight: VecDeque<InFlight>,
     previous: Option<BatchHash>,
+    turns: Turns,
     failures: u32,
     resume_at: Option<tokio::time::Instant>,
 }
@@ -235,15 +243,19 @@ impl Shipper {
         self.renew_limits();
         let mut sent = false;
         let mut due = Lane::ALL.map(|lane| self.may_send(lane));
+        for lane in Lane::ALL.into_iter().filter(|lane| due[lane.index()]) {
+            self.look_ahead(lane)?;
+        }
         while self.pace.has_room() && self.ceiling.allows(self.begun.elapsed()) {
             for lane in Lane::ALL {
                 let state = &self.lanes[lane.index()];
                 due[lane.index()] = due[lane.index()]
                     && state.in_flight.len() < BATCHES_IN_FLIGHT_MAX
-                    && self.is_due(lane, now_or_never);
+                    && self.way(lane, now_or_never).is_some();
             }
             let Some(lane) = self.pace.turn(due) else { break };
-            if self.send(lane)? {
+            let way = self.way(lane, now_or_never).unwrap_or(Way::InOrder);
+            if self.send(lane, way)? {
                 sent = true;
             } else {
                 due[lane.index()] = false;
@@ -262,20 +274,43 @@ impl Shipper {
         self.limits.quiet_hours.is_empty() || !self.limits.is_quiet(lane, minute_of_day())
     }
 
-    /// A batch is full or old enough.
-    fn is_due(&self, lane: Lane, now_or_never: bool) -> bool {
-        let (waiting, oldest) = self.spool.lock().waiting(lane);
-        waiting > 0
-            && (now_or_never
-                || waiting >= BATCH_EVENTS_MAX as u64
-                || oldest.is_none_or(|oldest| {
-                    Time::now().since(oldest) >= BATCH_AGE_MAX || Time::now() < oldest
-                }))
+    /// Sees whether a lane is behind, and from where something goes ahead of it.
+    fn look_ahead(&self, lane: Lane) -> Result<(), ShipError> {
+        if self.limits.fresh_percent == 0 {
+            return Ok(());
+        }
+        let (after, bytes) = (self.limits.fresh_after, self.pace.batch_bytes());
+        match self.spool.lock().look_ahead(lane, after, bytes, Time::now()) {
+            // Without a ledger that can be written nothing goes ahead; what waits in order does.
+            Err(error) if error.is_full() => Ok(()),
+            outcome => Ok(outcome?),
+        }
     }
 
-    fn send(&mut self, lane: Lane) -> Result<bool, ShipError> {
-        let pending =
-            self.spool.lock().next_encoded(lane, BATCH_EVENTS_MAX, self.pace.batch_bytes())?;
+    /// How the lane's next batch goes, if one is full or old enough.
+    fn way(&self, lane: Lane, now_or_never: bool) -> Option<Way> {
+        let (in_order, ahead) = {
+            let spool = self.spool.lock();
+            (spool.waiting(lane), spool.waiting_ahead(lane))
+        };
+        let is_due = |(waiting, oldest): (u64, Option<Time>)| {
+            waiting > 0
+                && (now_or_never
+                    || waiting >= BATCH_EVENTS_MAX as u64
+                    || oldest.is_none_or(|oldest| {
+                        Time::now().since(oldest) >= BATCH_AGE_MAX || Time::now() < oldest
+                    }))
+        };
+        let ahead = self.limits.fresh_percent > 0 && is_due(ahead);
+        self.lanes[lane.index()].turns.next(is_due(in_order), ahead)
+    }
+
+    fn send(&mut self, lane: Lane, way: Way) -> Result<bool, ShipError> {
+        let bytes = self.pace.batch_bytes();
+        let pending = match way {
+            Way::InOrder => self.spool.lock().next_encoded(lane, BATCH_EVENTS_MAX, bytes)?,
+            Way::Ahead => self.spool.lock().next_ahead(lane, BATCH_EVENTS_MAX, bytes)?,
+        };
         let Some(pending) = pending else { return Ok(false) };
         let state = &mut self.lanes[lane.index()];
         let batch = Batch {
@@ -289,10 +324,10 @@ impl Shipper {
             events: Vec::new(),
             simulated: self.sender.simulated,
             sealed: Time::now(),
-            ahead: false,
+            ahead: way == Way::Ahead,
         };
         let events = pending.len() as u64;
-        let last_seq = pending.first_seq + events - 1;
+        let (first_seq, last_seq) = (pending.first_seq, pending.first_seq + events - 1);
         let headers = headers(&batch, pending.len());
         let sealed = batch.seal_framed(pending.into_framed());
         let key = self.sender.agency.as_str();
@@ -300,7 +335,16 @@ impl Shipper {
             Ok(delivery) => {
                 state.previous = Some(sealed.hash);
                 let (bytes, sent) = (sealed.value().len(), Instant::now());
-                state.in_flight.push_back(InFlight { last_seq, events, bytes, sent, delivery });
+                state.turns.sent(way, bytes, self.limits.fresh_percent);
+                state.in_flight.push_back(InFlight {
+                    way,
+                    first_seq,
+                    last_seq,
+                    events,
+                    bytes,
+                    sent,
+                    delivery,
+                });
                 self.pace.sent(lane, bytes);
                 self.ceiling.spend(sealed.value());
                 Ok(true)
@@ -336,7 +380,14 @@ impl Shipper {
                 state.failures = 0;
                 if let Some(done) = state.in_flight.pop_front() {
                     self.pace.delivered(done.bytes, done.sent.elapsed());
-                    self.spool.lock().acknowledge(lane, done.last_seq)?;
+                    let mut spool = self.spool.lock();
+                    match done.way {
+                        Way::InOrder => spool.acknowledge(lane, done.last_seq)?,
+                        Way::Ahead => {
+                            spool.acknowledge_ahead(lane, done.first_seq, done.last_seq)?;
+                        }
+                    }
+                    drop(spool);
                     self.occurrences.batch_delivered(lane, done.events, Time::now().seconds());
                 }
                 Ok(())

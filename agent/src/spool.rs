@@ -44,6 +44,10 @@
 //! way. A ledger that cannot be read is made anew from the records; if a lane has none, nobody knows its numbers any more, and the
 //! agent takes a new name, because the centre leaves numbers out that it knows.
 //!
+//! # Ahead of the lane
+//!
+//! See [`ahead`]: while a backlog is caught up with, what was appended lately goes before it.
+//!
 //! # When it is full
 //!
 //! Each lane has a [share](Shares) of the bytes. The oldest segment of the lowest lane that holds more than its share goes first
@@ -67,6 +71,7 @@ use crate::{
     intake::{Appended, Entry, Packed, Position},
 };
 
+mod ahead;
 mod append;
 mod gaps;
 mod identity;
@@ -74,6 +79,7 @@ pub mod inspect;
 mod lane;
 mod ledger;
 mod pending;
+mod ranges;
 pub(crate) mod record;
 mod recovery;
 mod room;
@@ -323,6 +329,11 @@ impl Spool {
     /// If the ledger or a segment cannot be written or removed.
     pub fn acknowledge(&mut self, lane: Lane, seq: u64) -> Result<(), SpoolError> {
         self.lanes[lane.index()].acknowledge(seq);
+        self.let_go(lane)
+    }
+
+    /// Removes what is wholly on Kafka, after the ledger knows.
+    fn let_go(&mut self, lane: Lane) -> Result<(), SpoolError> {
         self.ledger_dirty = true;
         if self.lanes[lane.index()].has_garbage() {
             self.save()?;
@@ -436,6 +447,8 @@ impl Spool {
     }
 }
 
+#[cfg(test)]
+mod catching_up;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]

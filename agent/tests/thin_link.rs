@@ -10,7 +10,11 @@ use std::{
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use rdkafka::mocking::MockCluster;
+use rdkafka::{
+    ClientConfig, Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    mocking::MockCluster,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -26,7 +30,7 @@ use vonggac_agent::{
     spool::Spool,
 };
 use vonggac_wire::{
-    AgencyId, Event, Lane, Time,
+    AgencyId, Batch, Event, Lane, Time,
     event::{Body, Heartbeat},
     topic,
 };
@@ -149,6 +153,11 @@ fn heartbeat() -> Entry {
 
 /// A night without the link.
 fn fill(spool: &mut Spool, counts: [u32; 3]) {
+    fill_at(spool, counts, Time::now());
+}
+
+/// The same, spooled at this time.
+fn fill_at(spool: &mut Spool, counts: [u32; 3], spooled: Time) {
     let context = Context::here(Time::now());
     let mut chance = StdRng::seed_from_u64(1);
     let mut entries = Vec::new();
@@ -172,7 +181,7 @@ fn fill(spool: &mut Spool, counts: [u32; 3]) {
     entries.extend((0..counts[1]).map(|_| heartbeat()));
     while !entries.is_empty() {
         let rest = entries.split_off(entries.len().min(500));
-        spool.append(entries, &[], Time::now()).expect("appended");
+        spool.append(entries, &[], spooled).expect("appended");
         entries = rest;
     }
 }
@@ -195,10 +204,20 @@ impl Sending {
     }
 
     fn begin_with(broker: &str, counts: [u32; 3], limits: watch::Receiver<ShipLimits>) -> Self {
+        Self::begin_at(broker, counts, limits, Time::now())
+    }
+
+    /// With a backlog that was spooled at this time.
+    fn begin_at(
+        broker: &str,
+        counts: [u32; 3],
+        limits: watch::Receiver<ShipLimits>,
+        spooled: Time,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let mut spool =
             Spool::open(dir.path(), "far-1", 1 << 30, Fsync::Never, Time::now()).expect("a spool");
-        fill(&mut spool, counts);
+        fill_at(&mut spool, counts, spooled);
         let sender = Sender {
             agent: spool.agent().clone(),
             agency: AgencyId::new("H49").expect("an agency"),
@@ -279,6 +298,7 @@ async fn a_ceiling_holds_bytes_back_and_quiet_hours_hold_usage_back() {
         bytes_per_second_max: Some(4 * 1024),
         quiet_hours: ["00:00-12:00", "12:00-00:00"].map(|s| s.parse().expect("a span")).to_vec(),
         quiet_lanes: vec![Lane::Usage],
+        ..ShipLimits::default()
     };
     let sending = Sending::begin(&kafka, [3_000, 50, 500], limits);
     let begun = Instant::now();
@@ -322,6 +342,73 @@ async fn a_ceiling_holds_on_the_wire_over_ten_seconds_of_backlog() {
     eprintln!("{bytes} bytes in {seconds:.1} s: {part:.2} of the ceiling");
     // A batch that began within the ceiling goes as a whole.
     assert!((0.5..=1.15).contains(&part), "{part}");
+}
+
+/// Every batch of the security topic so far, partition by partition in its order.
+fn arrived(kafka: &str) -> Vec<Batch> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", kafka)
+        .set("group.id", "whole")
+        .create()
+        .expect("a consumer");
+    let topic = topic::of_lane(Lane::Security);
+    let (mut wanted, mut places) = (0, TopicPartitionList::new());
+    for partition in 0..2 {
+        let ends = consumer.fetch_watermarks(topic, partition, Duration::from_secs(10));
+        wanted += ends.expect("the ends").1;
+        places.add_partition_offset(topic, partition, Offset::Beginning).expect("a place");
+    }
+    consumer.assign(&places).expect("assigned");
+    let mut batches = Vec::new();
+    while i64::try_from(batches.len()).expect("a count") < wanted {
+        let message = consumer.poll(Duration::from_secs(10)).expect("a record").expect("a record");
+        let value = message.payload().expect("a value");
+        batches.push(Batch::open(value, Lane::Security).expect("a batch").0);
+    }
+    batches
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_fresh_goes_ahead_of_an_old_backlog_and_each_number_goes_once() {
+    const OLD: u32 = 6_000;
+    let broker = broker();
+    let kafka = broker.bootstrap_servers();
+    let thin = ShipLimits { bytes_per_second_max: Some(8 * 1024), ..ShipLimits::default() };
+    let (limits, watched) = watch::channel(thin);
+    let long_ago = Time::now().minus(Duration::from_secs(6 * 3600));
+    let sending = Sending::begin_at(&kafka, [OLD, 0, 0], watched, long_ago);
+    let begun = Instant::now();
+    let mut fresh = 0;
+    // A line each half second; they do not wait for six hours of others.
+    while sending.spool.lock().figures(Lane::Security, Time::now()).ahead < 10 {
+        fill(&mut sending.spool.lock(), [1, 0, 0]);
+        fresh += 1;
+        sending.spool.appended.notify_one();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing goes ahead");
+    }
+    let waits = OLD - u32::try_from(acknowledged(&sending.spool)[0]).expect("a count");
+    eprintln!("{fresh} fresh lines in {:?}, {waits} old ones wait", begun.elapsed());
+    assert!(waits > OLD / 2, "the backlog is not through: {waits}");
+    limits.send_replace(ShipLimits::default());
+    let all = u64::from(OLD + fresh);
+    while acknowledged(&sending.spool)[0] < all {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", acknowledged(&sending.spool));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(sending.spool.lock().figures(Lane::Security, Time::now()).ahead, 0);
+    sending.end().await;
+    let batches = arrived(&kafka);
+    let mut numbers: Vec<u64> =
+        batches.iter().flat_map(|batch| batch.first_seq..=batch.last_seq()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=all).collect::<Vec<_>>(), "each once");
+    let order: Vec<u64> =
+        batches.iter().filter(|batch| !batch.ahead).map(|batch| batch.first_seq).collect();
+    assert!(order.is_sorted(), "the lane's own order: {order:?}");
+    let ahead: u64 =
+        batches.iter().filter(|batch| batch.ahead).map(|batch| batch.events.len() as u64).sum();
+    assert!(ahead >= 10 && ahead < all / 2, "{ahead}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

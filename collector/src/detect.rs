@@ -55,7 +55,7 @@ pub(crate) struct Finding {
 pub struct Lost {
     /// Entities and groups that were forgotten before their time.
     pub evicted: u64,
-    /// Events that came too late for the window of a correlation.
+    /// Events that came too late, behind newer ones, for a window or to say anything about now.
     pub late: u64,
 }
 
@@ -110,7 +110,6 @@ impl Detector {
     /// Sees a record.
     pub fn apply(&mut self, record: &Record, now: Time) -> Vec<Signal> {
         let mut signals = Vec::new();
-        let agency = record.batch.agency.as_str();
         self.windows.begin();
         self.correlations.begin();
         for (index, event) in record.fresh() {
@@ -123,20 +122,21 @@ impl Detector {
                     self.windows.matched(&self.rules, &found, record, index, event, activity);
                 }
                 Body::Check(check) => {
-                    let findings = self.uptime.check(&self.registry, record, event, check, now);
+                    let findings =
+                        self.uptime.check(&self.registry, record, index, event, check, now);
                     signals.extend(
                         findings.into_iter().map(|f| self.signal(f, record, Some(index), now)),
                     );
-                    self.usage.checked(agency, event.system(), check, event.time());
+                    self.usage.checked(record, event.system(), check, event.time());
                 }
                 Body::HostFigures(figures) => {
-                    let findings = self.uptime.host(record, figures);
+                    let findings = self.uptime.host(record, index, figures);
                     signals.extend(
                         findings.into_iter().map(|f| self.signal(f, record, Some(index), now)),
                     );
                 }
                 Body::Heartbeat(beat) => {
-                    let findings = self.silence.heard(record, beat, now);
+                    let findings = self.silence.heard(record, index, beat, now);
                     signals.extend(
                         findings.into_iter().map(|f| self.signal(f, record, Some(index), now)),
                     );
@@ -189,7 +189,8 @@ impl Detector {
     /// What was given up, since the start.
     #[must_use]
     pub const fn lost(&self) -> Lost {
-        self.correlations.lost().and(Lost { evicted: self.windows.evicted(), late: 0 })
+        let late = self.windows.late() + self.uptime.late() + self.usage.late();
+        self.correlations.lost().and(Lost { evicted: self.windows.evicted(), late })
     }
 
     fn signal(&self, finding: Finding, record: &Record, index: Option<usize>, now: Time) -> Signal {
@@ -259,7 +260,7 @@ pub(crate) fn reference(record: &Record, index: usize) -> EventRef {
     EventRef {
         agent: record.batch.agent.as_str().into(),
         lane: record.batch.lane.into(),
-        seq: record.batch.first_seq + index as u64,
+        seq: record.seq(index),
         time_unix_nano: time.0,
     }
 }

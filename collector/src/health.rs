@@ -12,7 +12,7 @@ use std::{
 };
 
 use vonggac_wire::{
-    Time,
+    Event, Time,
     event::{Body, Check, CheckOutcome},
     proto::{Agent as AgentRow, Cell, CheckRow, HealthState as H, Incident},
 };
@@ -52,6 +52,9 @@ const INTERVAL: Duration = Duration::from_secs(10);
 struct AgentState {
     row: AgentRow,
     interval: Duration,
+    /// Numbers of the newest heartbeat and figures: a backlog brings older ones after them.
+    newest_beat: u64,
+    newest_figures: u64,
     /// Numbers that the agent gave since midnight, and events that are held, by lane.
     numbered_from: [Option<u64>; 3],
     next_seq: [u64; 3],
@@ -66,6 +69,8 @@ struct CheckState {
     all_minutes: HashSet<i64>,
     failures: u32,
     day: i64,
+    /// Number of the newest run.
+    newest: u64,
 }
 
 /// The picture.
@@ -119,6 +124,8 @@ impl Nation {
                 ..AgentRow::default()
             },
             interval: INTERVAL,
+            newest_beat: 0,
+            newest_figures: 0,
             numbered_from: [None; 3],
             next_seq: [0; 3],
             held: 0,
@@ -151,11 +158,15 @@ impl Nation {
             state.next_seq[batch.lane.index()].max(batch.last_seq() + 1);
         state.held += (batch.events.len() - record.known.count()) as u64;
         state.row.simulated = batch.simulated;
-        for (_, event) in record.fresh() {
+        for (index, event) in record.fresh() {
             match event.body() {
-                Body::Heartbeat(beat) => self.heartbeat(record, event.system(), beat),
+                Body::Heartbeat(beat) => self.heartbeat(record, index, event.system(), beat),
                 Body::HostFigures(figures) => {
                     let state = self.agent(agency, agent, &batch.host);
+                    if record.seq(index) < state.newest_figures {
+                        continue;
+                    }
+                    state.newest_figures = record.seq(index);
                     state.row.cpu_utilization = Some(figures.cpu_utilization);
                     state.row.memory_utilization =
                         share(figures.memory_used_bytes, figures.memory_limit_bytes);
@@ -171,7 +182,7 @@ impl Nation {
                         state.row.fullest_mountpoint.clone_from(mountpoint);
                     }
                 }
-                Body::Check(check) => self.check(record, event.system(), check, event.time(), now),
+                Body::Check(check) => self.check(record, index, event, check, now),
                 Body::Dossier(dossier)
                     if matches!(dossier.step.as_str(), "received" | "started") =>
                 {
@@ -192,16 +203,27 @@ impl Nation {
         }
     }
 
-    fn heartbeat(&mut self, record: &Record, system: &str, beat: &vonggac_wire::event::Heartbeat) {
+    fn heartbeat(
+        &mut self,
+        record: &Record,
+        index: usize,
+        system: &str,
+        beat: &vonggac_wire::event::Heartbeat,
+    ) {
         let batch = &record.batch;
         let state = self.agent(batch.agency.as_str(), batch.agent.as_str(), &batch.host);
+        // Whoever sends a backlog is heard, and is what its newest heartbeat says.
+        state.row.last_heard_unix_nano =
+            Some(state.row.last_heard_unix_nano.unwrap_or(0).max(record.appended.0));
+        if record.seq(index) < state.newest_beat {
+            return;
+        }
+        state.newest_beat = record.seq(index);
         state.interval = Duration::try_from_secs_f64(beat.interval_seconds)
             .unwrap_or(INTERVAL)
             .clamp(Duration::from_secs(1), Duration::from_secs(3600));
         state.row.host.clone_from(&batch.host);
         state.row.system = system.to_owned();
-        state.row.last_heard_unix_nano =
-            Some(state.row.last_heard_unix_nano.unwrap_or(0).max(record.appended.0));
         state.row.version.clone_from(&beat.agent_version);
         let skew = batch.sealed.seconds_since(record.appended);
         // Sealed a moment before it was appended: less than two seconds is the way, not the clock.
@@ -227,7 +249,7 @@ impl Nation {
         state.row.backlog_events = backlog;
     }
 
-    fn check(&mut self, record: &Record, system: &str, check: &Check, time: Time, now: Time) {
+    fn check(&mut self, record: &Record, index: usize, event: &Event, check: &Check, now: Time) {
         let batch = &record.batch;
         let key = (batch.agent.as_str().to_owned(), check.name.clone());
         if self.checks.len() >= CHECKS_MAX && !self.checks.contains_key(&key) {
@@ -239,12 +261,19 @@ impl Nation {
             all_minutes: HashSet::new(),
             failures: 0,
             day: 0,
+            newest: 0,
         });
+        let up = matches!(check.outcome(), CheckOutcome::Up | CheckOutcome::Degraded);
+        state.count_minute(event.time(), up, now);
+        if record.seq(index) < state.newest {
+            return;
+        }
+        state.newest = record.seq(index);
         let row = &mut state.row;
         row.agency = batch.agency.as_str().into();
         row.agent = batch.agent.as_str().into();
         row.host.clone_from(&batch.host);
-        row.system = system.into();
+        row.system = event.system().into();
         row.name.clone_from(&check.name);
         row.kind = check_kind(check.kind()).into();
         row.target.clone_from(&check.target);
@@ -255,9 +284,8 @@ impl Nation {
         row.first_byte_seconds = check.first_byte_seconds;
         row.total_seconds = Some(check.total_seconds);
         row.certificate_not_after_unix_nano = check.certificate_not_after_unix_nano;
-        row.last_time_unix_nano = Some(time.0);
+        row.last_time_unix_nano = Some(event.time().0);
         row.interval_seconds = check.interval_seconds;
-        let up = matches!(check.outcome(), CheckOutcome::Up | CheckOutcome::Degraded);
         state.failures = if up { 0 } else { state.failures + 1 };
         row.set_state(match check.outcome() {
             CheckOutcome::Up => H::Fine,
@@ -274,18 +302,6 @@ impl Nation {
         row.recent_up =
             u32::try_from(row.recent.iter().filter(|cell| cell.value.is_some()).count())
                 .unwrap_or(0);
-        let today = day(now);
-        if state.day != today {
-            (state.day, state.up_minutes, state.all_minutes) =
-                (today, HashSet::new(), HashSet::new());
-        }
-        let minute = time.seconds() / 60;
-        state.all_minutes.insert(minute);
-        if up {
-            state.up_minutes.insert(minute);
-        } else {
-            state.up_minutes.remove(&minute);
-        }
     }
 
     fn used(&mut self, agency: &str, system: &str, time: Time, now: Time) {
@@ -317,6 +333,27 @@ impl Nation {
 
 /// The nation's clock is so far before UTC.
 const OFFSET_SECONDS: i64 = 7 * 3600;
+
+impl CheckState {
+    /// A run of this time, whichever came before it.
+    fn count_minute(&mut self, time: Time, up: bool, now: Time) {
+        let today = day(now);
+        if self.day != today {
+            (self.day, self.up_minutes, self.all_minutes) = (today, HashSet::new(), HashSet::new());
+        }
+        // A backlog tells of days before, too.
+        if day(time) != today {
+            return;
+        }
+        let minute = time.seconds() / 60;
+        self.all_minutes.insert(minute);
+        if up {
+            self.up_minutes.insert(minute);
+        } else {
+            self.up_minutes.remove(&minute);
+        }
+    }
+}
 
 /// The day of the nation's clock.
 fn day(now: Time) -> i64 {

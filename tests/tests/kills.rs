@@ -1,10 +1,16 @@
 //! An agent is killed again and again while its log grows and Kafka goes away now and then; each line is stored once.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a story stops where its ground is missing, and tells how it went"
+)]
 
 use std::{
     fs,
     io::Write,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    ops::Range,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,8 +21,9 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use system_tests::{
+    agent::Agent,
     lines,
-    machine::{Machine, Part, program},
+    machine::{Machine, Part},
 };
 
 /// Rounds: few in the ordinary run, as many as `VONGGAC_KILLS` says otherwise.
@@ -25,54 +32,14 @@ fn rounds() -> usize {
 }
 
 /// How long an agent lives: from before its spool is open to well into its work.
-const LIFE_MILLIS: std::ops::Range<u64> = 15..700;
+const LIFE_MILLIS: Range<u64> = 15..700;
+
+/// The same where it has to come to its first reports, and the ledger to a second.
+const LONGER_LIFE_MILLIS: Range<u64> = 100..3_500;
 
 /// Lines that are appended at once, and the longest rest between.
 const BURST_LINES: usize = 40;
-const REST_MILLIS: std::ops::Range<u64> = 1..40;
-
-/// An agent of its own beside the machine's.
-struct Agent {
-    folder: tempfile::TempDir,
-    log: PathBuf,
-}
-
-impl Agent {
-    fn new(kafka: &str) -> std::io::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let log = folder.path().join("killed.log");
-        fs::write(&log, "")?;
-        let text = format!(
-            "agency = \"H49\"\nhost = \"killed-1\"\nplain_text = true\n[kafka]\nbrokers = [\"{kafka}\"]\n\
-             [heartbeat]\ninterval = \"1s\"\n[host_figures]\nenabled = false\n[journal]\nenabled = false\n\
-             [spool]\ndir = \"{}\"\n[[tail]]\npath = \"{}\"\nformat = \"auto\"\nfrom = \"start\"\n",
-            folder.path().join("spool").display(),
-            log.display()
-        );
-        fs::write(folder.path().join("agent.toml"), text)?;
-        Ok(Self { folder, log })
-    }
-
-    fn start(&self) -> std::io::Result<Child> {
-        let told = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.folder.path().join("agent.out"))?;
-        Command::new(program("vonggac-agent"))
-            .args(["run", "--config"])
-            .arg(self.folder.path().join("agent.toml"))
-            .stdout(Stdio::null())
-            .stderr(told)
-            .spawn()
-    }
-
-    /// Its last words, for a failing story.
-    fn words(&self) -> String {
-        let text = fs::read_to_string(self.folder.path().join("agent.out")).unwrap_or_default();
-        let last: Vec<&str> = text.lines().rev().take(30).collect();
-        last.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-}
+const REST_MILLIS: Range<u64> = 1..40;
 
 /// Appends numbered lines in bursts until it is told to stop; gives back how many.
 fn write_lines(log: &Path, stop: &AtomicBool, seed: u64) -> std::io::Result<usize> {
@@ -109,7 +76,31 @@ fn trouble(machine: &Machine, round: usize, chance: &mut StdRng) {
 #[test]
 fn an_agent_killed_again_and_again_loses_no_line_and_doubles_none() {
     let Some(machine) = Machine::up(&[], false).expect("the machine starts") else { return };
-    let agent = Agent::new(&machine.address("kafka").expect("Kafka's address")).expect("an agent");
+    kill_again_and_again(&machine, "", LIFE_MILLIS);
+}
+
+/// Its link is so thin that there always is a backlog, and everything new goes ahead of it at once.
+#[test]
+fn an_agent_killed_while_it_sends_ahead_loses_no_line_and_doubles_none() {
+    let Some(machine) = Machine::up(&[], false).expect("the machine starts") else { return };
+    let thin =
+        "[ship]\nbytes_per_second_max = \"8KiB\"\nfresh_after = \"0s\"\nfresh_percent = 50\n";
+    let ahead = kill_again_and_again(&machine, thin, LONGER_LIFE_MILLIS);
+    eprintln!("in {ahead} rounds something was ahead of its lane");
+    assert!(ahead > 0, "nothing went ahead: the story tells nothing");
+}
+
+/// Whether the ledger of a killed agent knows of something ahead of its lane.
+fn is_ahead(agent: &Agent) -> bool {
+    let Ok(stats) = agent.stats() else { return false };
+    let lanes = stats["lanes"].as_array().into_iter().flatten();
+    lanes.filter_map(|lane| lane["ahead"].as_array()).any(|ahead| !ahead.is_empty())
+}
+
+/// Gives back in how many rounds something was ahead of its lane.
+fn kill_again_and_again(machine: &Machine, more: &str, life: Range<u64>) -> usize {
+    let kafka = machine.address("kafka").expect("Kafka's address");
+    let agent = Agent::new(&kafka, more).expect("an agent");
     let seed =
         std::env::var("VONGGAC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
     let mut chance = StdRng::seed_from_u64(seed);
@@ -118,21 +109,23 @@ fn an_agent_killed_again_and_again_loses_no_line_and_doubles_none() {
         let (log, stop) = (agent.log.clone(), Arc::clone(&stop));
         thread::spawn(move || write_lines(&log, &stop, seed))
     };
-    let (rounds, begun) = (rounds(), Instant::now());
+    let (rounds, begun, mut ahead) = (rounds(), Instant::now(), 0);
     for round in 0..rounds {
         let mut child = agent.start().expect("the agent starts");
-        trouble(&machine, round, &mut chance);
-        thread::sleep(Duration::from_millis(chance.random_range(LIFE_MILLIS)));
+        trouble(machine, round, &mut chance);
+        thread::sleep(Duration::from_millis(chance.random_range(life.clone())));
         let early = child.try_wait().expect("a child");
         assert!(early.is_none(), "round {round}: the agent ended: {early:?}\n{}", agent.words());
         child.kill().expect("killed");
         child.wait().expect("waited for");
+        ahead += usize::from(is_ahead(&agent));
         if round % 100 == 99 {
             eprintln!("{} rounds in {:?}", round + 1, begun.elapsed());
         }
     }
     stop.store(true, Ordering::SeqCst);
     let written = writer.join().expect("the writer").expect("lines written") as u64;
+    agent.configure("").expect("configured");
     let mut last = agent.start().expect("the agent starts");
     let of_it = "FROM events WHERE class = 'authentication' AND agency = 'H49'";
     let stored = machine.until(
@@ -153,4 +146,5 @@ fn an_agent_killed_again_and_again_loses_no_line_and_doubles_none() {
     assert_eq!(rows.expect("counted"), written, "rows");
     assert_eq!(lines.expect("counted"), written, "distinct lines");
     assert_eq!(gaps.expect("asked"), Vec::<serde_json::Value>::new(), "nothing is missing");
+    ahead
 }

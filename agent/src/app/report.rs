@@ -66,7 +66,7 @@ impl Report {
         let locked = spool.lock();
         for lane in Lane::ALL {
             let figures = locked.figures(lane, now);
-            let waiting = figures.next_seq.saturating_sub(figures.acknowledged + 1);
+            let waiting = figures.next_seq.saturating_sub(figures.acknowledged + 1 + figures.ahead);
             occurrences.spool(lane, figures.bytes, waiting, figures.dropped);
             let index = lane.index();
             lanes.push(LaneStatus {

@@ -151,6 +151,9 @@ fn show(found: &Inspection, check: bool) {
             lane.segments,
             lane.dropped_events
         ));
+        for (first, last) in &lane.ahead {
+            say(&format!("{:<9} ahead of the rest {first} to {last}", lane.lane));
+        }
         for (first, last) in &lane.missing {
             say(&format!("{:<9} missing {first} to {last}", lane.lane));
         }

@@ -1,5 +1,7 @@
 //! How the spool is sent, and how its bytes are shared.
 
+use std::time::Duration;
+
 use vonggac_daemon::settings::Table;
 use vonggac_wire::Lane;
 
@@ -10,6 +12,12 @@ use crate::{
 
 /// Spans of a day: morning, noon and evening are enough.
 const SPANS_MAX: usize = 8;
+
+/// Something has to be left for the backlog.
+const FRESH_PERCENT_MAX: u64 = 90;
+
+/// Who waits longer wants everything in order.
+const FRESH_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A lane's name, as a setting.
 struct Named(Lane);
@@ -54,7 +62,19 @@ pub(super) fn limits(table: &mut Table<'_>) -> ShipLimits {
             Err(error) => table.wrong("quiet_lanes", format!("{name:?} {error}")),
         }
     }
-    ShipLimits { bytes_per_second_max, quiet_hours, quiet_lanes }
+    let usual = ShipLimits::default();
+    let fresh_percent = table.integer("fresh_percent", 0, FRESH_PERCENT_MAX);
+    ShipLimits {
+        bytes_per_second_max,
+        quiet_hours,
+        quiet_lanes,
+        fresh_percent: fresh_percent
+            .and_then(|percent| u8::try_from(percent).ok())
+            .unwrap_or(usual.fresh_percent),
+        fresh_after: table
+            .duration("fresh_after", Duration::ZERO, FRESH_AFTER_MAX)
+            .unwrap_or(usual.fresh_after),
+    }
 }
 
 /// Reads `[spool.share]`: percent of each lane, which are 100 together.

@@ -138,6 +138,9 @@ fn base(_: &Survey, given: &Given, out: &mut String) {
     line(out, "# bytes_per_second_max = \"64KiB\"");
     line(out, "# quiet_hours = [\"07:30-17:00\"]   # by this host's clock; may go over midnight");
     line(out, "# quiet_lanes = [\"usage\"]         # lanes that wait then");
+    say(out, "After an outage what is fresh does not wait behind what waited.");
+    line(out, "# fresh_percent = 25              # of a lane's bytes; 0: everything in order");
+    line(out, "# fresh_after = \"60s\"             # as soon as the oldest is so old");
     line(out, "\n# [metrics]                 # for Prometheus, on this host alone");
     line(out, "# listen = \"127.0.0.1:9101\"");
     line(out, "\n[host_figures]              # CPU, memory, disks, load, network");

@@ -50,8 +50,14 @@ impl Span {
     }
 }
 
+/// A quarter: a backlog still goes down by three quarters of the link, and of a link that carries thrice what a host says nothing fresh waits.
+const FRESH_PERCENT: u8 = 25;
+
+/// How old the oldest event of a lane has to be, usually, before others go ahead of it: what is younger is caught up with sooner.
+const FRESH_AFTER: Duration = Duration::from_secs(60);
+
 /// What the shipper may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShipLimits {
     /// Bytes a second on the wire; `None`: as many as the link carries.
     pub bytes_per_second_max: Option<u64>,
@@ -59,6 +65,22 @@ pub struct ShipLimits {
     pub quiet_hours: Vec<Span>,
     /// Lanes that wait then. Never the security lane. Heartbeats travel on the uptime lane.
     pub quiet_lanes: Vec<Lane>,
+    /// Part of a lane's bytes for what is fresh, while there is a backlog; 0: everything goes in order.
+    pub fresh_percent: u8,
+    /// How long the oldest event of a lane waits before that begins.
+    pub fresh_after: Duration,
+}
+
+impl Default for ShipLimits {
+    fn default() -> Self {
+        Self {
+            bytes_per_second_max: None,
+            quiet_hours: Vec::new(),
+            quiet_lanes: Vec::new(),
+            fresh_percent: FRESH_PERCENT,
+            fresh_after: FRESH_AFTER,
+        }
+    }
 }
 
 impl ShipLimits {

@@ -49,6 +49,8 @@ pub struct LaneInspection {
     pub dropped_events: u64,
     /// Numbers beyond the acknowledged that will never come, as the ledger knows: first and last.
     pub gone: Vec<(u64, u64)>,
+    /// Numbers beyond the acknowledged that are on Kafka all the same, because they went ahead of a backlog.
+    pub ahead: Vec<(u64, u64)>,
     /// Numbers that are missing and that nobody knows of yet.
     pub missing: Vec<(u64, u64)>,
 }
@@ -100,6 +102,7 @@ fn inspect_lane(
         segments: 0,
         dropped_events: entry.dropped,
         gone: entry.gone.clone(),
+        ahead: entry.ahead.clone(),
         missing: Vec::new(),
     };
     let found = if dir.exists() { lane::segments(dir)? } else { Vec::new() };

@@ -7,17 +7,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use vonggac_wire::{Lane, Time, event::GapReason};
+use vonggac_wire::{
+    Lane, Time,
+    event::{Gap, GapReason},
+};
 
 use super::{
     Recovery, SpoolError,
     gaps::Loss,
     ledger::LaneEntry,
-    record,
-    scan::{Contents, contents, cut, scan},
+    ranges, record,
+    scan::{contents, cut, scan},
 };
 
+mod ahead;
 mod read;
+
+use read::Cursor;
 
 /// Bytes that are gathered before a write: what a core's own cache holds beside the chunk they are of.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -41,6 +47,8 @@ pub struct LaneFigures {
     pub next_seq: u64,
     /// Everything up to here is on Kafka.
     pub acknowledged: u64,
+    /// Events beyond it that are on Kafka too, because they went ahead.
+    pub ahead: u64,
     /// Bytes on the disk.
     pub bytes: u64,
     /// Events dropped since the spool was made.
@@ -48,6 +56,9 @@ pub struct LaneFigures {
     /// Seconds since the oldest event that is not on Kafka was appended.
     pub oldest_seconds: f64,
 }
+
+/// What went with a segment: runs of numbers, and gaps that were told in it.
+type Dropped = (Vec<Loss>, Vec<Gap>);
 
 /// The segments of one lane.
 pub(super) struct LaneStore {
@@ -62,13 +73,18 @@ pub(super) struct LaneStore {
     unsynced: bool,
     /// Numbers as the ledger keeps them.
     entry: LaneEntry,
-    /// The next number to hand out, and where it stands: segment by first number, byte.
-    cursor_seq: u64,
-    cursor: Option<(u64, u64)>,
+    /// The next number to hand out in order.
+    cursor: Cursor,
+    /// The next to hand out ahead of it, while there is a backlog.
+    fresh: Option<Cursor>,
+    /// What was handed out ahead and has no report yet: first and last.
+    on_way: Vec<(u64, u64)>,
     /// What was read of a segment, while there is more to hand out.
     read: Vec<u8>,
-    /// When numbers were appended, thinned out.
+    /// When numbers were appended, thinned out; of those before this start, when their segment was written last.
     marks: VecDeque<(u64, Time)>,
+    /// The first number of this start.
+    begun_seq: u64,
 }
 
 impl LaneStore {
@@ -90,10 +106,12 @@ impl LaneStore {
             buffer: Vec::new(),
             unsynced: false,
             entry: entry.clone(),
-            cursor_seq: entry.acknowledged + 1,
-            cursor: None,
+            cursor: Cursor { seq: entry.acknowledged + 1, place: None },
+            fresh: None,
+            on_way: Vec::new(),
             read: Vec::new(),
             marks: VecDeque::new(),
+            begun_seq: 1,
         };
         let known = entry.next_seq;
         store.entry.next_seq = known.max(1);
@@ -101,6 +119,11 @@ impl LaneStore {
         let mut expected = (known > 1).then_some(entry.acknowledged + 1);
         let mut losses = Vec::new();
         for (first_seq, path) in found {
+            // When it was written last, its oldest event was there already.
+            let written = fs::metadata(&path).and_then(|about| about.modified()).map(Time::from);
+            if let Ok(written) = written {
+                store.mark(first_seq, written);
+            }
             let scan = scan(&path, first_seq, saw)?;
             cut(&path, &scan)?;
             recovery.note(lane, &path, &scan);
@@ -128,6 +151,7 @@ impl LaneStore {
         if let Some(expected) = expected.filter(|expected| *expected < known) {
             losses.extend(store.lose(expected, known - 1, GapReason::Damage));
         }
+        store.begun_seq = store.entry.next_seq;
         store.collect_garbage()?;
         store.rewind();
         Ok((store, losses))
@@ -139,7 +163,7 @@ impl LaneStore {
         for (first, last) in &left {
             self.entry.lose(*first, *last);
         }
-        self.entry.acknowledge(0);
+        self.acknowledge(0);
         let lane = self.lane;
         left.into_iter()
             .map(|(first, last)| Loss { lane, first, last, reason, ..Loss::default() })
@@ -163,18 +187,24 @@ impl LaneStore {
         let seq = self.entry.next_seq;
         record::write(&mut self.buffer, seq, position, event);
         self.entry.next_seq += 1;
-        if self.marks.back().is_none_or(|(_, time)| now.since(*time).as_millis() >= 100) {
-            if self.marks.len() >= MARKS_MAX {
-                // Every second mark suffices for an age.
-                let mut keep = false;
-                self.marks.retain(|_| {
-                    keep = !keep;
-                    keep
-                });
-            }
-            self.marks.push_back((seq, now));
+        let later = |(_, time): &(u64, Time)| now.since(*time).as_millis() >= 100 || now < *time;
+        if self.marks.back().is_none_or(later) {
+            self.mark(seq, now);
         }
         if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Remembers when a number was appended.
+    fn mark(&mut self, seq: u64, time: Time) {
+        if self.marks.len() >= MARKS_MAX {
+            // Every second mark suffices for an age.
+            let mut keep = false;
+            self.marks.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+        self.marks.push_back((seq, time));
     }
 
     /// Begins a new segment. A start of the agent always does: a repaired file is never appended to.
@@ -235,29 +265,37 @@ impl LaneStore {
     }
 
     pub(super) fn waiting(&self) -> (u64, Option<Time>) {
-        let written = self.segments.back().map_or(self.cursor_seq, |last| last.last_seq + 1);
-        (written.saturating_sub(self.cursor_seq), self.appended_at(self.cursor_seq))
+        let bounds = self.bounds();
+        let from = bounds.pass(self.cursor.seq);
+        let written = self.segments.back().map_or(from, |last| last.last_seq + 1);
+        let end = written.min(bounds.until);
+        let left = ranges::without(from, end.saturating_sub(1), bounds.done);
+        (ranges::count(left), self.appended_at(from))
     }
 
     pub(super) fn acknowledge(&mut self, seq: u64) {
         self.entry.acknowledge(seq);
+        self.cursor.seq = self.cursor.seq.max(self.entry.acknowledged + 1);
         while self.marks.len() > 1 && self.marks[1].0 <= self.entry.acknowledged {
             self.marks.pop_front();
         }
     }
 
     pub(super) fn rewind(&mut self) {
-        self.cursor_seq = self.entry.acknowledged + 1;
-        self.cursor = None;
+        self.cursor = Cursor { seq: self.entry.acknowledged + 1, place: None };
+        self.rewind_ahead();
     }
 
     /// A segment can go when all of it is on Kafka or gone, and it is not being written.
     fn is_garbage(&self, place: usize) -> bool {
         let segment = &self.segments[place];
         let written = place + 1 == self.segments.len() && self.writer.is_some();
-        let gone =
-            |(first, last): &(u64, u64)| *first <= segment.first_seq && segment.last_seq <= *last;
-        let done = segment.last_seq <= self.entry.acknowledged || self.entry.gone.iter().any(gone);
+        let (first, last) = (segment.first_seq, segment.last_seq);
+        // Of an empty one nobody knows what its damage was, until what is behind it is done.
+        let done = last <= self.entry.acknowledged
+            || (first <= last
+                && !(self.entry.gone.is_empty() && self.entry.ahead.is_empty())
+                && self.entry.unexplained(first, last).is_empty());
         done && !written
     }
 
@@ -285,7 +323,13 @@ impl LaneStore {
 
     /// The oldest segment of which nothing was handed out; with `any`, the oldest.
     fn droppable(&self, any: bool) -> Option<usize> {
-        let handed = |segment: &Segment| segment.first_seq < self.cursor_seq;
+        let handed = |segment: &Segment| {
+            segment.first_seq < self.cursor.seq
+                || self
+                    .on_way
+                    .iter()
+                    .any(|(first, last)| *first <= segment.last_seq && segment.first_seq <= *last)
+        };
         self.segments.iter().position(|segment| any || !handed(segment))
     }
 
@@ -294,38 +338,44 @@ impl LaneStore {
         self.droppable(any).is_some()
     }
 
-    /// Takes the oldest segment of which nothing was handed out (with `any`: the oldest) for lost, and tells what is in it. Its file
-    /// goes with the next [`Self::collect_garbage`], after the ledger knows.
-    pub(super) fn drop_oldest(
-        &mut self,
-        any: bool,
-    ) -> Result<Option<(Loss, Contents)>, SpoolError> {
+    /// Takes the oldest segment of which nothing was handed out (with `any`: the oldest) for lost, and tells what is in it, with the gaps that
+    /// were told there. Its file goes with the next [`Self::collect_garbage`], after the ledger knows.
+    pub(super) fn drop_oldest(&mut self, any: bool) -> Result<Option<Dropped>, SpoolError> {
         self.flush()?;
         let Some(place) = self.droppable(any) else { return Ok(None) };
         if place + 1 == self.segments.len() {
             self.writer = None;
         }
         let segment = &self.segments[place];
-        let contents = contents(&segment.path, self.entry.acknowledged)?;
-        let (first, last) = (segment.first_seq.max(self.entry.acknowledged + 1), segment.last_seq);
-        let loss = Loss {
-            lane: self.lane,
-            first,
-            last,
-            reason: GapReason::Overflow,
-            bytes: segment.bytes,
-            events: contents.events,
-            observed: contents.observed,
-        };
-        self.entry.dropped += contents.events;
-        if first <= last {
-            self.entry.lose(first, last);
-            self.entry.acknowledge(0);
+        let (first, last) = (segment.first_seq, segment.last_seq);
+        let waiting = first.max(self.entry.acknowledged + 1);
+        // What went ahead is not lost with it.
+        let runs = ranges::without(waiting, last, self.entry.ahead.iter().copied());
+        let (mut losses, mut gaps) = (Vec::new(), Vec::new());
+        for (first, last) in runs {
+            let contents = contents(&segment.path, first, last)?;
+            gaps.extend(contents.gaps);
+            losses.push(Loss {
+                lane: self.lane,
+                first,
+                last,
+                reason: GapReason::Overflow,
+                // What a run has of the segment: its whole size is told once.
+                bytes: if losses.is_empty() { segment.bytes } else { 0 },
+                events: contents.events,
+                observed: contents.observed,
+            });
         }
-        if self.segments.iter().take(place).all(|before| before.last_seq < self.cursor_seq) {
-            self.cursor_seq = self.cursor_seq.max(last + 1);
+        for loss in &losses {
+            self.entry.dropped += loss.events;
+            self.entry.lose(loss.first, loss.last);
         }
-        Ok(Some((loss, contents)))
+        self.acknowledge(0);
+        if self.segments.iter().take(place).all(|before| before.last_seq < self.cursor.seq) {
+            self.cursor.seq = self.cursor.seq.max(last + 1);
+        }
+        self.leave(first, last);
+        Ok(Some((losses, gaps)))
     }
 
     /// Files that vanished are told, and nothing is written to what nobody can find any more.
@@ -342,17 +392,21 @@ impl LaneStore {
         }
         self.segments.retain(|segment| segment.path.exists());
         self.writer = None;
-        self.cursor = None;
+        self.cursor.place = None;
         let mut losses = Vec::new();
         for (first, last) in vanished {
+            self.leave(first, last);
             // What was handed out is on its way from memory, and is acknowledged when it has arrived.
-            let first = first.max(self.cursor_seq);
+            let first = first.max(self.cursor.seq);
             if first <= last {
-                losses.extend(self.lose(first, last, GapReason::Damage));
-                // Never over a file that is still there and was not handed out.
-                let waiting = |s: &Segment| s.last_seq >= self.cursor_seq && s.first_seq < first;
-                if !self.segments.iter().any(waiting) {
-                    self.cursor_seq = self.cursor_seq.max(last + 1);
+                for (first, last) in ranges::without(first, last, self.on_way.clone()) {
+                    losses.extend(self.lose(first, last, GapReason::Damage));
+                }
+                // Never over a file that is still there and was not handed out, or over what is on its way ahead.
+                let waiting = |s: &Segment| s.last_seq >= self.cursor.seq && s.first_seq < first;
+                let ahead = |(from, to): &(u64, u64)| *to >= self.cursor.seq && *from <= last;
+                if !self.segments.iter().any(waiting) && !self.on_way.iter().any(ahead) {
+                    self.cursor.seq = self.cursor.seq.max(last + 1);
                 }
             }
         }
@@ -386,6 +440,7 @@ impl LaneStore {
             acknowledged: self.entry.acknowledged,
             bytes: self.bytes(),
             dropped: self.entry.dropped,
+            ahead: ranges::count(self.entry.ahead.iter().copied()),
             oldest_seconds: oldest.map_or(0.0, |time| now.seconds_since(time).max(0.0)),
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use vonggac_wire::{Lane, event::Gap};
 
-use super::SpoolError;
+use super::{SpoolError, ranges};
 
 /// Streams that are remembered. Beyond it the one that was touched longest ago is forgotten: ten thousand rotated files ago.
 const STREAMS_MAX: usize = 10_000;
@@ -26,59 +26,54 @@ pub(super) struct LaneEntry {
     pub(super) dropped: u64,
     /// Numbers beyond `acknowledged` that will never come and were told: first, last. Few, because neighbours are one.
     pub(super) gone: Vec<(u64, u64)>,
+    /// Numbers beyond `acknowledged` that are on Kafka all the same: first, last. They went ahead; see [`super::ahead`].
+    pub(super) ahead: Vec<(u64, u64)>,
+    /// Where the newest range of those began, or will; 0: nothing goes ahead.
+    pub(super) fresh_from: u64,
 }
 
 impl Default for LaneEntry {
     fn default() -> Self {
-        Self { next_seq: 1, acknowledged: 0, dropped: 0, gone: Vec::new() }
+        Self {
+            next_seq: 1,
+            acknowledged: 0,
+            dropped: 0,
+            gone: Vec::new(),
+            ahead: Vec::new(),
+            fresh_from: 0,
+        }
     }
 }
 
 impl LaneEntry {
     /// These numbers will never come.
     pub(super) fn lose(&mut self, first: u64, last: u64) {
-        self.gone.push((first, last));
-        self.gone.sort_unstable();
-        let mut joined: Vec<(u64, u64)> = Vec::with_capacity(self.gone.len());
-        for (first, last) in self.gone.drain(..) {
-            match joined.last_mut() {
-                Some(before) if first <= before.1.saturating_add(1) => {
-                    before.1 = before.1.max(last);
-                }
-                _ => joined.push((first, last)),
-            }
-        }
-        self.gone = joined;
+        ranges::join(&mut self.gone, first, last);
     }
 
-    /// What of these numbers is neither acknowledged nor known to be gone.
+    /// What is gone or went ahead, by the first number.
+    fn settled(&self) -> Vec<(u64, u64)> {
+        let mut settled: Vec<(u64, u64)> = self.gone.iter().chain(&self.ahead).copied().collect();
+        settled.sort_unstable();
+        settled
+    }
+
+    /// What of these numbers is neither acknowledged nor ahead on Kafka nor known to be gone.
     pub(super) fn unexplained(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
-        let mut from = first.max(self.acknowledged + 1);
-        let mut left = Vec::new();
-        for (gone_first, gone_last) in &self.gone {
-            if from <= last && *gone_first > from {
-                left.push((from, last.min(gone_first - 1)));
-            }
-            if *gone_last >= from {
-                from = gone_last + 1;
-            }
-        }
-        if from <= last {
-            left.push((from, last));
-        }
-        left
+        ranges::without(first.max(self.acknowledged + 1), last, self.settled())
     }
 
-    /// Everything up to here is done, and what is gone behind it as well.
+    /// Everything up to here is done, and what is gone or went ahead behind it as well.
     pub(super) fn acknowledge(&mut self, seq: u64) {
         self.acknowledged = self.acknowledged.max(seq);
-        for (first, last) in &self.gone {
-            if *first <= self.acknowledged + 1 {
-                self.acknowledged = self.acknowledged.max(*last);
+        for (first, last) in self.settled() {
+            if first <= self.acknowledged + 1 {
+                self.acknowledged = self.acknowledged.max(last);
             }
         }
         let acknowledged = self.acknowledged;
         self.gone.retain(|(_, last)| *last > acknowledged);
+        self.ahead.retain(|(_, last)| *last > acknowledged);
     }
 }
 
@@ -241,5 +236,16 @@ mod tests {
         assert_eq!((entry.acknowledged, entry.gone.as_slice()), (40, &[(51, 60)][..]));
         entry.acknowledge(55);
         assert_eq!((entry.acknowledged, entry.gone.len()), (60, 0));
+    }
+
+    #[test]
+    fn what_went_ahead_is_neither_missing_nor_waited_for() {
+        let mut entry =
+            LaneEntry { acknowledged: 10, ahead: vec![(21, 30), (41, 50)], ..LaneEntry::default() };
+        assert_eq!(entry.unexplained(1, 60), [(11, 20), (31, 40), (51, 60)]);
+        entry.lose(11, 40);
+        assert_eq!(entry.unexplained(1, 60), [(51, 60)]);
+        entry.acknowledge(0);
+        assert_eq!((entry.acknowledged, entry.ahead.len(), entry.gone.len()), (50, 0, 0));
     }
 }

@@ -47,12 +47,10 @@ impl Spool {
         let mut dropped = [0_u64; 3];
         while self.bytes() > bound {
             let Some((lane, any)) = self.to_drop() else { break };
-            let Some((loss, contents)) = self.lanes[lane.index()].drop_oldest(any)? else { break };
-            dropped[lane.index()] += loss.events;
-            if loss.events > 0 {
-                self.note_losses(vec![loss]);
-            }
-            for gap in contents.gaps {
+            let Some((losses, told)) = self.lanes[lane.index()].drop_oldest(any)? else { break };
+            dropped[lane.index()] += losses.iter().map(|loss| loss.events).sum::<u64>();
+            self.note_losses(losses.into_iter().filter(|loss| loss.events > 0).collect());
+            for gap in told {
                 gaps::note(&mut self.ledger, gap);
             }
             // The ledger knows before the file goes.

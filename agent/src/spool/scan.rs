@@ -110,10 +110,10 @@ pub(super) fn cut(path: &Path, scan: &Scan) -> Result<(), SpoolError> {
     file.and_then(|file| file.set_len(scan.bytes)).map_err(SpoolError::io("repair", path))
 }
 
-/// What goes when a segment is dropped.
+/// What of a segment goes when it is dropped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Contents {
-    /// Events beyond the last acknowledged one.
+    /// Events.
     pub(super) events: u64,
     /// When the first and the last of them were read.
     pub(super) observed: Option<(Time, Time)>,
@@ -121,8 +121,8 @@ pub(super) struct Contents {
     pub(super) gaps: Vec<Gap>,
 }
 
-/// Reads what a segment holds beyond `acknowledged`.
-pub(super) fn contents(path: &Path, acknowledged: u64) -> Result<Contents, SpoolError> {
+/// Reads what a segment holds from one number to another.
+pub(super) fn contents(path: &Path, first: u64, last: u64) -> Result<Contents, SpoolError> {
     let bytes = fs::read(path).map_err(SpoolError::io("read", path))?;
     let mut contents = Contents::default();
     let mut at = 0;
@@ -135,7 +135,7 @@ pub(super) fn contents(path: &Path, acknowledged: u64) -> Result<Contents, Spool
             continue;
         };
         at += found.bytes;
-        if found.seq <= acknowledged {
+        if !(first..=last).contains(&found.seq) {
             continue;
         }
         contents.events += 1;

@@ -28,6 +28,8 @@ struct Agent {
     agency: String,
     host: String,
     heard: Time,
+    /// Number of the newest heartbeat.
+    seq: u64,
     interval: Duration,
     origin: Origin,
     simulated: bool,
@@ -72,6 +74,7 @@ impl Silence {
                 agency: agency.to_owned(),
                 host: host.to_owned(),
                 heard,
+                seq: 0,
                 interval: INTERVAL,
                 origin: Origin::default(),
                 simulated,
@@ -92,8 +95,15 @@ impl Silence {
         agent.interval.mul_f64(self.heartbeats - 0.25)
     }
 
-    /// A heartbeat. The broker's time of appending counts, not the host's clock.
-    pub(super) fn heard(&mut self, record: &Record, beat: &Heartbeat, now: Time) -> Vec<Finding> {
+    /// A heartbeat. The broker's time of appending counts, not the host's clock: one of a backlog says that its agent sends, and nothing
+    /// else where a newer one was heard.
+    pub(super) fn heard(
+        &mut self,
+        record: &Record,
+        index: usize,
+        beat: &Heartbeat,
+        now: Time,
+    ) -> Vec<Finding> {
         let name = record.batch.agent.as_str();
         if self.agents.len() >= AGENTS_MAX && !self.agents.contains_key(name) {
             return Vec::new();
@@ -105,15 +115,20 @@ impl Silence {
             agency: record.batch.agency.to_string(),
             host: record.batch.host.clone(),
             heard: record.appended,
+            seq: 0,
             interval,
             origin: record.origin.clone(),
             simulated: record.batch.simulated,
             silent: false,
         });
         agent.heard = agent.heard.max(record.appended).min(now);
-        agent.interval = interval;
+        if record.seq(index) >= agent.seq {
+            agent.seq = record.seq(index);
+            agent.interval = interval;
+            agent.host.clone_from(&record.batch.host);
+        }
+        let interval = agent.interval;
         agent.origin = record.origin.clone();
-        agent.host.clone_from(&record.batch.host);
         let fresh = now.since(record.appended) < interval.mul_f64(self.heartbeats);
         let mut findings = Vec::new();
         if agent.silent && fresh {

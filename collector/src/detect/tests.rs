@@ -1,4 +1,11 @@
-use std::{fs, sync::LazyLock, time::Duration};
+use std::{
+    fs,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use vonggac_wire::{
     AgencyId, AgentId, Batch, BatchHash, Event, Lane,
@@ -8,6 +15,9 @@ use vonggac_wire::{
 use super::*;
 
 const NOW: Time = Time::from_seconds(1_764_000_000);
+
+/// An agent never gives a number twice.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 /// Compiled once: a hundred expressions take a while.
 static COMPILED: LazyLock<(Arc<RuleSet>, Arc<Matcher>)> = LazyLock::new(|| {
@@ -38,7 +48,7 @@ fn record(agency: &str, agent: &str, offset: i64, at: Time, bodies: Vec<(Body, &
             host: agent.into(),
             boot: [0; 16],
             lane: Lane::Security,
-            first_seq: 1,
+            first_seq: NUMBERS.fetch_add(1_000, Ordering::Relaxed),
             previous: None,
             events,
             simulated: false,
@@ -365,4 +375,87 @@ fn hosts_of_two_agencies_that_share_a_name_are_two() {
     let fired = detector.apply(&tried("H49", 3, 50), NOW);
     let found = fired.iter().find(|signal| signal.rule == "distributed-brute-force").unwrap();
     assert_eq!(found.group, "H49/quantri@web-1");
+}
+
+/// Fresh events came first, and behind them what an outage had held back, hours older.
+#[test]
+fn an_attack_in_a_backlog_is_found_and_not_mixed_with_what_happens_now() {
+    let hour = Duration::from_secs(3_600);
+    let of = |signals: Vec<Signal>| -> u64 {
+        let found = signals.into_iter().filter(|signal| signal.rule == "ssh-brute-force");
+        found.map(|signal| signal.count).sum()
+    };
+    let tries = |count: usize| (0..count).map(|_| failed("203.0.113.77")).collect::<Vec<_>>();
+    let mut detector = detector();
+    let mut told = |offset, at: Time, count| {
+        let mut record = record("H49", "web-1", offset, at, tries(count));
+        record.appended = NOW;
+        of(detector.apply(&record, NOW))
+    };
+    assert_eq!(told(1, NOW, 4), 0);
+    assert_eq!(told(2, NOW.minus(hour), 4), 0, "eight, but an hour apart");
+    assert_eq!(told(3, NOW.minus(hour), 4), 8, "eight of an hour ago");
+    assert_eq!(told(4, NOW.plus(Duration::from_secs(1)), 4), 8, "eight of now");
+    assert_eq!(told(5, NOW.minus(2 * hour), 9), 0, "older than both");
+    assert_eq!(told(6, NOW.minus(Duration::from_secs(30)), 1), 1, "out of order within the span");
+    // Each is late for whichever rules it would have counted for.
+    assert!(detector.lost().late >= 9, "{:?}", detector.lost());
+}
+
+#[test]
+fn runs_of_a_backlog_change_nothing_of_what_newer_ones_say() {
+    let mut detector = detector();
+    let runs = |outcome, count: usize| {
+        (0..count).map(|_| (check(outcome), "local-machine")).collect::<Vec<_>>()
+    };
+    // Read in this order, and sent in another.
+    let older = record("local", "me", 3, NOW, vec![(beat(), "")]);
+    let old = record("local", "me", 2, NOW, runs(CheckOutcome::Down, 5));
+    let up = record("local", "me", 1, NOW, runs(CheckOutcome::Up, 1));
+    assert_eq!(detector.apply(&up, NOW), []);
+    assert_eq!(detector.apply(&old, NOW), [], "the service answers now");
+    assert_eq!(detector.lost().late, 5);
+    let down = record("local", "me", 4, NOW, runs(CheckOutcome::Down, 2));
+    let told = detector.apply(&down, NOW);
+    assert_eq!((told.len(), told[0].kind()), (1, SignalKind::Raised));
+    assert_eq!(detector.apply(&older, NOW), []);
+}
+
+#[test]
+fn dossiers_of_a_backlog_neither_end_a_pause_nor_make_one() {
+    let mut detector = detector();
+    let dossier = || {
+        (
+            Body::Dossier(Dossier {
+                step: "received".into(),
+                online: Some(true),
+                ..Dossier::default()
+            }),
+            "agency-one-stop",
+        )
+    };
+    let mut tell = |seconds: i64, now: Time, bodies: Vec<(Body, &str)>| {
+        let at = Time::from_seconds(NOW.seconds() + seconds);
+        let mut record = record("tk-48", "web-1", 1, at, bodies);
+        record.appended = now;
+        detector.apply(&record, now);
+        let told = detector.tick(now);
+        told.iter().filter(|signal| signal.rule == "portal-without-use").count()
+    };
+    for seconds in 0..120 {
+        let now = NOW.plus(Duration::from_secs(seconds));
+        // One a second, and with each one of a minute before it.
+        let seconds = i64::try_from(seconds).unwrap();
+        assert_eq!(tell(seconds, now, vec![dossier(), (beat(), "")]), 0);
+        assert_eq!(tell(seconds - 60, now, vec![dossier()]), 0);
+        assert_eq!(tell(seconds - 7_200, now, vec![dossier()]), 0);
+    }
+    let mut raised = 0;
+    for seconds in 120..200 {
+        let now = NOW.plus(Duration::from_secs(seconds));
+        let up = vec![(check(CheckOutcome::Up), "agency-one-stop"), (beat(), "")];
+        raised += tell(i64::try_from(seconds).unwrap(), now, up);
+        raised += tell(60, now, vec![dossier()]);
+    }
+    assert_eq!(raised, 1, "old ones go on coming, and end nothing");
 }

@@ -16,6 +16,8 @@ const KEYS_MAX: usize = 200_000;
 
 #[derive(Debug, Default)]
 struct CheckState {
+    /// Number of the newest run: a backlog brings older ones after it.
+    seq: u64,
     failures: u32,
     down: bool,
     certificate: u8,
@@ -26,6 +28,9 @@ struct CheckState {
 pub(super) struct Uptime {
     checks: HashMap<(String, String), CheckState>,
     disks: HashMap<(String, String), u8>,
+    /// Numbers of the newest figures, by agent.
+    figures: HashMap<String, u64>,
+    late: u64,
     failures_max: u32,
     days: (f64, f64),
     full: (f64, f64, f64),
@@ -45,6 +50,8 @@ impl Uptime {
         Self {
             checks: HashMap::new(),
             disks: HashMap::new(),
+            figures: HashMap::new(),
+            late: 0,
             failures_max,
             days: (
                 number("certificate-ends", "days", 14.0),
@@ -59,7 +66,12 @@ impl Uptime {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.checks.len() + self.disks.len()
+        self.checks.len() + self.disks.len() + self.figures.len()
+    }
+
+    /// Runs and figures that came after newer ones: they say nothing about now.
+    pub(super) const fn late(&self) -> u64 {
+        self.late
     }
 
     /// One run of a check.
@@ -67,6 +79,7 @@ impl Uptime {
         &mut self,
         registry: &Registry,
         record: &Record,
+        index: usize,
         event: &Event,
         check: &Check,
         now: Time,
@@ -77,6 +90,12 @@ impl Uptime {
             return Vec::new();
         }
         let state = self.checks.entry(key).or_default();
+        let seq = record.seq(index);
+        if seq < state.seq {
+            self.late += 1;
+            return Vec::new();
+        }
+        state.seq = seq;
         let mut findings = Vec::new();
         let kind = match check.outcome() {
             CheckOutcome::Down => {
@@ -159,7 +178,22 @@ impl Uptime {
     }
 
     /// A host's disks.
-    pub(super) fn host(&mut self, record: &Record, figures: &HostFigures) -> Vec<Finding> {
+    pub(super) fn host(
+        &mut self,
+        record: &Record,
+        index: usize,
+        figures: &HostFigures,
+    ) -> Vec<Finding> {
+        let (seq, agent) = (record.seq(index), record.batch.agent.as_str());
+        if self.figures.len() >= KEYS_MAX && !self.figures.contains_key(agent) {
+            return Vec::new();
+        }
+        let newest = self.figures.entry(agent.to_owned()).or_default();
+        if seq < *newest {
+            self.late += 1;
+            return Vec::new();
+        }
+        *newest = seq;
         let (agency, host) = (record.batch.agency.as_str(), record.batch.host.as_str());
         let mut findings = Vec::new();
         for disk in figures.filesystems.iter().filter(|disk| disk.limit_bytes > 0) {

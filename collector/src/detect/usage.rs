@@ -45,6 +45,7 @@ struct Portal {
 #[derive(Debug)]
 pub(super) struct Usage {
     portals: HashMap<String, Portal>,
+    late: u64,
     doubt: f64,
     seconds_least: f64,
     events_least: f64,
@@ -59,6 +60,7 @@ impl Usage {
         };
         Self {
             portals: HashMap::new(),
+            late: 0,
             doubt: number("doubt", 12.0),
             seconds_least: number("seconds_least", 20.0),
             events_least: number("events_least", 30.0),
@@ -69,11 +71,22 @@ impl Usage {
         self.portals.len()
     }
 
-    pub(super) fn checked(&mut self, agency: &str, system: &str, check: &Check, time: Time) {
+    /// Dossiers and checks that came too late to say anything about the rate or about now.
+    pub(super) const fn late(&self) -> u64 {
+        self.late
+    }
+
+    /// A check of a portal, with its time by the host's clock.
+    pub(super) fn checked(&mut self, record: &Record, system: &str, check: &Check, time: Time) {
+        let (agency, time) = (record.batch.agency.as_str(), time.min(record.appended));
         if system != PORTAL {
             return;
         }
         if let Some(portal) = self.portals.get_mut(agency) {
+            if portal.checked.is_some_and(|(newest, _)| time < newest) {
+                self.late += 1;
+                return;
+            }
             let up = matches!(check.outcome(), CheckOutcome::Up | CheckOutcome::Degraded);
             // One failing check of several speaks against the portal until its next run.
             let bad_before =
@@ -97,13 +110,29 @@ impl Usage {
             return None;
         }
         let portal = self.portals.entry(agency.to_owned()).or_default();
-        if portal.times.len() >= TIMES_MAX {
-            portal.times.pop_front();
-        }
-        portal.times.push_back(event.time());
+        // A clock that is ahead would stand behind all others.
+        let time = event.time().min(record.appended);
+        let newest = portal.times.back().copied();
         portal.origin = record.origin.clone();
         portal.simulated = record.batch.simulated;
         portal.host.clone_from(&record.batch.host);
+        if let Some(newest) = newest.filter(|newest| time < *newest) {
+            // Of a backlog: it belongs to the rate before, and ends no pause.
+            if newest.seconds_since(time) > BASE_SECONDS || portal.raised {
+                self.late += 1;
+                return None;
+            }
+            let place = portal.times.partition_point(|known| *known <= time);
+            portal.times.insert(place, time);
+            if portal.times.len() > TIMES_MAX {
+                portal.times.pop_front();
+            }
+            return None;
+        }
+        if portal.times.len() >= TIMES_MAX {
+            portal.times.pop_front();
+        }
+        portal.times.push_back(time);
         if !std::mem::take(&mut portal.raised) {
             return None;
         }

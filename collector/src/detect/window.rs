@@ -1,4 +1,9 @@
 //! How often a rule matched an entity within its window.
+//!
+//! Events count by their own time. An agent that catches up with a backlog sends fresh events before old ones: what is older than an
+//! entity's window by more than its span does not belong to it, and is counted in a second one, in which the backlog's events stand
+//! in their own order. So an attack during an outage is found, and is not mixed with what happens now. What is too old for both
+//! is late, and counted as such.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -44,8 +49,11 @@ struct Pending {
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     windows: HashMap<(usize, String), Attempts>,
+    /// Of events that came after newer ones.
+    behind: HashMap<(usize, String), Attempts>,
     pending: Vec<Pending>,
     evicted: u64,
+    late: u64,
 }
 
 impl Windows {
@@ -54,13 +62,20 @@ impl Windows {
         self.evicted
     }
 
+    /// Events that came too late for any window.
+    pub(super) const fn late(&self) -> u64 {
+        self.late
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.windows.len()
+        self.windows.len() + self.behind.len()
     }
 
     pub(super) fn begin(&mut self) {
         self.pending.clear();
-        self.evicted += evict_older_half(&mut self.windows, ENTITIES_MAX, |window| window.last);
+        for windows in [&mut self.windows, &mut self.behind] {
+            self.evicted += evict_older_half(windows, ENTITIES_MAX, |window| window.last);
+        }
     }
 
     /// What one event was found to be: each incident's rule counts it once, whichever of its parts it matches.
@@ -131,14 +146,26 @@ impl Windows {
         let forgiven = |(part, found): &(&Rule, &Match)| {
             part.meta.forgives.as_ref().is_some_and(|name| found.selections.contains(name))
         };
+        let key = (head, group.clone());
+        let is_late = |windows: &HashMap<_, Attempts>| {
+            windows.get(&key).is_some_and(|window| window.last.since(time) > limits.span)
+        };
+        let windows = match (is_late(&self.windows), is_late(&self.behind)) {
+            (false, _) => &mut self.windows,
+            (true, false) => &mut self.behind,
+            (true, true) => {
+                self.late += 1;
+                return;
+            }
+        };
         if parts.iter().any(forgiven) {
             // Takes back and begins nothing: a success is no sign that what fired goes on.
-            if let Some(window) = self.windows.get_mut(&(head, group)) {
+            if let Some(window) = windows.get_mut(&key) {
                 window.forgive(attempt.user, limits);
             }
             return;
         }
-        let window = self.windows.entry((head, group.clone())).or_default();
+        let window = windows.entry(key).or_default();
         window.begin(time, limits);
         let evidence = reference(record, index);
         let (count, first) = match window.add(attempt, limits) {
@@ -188,9 +215,14 @@ impl Windows {
     fn is_full(&self, rules: &RuleSet, rule: &str, entity: &str, time: Time) -> bool {
         let Some(index) = rules.index(rule) else { return false };
         let Some(other) = rules.rules().get(index) else { return false };
-        self.windows
-            .get(&(index, entity.to_owned()))
-            .is_some_and(|window| window.fired && time.since(window.last) <= other.meta.window())
+        let (key, span) = ((index, entity.to_owned()), other.meta.window());
+        // What came after a newer event lies before the window's end.
+        let is_near =
+            |window: &Attempts| time.since(window.last).max(window.last.since(time)) <= span;
+        [&self.windows, &self.behind]
+            .into_iter()
+            .filter_map(|windows| windows.get(&key))
+            .any(|window| window.fired && is_near(window))
     }
 
     /// One signal for each rule and entity that the record in hand speaks of.

@@ -1,12 +1,17 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use vonggac_wire::{
     AgencyId, AgentId, Batch, BatchHash, Event, Lane,
-    event::{Heartbeat, LaneFigures},
+    event::{Heartbeat, HostFigures, LaneFigures},
     proto::{IncidentState, Origin},
 };
 
 use super::{picture::delta, *};
 
 const NOW: Time = Time::from_seconds(1_764_000_000);
+
+/// An agent never gives a number twice.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 fn nation() -> Nation {
     Nation::new(Arc::new(Registry::builtin().unwrap()), Arc::new(RuleSet::builtin().unwrap()))
@@ -29,7 +34,7 @@ fn record(agency: &str, agent: &str, at: Time, bodies: Vec<(Body, &str)>) -> Rec
             host: agent.into(),
             boot: [0; 16],
             lane: Lane::Uptime,
-            first_seq: 1,
+            first_seq: NUMBERS.fetch_add(1_000, Ordering::Relaxed),
             previous: None,
             events,
             simulated: false,
@@ -105,4 +110,43 @@ fn a_delta_holds_only_what_changed() {
     nation.apply(&record("local", "me", NOW, vec![(beat(), "")]), NOW);
     let delta = delta(&before, &nation.whole(NOW));
     assert_eq!((delta.agencies.len(), delta.agents.len(), delta.snapshot), (1, 1, false));
+}
+
+#[test]
+fn an_older_state_never_replaces_a_newer_one() {
+    let check = |outcome: CheckOutcome| {
+        let check = Check { name: "portal".into(), outcome: outcome.into(), ..Check::default() };
+        (Body::Check(check), "local-machine")
+    };
+    let figures = |utilization: f64| {
+        let figures = HostFigures { cpu_utilization: utilization, ..HostFigures::default() };
+        (Body::HostFigures(figures), "")
+    };
+    let version = |version: &str| {
+        let beat = Heartbeat {
+            interval_seconds: 10.0,
+            agent_version: version.into(),
+            ..Heartbeat::default()
+        };
+        (Body::Heartbeat(beat), "")
+    };
+    let minute = Duration::from_secs(60);
+    let mut nation = nation();
+    // Read in this order, and sent in another.
+    let then = NOW.minus(3 * minute);
+    let old =
+        vec![version("1"), check(CheckOutcome::Down), check(CheckOutcome::Down), figures(0.9)];
+    let mut old = record("local", "me", then, old);
+    let new = vec![version("2"), check(CheckOutcome::Up), figures(0.1)];
+    nation.apply(&record("local", "me", NOW, new), NOW);
+    old.appended = NOW.plus(minute);
+    nation.apply(&old, NOW.plus(minute));
+    let picture = nation.whole(NOW.plus(minute));
+    let agent = &picture.agents[0];
+    assert_eq!((agent.version.as_str(), agent.cpu_utilization), ("2", Some(0.1)));
+    assert_eq!(agent.last_heard_unix_nano, Some(NOW.plus(minute).0), "who sends is heard");
+    let row = &picture.checks[0];
+    assert_eq!((row.last_time_unix_nano, row.recent_all, row.recent_up), (Some(NOW.0), 1, 1));
+    let system = picture.systems.iter().find(|row| row.id == "local-machine").unwrap();
+    assert_eq!((system.minutes_up, system.minutes_open), (Some(1), Some(2)), "minutes all count");
 }

@@ -2,7 +2,8 @@
 //!
 //! What was exported stays in the spool. If the link comes back first, the agent sends it itself and the file is superfluous; if the file is
 //! imported first, the agent sends it again and the centre knows it. `settle` frees the place, and only by a receipt of the import: the
-//! centre takes numbers at or below the highest it has for known, so nothing may be let go of that could still be overtaken.
+//! centre takes a lane's numbers for known up to where its order has come, so nothing may be let go of that could still be overtaken. What
+//! went ahead of a backlog is on Kafka and is not exported; the file goes in the lane's order around it.
 
 use std::{
     fs::{self, File},

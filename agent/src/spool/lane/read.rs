@@ -9,13 +9,49 @@ use super::{
         Encoded, SpoolError,
         record::{self, Found, PAYLOAD_BYTES_MAX, RECORD_HEAD_BYTES},
     },
-    LaneStore,
+    LaneStore, Segment,
 };
 
 /// Bytes that are read at once: more than the largest record.
 const READ_BYTES: usize = 320 * 1024;
 
 const _: () = assert!(READ_BYTES > RECORD_HEAD_BYTES + PAYLOAD_BYTES_MAX);
+
+/// A place from which a lane is handed out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor {
+    /// The next number.
+    pub(super) seq: u64,
+    /// Where it stands, if that is known: segment by first number, byte.
+    pub(super) place: Option<(u64, u64)>,
+}
+
+/// What is left out of what is handed out.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    /// Passed over: first and last, ascending.
+    pub(super) done: Vec<(u64, u64)>,
+    /// Where it stops.
+    pub(super) until: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { done: Vec::new(), until: u64::MAX }
+    }
+}
+
+impl Bounds {
+    /// The first number from here on that is not passed over.
+    pub(super) fn pass(&self, seq: u64) -> u64 {
+        self.done.iter().fold(
+            seq,
+            |seq, (first, last)| {
+                if (*first..=*last).contains(&seq) { last + 1 } else { seq }
+            },
+        )
+    }
+}
 
 /// What may be handed out together.
 #[derive(Clone, Copy)]
@@ -37,19 +73,36 @@ impl LaneStore {
         events_max: usize,
         bytes_max: usize,
     ) -> Result<Option<Encoded>, SpoolError> {
+        let (mut cursor, bounds) = (self.cursor, self.bounds());
+        let outcome = self.read_from(&mut cursor, &bounds, events_max, bytes_max);
+        self.cursor = cursor;
+        outcome
+    }
+
+    /// Reads on from a place, which moves behind what was read.
+    pub(super) fn read_from(
+        &mut self,
+        cursor: &mut Cursor,
+        bounds: &Bounds,
+        events_max: usize,
+        bytes_max: usize,
+    ) -> Result<Option<Encoded>, SpoolError> {
         let most = Most { events: events_max, bytes: bytes_max };
         let mut pending: Option<Encoded> = None;
         let mut bytes = std::mem::take(&mut self.read);
-        while let Some(place) =
-            self.segments.iter().position(|s| s.last_seq >= self.cursor_seq && s.bytes > 0)
-        {
-            let segment = &self.segments[place];
-            let start = match self.cursor {
+        loop {
+            cursor.seq = bounds.pass(cursor.seq);
+            let ahead = |s: &Segment| s.last_seq >= cursor.seq && s.bytes > 0;
+            let Some(segment) = self.segments.iter().find(|segment| ahead(segment)) else { break };
+            if cursor.seq >= bounds.until {
+                break;
+            }
+            let start = match cursor.place {
                 Some((first, byte)) if first == segment.first_seq => byte,
                 _ => 0,
             };
             if start >= segment.bytes {
-                self.cursor_seq = segment.last_seq + 1;
+                cursor.seq = segment.last_seq + 1;
                 continue;
             }
             match read_at(&segment.path, start, segment.bytes, &mut bytes) {
@@ -60,65 +113,68 @@ impl LaneStore {
             let (first_seq, length) = (segment.first_seq, segment.bytes);
             if bytes.is_empty() {
                 // Somebody made the file shorter than it was written.
-                self.cursor = Some((first_seq, length));
+                cursor.place = Some((first_seq, length));
                 continue;
             }
             let whole = bytes.len() < READ_BYTES || start + bytes.len() as u64 >= length;
-            let (end, full) = self.take(&bytes, whole, most, &mut pending);
-            self.cursor = Some((first_seq, start + end as u64));
+            let (end, full) = take(&bytes, whole, most, cursor, bounds, &mut pending);
+            cursor.place = Some((first_seq, start + end as u64));
             if full || most.is_reached(pending.as_ref()) {
                 break;
             }
         }
-        if self.waiting().0 > 0 {
+        if cursor.seq <= self.written_seq() {
             self.read = bytes;
         }
         Ok(pending)
     }
+}
 
-    /// Adds records to a batch; tells where it ended, and whether the batch cannot go on behind it.
-    fn take(
-        &mut self,
-        bytes: &[u8],
-        whole: bool,
-        most: Most,
-        pending: &mut Option<Encoded>,
-    ) -> (usize, bool) {
-        let mut at = 0;
-        while at < bytes.len() {
-            match record::read(&bytes[at..]) {
-                Found::Record(found) => {
-                    if found.seq >= self.cursor_seq {
-                        let hole = pending
-                            .as_ref()
-                            .is_some_and(|p| p.first_seq + p.len() as u64 != found.seq);
-                        if hole || most.is_reached(pending.as_ref()) {
-                            return (at, true);
-                        }
-                        // What a newer version left behind is left out; the numbers tell.
-                        if Event::is_known(found.event) {
-                            let room = (bytes.len() - at).min(most.bytes);
-                            pending
-                                .get_or_insert_with(|| Encoded::starting(found.seq, room))
-                                .push(found.event);
-                        }
-                        self.cursor_seq = found.seq + 1;
-                    }
-                    at += found.bytes;
+/// Adds records to a batch; tells where it ended, and whether the batch cannot go on behind it.
+fn take(
+    bytes: &[u8],
+    whole: bool,
+    most: Most,
+    cursor: &mut Cursor,
+    bounds: &Bounds,
+    pending: &mut Option<Encoded>,
+) -> (usize, bool) {
+    let mut at = 0;
+    while at < bytes.len() {
+        match record::read(&bytes[at..]) {
+            Found::Record(found) => {
+                if found.seq >= bounds.until {
+                    return (at, true);
                 }
-                Found::Torn if !whole => break,
-                Found::Torn | Found::Damage => match record::resync(bytes, at + 1) {
-                    Some(next) => at = next,
-                    None if whole => return (bytes.len(), false),
-                    None => {
-                        let end = bytes.len().saturating_sub(RECORD_HEAD_BYTES).max(at + 1);
-                        return (end, false);
+                if found.seq >= cursor.seq && bounds.pass(found.seq) == found.seq {
+                    let hole =
+                        pending.as_ref().is_some_and(|p| p.first_seq + p.len() as u64 != found.seq);
+                    if hole || most.is_reached(pending.as_ref()) {
+                        return (at, true);
                     }
-                },
+                    // What a newer version left behind is left out; the numbers tell.
+                    if Event::is_known(found.event) {
+                        let room = (bytes.len() - at).min(most.bytes);
+                        pending
+                            .get_or_insert_with(|| Encoded::starting(found.seq, room))
+                            .push(found.event);
+                    }
+                    cursor.seq = found.seq + 1;
+                }
+                at += found.bytes;
             }
+            Found::Torn if !whole => break,
+            Found::Torn | Found::Damage => match record::resync(bytes, at + 1) {
+                Some(next) => at = next,
+                None if whole => return (bytes.len(), false),
+                None => {
+                    let end = bytes.len().saturating_sub(RECORD_HEAD_BYTES).max(at + 1);
+                    return (end, false);
+                }
+            },
         }
-        (at, false)
     }
+    (at, false)
 }
 
 /// Reads a part of a segment: at least one whole record where there is one.

@@ -78,7 +78,8 @@ impl Attempts {
             *self = Self::default();
         }
         self.last = self.last.max(time);
-        while self.kept.front().is_some_and(|old| time.since(old.time) > limits.span) {
+        let last = self.last;
+        while self.kept.front().is_some_and(|old| last.since(old.time) > limits.span) {
             self.forget_oldest(limits);
         }
     }
@@ -114,8 +115,13 @@ impl Attempts {
                 Outcome::Told { events: attempt.events, first: attempt.time }
             };
         }
-        let near =
-            |spacing| self.kept.back().is_some_and(|kept| attempt.time.since(kept.time) < spacing);
+        // Mostly behind all others; what came after a newer one stands where its time is.
+        let place = self.kept.partition_point(|kept| kept.time <= attempt.time);
+        let near = |spacing| {
+            let before = place.checked_sub(1).and_then(|place| self.kept.get(place));
+            before.is_some_and(|kept| attempt.time.since(kept.time) < spacing)
+                || self.kept.get(place).is_some_and(|kept| kept.time.since(attempt.time) < spacing)
+        };
         if limits.spacing.is_some_and(near) {
             return Outcome::Kept;
         }
@@ -128,7 +134,8 @@ impl Attempts {
         }
         let host = attempt.host;
         self.tally.add(&attempt, limits);
-        self.kept.push_back(attempt);
+        let place = self.kept.partition_point(|kept| kept.time <= attempt.time);
+        self.kept.insert(place, attempt);
         if !self.tally.is_full(host, limits) {
             return Outcome::Kept;
         }
