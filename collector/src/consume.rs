@@ -90,6 +90,16 @@ impl Consumer {
         numbers
     }
 
+    /// The partitions that the group gave to this collector, with their topics.
+    pub fn assigned(&self) -> Vec<(String, i32)> {
+        let Ok(assigned) = self.inner.assignment() else { return Vec::new() };
+        assigned
+            .elements()
+            .iter()
+            .map(|element| (element.topic().to_owned(), element.partition()))
+            .collect()
+    }
+
     /// Goes on at an offset.
     ///
     /// # Errors
