@@ -42,9 +42,7 @@ pub trait Side: Send + Sync {
     /// [`Store::rows_between`].
     fn rows(&self, share: &Share) -> impl Future<Output = Result<u64, StoreError>> + Send;
     /// [`Store::rollup_marks`].
-    fn marks(
-        &self,
-    ) -> impl Future<Output = Result<HashMap<Key, (i64, bool)>, StoreError>> + Send;
+    fn marks(&self) -> impl Future<Output = Result<HashMap<Key, (i64, bool)>, StoreError>> + Send;
     /// [`Store::save_rollup_marks`].
     fn mark(
         &self,
@@ -124,28 +122,36 @@ impl<S: Side> RollUps<S> {
         }
     }
 
-    /// Does what is due of the partitions that are held now.
+    /// Does what is due of the partitions that are held now, if it is time.
     pub async fn turn(&mut self, held: &[Key], figures: &Figures) {
-        let now = Instant::now();
+        self.keep(held);
+        if Instant::now() < self.next {
+            return;
+        }
+        self.next = match self.pass(held).await {
+            Ok(true) => Instant::now(),
+            Ok(false) => Instant::now() + INTERVAL,
+            Err(error) => {
+                figures.store_failed("roll-ups", &error, Time::now());
+                Instant::now() + RETRY
+            }
+        };
+    }
+
+    fn keep(&mut self, held: &[Key]) {
         if self.ledger.keep(held) {
             // The job may be of a partition that another one rolls up now; who still holds its other partitions asks what is in.
             self.job = None;
         }
-        if now < self.next {
-            return;
-        }
-        match self.work(held, now).await {
-            Ok(true) => self.next = now,
-            Ok(false) => self.next = now + INTERVAL,
-            Err(error) => {
-                figures.store_failed("roll-ups", &error, Time::now());
-                self.next = now + RETRY;
-            }
-        }
     }
 
-    /// `true`: more is to be done at once.
-    async fn work(&mut self, held: &[Key], begun: Instant) -> Result<bool, StoreError> {
+    /// Does what is due, whatever the time; `true`: more is to be done at once.
+    ///
+    /// # Errors
+    /// If the engine does not do it. The same is tried again by the next pass.
+    pub async fn pass(&mut self, held: &[Key]) -> Result<bool, StoreError> {
+        let begun = Instant::now();
+        self.keep(held);
         if self.job.is_some() {
             self.write().await?;
         }
@@ -184,7 +190,13 @@ impl<S: Side> RollUps<S> {
             let stored = self.store.progress(&key).await?;
             let (rolled, whole) = marks.get(&key).copied().unwrap_or((0, false));
             if rolled < stored {
-                tracing::info!(topic = key.0, partition = key.1, rolled, stored, "roll-ups are caught up");
+                tracing::info!(
+                    topic = key.0,
+                    partition = key.1,
+                    rolled,
+                    stored,
+                    "roll-ups are caught up"
+                );
             }
             self.ledger.begin(key, rolled, stored, whole);
         }
@@ -210,11 +222,8 @@ impl<S: Side> RollUps<S> {
     async fn step(&mut self, share: Share) -> Result<(), StoreError> {
         let rows = self.store.rows(&share).await?;
         let Some(share) = self.ledger.fits(share, rows) else { return Ok(()) };
-        let held = if self.ledger.is_asked(&share) {
-            Vec::new()
-        } else {
-            self.store.held(&share).await?
-        };
+        let held =
+            if self.ledger.is_asked(&share) { Vec::new() } else { self.store.held(&share).await? };
         let insert = |spans: Vec<Span>, without| Insert {
             shares: vec![share.clone()],
             extent: None,

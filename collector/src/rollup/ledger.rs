@@ -126,10 +126,9 @@ impl Ledger {
                 .time
                 .min(row.stored.saturating_add(CLAMP.1))
                 .max(row.stored.saturating_sub(CLAMP.0));
-            let extent = self.extent.get_or_insert(Extent {
-                time: (row.time, row.time),
-                clamped: (clamped, clamped),
-            });
+            let extent = self
+                .extent
+                .get_or_insert(Extent { time: (row.time, row.time), clamped: (clamped, clamped) });
             extent.time = (extent.time.0.min(row.time), extent.time.1.max(row.time));
             extent.clamped = (extent.clamped.0.min(clamped), extent.clamped.1.max(clamped));
         }
@@ -173,9 +172,9 @@ impl Ledger {
     pub fn take_extent(&mut self, shares: &[Share]) -> Option<Extent> {
         self.rows = 0;
         let extent = self.extent.take();
-        let seen = shares.iter().all(|share| {
-            self.blind.get(&key(share)).is_none_or(|behind| share.from >= *behind)
-        });
+        let seen = shares
+            .iter()
+            .all(|share| self.blind.get(&key(share)).is_none_or(|behind| share.from >= *behind));
         extent.filter(|_| seen)
     }
 

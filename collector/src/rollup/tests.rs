@@ -72,7 +72,10 @@ impl Side for &Model {
                 })
             })
             .filter(|row| {
-                !insert.without.iter().any(|(month, last)| row.month == *month && row.offset <= *last)
+                !insert
+                    .without
+                    .iter()
+                    .any(|(month, last)| row.month == *month && row.offset <= *last)
             })
             .cloned()
             .collect();
@@ -142,14 +145,24 @@ impl Side for &Model {
 #[derive(Clone, Debug)]
 enum Act {
     /// Records of a partition, as a block: their months.
-    Store { partition: i32, months: Vec<u32> },
+    Store {
+        partition: i32,
+        months: Vec<u32>,
+    },
     /// A block whose progress was not written: its rows are held after the crash that follows.
-    StoreAndCrash { partition: i32, months: Vec<u32> },
-    Turn,
+    StoreAndCrash {
+        partition: i32,
+        months: Vec<u32>,
+    },
+    Turn {
+        of: usize,
+    },
     Fault(Fault),
     Crash,
     /// A partition goes to the other collector, or comes back.
-    Move { partition: i32 },
+    Move {
+        partition: i32,
+    },
 }
 
 fn months() -> impl Strategy<Value = Vec<u32>> {
@@ -157,15 +170,12 @@ fn months() -> impl Strategy<Value = Vec<u32>> {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let fault = prop_oneof![
-        (0_usize..7).prop_map(Fault::After),
-        Just(Fault::Answer),
-        Just(Fault::None)
-    ];
+    let fault =
+        prop_oneof![(0_usize..7).prop_map(Fault::After), Just(Fault::Answer), Just(Fault::None)];
     prop_oneof![
         5 => (0..3, months()).prop_map(|(partition, months)| Act::Store { partition, months }),
         1 => (0..3, months()).prop_map(|(partition, months)| Act::StoreAndCrash { partition, months }),
-        5 => Just(Act::Turn),
+        5 => (0_usize..2).prop_map(|of| Act::Turn { of }),
         3 => fault.prop_map(Act::Fault),
         1 => Just(Act::Crash),
         1 => (0..3).prop_map(|partition| Act::Move { partition }),
@@ -259,13 +269,9 @@ impl<'a> World<'a> {
         }
     }
 
-    fn turn(&mut self) {
-        for (collector, held) in self.collectors.iter_mut().zip(&self.held) {
-            if collector.ledger.keep(held) {
-                collector.job = None;
-            }
-            let _fails_now_and_then = self.runtime.block_on(collector.work(held, Instant::now()));
-        }
+    fn turn(&mut self, of: usize) {
+        let (collector, held) = (&mut self.collectors[of], &self.held[of]);
+        let _fails_now_and_then = self.runtime.block_on(collector.pass(held));
     }
 
     fn act(&mut self, act: &Act) {
@@ -287,7 +293,7 @@ impl<'a> World<'a> {
                     .extend(rows.into_iter().filter(|row| !known.contains(&row.offset)));
                 self.crash(self.holder(*partition));
             }
-            Act::Turn => self.turn(),
+            Act::Turn { of } => self.turn(*of),
             Act::Fault(fault) => self.model.state().faults.push_back(*fault),
             Act::Crash => self.crash(0),
             Act::Move { partition } => {
@@ -318,8 +324,8 @@ proptest! {
             world.act(act);
         }
         model.state().faults.clear();
-        for _ in 0..4 {
-            world.turn();
+        for turn in 0..8 {
+            world.turn(turn % 2);
         }
         let state = model.state();
         for row in &state.rows {

@@ -60,7 +60,9 @@ impl Store {
         };
         let ranges: Vec<String> = hours(now)
             .map(|(from, to)| {
-                format!("({time} >= fromUnixTimestamp({from}) AND {time} < fromUnixTimestamp({to}))")
+                format!(
+                    "({time} >= fromUnixTimestamp({from}) AND {time} < fromUnixTimestamp({to}))"
+                )
             })
             .collect();
         // The last second of this hour, so that all of an hour lies in one week.
