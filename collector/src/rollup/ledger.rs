@@ -40,6 +40,8 @@ struct Part {
     marked: bool,
     /// The roll-ups hold nothing above `rolled`.
     asked: bool,
+    /// Below this rows were seen, or there were none.
+    seen: i64,
     /// Offsets of the next step.
     width: i64,
 }
@@ -59,7 +61,7 @@ pub enum Due {
 #[derive(Debug, Default)]
 pub struct Ledger {
     parts: BTreeMap<Key, Part>,
-    /// Behind the last row that was stored before its partition was taken over: its time was not seen here.
+    /// Behind the last row that may be stored and was not seen here, so that its time is not known.
     blind: BTreeMap<Key, i64>,
     extent: Option<Extent>,
     rows: usize,
@@ -99,6 +101,7 @@ impl Ledger {
             live: false,
             marked,
             asked: false,
+            seen: stored.max(rolled),
             width: STEP_OFFSETS_LEAST,
         };
         self.parts.insert(key, part);
@@ -118,10 +121,18 @@ impl Ledger {
         known
     }
 
-    /// Rows of a block.
+    /// Rows of a block. Where offsets are left out, they may have been stored by another collector.
     pub fn rows(&mut self, rows: &[EventRow]) {
         self.rows += rows.len();
+        let mut before: Option<&EventRow> = None;
         for row in rows {
+            let place = |row: &EventRow| (row.kafka_offset, row.kafka_partition);
+            if before.is_none_or(|before| {
+                place(before) != place(row) || before.kafka_topic != row.kafka_topic
+            }) {
+                self.see(&(row.kafka_topic.clone(), row.kafka_partition), row.kafka_offset, 1);
+            }
+            before = Some(row);
             let clamped = row
                 .time
                 .min(row.stored.saturating_add(CLAMP.1))
@@ -134,8 +145,18 @@ impl Ledger {
         }
     }
 
+    fn see(&mut self, key: &Key, offset: i64, count: i64) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        if offset > part.seen {
+            let blind = self.blind.entry(key.clone()).or_default();
+            *blind = (*blind).max(offset);
+        }
+        part.seen = part.seen.max(offset.saturating_add(count));
+    }
+
     /// Progress was written. What is not begun yet is read from the store when it is.
     pub fn stored(&mut self, key: &Key, next: i64) {
+        self.see(key, next, 0);
         if let Some(part) = self.parts.get_mut(key) {
             part.stored = part.stored.max(next);
         }

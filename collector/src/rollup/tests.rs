@@ -178,7 +178,7 @@ fn act() -> impl Strategy<Value = Act> {
         5 => (0_usize..2).prop_map(|of| Act::Turn { of }),
         3 => fault.prop_map(Act::Fault),
         1 => Just(Act::Crash),
-        1 => (0..3).prop_map(|partition| Act::Move { partition }),
+        2 => (0..3, any::<bool>()).prop_map(|(partition, told)| Act::Move { partition, told }),
     ]
 }
 
@@ -236,7 +236,13 @@ impl<'a> World<'a> {
         let collector = &mut self.collectors[usize::from(self.held[1].contains(&key(partition)))];
         let stored: Vec<EventRow> = new
             .iter()
-            .map(|row| EventRow { time: i64::from(row.month), ..EventRow::default() })
+            .map(|row| EventRow {
+                time: i64::from(row.month),
+                kafka_topic: row.key.0.clone(),
+                kafka_partition: row.key.1,
+                kafka_offset: row.offset,
+                ..EventRow::default()
+            })
             .collect();
         collector.rows(&stored);
         let (topic, partition) = key(partition);
@@ -296,11 +302,14 @@ impl<'a> World<'a> {
             Act::Turn { of } => self.turn(*of),
             Act::Fault(fault) => self.model.state().faults.push_back(*fault),
             Act::Crash => self.crash(0),
-            Act::Move { partition } => {
+            Act::Move { partition, told } => {
                 let from = self.holder(*partition);
                 self.held[from].retain(|held| *held != key(*partition));
                 self.held[1 - from].push(key(*partition));
-                self.take_over(*partition, 1 - from);
+                // It may be given back before the collector saw that it was gone.
+                if *told {
+                    self.take_over(*partition, 1 - from);
+                }
             }
         }
     }
