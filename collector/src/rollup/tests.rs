@@ -162,6 +162,7 @@ enum Act {
     /// A partition goes to the other collector, or comes back.
     Move {
         partition: i32,
+        told: bool,
     },
 }
 
