@@ -148,7 +148,8 @@ impl Pipeline {
                 self.tick();
             }
             self.finish(&shutdown).await?;
-            self.rollups.turn(&self.consumer.assigned(), &self.parts.figures).await;
+            let (held, rebalances) = (self.consumer.assigned(), self.consumer.rebalances());
+            self.rollups.turn(&held, rebalances, &self.parts.figures).await;
         }
         self.consumer.commit_now();
         Ok(())

@@ -92,6 +92,7 @@ pub struct RollUps<S> {
     store: S,
     ledger: Ledger,
     job: Option<Job>,
+    rebalances: u64,
     next: Instant,
 }
 
@@ -99,15 +100,13 @@ impl<S: Side> RollUps<S> {
     /// Knows of no partition yet.
     #[must_use]
     pub fn new(store: S) -> Self {
-        Self { store, ledger: Ledger::default(), job: None, next: Instant::now() }
+        Self { store, ledger: Ledger::default(), job: None, rebalances: 0, next: Instant::now() }
     }
 
     /// A partition was taken over, and these rows above its progress are stored already: they will not come again with their times.
     pub fn taken_over(&mut self, topic: &str, partition: i32, held: &HashSet<(i64, u32)>) {
         let last = held.iter().map(|(offset, _)| *offset).max();
-        if self.ledger.taken_over((topic.to_owned(), partition), last) {
-            self.job = None;
-        }
+        self.ledger.taken_over((topic.to_owned(), partition), last);
     }
 
     /// Rows that are about to be below the progress.
@@ -122,13 +121,12 @@ impl<S: Side> RollUps<S> {
         }
     }
 
-    /// Does what is due of the partitions that are held now, if it is time.
-    pub async fn turn(&mut self, held: &[Key], figures: &Figures) {
-        self.keep(held);
-        if Instant::now() < self.next {
+    /// Does what is due of the partitions that are held now, if it is time. `rebalances`: how often partitions were given or taken so far.
+    pub async fn turn(&mut self, held: &[Key], rebalances: u64, figures: &Figures) {
+        if Instant::now() < self.next && rebalances == self.rebalances {
             return;
         }
-        self.next = match self.pass(held).await {
+        self.next = match self.pass(held, rebalances).await {
             Ok(true) => Instant::now(),
             Ok(false) => Instant::now() + INTERVAL,
             Err(error) => {
@@ -138,20 +136,17 @@ impl<S: Side> RollUps<S> {
         };
     }
 
-    fn keep(&mut self, held: &[Key]) {
-        if self.ledger.keep(held) {
-            // The job may be of a partition that another one rolls up now; who still holds its other partitions asks what is in.
-            self.job = None;
-        }
-    }
-
     /// Does what is due, whatever the time; `true`: more is to be done at once.
     ///
     /// # Errors
     /// If the engine does not do it. The same is tried again by the next pass.
-    pub async fn pass(&mut self, held: &[Key]) -> Result<bool, StoreError> {
+    pub async fn pass(&mut self, held: &[Key], rebalances: u64) -> Result<bool, StoreError> {
         let begun = Instant::now();
-        self.keep(held);
+        if rebalances != self.rebalances {
+            // What was being written may be of a partition that another one rolls up now. Whoever holds it asks what is in.
+            (self.rebalances, self.job) = (rebalances, None);
+            self.ledger.forget();
+        }
         if self.job.is_some() {
             self.write().await?;
         }

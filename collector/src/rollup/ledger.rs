@@ -40,8 +40,6 @@ struct Part {
     marked: bool,
     /// The roll-ups hold nothing above `rolled`.
     asked: bool,
-    /// Below this rows were seen, or there were none.
-    seen: i64,
     /// Offsets of the next step.
     width: i64,
 }
@@ -68,23 +66,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Forgets what is not held any more; `true` if there was any. The others may have been part of what was not finished, so they are
-    /// done with care.
-    pub fn keep(&mut self, held: &[Key]) -> bool {
-        let before = self.parts.len();
-        self.parts.retain(|key, _| held.contains(key));
-        self.blind.retain(|key, _| held.contains(key));
-        let lost = self.parts.len() < before;
-        if lost {
-            self.with_care();
-        }
-        lost
-    }
-
-    fn with_care(&mut self) {
-        for part in self.parts.values_mut() {
-            (part.live, part.asked) = (false, false);
-        }
+    /// Partitions were given or taken: others may have stored or rolled up some of them, so all are begun anew.
+    pub fn forget(&mut self) {
+        self.parts.clear();
     }
 
     /// Whether a partition was begun.
@@ -101,38 +85,24 @@ impl Ledger {
             live: false,
             marked,
             asked: false,
-            seen: stored.max(rolled),
             width: STEP_OFFSETS_LEAST,
         };
         self.parts.insert(key, part);
     }
 
-    /// A partition was taken over: it is begun anew. Rows up to `held` were stored above its progress, and were not seen here. `true`: it
-    /// was known, so that what was not finished has to be done with care.
-    pub fn taken_over(&mut self, key: Key, held: Option<i64>) -> bool {
-        let known = self.parts.remove(&key).is_some();
+    /// A partition was taken over: it is begun anew. Rows up to `held` were stored above its progress, and were not seen here.
+    pub fn taken_over(&mut self, key: Key, held: Option<i64>) {
+        self.parts.remove(&key);
         match held {
             Some(last) => self.blind.insert(key, last.saturating_add(1)),
             None => self.blind.remove(&key),
         };
-        if known {
-            self.with_care();
-        }
-        known
     }
 
-    /// Rows of a block. Where offsets are left out, they may have been stored by another collector.
+    /// Rows of a block.
     pub fn rows(&mut self, rows: &[EventRow]) {
         self.rows += rows.len();
-        let mut before: Option<&EventRow> = None;
         for row in rows {
-            let place = |row: &EventRow| (row.kafka_offset, row.kafka_partition);
-            if before.is_none_or(|before| {
-                place(before) != place(row) || before.kafka_topic != row.kafka_topic
-            }) {
-                self.see(&(row.kafka_topic.clone(), row.kafka_partition), row.kafka_offset, 1);
-            }
-            before = Some(row);
             let clamped = row
                 .time
                 .min(row.stored.saturating_add(CLAMP.1))
@@ -145,18 +115,8 @@ impl Ledger {
         }
     }
 
-    fn see(&mut self, key: &Key, offset: i64, count: i64) {
-        let Some(part) = self.parts.get_mut(key) else { return };
-        if offset > part.seen {
-            let blind = self.blind.entry(key.clone()).or_default();
-            *blind = (*blind).max(offset);
-        }
-        part.seen = part.seen.max(offset.saturating_add(count));
-    }
-
     /// Progress was written. What is not begun yet is read from the store when it is.
     pub fn stored(&mut self, key: &Key, next: i64) {
-        self.see(key, next, 0);
         if let Some(part) = self.parts.get_mut(key) {
             part.stored = part.stored.max(next);
         }
