@@ -4,7 +4,8 @@
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
-//! * [`store`]: ClickHouse; [`serve`]: gRPC; [`canary`]: whether the way is open; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
+//! * [`store`]: ClickHouse; [`rollup`]: keeps sums up with its rows; [`serve`]: gRPC;
+//! * [`canary`]: whether the way is open; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
 pub mod app;
 pub mod book_runner;
@@ -25,6 +26,7 @@ pub mod pipeline;
 pub mod record;
 pub mod registry;
 pub mod rehearse;
+pub mod rollup;
 pub mod rule;
 pub mod serve;
 pub mod store;

@@ -21,8 +21,10 @@ mod losses;
 pub mod migrate;
 mod own;
 pub mod query;
+pub mod rollup;
 pub mod row;
 pub mod sql;
+pub mod usage;
 
 pub use canary::CanaryRow;
 use row::EventRow;
@@ -183,6 +185,13 @@ impl Store {
             client = client.with_user(user).with_password(password.reveal());
         }
         Self { client, database: config.database.clone() }
+    }
+
+    /// The same store with a setting of the engine for all that is asked.
+    #[must_use]
+    pub fn with_setting(mut self, name: &str, value: &str) -> Self {
+        self.client = self.client.with_setting(name, value);
+        self
     }
 
     /// The client, within the database.

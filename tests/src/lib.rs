@@ -2,6 +2,9 @@
 #![expect(clippy::print_stderr, reason = "a harness tells what it skips and what went wrong")]
 
 pub mod agent;
+pub mod digest;
+pub mod engine;
 pub mod lines;
 pub mod machine;
+pub mod made;
 pub mod shipper;

@@ -14,6 +14,12 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (8, "ahead", include_str!("../../migrations/0008_ahead.sql")),
     (9, "dead_settled", include_str!("../../migrations/0009_dead_settled.sql")),
     (10, "canaries", include_str!("../../migrations/0010_canaries.sql")),
+    (11, "rollups", include_str!("../../migrations/0011_rollups.sql")),
+    (12, "rollup_minute", include_str!("../../migrations/0012_rollup_minute.sql")),
+    (13, "rollup_hour", include_str!("../../migrations/0013_rollup_hour.sql")),
+    (14, "rollup_day", include_str!("../../migrations/0014_rollup_day.sql")),
+    (15, "words", include_str!("../../migrations/0015_words.sql")),
+    (16, "words_of_before", include_str!("../../migrations/0016_words_of_before.sql")),
 ];
 
 /// Brings the store to the present schema; gives the steps that were taken.
