@@ -214,7 +214,7 @@ struct World {
     centre: Centre,
     now: Time,
     offset: u64,
-    /// What arrived and was never reported: the agent may drop it, and tells it to be gone.
+    /// What arrived, and was never reported or was forgotten in a crash: the agent may drop it, and tells it to be gone.
     unreported: BTreeSet<u64>,
 }
 
@@ -312,6 +312,8 @@ proptest! {
                 Step::Broken { arrived, crash } => {
                     world.break_off(arrived);
                     if crash {
+                        // What was reported since the ledger was written is forgotten.
+                        world.unreported.extend(&world.centre.stored);
                         let World { spool, on_way, centre, now, offset, unreported } = world;
                         drop(spool);
                         let spool = open(dir.path(), bytes_max, now);
