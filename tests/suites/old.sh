@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # The packages for old servers: what their program needs, what their fields ask for; in a Debian 11, which has neither this libc nor this
 # OpenSSL, with systemd and with the init that was before it; against a real Kafka, in plain text and over TLS. Sourced by tests/run.
+# Nobody has glibc 2.17 here to run it in: that it needs no more is read from the program, and that it needs no younger Linux is tried by
+# taking the calls away.
 
 old_spool=/var/lib/vonggac-agent/spool
 old_work="" old_kafka=""
