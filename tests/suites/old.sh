@@ -59,7 +59,7 @@ old_fields() {
   cmp "$old_work/deb/usr/bin/vonggac-agent" "$old_work/rpm/usr/bin/vonggac-agent" && deploy/packages/old/check "$old_work/deb/usr/bin/vonggac-agent"
 }
 
-old_starts() { root_make procps bullseye && root_start && mkdir -p "$root_dir/packages" && cp "$old_work"/*/*.deb "$root_dir/packages/"; }
+old_starts() { root_make rpm bullseye && root_start && mkdir -p "$root_dir/packages" && cp "$old_work"/*/*.deb "$old_work"/*/*.rpm "$root_dir/packages/"; }
 
 # An authority of ours and one of others; servers of both kinds of key, and a client.
 old_certificates() {
@@ -242,6 +242,16 @@ old_purge() {
   [ -z "$left" ] || { echo "left: $left" >&2; return 1; }
 }
 
+# The other package with its scripts, by an rpm that is no Red Hat's; only what it asks for cannot be looked up in a Debian.
+old_rpm() {
+  root_run bash -c 'rpm -i --force-debian --nodeps /packages/*.rpm' || return 1
+  root_run systemctl is-enabled --quiet vonggac-agent || return 1
+  [ "$(root_run stat -c '%a %U:%G' /etc/vonggac /var/lib/vonggac-agent | tr '\n' ' ')" = "750 root:vonggac-agent 750 vonggac-agent:vonggac-agent " ] || return 1
+  old_configure && root_run systemctl start vonggac-agent && old_ships || return 1
+  root_run rpm -e --force-debian --nodeps vonggac-agent || return 1
+  ! root_run pgrep -x vonggac-agent && ! root_run test -e /usr/bin/vonggac-agent && root_run test -e /etc/vonggac/agent.toml
+}
+
 # The program that asks Kafka, of the agent's own libraries.
 old_tls_program() {
   local tools=${VONGGAC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vonggac}/old machine made rdkafka ssl
@@ -380,6 +390,7 @@ old_suite() {
     step "TLS 1.2 and 1.3 to Kafka, certificates of both sides" old_tls
     step "upgrade: the identity stays" old_upgrade
     step "purge: nothing is left" old_purge
+    step "rpm: install by its scripts, ships, goes" old_rpm
     old_kafka_stop
     root_stop
   fi
