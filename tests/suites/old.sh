@@ -53,7 +53,7 @@ old_fields() {
       *) echo "rpm: $name $version is not known to an old host" >&2; return 1 ;;
     esac
   done < <(rpm -qp --requires "$rpm")
-  rpm -qpl "$rpm" | grep -qx /etc/rc.d/init.d/vonggac-agent || return 1
+  rpm -qpl "$rpm" | grep -x /etc/rc.d/init.d/vonggac-agent >/dev/null || return 1
   # The program itself, as it is in each.
   dpkg-deb -x "$deb" "$old_work/deb" && (mkdir -p "$old_work/rpm" && cd "$old_work/rpm" && rpm2cpio "$rpm" | cpio -id --quiet) || return 1
   cmp "$old_work/deb/usr/bin/vonggac-agent" "$old_work/rpm/usr/bin/vonggac-agent" && deploy/packages/old/check "$old_work/deb/usr/bin/vonggac-agent"
@@ -143,14 +143,14 @@ old_installs() {
   root_run systemctl is-enabled --quiet vonggac-agent || return 1
   ! root_run systemctl is-active --quiet vonggac-agent || return 1
   ! root_run systemctl is-failed --quiet vonggac-agent || return 1
-  root_run id -nG vonggac-agent | grep -q adm || return 1
+  root_run id -nG vonggac-agent | grep adm >/dev/null || return 1
   [ "$(root_run stat -c '%a %U:%G' /etc/vonggac /var/lib/vonggac-agent | tr '\n' ' ')" = "750 root:vonggac-agent 750 vonggac-agent:vonggac-agent " ]
 }
 
 old_unit() {
   local said level
   # What it says of this root's own control groups is not about the unit.
-  said=$(root_run env SYSTEMD_COLORS=0 systemd-analyze verify /lib/systemd/system/vonggac-agent.service 2>&1 | grep -v "remaining userspace processes")
+  said=$(root_run env SYSTEMD_COLORS=0 systemd-analyze verify /usr/lib/systemd/system/vonggac-agent.service 2>&1 | grep -v "remaining userspace processes")
   [ -z "$said" ] || { echo "$said" >&2; return 1; }
   level=$(root_run systemd-analyze security --no-pager vonggac-agent.service | sed -n 's/.*Overall exposure level[^0-9]*\([0-9.]*\).*/\1/p')
   echo "exposure $level"
@@ -235,6 +235,12 @@ old_upgrade() {
   root_until 30 "p=\$(systemctl show --value --property MainPID vonggac-agent); [ \"\$p\" != $old ] && [ \"\$p\" != 0 ] && systemctl is-active --quiet vonggac-agent"
 }
 
+old_again() {
+  root_run dpkg -r vonggac-agent || return 1
+  ! root_run pgrep -x vonggac-agent || return 1
+  root_run bash -c 'dpkg -i /packages/vonggac-agent_99*.deb' && root_run systemctl is-enabled --quiet vonggac-agent && root_until 30 'systemctl is-active --quiet vonggac-agent'
+}
+
 old_purge() {
   root_run dpkg -P vonggac-agent || return 1
   local left
@@ -269,7 +275,7 @@ old_tls_program() {
 old_tls_asks() {
   local port=$1
   shift
-  root_run timeout 20 /tls/kafka "127.0.0.1:$port" security.protocol=ssl "$@" 2>"$old_work/tls.log" | grep -qx vonggac.security.v1
+  root_run timeout 20 /tls/kafka "127.0.0.1:$port" security.protocol=ssl "$@" 2>"$old_work/tls.log" | grep -x vonggac.security.v1 >/dev/null
 }
 
 old_tls() {
@@ -300,7 +306,7 @@ old_sysv_starts() {
 old_sysv_installs() {
   root_run bash -c 'dpkg -i /packages/vonggac-agent_[!9]*.deb' || return 1
   root_run sh -c 'ls /etc/rc2.d/S*vonggac-agent /etc/rc0.d/K*vonggac-agent' >/dev/null || return 1
-  root_run service vonggac-agent start | grep -q "waits for /etc/vonggac/agent.toml" || return 1
+  root_run service vonggac-agent start | grep "waits for /etc/vonggac/agent.toml" >/dev/null || return 1
   root_run service vonggac-agent status
   [ $? -eq 3 ]
 }
@@ -316,7 +322,7 @@ old_sysv_runs() {
   [ "$(root_run sed -n 's/^Max open files *\([0-9]*\).*/\1/p' "/proc/$pid/limits")" = "$(root_run sh -c 'ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); ulimit -n')" ] || return 1
   root_run grep -q '^Groups:.*\b4\b' "/proc/$pid/status" || return 1
   # A second start starts nothing.
-  root_run service vonggac-agent start | grep -q "runs already" || return 1
+  root_run service vonggac-agent start | grep "runs already" >/dev/null || return 1
   [ "$(root_run pgrep -c -x vonggac-agent)" = 1 ]
 }
 
@@ -389,6 +395,7 @@ old_suite() {
     step "the same where Linux has no call younger than 3.10" old_kernel
     step "TLS 1.2 and 1.3 to Kafka, certificates of both sides" old_tls
     step "upgrade: the identity stays" old_upgrade
+    step "remove and install again: goes on" old_again
     step "purge: nothing is left" old_purge
     step "rpm: install by its scripts, ships, goes" old_rpm
     old_kafka_stop
