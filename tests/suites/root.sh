@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# A fresh Debian of its own: built once from Debian's packages, and booted with systemd in namespaces of its own, so that nothing of
-# this machine is touched and nothing in it reaches the network.
+# A fresh Debian of its own: built once from Debian's packages, and booted in namespaces of its own with systemd or, where that is
+# asked for, with the init that was before it, so that nothing of this machine is touched and nothing in it reaches the network.
 
 roots=${VONGGAC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vonggac}/roots
 root_dir="" root_pid="" root_boot=""
@@ -14,24 +14,29 @@ root_install() {
   apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}" >/dev/null
 }
 
-# root_make PACKAGE,PACKAGE...
+# root_make PACKAGE,PACKAGE... [SUITE [INIT,PACKAGE...]]
 root_make() {
-  local base=systemd,systemd-sysv,dbus,procps,ca-certificates,libssl3 tar
-  tar=$roots/$(echo "bookworm $base $1" | sha256sum | cut -c1-16).tar
+  local suite=${2:-bookworm} base=${3:-systemd,systemd-sysv,dbus},procps,ca-certificates tar
+  # What the package for this suite asks for.
+  [ "$suite" != bookworm ] || base=$base,libssl3
+  tar=$roots/$(echo "$suite $base $1" | sha256sum | cut -c1-16).tar
   mkdir -p "$roots"
   if [ ! -e "$tar" ]; then
-    mmdebstrap --quiet --format=tar --variant=minbase --include="$base,$1" --aptopt='Acquire::Languages "none"' bookworm "$tar.new" && mv "$tar.new" "$tar" || { rm -f "$tar.new"; return 1; }
+    mmdebstrap --quiet --format=tar --variant=minbase --include="$base,$1" --aptopt='Acquire::Languages "none"' "$suite" "$tar.new" && mv "$tar.new" "$tar" || { rm -f "$tar.new"; return 1; }
   fi
   root_dir=$(mktemp -d)
   tar --numeric-owner -C "$root_dir" -xf "$tar" && echo watched-host >"$root_dir/etc/hostname"
 }
 
-# Boots it. Its first process ends with all that it has begun when it is stopped.
+# root_start [sysv]: boots it. Its first process ends with all that it has begun when it is stopped.
 root_start() {
+  local init=(/lib/systemd/systemd --show-status=0) asked="systemctl is-system-running" ready="running degraded"
+  if [ "${1:-}" = sysv ]; then init=(/sbin/init) asked=runlevel ready="N 2"; fi
   cat >"$root_dir/.start" <<'BOOT'
 #!/bin/bash
 set -e
 root=$1
+shift
 mount --make-rprivate /
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
@@ -52,17 +57,18 @@ if ! mount -t cgroup -o none,name=systemd cgroup "$root/sys/fs/cgroup/systemd" 2
 fi
 hostname watched-host
 ip link set lo up
-exec chroot "$root" /usr/bin/env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --show-status=0
+exec chroot "$root" /usr/bin/env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 BOOT
   chmod +x "$root_dir/.start"
-  unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child "$root_dir/.start" "$root_dir" >"$root_dir.log" 2>&1 &
+  unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child "$root_dir/.start" "$root_dir" "${init[@]}" >"$root_dir.log" 2>&1 &
   root_boot=$!
   local state="" waited
   for waited in $(seq 1 90); do
     root_pid=$(cat "/proc/$root_boot/task/$root_boot/children" 2>/dev/null | tr -d ' ')
     if [ -n "$root_pid" ]; then
-      state=$(root_run systemctl is-system-running 2>/dev/null)
-      case $state in running | degraded) return 0 ;; esac
+      # shellcheck disable=SC2086
+      state=$(root_run $asked 2>/dev/null)
+      if [ -n "$state" ] && [[ $ready == *"$state"* ]]; then return 0; fi
     fi
     kill -0 "$root_boot" 2>/dev/null || break
     sleep 1
