@@ -61,7 +61,7 @@ fn progress(made: Made) -> Vec<ProgressPart> {
             topic,
             partition,
             next_offset: made.next_offset().cast_signed(),
-            marks: Vec::new(),
+            held: Vec::new(),
         })
         .collect()
 }
