@@ -1,6 +1,7 @@
 //! Builds the agent, runs it, and stops it in order: sources, spool, shipper.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -9,8 +10,10 @@ use std::{
 use anyhow::Context;
 use rand::Rng;
 use tokio::{
+    runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::{metrics, shutdown};
@@ -43,8 +46,9 @@ const DISK_RETRY: Duration = Duration::from_secs(1);
 /// How long spooling waits for a chunk before it says that it still waits.
 const CHUNK_WAIT: Duration = Duration::from_secs(1);
 
-/// Bytes of a buffer that the allocator keeps: a compressor's window is the largest.
-const BUFFER_BYTES_KEPT: usize = 2 << 20;
+/// Bytes of a buffer that the allocator keeps: a batch as it is compressed is among the largest. It keeps up to twice as much for each of
+/// its arenas when all is calm again, so this is no larger than it has to be; it learns by itself what is.
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 /// The signals that an agent obeys. They are caught before anything else is done: a SIGHUP that comes while the configuration is
 /// read or the spool is opened has it read once more, instead of ending the agent.
@@ -108,7 +112,12 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
     let (ship_limits, fresh_limits) = watch::channel(config.ship.clone());
     let report = Arc::new(Report::new(config.spool_dir.join("status.json")));
     report.sources(running.names());
-    let spooling = tokio::spawn(spool_chunks(spool.clone(), chunks, occurrences.clone()));
+    let sources_done = CancellationToken::new();
+    let spooling = tokio::task::spawn_blocking({
+        let (spool, occurrences) = (spool.clone(), occurrences.clone());
+        let stop = sources_done.clone();
+        move || spool_chunks(&spool, chunks, &occurrences, &stop)
+    });
     let clockwork = Clockwork {
         spool: spool.clone(),
         report: Arc::clone(&report),
@@ -116,7 +125,6 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
         live: fresh,
     };
     let clockwork = tokio::spawn(clockwork.run(stop.clone()));
-    let sources_done = CancellationToken::new();
     let shipping = tokio::spawn(keep_shipping(
         spool.clone(),
         (config.brokers.clone(), fresh_limits),
@@ -277,38 +285,45 @@ fn open_spool(config: &Config) -> anyhow::Result<Spool> {
     Ok(spool)
 }
 
-/// Appends chunks. While the disk refuses, the queue stays full and sources wait.
-async fn spool_chunks(spool: SharedSpool, mut chunks: Chunks, occurrences: Occurrences) {
+/// Appends chunks, on a thread of its own: what a source hands over goes from thread to thread once. While the disk refuses, the queue
+/// stays full and sources wait.
+fn spool_chunks(
+    spool: &SharedSpool,
+    mut chunks: Chunks,
+    occurrences: &Occurrences,
+    stop: &CancellationToken,
+) {
+    let runtime = Handle::current();
     loop {
         occurrences.moves(Part::Spooling, CHUNK_WAIT);
-        let mut chunk = match tokio::time::timeout(CHUNK_WAIT, chunks.recv_packed()).await {
+        let received = runtime.block_on(async { timeout(CHUNK_WAIT, chunks.recv_packed()).await });
+        let mut chunk = match received {
             Ok(Some(chunk)) => chunk,
             Ok(None) => return,
+            Err(_) if stop.is_cancelled() => return,
             Err(_) => continue,
         };
-        let (lanes, appended) = (chunk.lanes(), chunk.appended.take());
-        // Shared with each try, so that nothing is copied for one that may fail.
-        let given = Arc::new(chunk);
+        let (lanes, told) = (chunk.lanes(), chunk.appended.take());
+        // One that is refused is kept and tried again.
         let outcome = loop {
-            let (shared, given) = (spool.clone(), Arc::clone(&given));
-            let tried = tokio::task::spawn_blocking(move || {
-                shared.lock().append_packed(&given, Time::now())
-            })
-            .await;
-            match tried {
+            let append = || spool.lock().append_packed(&chunk, Time::now());
+            match panic::catch_unwind(AssertUnwindSafe(append)) {
                 Ok(Ok(outcome)) => break outcome,
                 Ok(Err(error)) => occurrences.spool_refused(&error),
-                Err(error) => occurrences.spool_refused(&error),
+                Err(_) => occurrences.spool_refused(&"appending ended in a panic, told above"),
             }
             occurrences.moves(Part::Spooling, DISK_RETRY);
-            tokio::time::sleep(DISK_RETRY).await;
+            let stopped = runtime.block_on(async { timeout(DISK_RETRY, stop.cancelled()).await });
+            if stopped.is_ok() {
+                return;
+            }
         };
         for lane in Lane::ALL {
             occurrences.events_spooled(lane, lanes[lane.index()]);
         }
         occurrences.events_known(outcome.known as u64);
         spool.appended.notify_one();
-        if let Some(told) = appended {
+        if let Some(told) = told {
             let _left = told.send(outcome);
         }
     }

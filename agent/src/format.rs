@@ -206,7 +206,7 @@ pub fn event_of(name: &str, line: Vec<u8>, cut_bytes: u64, context: &Context) ->
         activity.unmapped.insert(NAMED.into(), name.to_owned());
     }
     let (time, doubt) = parsed.time.unwrap_or((context.observed, TimeDoubt::Observed));
-    let event = Event::new(time, context.observed, *parsed.body)
+    let event = Event::of(time, context.observed, parsed.body)
         .with_time_doubt(doubt)
         .with_device(&parsed.device)
         .with_raw_line(line, cut_bytes);

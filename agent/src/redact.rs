@@ -13,6 +13,7 @@ use vonggac_wire::{
 };
 
 mod mail;
+mod marks;
 mod number;
 mod pseudonym;
 mod scan;

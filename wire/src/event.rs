@@ -16,6 +16,8 @@ use crate::{
 };
 
 mod activity;
+mod encode;
+mod known;
 mod text;
 
 pub use activity::{Class, Status};
@@ -61,9 +63,6 @@ const SYSTEM_TAG: u32 = 4;
 const SOURCE_TAG: u32 = 5;
 const FORMAT_TAG: u32 = 7;
 
-/// The fields of `body` in `wire/proto/event.proto`.
-const BODY_TAGS: std::ops::RangeInclusive<u32> = 20..=30;
-
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -78,14 +77,20 @@ struct Parts {
     system: Text,
     source: Text,
     format: Text,
-    /// Always there: what `inner.body` would hold.
-    body: Body,
+    /// Always there: what `inner.body` would hold. It is large, and is not moved from where it was made.
+    body: Box<Body>,
 }
 
 impl Event {
     /// Starts an event; `time` is the source's, `observed` the reading clock's.
     #[must_use]
     pub fn new(time: Time, observed: Time, body: Body) -> Self {
+        Self::of(time, observed, Box::new(body))
+    }
+
+    /// The same of a body that has its place.
+    #[must_use]
+    pub fn of(time: Time, observed: Time, body: Box<Body>) -> Self {
         let inner = proto::Event {
             time_unix_nano: time.0,
             observed_time_unix_nano: observed.0,
@@ -241,14 +246,14 @@ impl Event {
 
     /// What happened.
     #[must_use]
-    pub const fn body(&self) -> &Body {
+    pub fn body(&self) -> &Body {
         &self.parts.body
     }
 
     /// The security activity, if it is one.
     #[must_use]
-    pub const fn activity(&self) -> Option<&Activity> {
-        match &self.parts.body {
+    pub fn activity(&self) -> Option<&Activity> {
+        match &*self.parts.body {
             Body::Activity(activity) => Some(activity),
             _ => None,
         }
@@ -257,7 +262,7 @@ impl Event {
     /// Its kind or OCSF class in snake case, as screens and the store name it: "heartbeat", "check", "authentication", "dossier".
     #[must_use]
     pub fn class_name(&self) -> &'static str {
-        match &self.parts.body {
+        match &*self.parts.body {
             Body::Heartbeat(_) => "heartbeat",
             Body::HostFigures(_) => "host_figures",
             Body::Check(_) => "check",
@@ -275,7 +280,7 @@ impl Event {
     /// The lane it travels on. Requests are usage, though an attack may stand in them: they are the bulk, and detection reads all lanes.
     #[must_use]
     pub fn lane(&self) -> Lane {
-        match &self.parts.body {
+        match &*self.parts.body {
             Body::Heartbeat(_) | Body::HostFigures(_) | Body::Check(_) | Body::Gap(_) => {
                 Lane::Uptime
             }
@@ -310,11 +315,11 @@ impl Event {
 
     /// Appends its protobuf bytes: those of a message's fields in any order are the message.
     pub fn encode_to(&self, bytes: &mut Vec<u8>) {
-        self.parts.inner.encode_raw(bytes);
+        encode::head(&self.parts.inner, bytes);
         self.parts.system.encode(SYSTEM_TAG, bytes);
         self.parts.source.encode(SOURCE_TAG, bytes);
         self.parts.format.encode(FORMAT_TAG, bytes);
-        self.parts.body.encode(bytes);
+        encode::body(&self.parts.body, bytes);
     }
 
     /// Reads an event from its protobuf bytes.
@@ -328,24 +333,6 @@ impl Event {
         proto::Event::decode(bytes).map_err(EventError::Malformed)?.try_into()
     }
 
-    /// Whether whole bytes hold a body that this version knows, without reading it.
-    #[must_use]
-    pub fn is_known(mut bytes: &[u8]) -> bool {
-        let context = prost::encoding::DecodeContext::default();
-        while !bytes.is_empty() {
-            let Ok((tag, wire_type)) = prost::encoding::decode_key(&mut bytes) else {
-                return false;
-            };
-            if BODY_TAGS.contains(&tag) {
-                return true;
-            }
-            if prost::encoding::skip_field(wire_type, tag, &mut bytes, context.clone()).is_err() {
-                return false;
-            }
-        }
-        false
-    }
-
     /// The generated message.
     #[must_use]
     pub fn into_proto(self) -> proto::Event {
@@ -354,14 +341,14 @@ impl Event {
             system: system.into_string(),
             source: source.into_string(),
             format: format.into_string(),
-            body: Some(body),
+            body: Some(*body),
             ..inner
         }
     }
 
     /// Cuts the body's texts to their limits.
     fn limit_body(&mut self) {
-        if let Body::Activity(activity) = &mut self.parts.body {
+        if let Body::Activity(activity) = &mut *self.parts.body {
             activity.limit();
         }
     }
@@ -383,8 +370,8 @@ impl TryFrom<proto::Event> for Event {
     type Error = EventError;
 
     fn try_from(mut inner: proto::Event) -> Result<Self, EventError> {
-        let body = inner.body.take().ok_or(EventError::NoBody)?;
-        if let Body::Activity(activity) = &body {
+        let body = Box::new(inner.body.take().ok_or(EventError::NoBody)?);
+        if let Body::Activity(activity) = &*body {
             for address in [&activity.src_ip, &activity.dst_ip] {
                 if !matches!(address.len(), 0 | 4 | 16) {
                     return Err(EventError::Address { found: address.len() });

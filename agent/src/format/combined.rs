@@ -15,7 +15,7 @@ const EXTRAS_MAX: usize = 32;
 pub(super) fn parse(line: &str, context: &Context) -> Option<Parsed> {
     // Servers escape quotes in what clients send, so the first `] "` is their own, whatever a user's name holds.
     let close = super::REQUEST_BEGINS.find(line.as_bytes())?;
-    let open = line[..close].rfind('[')?;
+    let open = memchr::memrchr(b'[', &line.as_bytes()[..close])?;
     let time = clock::access(&line[open + 1..close], context)?;
     let (request, rest) = quoted(&line[close + 2..])?;
     let mut words = rest.trim_start().splitn(3, ' ');
@@ -75,7 +75,9 @@ impl<'a> Head<'a> {
     fn read(text: &'a str) -> Option<Self> {
         // `CLIENT - USER`, as nearly all are.
         let plain = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
-        if let Some((client, user)) = text.split_once(" - ").filter(|(a, b)| plain(a) && plain(b)) {
+        let dash = text.as_bytes().windows(3).position(|three| three == b" - ");
+        let parted = dash.map(|at| (&text[..at], &text[at + 3..]));
+        if let Some((client, user)) = parted.filter(|(a, b)| plain(a) && plain(b)) {
             let client = client.trim_end_matches(',');
             let address = text::address(client);
             let known = address.is_some() || is_name(client);

@@ -144,6 +144,10 @@ fn write_key(key: &mut String, place: &str, event: &Event) -> Option<()> {
     let named = told("connection")
         .or_else(|| told("context").filter(|_| format == "mongodb"))
         .filter(|name| name.bytes().any(|b| b.is_ascii_digit()));
+    let process = activity.process_pid > 0 && is_of_process(format, activity);
+    if named.is_none() && !process {
+        return None;
+    }
     let family = if format == "pam" { activity.process_name.as_str() } else { format };
     let family = if family.starts_with("sshd") { "sshd" } else { family };
     for part in [place, "\0", event.device(), "\0", family, "\0"] {
@@ -152,10 +156,7 @@ fn write_key(key: &mut String, place: &str, event: &Event) -> Option<()> {
     match named {
         // `conn12` where one line calls it so, and `#12` where another does.
         Some(name) => key.push_str(cut(name.trim_start_matches("conn"))),
-        None if activity.process_pid > 0 && is_of_process(format, activity) => {
-            key.push_str(&activity.process_pid.to_string());
-        }
-        None => return None,
+        None => key.push_str(&activity.process_pid.to_string()),
     }
     Some(())
 }

@@ -4,13 +4,17 @@ use vonggac_wire::event::Status;
 
 /// `GET /path HTTP/1.1`; what is no request is all URL, because that is where an attack stands.
 pub(super) fn split_request(request: &str) -> (&str, &str, &str) {
-    let Some((method, rest)) = request.split_once(' ') else { return ("", request, "") };
+    let space = memchr::memchr(b' ', request.as_bytes());
+    let Some((method, rest)) = space.map(|at| (&request[..at], &request[at + 1..])) else {
+        return ("", request, "");
+    };
     if method.is_empty()
         || !method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-' || b == b'_')
     {
         return ("", request, "");
     }
-    match rest.rsplit_once(' ') {
+    let space = memchr::memrchr(b' ', rest.as_bytes());
+    match space.map(|at| (&rest[..at], &rest[at + 1..])) {
         Some((url, version)) if version.starts_with("HTTP/") => (method, url, version),
         _ => (method, rest, ""),
     }

@@ -4,6 +4,10 @@ use std::net::IpAddr;
 
 /// An address, bare, in brackets, with a zone, or with a trailing port after `]`.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
+    // Nearly all stand bare.
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
     let text = text.trim_matches(['[', ']', '(', ')', ',']);
     let text = text.split('%').next().unwrap_or(text);
     text.parse().ok()

@@ -74,16 +74,28 @@ const fn provinces(codes: &[u32]) -> u128 {
 pub(super) fn at(text: &[u8], start: usize) -> (Option<Finding>, usize) {
     let end = run_end(text, start);
     // Nearly all numbers are too short, and not the first of a group.
-    let first = (2..=GROUP_DIGITS_MAX).contains(&(end - start))
-        && matches!(text.get(end), Some(b' ' | b'.' | b'-'))
-        && text.get(end + 1).is_some_and(u8::is_ascii_digit);
-    if !(first || (9..=19).contains(&(end - start))) || !begins_freely(text, start) {
+    let length = end - start;
+    let whole_one = (9..=19).contains(&length);
+    if !(whole_one || begins_group(text, start, end)) || !begins_freely(text, start) {
         return (None, end);
     }
-    let plain = if ends_freely(text, end) { whole(text, start, end) } else { None };
+    let plain = if whole_one && ends_freely(text, end) { whole(text, start, end) } else { None };
     let found =
         plain.map(|kind| Finding::new(start, end, kind)).or_else(|| grouped(text, start, end));
     (found, found.map_or(end, |found| found.end))
+}
+
+/// The run may be the first of groups that are a number: only such as are `+84` begin with two digits, and only identity cards and
+/// telephones inside the country with three. Addresses and versions, which are in every line, are told by that.
+fn begins_group(text: &[u8], start: usize, end: usize) -> bool {
+    let may = match end - start {
+        2 => before(text, start) == Some(b'+'),
+        3 => text[start] == b'0',
+        GROUP_DIGITS_MAX => true,
+        _ => false,
+    };
+    may && matches!(text.get(end), Some(b' ' | b'.' | b'-'))
+        && text.get(end + 1).is_some_and(u8::is_ascii_digit)
 }
 
 fn run_end(text: &[u8], start: usize) -> usize {
@@ -314,6 +326,24 @@ mod tests {
             "202411240941",
         ] {
             assert_eq!(found(wrong), [], "{wrong}");
+        }
+    }
+
+    proptest::proptest! {
+        /// What is told by its first group is what is told by all of them.
+        #[test]
+        fn no_number_in_groups_is_passed_by_for_its_first_group(
+            groups in proptest::collection::vec("(0|84|[0-9])[0-9]{0,7}", 2..7),
+            separator in "[ .-]", head in "(\\+|%2B| |x|)",
+        ) {
+            let text = format!("{head}{}", groups.join(&separator));
+            let text = text.as_bytes();
+            let start = head.len();
+            let end = run_end(text, start);
+            let wanted = if begins_freely(text, start) { grouped(text, start, end) } else { None };
+            if (2..=GROUP_DIGITS_MAX).contains(&(end - start)) {
+                proptest::prop_assert_eq!(at(text, start).0, wanted);
+            }
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use prost::encoding::{self, WireType};
+use prost::encoding;
+
+use super::encode;
 
 /// One of them, shared where its maker has it already.
 #[derive(Clone, Debug)]
@@ -33,12 +35,7 @@ impl Text {
 
     /// Appends it as the string field of this number; nothing if it is empty.
     pub(super) fn encode(&self, tag: u32, bytes: &mut Vec<u8>) {
-        let text = self.as_str();
-        if !text.is_empty() {
-            encoding::encode_key(tag, WireType::LengthDelimited, bytes);
-            encoding::encode_varint(text.len() as u64, bytes);
-            bytes.extend_from_slice(text.as_bytes());
-        }
+        encode::field(tag, self.as_str().as_bytes(), bytes);
     }
 
     /// How many bytes [`Self::encode`] appends.
