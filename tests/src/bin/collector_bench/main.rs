@@ -149,7 +149,7 @@ async fn roll_up(rig: &Rig, made: Made) -> anyhow::Result<()> {
             topic: topic.clone(),
             partition: *partition,
             next_offset: made.next_offset().cast_signed(),
-            marks: Vec::new(),
+            held: Vec::new(),
         })
         .collect();
     rig.store.save_progress(&parts).await?;
