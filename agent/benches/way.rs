@@ -86,6 +86,7 @@ fn main() {
                 events: Vec::new(),
                 simulated: false,
                 sealed: NOW,
+                ahead: false,
             };
             sealed_bytes += batch.seal_framed(pending.into_framed()).value().len();
             spool.acknowledge(Lane::Usage, last).expect("acknowledged");

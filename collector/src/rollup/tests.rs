@@ -250,12 +250,7 @@ impl<'a> World<'a> {
             .collect();
         collector.rows(&stored);
         let (topic, partition) = key(partition);
-        collector.stored(&[ProgressPart {
-            topic,
-            partition,
-            next_offset: next,
-            held: Vec::new(),
-        }]);
+        collector.stored(&[ProgressPart { topic, partition, next_offset: next, held: Vec::new() }]);
     }
 
     fn is_held(&self, partition: i32) -> bool {
