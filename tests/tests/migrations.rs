@@ -135,7 +135,7 @@ async fn rows_of_before_are_rolled_up(store: &Store, rows: u64) -> anyhow::Resul
         topic: topic::USAGE.into(),
         partition: 0,
         next_offset: 1,
-        marks: Vec::new(),
+        held: Vec::new(),
     };
     store.save_progress(&[progress]).await?;
     let now = Time::now();
