@@ -1,10 +1,18 @@
 //! Kafka's side of the chain: one consumer in the group, offsets kept in the store.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{CommitMode, Consumer as _, StreamConsumer},
+    ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
+    consumer::{
+        BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
+    },
     error::KafkaError,
 };
 use vonggac_wire::{Time, limits::RECORD_BYTES_MAX, proto::Origin, topic};
@@ -19,7 +27,19 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Messages of the three topics.
 pub struct Consumer {
-    inner: StreamConsumer,
+    inner: StreamConsumer<Rebalances>,
+    rebalances: Arc<AtomicU64>,
+}
+
+/// Counts how often the group gave or took partitions.
+struct Rebalances(Arc<AtomicU64>);
+
+impl ClientContext for Rebalances {}
+
+impl ConsumerContext for Rebalances {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Consumer {
@@ -28,7 +48,8 @@ impl Consumer {
     /// # Errors
     /// If librdkafka refuses the settings.
     pub fn new(config: &Config) -> Result<Self, KafkaError> {
-        let inner: StreamConsumer = ClientConfig::new()
+        let rebalances = Arc::new(AtomicU64::new(0));
+        let inner: StreamConsumer<Rebalances> = ClientConfig::new()
             .set("bootstrap.servers", config.brokers.join(","))
             .set("group.id", &config.group)
             .set("client.id", "vonggac-collector")
@@ -44,9 +65,9 @@ impl Consumer {
             .set("fetch.error.backoff.ms", "200")
             .set("statistics.interval.ms", "0")
             .set("reconnect.backoff.max.ms", "2000")
-            .create()?;
+            .create_with_context(Rebalances(Arc::clone(&rebalances)))?;
         inner.subscribe(&topic::EVENTS)?;
-        Ok(Self { inner })
+        Ok(Self { inner, rebalances })
     }
 
     /// The next message. Errors that pass by themselves are waited out.
@@ -88,6 +109,21 @@ impl Consumer {
         numbers.sort_unstable();
         numbers.dedup();
         numbers
+    }
+
+    /// The partitions that the group gave to this collector, with their topics.
+    pub fn assigned(&self) -> Vec<(String, i32)> {
+        let Ok(assigned) = self.inner.assignment() else { return Vec::new() };
+        assigned
+            .elements()
+            .iter()
+            .map(|element| (element.topic().to_owned(), element.partition()))
+            .collect()
+    }
+
+    /// How often the group gave or took partitions: what was known of any of them may be over since.
+    pub fn rebalances(&self) -> u64 {
+        self.rebalances.load(Ordering::SeqCst)
     }
 
     /// Goes on at an offset.

@@ -2,43 +2,42 @@
 
 use vonggac_wire::proto::Indicator;
 
-use crate::store::query::UsageSums;
+use crate::store::usage::UsageSums;
 
-/// Sums that the store is asked for: name and expression over the table `events`.
-pub const SUMS: &[(&str, &str)] = &[
-    ("received", "countIf(class = 'dossier' AND step = 'received')"),
-    ("received_online", "countIf(class = 'dossier' AND step = 'received' AND online)"),
-    ("received_full", "countIf(class = 'dossier' AND step = 'received' AND full_process)"),
-    ("received_digitised", "countIf(class = 'dossier' AND step = 'received' AND digitised)"),
-    ("started", "countIf(class = 'dossier' AND step = 'started')"),
-    ("closed", "countIf(class = 'dossier' AND step = 'closed')"),
+/// Sums that the store is asked for: name, what is summed (a column of the [roll-ups](crate::store::rollup::SUMMED)), and of which events: a
+/// condition over what roll-ups are kept by.
+pub const SUMS: &[(&str, &str, &str)] = &[
+    ("received", "events", "class = 'dossier' AND step = 'received'"),
+    ("received_online", "online", "class = 'dossier' AND step = 'received'"),
+    ("received_full", "full_process", "class = 'dossier' AND step = 'received'"),
+    ("received_digitised", "digitised", "class = 'dossier' AND step = 'received'"),
+    ("started", "events", "class = 'dossier' AND step = 'started'"),
+    ("closed", "events", "class = 'dossier' AND step = 'closed'"),
     // Those of which a portal said yes or no.
-    ("told_online", "countIf(class = 'dossier' AND step = 'received' AND online IS NOT NULL)"),
-    ("told_full", "countIf(class = 'dossier' AND step = 'received' AND full_process IS NOT NULL)"),
-    (
-        "told_digitised",
-        "countIf(class = 'dossier' AND step = 'received' AND digitised IS NOT NULL)",
-    ),
-    ("told_on_time", "countIf(class = 'dossier' AND step = 'closed' AND on_time IS NOT NULL)"),
-    ("told_electronic", "sumIf(count, class = 'document' AND electronic IS NOT NULL)"),
-    ("told_payments", "countIf(class = 'payment' AND online IS NOT NULL)"),
-    ("closed_on_time", "countIf(class = 'dossier' AND step = 'closed' AND on_time)"),
-    ("documents", "sumIf(count, class = 'document')"),
-    ("documents_electronic", "sumIf(count, class = 'document' AND electronic)"),
-    ("payments", "countIf(class = 'payment')"),
-    ("payments_online", "countIf(class = 'payment' AND online AND status = 'success')"),
-    ("ratings", "countIf(class = 'rating')"),
-    ("ratings_satisfied", "countIf(class = 'rating' AND score >= 4)"),
-    ("logins_started", "countIf(class = 'session' AND step = 'login-started')"),
+    ("told_online", "told_online", "class = 'dossier' AND step = 'received'"),
+    ("told_full", "told_full_process", "class = 'dossier' AND step = 'received'"),
+    ("told_digitised", "told_digitised", "class = 'dossier' AND step = 'received'"),
+    ("told_on_time", "told_on_time", "class = 'dossier' AND step = 'closed'"),
+    ("told_electronic", "told_electronic", "class = 'document'"),
+    ("told_payments", "told_online", "class = 'payment'"),
+    ("closed_on_time", "on_time", "class = 'dossier' AND step = 'closed'"),
+    ("documents", "count", "class = 'document'"),
+    ("documents_electronic", "electronic", "class = 'document'"),
+    ("payments", "events", "class = 'payment'"),
+    ("payments_online", "online", "class = 'payment' AND status = 'success'"),
+    ("ratings", "events", "class = 'rating'"),
+    ("ratings_satisfied", "satisfied", "class = 'rating'"),
+    ("logins_started", "events", "class = 'session' AND step = 'login-started'"),
     (
         "logins_completed",
-        "countIf(class = 'session' AND step = 'login-completed' AND status = 'success')",
+        "events",
+        "class = 'session' AND step = 'login-completed' AND status = 'success'",
     ),
-    ("exchanges", "countIf(class = 'exchange')"),
-    ("exchanges_succeeded", "countIf(class = 'exchange' AND status = 'success')"),
-    ("requests", "countIf(class = 'http_activity')"),
-    ("checks", "countIf(class = 'check')"),
-    ("checks_up", "countIf(class = 'check' AND status IN ('up', 'degraded'))"),
+    ("exchanges", "events", "class = 'exchange'"),
+    ("exchanges_succeeded", "events", "class = 'exchange' AND status = 'success'"),
+    ("requests", "events", "class = 'http_activity'"),
+    ("checks", "events", "class = 'check'"),
+    ("checks_up", "events", "class = 'check' AND status IN ('up', 'degraded')"),
 ];
 
 /// Id, kind, names, sum of the numerator, sum of the denominator ("": a count), unit.
@@ -169,7 +168,7 @@ fn whole(told: &str) -> Option<&'static str> {
 }
 
 fn sum(sums: &[UsageSums], name: &str) -> u64 {
-    let Some(place) = SUMS.iter().position(|(known, _)| *known == name) else { return 0 };
+    let Some(place) = SUMS.iter().position(|(known, ..)| *known == name) else { return 0 };
     sums.iter().filter_map(|agency| agency.sums.get(place)).sum()
 }
 
@@ -261,7 +260,7 @@ mod tests {
     fn sums(pairs: &[(&str, u64)]) -> Vec<UsageSums> {
         let sums = SUMS
             .iter()
-            .map(|(name, _)| pairs.iter().find(|(n, _)| n == name).map_or(0, |(_, v)| *v))
+            .map(|(name, ..)| pairs.iter().find(|(n, _)| n == name).map_or(0, |(_, v)| *v))
             .collect();
         vec![UsageSums { agency: "local".into(), sums, newest: None }]
     }
@@ -274,8 +273,16 @@ mod tests {
     fn every_sum_that_an_indicator_names_exists() {
         for (id, .., numerator, denominator, _) in INDICATORS {
             for name in [numerator, denominator].into_iter().filter(|name| !name.is_empty()) {
-                assert!(SUMS.iter().any(|(known, _)| known == name), "{id}: {name}");
+                assert!(SUMS.iter().any(|(known, ..)| known == name), "{id}: {name}");
             }
+        }
+    }
+
+    #[test]
+    fn every_sum_is_of_a_column_of_the_roll_ups() {
+        for (name, column, _) in SUMS {
+            let known = crate::store::rollup::SUMMED.iter().any(|(known, _)| known == column);
+            assert!(known, "{name}: {column}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
-//! * [`store`]: ClickHouse; [`serve`]: gRPC.
+//! * [`store`]: ClickHouse; [`rollup`]: keeps sums up with its rows; [`serve`]: gRPC.
 
 pub mod app;
 pub mod book_runner;
@@ -23,6 +23,7 @@ pub mod pipeline;
 pub mod record;
 pub mod registry;
 pub mod rehearse;
+pub mod rollup;
 pub mod rule;
 pub mod serve;
 pub mod store;

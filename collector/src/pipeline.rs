@@ -8,6 +8,8 @@
 //! 4. the signals are produced and their delivery awaited;
 //! 5. the progress of all partitions is inserted as one block; then Kafka is told, for tools that show lag.
 //!
+//! Between blocks the [`roll-ups`](crate::rollup) follow what lies below the progress.
+//!
 //! A crash after 3 is found at the next start by asking which rows at or above the progress are stored; a crash after 4 gives signals a
 //! second time, which the book knows by their origin.
 
@@ -42,6 +44,7 @@ use crate::{
     offsets::{PartitionState, Place},
     record::Record,
     registry::Registry,
+    rollup::RollUps,
     rule::RuleSet,
     store::{GapRow, ProgressPart, Store, StoreError, row::EventRow},
 };
@@ -92,6 +95,7 @@ pub struct Pipeline {
     consumer: Consumer,
     partitions: HashMap<(String, i32), PartitionState>,
     detectors: BTreeMap<i32, Detector>,
+    rollups: RollUps<Store>,
     block: Block,
 }
 
@@ -117,11 +121,13 @@ impl Pipeline {
     /// If the consumer cannot be made.
     pub fn new(parts: Parts) -> Result<Self, PipelineError> {
         let consumer = Consumer::new(&parts.config)?;
+        let rollups = RollUps::new(parts.store.clone());
         Ok(Self {
             parts,
             consumer,
             partitions: HashMap::new(),
             detectors: BTreeMap::new(),
+            rollups,
             block: Block::default(),
         })
     }
@@ -142,6 +148,8 @@ impl Pipeline {
                 self.tick();
             }
             self.finish(&shutdown).await?;
+            let (held, rebalances) = (self.consumer.assigned(), self.consumer.rebalances());
+            self.rollups.turn(&held, rebalances, &self.parts.figures).await;
         }
         self.consumer.commit_now();
         Ok(())
@@ -197,6 +205,7 @@ impl Pipeline {
             "a partition was taken over"
         );
         self.ensure_detector(partition).await?;
+        self.rollups.taken_over(topic, partition, &held);
         self.partitions
             .insert((topic.to_owned(), partition), PartitionState::new(progress, held, start));
         if start == first.origin.offset {
@@ -365,6 +374,8 @@ impl Pipeline {
             })
             .collect();
         keep_trying(&figures, "progress", || store.save_progress(&parts)).await?;
+        self.rollups.rows(&block.rows);
+        self.rollups.stored(&parts);
         for part in &parts {
             if let Some(state) = self.partitions.get_mut(&(part.topic.clone(), part.partition)) {
                 state.done(part.next_offset);

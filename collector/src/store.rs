@@ -15,8 +15,10 @@ pub mod baseline;
 mod losses;
 pub mod migrate;
 pub mod query;
+pub mod rollup;
 pub mod row;
 pub mod sql;
+pub mod usage;
 
 use row::EventRow;
 

@@ -6,7 +6,7 @@ use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 use vonggac_wire::{Time, proto::Baseline};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, usage::Read};
 
 /// By agency and system; an agency's own has an empty system.
 pub type Baselines = HashMap<(String, String), Baseline>;
@@ -45,9 +45,24 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn baselines(&self, now: Time) -> Result<Baselines, StoreError> {
+        let read = if self.rolled_up().await? { Read::RollUps } else { Read::Rows };
+        self.baselines_of(read, now).await
+    }
+
+    /// The same, read in one way.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn baselines_of(&self, read: Read, now: Time) -> Result<Baselines, StoreError> {
+        let (table, time, events, scope) = match read {
+            Read::RollUps => ("rollups", "bucket", "sum(events)", "span = 'hour' AND "),
+            Read::Rows => ("events", "time", "count()", ""),
+        };
         let ranges: Vec<String> = hours(now)
             .map(|(from, to)| {
-                format!("(time >= fromUnixTimestamp({from}) AND time < fromUnixTimestamp({to}))")
+                format!(
+                    "({time} >= fromUnixTimestamp({from}) AND {time} < fromUnixTimestamp({to}))"
+                )
             })
             .collect();
         // The last second of this hour, so that all of an hour lies in one week.
@@ -55,8 +70,8 @@ impl Store {
         let text = format!(
             "SELECT agency, of_system, quantileExact(0.5)(rate) AS median, quantileExact(0.1)(rate) AS low, quantileExact(0.9)(rate) AS high, \
              count() AS weeks FROM (SELECT agency, arrayJoin(if(system = '', [''], ['', toString(system)])) AS of_system, \
-             intDiv({last} - toUnixTimestamp(time), {WEEK}) AS week, count() / 60 AS rate FROM events \
-             WHERE (class IN ('session', 'document', 'payment', 'rating', 'exchange', 'http_activity') OR (class = 'dossier' AND step IN ('received', 'started'))) \
+             intDiv({last} - toUnixTimestamp({time}), {WEEK}) AS week, {events} / 60 AS rate FROM {table} \
+             WHERE {scope}(class IN ('session', 'document', 'payment', 'rating', 'exchange', 'http_activity') OR (class = 'dossier' AND step IN ('received', 'started'))) \
              AND ({}) GROUP BY agency, of_system, week) GROUP BY agency, of_system HAVING weeks >= {WEEKS_LEAST} LIMIT {ROWS_MAX}",
             ranges.join(" OR ")
         );

@@ -11,6 +11,10 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (5, "gaps", include_str!("../../migrations/0005_gaps.sql")),
     (6, "untold_flags", include_str!("../../migrations/0006_untold_flags.sql")),
     (7, "gap_extent", include_str!("../../migrations/0007_gap_extent.sql")),
+    (8, "rollups", include_str!("../../migrations/0008_rollups.sql")),
+    (9, "rollup_minute", include_str!("../../migrations/0009_rollup_minute.sql")),
+    (10, "rollup_hour", include_str!("../../migrations/0010_rollup_hour.sql")),
+    (11, "rollup_day", include_str!("../../migrations/0011_rollup_day.sql")),
 ];
 
 /// Brings the store to the present schema; gives the steps that were taken.

@@ -290,53 +290,6 @@ impl Store {
             .collect())
     }
 
-    /// Sums for indicators, by agency.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub async fn usage(
-        &self,
-        since: Time,
-        until: Time,
-        agency: &str,
-    ) -> Result<Vec<UsageSums>, StoreError> {
-        let sums = crate::indicator::SUMS
-            .iter()
-            .map(|(name, expression)| format!("{expression} AS {name}"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let text = format!(
-            "SELECT agency, [{}] AS sums, toUnixTimestamp64Micro(max(latest)) AS newest FROM (SELECT agency, {sums}, max(time) AS latest FROM events \
-             WHERE lane IN ('usage', 'uptime') AND class IN ('dossier', 'document', 'payment', 'rating', 'session', 'exchange', 'http_activity', 'check') \
-             AND time >= fromUnixTimestamp64Micro(?, 'UTC') AND time <= fromUnixTimestamp64Micro(?, 'UTC') AND (? = '' OR agency = ?) GROUP BY agency) GROUP BY agency, {}",
-            crate::indicator::SUMS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-            crate::indicator::SUMS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-        );
-        #[derive(Row, Serialize, Deserialize)]
-        struct Sums {
-            agency: String,
-            sums: Vec<u64>,
-            newest: i64,
-        }
-        let rows: Vec<Sums> = self
-            .client()
-            .query(&text)
-            .bind(since.micros())
-            .bind(until.micros())
-            .bind(agency)
-            .bind(agency)
-            .fetch_all()
-            .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| UsageSums {
-                agency: row.agency,
-                sums: row.sums,
-                newest: Some(Time(row.newest.saturating_mul(1000))),
-            })
-            .collect())
-    }
-
     /// Agents that were heard in the last thirty days, with their last heartbeat's record.
     ///
     /// # Errors
@@ -396,17 +349,6 @@ impl Store {
             lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
         Ok((columns, lines.take(rows_max as usize).map(str::to_owned).collect()))
     }
-}
-
-/// Sums of one agency, in the order of [`crate::indicator::SUMS`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct UsageSums {
-    /// The agency.
-    pub agency: String,
-    /// The sums.
-    pub sums: Vec<u64>,
-    /// The newest event in them.
-    pub newest: Option<Time>,
 }
 
 /// An agent that was heard before.
