@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS rollups
     timed SimpleAggregateFunction(sum, UInt64),
     seconds SimpleAggregateFunction(sum, Float64),
     seconds_max SimpleAggregateFunction(max, Float64),
-    users AggregateFunction(uniqCombined, Nullable(String)),
+    users AggregateFunction(uniqCombinedIf, String, UInt8),
     newest SimpleAggregateFunction(max, DateTime64(6, 'UTC')),
     last_offset SimpleAggregateFunction(max, Int64),
     INDEX by_offset last_offset TYPE minmax GRANULARITY 1

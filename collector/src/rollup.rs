@@ -22,7 +22,7 @@ use crate::{
 
 pub mod ledger;
 
-use ledger::{Due, Key, Ledger};
+use ledger::{Key, Ledger, STEP_ROWS_MAX};
 
 /// How often partitions are rolled up. Longer makes fewer and fuller parts, and figures later.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -38,9 +38,9 @@ pub trait Side: Send + Sync {
     /// [`Store::roll_up`].
     fn roll_up(&self, insert: &Insert) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// [`Store::rollups_held`].
-    fn held(&self, share: &Share) -> impl Future<Output = Result<Vec<Held>, StoreError>> + Send;
+    fn held(&self, shares: &[Share]) -> impl Future<Output = Result<Vec<Held>, StoreError>> + Send;
     /// [`Store::rows_between`].
-    fn rows(&self, share: &Share) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn rows(&self, shares: &[Share]) -> impl Future<Output = Result<u64, StoreError>> + Send;
     /// [`Store::rollup_marks`].
     fn marks(&self) -> impl Future<Output = Result<HashMap<Key, (i64, bool)>, StoreError>> + Send;
     /// [`Store::save_rollup_marks`].
@@ -58,12 +58,12 @@ impl Side for Store {
         Self::roll_up(self, insert).await
     }
 
-    async fn held(&self, share: &Share) -> Result<Vec<Held>, StoreError> {
-        self.rollups_held(&share.topic, share.partition, share.from).await
+    async fn held(&self, shares: &[Share]) -> Result<Vec<Held>, StoreError> {
+        self.rollups_held(shares).await
     }
 
-    async fn rows(&self, share: &Share) -> Result<u64, StoreError> {
-        self.rows_between(share).await
+    async fn rows(&self, shares: &[Share]) -> Result<u64, StoreError> {
+        self.rows_between(shares).await
     }
 
     async fn marks(&self) -> Result<HashMap<Key, (i64, bool)>, StoreError> {
@@ -153,47 +153,55 @@ impl<S: Side> RollUps<S> {
         if held.iter().any(|key| !self.ledger.knows(key)) {
             self.begin(held).await?;
         }
-        loop {
-            match self.ledger.due() {
-                Due::Nothing => return Ok(false),
-                Due::Live(shares) => {
-                    if self.others(&shares).await? {
-                        continue;
-                    }
-                    let insert = Insert {
-                        shares: shares.clone(),
-                        extent: self.ledger.take_extent(&shares),
-                        spans: Span::ALL.to_vec(),
-                        without: Vec::new(),
-                    };
-                    self.job = Some(Job { inserts: vec![insert], shares, whole: true });
-                    self.write().await?;
-                    return Ok(false);
-                }
-                Due::Step(share) => self.step(share).await?,
-            }
+        self.live().await?;
+        while let Some(share) = self.ledger.step() {
+            self.step(share).await?;
             if begun.elapsed() >= TURN_MAX {
-                return Ok(true);
+                return Ok(self.ledger.step().is_some());
             }
         }
+        Ok(false)
+    }
+
+    /// All partitions that need no care, with one insert.
+    async fn live(&mut self) -> Result<(), StoreError> {
+        let shares = self.ledger.live();
+        if shares.is_empty() || self.others(&shares).await? {
+            // What others rolled up is looked at by the next pass.
+            return Ok(());
+        }
+        let insert = Insert {
+            shares: shares.clone(),
+            extent: self.ledger.take_extent(&shares),
+            spans: Span::ALL.to_vec(),
+            without: Vec::new(),
+        };
+        self.job = Some(Job { inserts: vec![insert], shares, whole: true });
+        self.write().await
     }
 
     /// Reads where partitions that are new here stand.
     async fn begin(&mut self, held: &[Key]) -> Result<(), StoreError> {
         let marks = self.store.marks().await?;
-        for key in held.iter().filter(|key| !self.ledger.knows(key)).cloned().collect::<Vec<_>>() {
+        let mut tails = Vec::new();
+        let new: Vec<Key> = held.iter().filter(|key| !self.ledger.knows(key)).cloned().collect();
+        for key in new {
             let stored = self.store.progress(&key).await?;
             let (rolled, whole) = marks.get(&key).copied().unwrap_or((0, false));
             if rolled < stored {
-                tracing::info!(
-                    topic = key.0,
-                    partition = key.1,
-                    rolled,
-                    stored,
-                    "roll-ups are caught up"
-                );
+                let (topic, partition) = key.clone();
+                tails.push(Share { topic, partition, from: rolled, to: stored });
             }
             self.ledger.begin(key, rolled, stored, whole);
+        }
+        if tails.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(partitions = tails.len(), "roll-ups are caught up");
+        if self.store.rows(&tails).await? <= STEP_ROWS_MAX {
+            let found = self.store.held(&tails).await?;
+            self.job = Some(Job { inserts: inserts(&tails, &found), shares: tails, whole: true });
+            self.write().await?;
         }
         Ok(())
     }
@@ -215,35 +223,21 @@ impl<S: Side> RollUps<S> {
 
     /// One step of a partition of which the roll-ups may hold something already.
     async fn step(&mut self, share: Share) -> Result<(), StoreError> {
-        let rows = self.store.rows(&share).await?;
+        let rows = self.store.rows(std::slice::from_ref(&share)).await?;
         let Some(share) = self.ledger.fits(share, rows) else { return Ok(()) };
-        let held =
-            if self.ledger.is_asked(&share) { Vec::new() } else { self.store.held(&share).await? };
-        let insert = |spans: Vec<Span>, without| Insert {
-            shares: vec![share.clone()],
-            extent: None,
-            spans,
-            without,
+        let held = if self.ledger.is_asked(&share) {
+            Vec::new()
+        } else {
+            self.store.held(std::slice::from_ref(&share)).await?
         };
         // What a crash left is one insert, which may be wider than a step.
         if held.iter().all(|held| held.last < share.to) {
             self.ledger.asked(&share);
         }
-        let inserts = if rows == 0 {
-            Vec::new()
-        } else if held.is_empty() {
-            vec![insert(Span::ALL.to_vec(), Vec::new())]
-        } else {
-            Span::ALL
-                .into_iter()
-                .map(|span| {
-                    let of_it = held.iter().filter(|held| held.span == span.name());
-                    insert(vec![span], of_it.map(|held| (held.month, held.last)).collect())
-                })
-                .collect()
-        };
+        let shares = vec![share.clone()];
+        let inserts = if rows == 0 { Vec::new() } else { inserts(&shares, &held) };
         let whole = self.ledger.ends(&share);
-        self.job = Some(Job { inserts, shares: vec![share], whole });
+        self.job = Some(Job { inserts, shares, whole });
         self.write().await
     }
 
@@ -259,6 +253,21 @@ impl<S: Side> RollUps<S> {
         self.job = None;
         Ok(())
     }
+}
+
+/// What brings these ranges in, without what is found to be in.
+fn inserts(shares: &[Share], found: &[Held]) -> Vec<Insert> {
+    let insert = |spans: Vec<Span>, without| Insert {
+        shares: shares.to_vec(),
+        extent: None,
+        spans,
+        without,
+    };
+    if found.is_empty() {
+        return vec![insert(Span::ALL.to_vec(), Vec::new())];
+    }
+    let of = |span: Span| found.iter().filter(move |held| held.span == span.name()).cloned();
+    Span::ALL.into_iter().map(|span| insert(vec![span], of(span).collect())).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::store::{
 pub type Key = (String, i32);
 
 /// Rows that one step of catching up rolls up, at most: what the engine bears in one block.
-const STEP_ROWS_MAX: u64 = 500_000;
+pub const STEP_ROWS_MAX: u64 = 500_000;
 
 /// Offsets that are a step without asking how many rows they have: a record has at most a thousand events.
 const STEP_OFFSETS_LEAST: i64 = 500;
@@ -42,17 +42,6 @@ struct Part {
     asked: bool,
     /// Offsets of the next step.
     width: i64,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// Nothing.
-    Nothing,
-    /// These partitions, with one insert.
-    Live(Vec<Share>),
-    /// A step of one partition, with care.
-    Step(Share),
 }
 
 /// All partitions that are held.
@@ -122,31 +111,31 @@ impl Ledger {
         }
     }
 
-    /// What is to be done now: first what needs care, one step each time, then all others together.
-    #[must_use]
-    pub fn due(&mut self) -> Due {
-        let many = self.rows > LIVE_ROWS_MAX;
-        for (key, part) in &mut self.parts {
-            part.live &= !many || part.rolled == part.stored;
+    /// What can be rolled up with one insert.
+    pub fn live(&mut self) -> Vec<Share> {
+        if self.rows > LIVE_ROWS_MAX {
+            for (key, part) in &mut self.parts {
+                part.live &= part.rolled == part.stored;
+                blind(&mut self.blind, key.clone(), part.stored);
+            }
+            (self.rows, self.extent) = (0, None);
+        }
+        for part in self.parts.values_mut() {
             // Nothing is ever rolled up above the progress. A partition without rows gets its mark with its first ones.
             part.live |= part.rolled == part.stored && (part.marked || part.stored == 0);
-            if !part.live {
-                let to = part.stored.min(part.rolled.saturating_add(part.width));
-                return Due::Step(share(key, part.rolled, to));
-            }
         }
-        if many {
-            // All of them were done in steps, which looked at no times.
-            (self.rows, self.extent) = (0, None);
-            self.blind.extend(self.parts.iter().map(|(key, part)| (key.clone(), part.stored)));
-        }
-        let shares: Vec<Share> = self
-            .parts
+        self.parts
             .iter()
-            .filter(|(_, part)| part.rolled < part.stored)
+            .filter(|(_, part)| part.live && part.rolled < part.stored)
             .map(|(key, part)| share(key, part.rolled, part.stored))
-            .collect();
-        if shares.is_empty() { Due::Nothing } else { Due::Live(shares) }
+            .collect()
+    }
+
+    /// A step of a partition that needs care.
+    #[must_use]
+    pub fn step(&self) -> Option<Share> {
+        let (key, part) = self.parts.iter().find(|(_, part)| !part.live)?;
+        Some(share(key, part.rolled, part.stored.min(part.rolled.saturating_add(part.width))))
     }
 
     /// Where the rows of these shares lie, if all of them were seen; what comes later is gathered anew.
@@ -200,6 +189,11 @@ impl Ledger {
             part.live |= part.rolled >= part.stored;
         }
     }
+}
+
+fn blind(all: &mut BTreeMap<Key, i64>, key: Key, behind: i64) {
+    let known = all.entry(key).or_default();
+    *known = (*known).max(behind);
 }
 
 fn key(share: &Share) -> Key {

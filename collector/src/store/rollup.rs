@@ -66,7 +66,7 @@ pub const SUMMED: [(&str, &str); 18] = [
 /// What is not summed: a column, the aggregate over events, the aggregate over that.
 const MERGED: [(&str, &str, &str); 4] = [
     ("seconds_max", "max(total_seconds)", "max"),
-    ("users", "uniqCombinedState(nullIf(user, ''))", "uniqCombinedMergeState"),
+    ("users", "uniqCombinedIfState(user, user != '')", "uniqCombinedIfMergeState"),
     ("newest", "max(time)", "max"),
     ("last_offset", "max(kafka_offset)", "max"),
 ];
@@ -150,8 +150,8 @@ pub struct Insert {
     pub extent: Option<Extent>,
     /// Into which spans.
     pub spans: Vec<Span>,
-    /// Months, with the highest offset of them that is in already.
-    pub without: Vec<(u32, i64)>,
+    /// What is in already: of a partition's month all up to an offset.
+    pub without: Vec<Held>,
 }
 
 impl Insert {
@@ -168,8 +168,8 @@ impl Insert {
         for span in &self.spans {
             hash.update(span.name().as_bytes());
         }
-        for (month, last) in &self.without {
-            hash.update(format!("{month}:{last};").as_bytes());
+        for Held { topic, partition, span, month, last } in &self.without {
+            hash.update(format!("{topic}/{partition}/{span}/{month}/{last};").as_bytes());
         }
         format!("rollup-{}", hash.finalize().to_hex())
     }
@@ -202,14 +202,7 @@ impl Insert {
     }
 
     fn condition(&self) -> String {
-        let shares: Vec<&str> = self
-            .shares
-            .iter()
-            .map(|_| {
-                "(kafka_topic = ? AND kafka_partition = ? AND kafka_offset >= ? AND kafka_offset < ?)"
-            })
-            .collect();
-        let mut text = format!("({})", shares.join(" OR "));
+        let mut text = ranges(&self.shares);
         if let Some(Extent { time, clamped }) = self.extent {
             text.push_str(&format!(
                 " AND time >= fromUnixTimestamp64Micro({}, 'UTC') AND time <= fromUnixTimestamp64Micro({}, 'UTC') \
@@ -217,13 +210,21 @@ impl Insert {
                 time.0, time.1, clamped.0, clamped.1
             ));
         }
-        for (month, last) in &self.without {
+        for held in &self.without {
             text.push_str(&format!(
-                " AND NOT (toYYYYMM(day) = {month} AND kafka_offset <= {last})"
+                " AND NOT (kafka_topic = ? AND kafka_partition = {} AND toYYYYMM(day) = {} AND kafka_offset <= {})",
+                held.partition, held.month, held.last
             ));
         }
         text
     }
+}
+
+/// The offsets of shares; [`bind`] gives the values.
+fn ranges(shares: &[Share]) -> String {
+    let each =
+        "(kafka_topic = ? AND kafka_partition = ? AND kafka_offset >= ? AND kafka_offset < ?)";
+    format!("({})", vec![each; shares.len()].join(" OR "))
 }
 
 fn bind(query: Query, shares: &[Share]) -> Query {
@@ -245,6 +246,10 @@ fn step(topic: &str) -> String {
 /// What the roll-ups hold of a partition above an offset.
 #[derive(Clone, Debug, PartialEq, Eq, Row, Serialize, Deserialize)]
 pub struct Held {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
     /// The span's name.
     pub span: String,
     /// The month.
@@ -253,13 +258,25 @@ pub struct Held {
     pub last: i64,
 }
 
+impl Held {
+    /// Whether it is of the same partition.
+    #[must_use]
+    pub fn is_of(&self, share: &Share) -> bool {
+        (&self.topic, self.partition) == (&share.topic, share.partition)
+    }
+}
+
 impl Store {
     /// Rolls up. The same insert a second time is harmless.
     ///
     /// # Errors
     /// If the engine does not do it.
     pub async fn roll_up(&self, insert: &Insert) -> Result<(), StoreError> {
-        let query = bind(self.client().query(&insert.text()), &insert.shares)
+        let query = bind(self.client().query(&insert.text()), &insert.shares);
+        let query = insert
+            .without
+            .iter()
+            .fold(query, |query, held| query.bind(held.topic.as_str()))
             .with_setting("max_insert_threads", "1")
             .with_setting("min_insert_block_size_rows", BLOCK_ROWS_MAX)
             .with_setting("min_insert_block_size_bytes", BLOCK_BYTES_MAX)
@@ -267,38 +284,31 @@ impl Store {
         Ok(query.execute().await?)
     }
 
-    /// What the roll-ups hold of a partition at or above an offset: what a crash left between insert and mark.
+    /// What the roll-ups hold of partitions at or above where these shares begin: what a crash left between insert and mark.
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn rollups_held(
-        &self,
-        topic: &str,
-        partition: i32,
-        from: i64,
-    ) -> Result<Vec<Held>, StoreError> {
-        Ok(self
-            .client()
-            .query(
-                "SELECT toString(span) AS span, month, max(last_offset) AS last FROM rollups WHERE last_offset >= ? AND kafka_topic = ? \
-                 AND kafka_partition = ? GROUP BY span, month",
-            )
-            .bind(from)
-            .bind(topic)
-            .bind(partition)
-            .fetch_all()
-            .await?)
+    pub async fn rollups_held(&self, shares: &[Share]) -> Result<Vec<Held>, StoreError> {
+        let places =
+            vec!["(kafka_topic = ? AND kafka_partition = ? AND last_offset >= ?)"; shares.len()];
+        let text = format!(
+            "SELECT toString(kafka_topic) AS topic, kafka_partition AS partition, toString(span) AS span, month, max(last_offset) AS last \
+             FROM rollups WHERE {} GROUP BY topic, partition, span, month",
+            places.join(" OR ")
+        );
+        let query = shares.iter().fold(self.client().query(&text), |query, share| {
+            query.bind(share.topic.as_str()).bind(share.partition).bind(share.from)
+        });
+        Ok(query.fetch_all().await?)
     }
 
-    /// Rows of a range.
+    /// Rows of ranges.
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn rows_between(&self, share: &Share) -> Result<u64, StoreError> {
-        let query = self.client().query(
-            "SELECT count() FROM events WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset >= ? AND kafka_offset < ?",
-        );
-        Ok(bind(query, std::slice::from_ref(share)).fetch_one().await?)
+    pub async fn rows_between(&self, shares: &[Share]) -> Result<u64, StoreError> {
+        let text = format!("SELECT count() FROM events WHERE {}", ranges(shares));
+        Ok(bind(self.client().query(&text), shares).fetch_one().await?)
     }
 
     /// Up to where partitions are rolled up; with `true` where that is all that is stored.

@@ -1,0 +1,99 @@
+//! The engine alone, as tests and benches of the store need it.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+
+use crate::machine::program;
+
+/// How long it may take until it listens.
+const START_WITHIN: Duration = Duration::from_secs(60);
+
+/// An engine of its own; it ends with its owner.
+pub struct Engine {
+    child: Option<Child>,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Engine {
+    /// Starts it over a folder. `None`: the programs are not built, told loudly.
+    ///
+    /// # Errors
+    /// If it does not listen.
+    pub fn start(folder: &Path) -> anyhow::Result<Option<Self>> {
+        if !program("vonggac-single").exists() {
+            eprintln!(
+                "SKIPPED: no {}; build the programs first",
+                program("vonggac-single").display()
+            );
+            return Ok(None);
+        }
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut engine = Self { child: None, folder: folder.to_owned(), port };
+        engine.again()?;
+        Ok(Some(engine))
+    }
+
+    /// Starts it again at the same place.
+    ///
+    /// # Errors
+    /// If it does not listen.
+    pub fn again(&mut self) -> anyhow::Result<()> {
+        let child = Command::new(program("vonggac-single"))
+            .args(["engine", "--listen", &format!("127.0.0.1:{}", self.port), "--store"])
+            .arg(self.folder.join("store"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        self.child = Some(child);
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            ensure!(begun.elapsed() < START_WITHIN, "the engine does not listen");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Kills it, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _gone = child.kill();
+            let _waited = child.wait();
+        }
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Where it is asked.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A collector's configuration for a database in it.
+    #[must_use]
+    pub fn configuration(&self, database: &str) -> String {
+        format!(
+            "plain_text = true\n[kafka]\nbrokers = [\"127.0.0.1:9\"]\n[engine]\nurl = \"{}\"\ndatabase = \"{database}\"\n\
+             [grpc]\nlisten = \"127.0.0.1:0\"\n",
+            self.url()
+        )
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,38 @@
+INSERT INTO events (agency, class, time, observed, stored, host, system, agent, lane, seq, class_uid, activity_id, status, severity_id, user, src_ip, src_port, service, process, pid, http_method, url, http_status, user_agent, response_bytes, check_name, check_target, total_seconds, usage_service, step, online, full_process, digitised, on_time, electronic, count, score, message, raw, source, source_offset, format, time_doubt, simulated, fields, kafka_topic, kafka_partition, kafka_offset, kafka_index)
+WITH
+ sipHash64(number, 1) AS h1, sipHash64(number, 2) AS h2, sipHash64(number, 3) AS h3, sipHash64(number, 4) AS h4,
+ h1 % 1000 AS kind,
+ multiIf(kind < 700, 'http_activity', kind < 820, 'authentication', kind < 870, 'check', kind < 930, 'dossier', kind < 960, 'session', kind < 970, 'document', kind < 980, 'payment', kind < 985, 'rating', 'heartbeat') AS k,
+ toUInt32(pow((h2 % 10000) / 10000, 2) * {agencies}) AS a,
+ concat('H', leftPad(toString(a), 2, '0')) AS ag,
+ h3 % 8 AS hostnr,
+ toDateTime64({start}, 6, 'UTC') + INTERVAL toInt64(number * {apart}) MICROSECOND - INTERVAL (h4 % 5000000) MICROSECOND AS seen,
+ -- Some come late by up to three days, and a few clocks are wrong by years.
+ multiIf(h2 % 2003 = 0, seen - INTERVAL (h3 % 259200) SECOND, h2 % 20011 = 0, toDateTime64('2019-03-01 00:00:00', 6, 'UTC') + INTERVAL (h3 % 86400) SECOND, seen) AS t,
+ concat(toString(10 + h2 % 3), '.', toString(h3 % 251), '.', toString((h3 / 251) % 251), '.', toString(1 + h4 % 200)) AS ip,
+ ['dich-vu-cong/ho-so', 'api/v1/tra-cuu', 'static/js/main', 'tai-khoan/thong-bao', 'kiosk/lay-so', 'tin-tuc/bai-viet'][1 + h4 % 6] AS path,
+ lower(hex(sipHash64(number, 5))) AS token,
+ concat(['nguyen', 'tran', 'le', 'pham', 'hoang', 'vu', 'dang', 'bui'][1 + h2 % 8], '.', ['an', 'binh', 'chi', 'dung', 'giang', 'hoa', 'khanh', 'linh', 'minh', 'nam'][1 + h3 % 10], toString(h4 % 400)) AS usr,
+ [200, 200, 200, 200, 304, 302, 404, 403, 500][1 + h3 % 9] AS code,
+ ['success', 'failure'][1 + (h4 % 7 = 0)] AS st
+SELECT ag, k, t, seen + INTERVAL (h1 % 900000) MICROSECOND, seen + INTERVAL (1000000 + h1 % 900000) MICROSECOND, concat('web-', toString(hostnr), '.', lower(ag)),
+ ['', 'portal', 'dossiers', 'exchange'][1 + h4 % 4], concat(lower(ag), '-', toString(hostnr)),
+ multiIf(k IN ('authentication'), 'security', k IN ('check', 'heartbeat'), 'uptime', 'usage'), number,
+ multiIf(k = 'http_activity', 4002, k = 'authentication', 3002, 0), 1,
+ multiIf(k IN ('authentication', 'session', 'payment'), st, k = 'check', ['up', 'up', 'up', 'degraded', 'down'][1 + h4 % 5], k = 'http_activity', if(code < 400, 'success', 'failure'), ''), 1,
+ if(k IN ('authentication', 'session'), usr, ''), if(k IN ('http_activity', 'authentication'), ip, ''), if(k IN ('http_activity', 'authentication'), h4 % 60000, 0),
+ multiIf(k = 'http_activity', 'nginx', k = 'authentication', 'sshd', ''), multiIf(k = 'authentication', 'sshd', ''), if(k = 'authentication', h2 % 30000, 0),
+ if(k = 'http_activity', ['GET', 'GET', 'GET', 'POST'][1 + h2 % 4], ''), if(k = 'http_activity', concat('/', path, '/', toString(h2 % 100000), '?ma=', token), ''), if(k = 'http_activity', code, 0),
+ if(k = 'http_activity', concat('Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/1', toString(h3 % 40), '.0'), ''), if(k = 'http_activity', h3 % 60000, 0),
+ if(k = 'check', concat('check-', toString(h2 % 5)), ''), if(k = 'check', concat('https://', lower(ag), '.example/'), ''), if(k = 'check', (h3 % 3000) / 1000, 0),
+ if(k IN ('dossier', 'session', 'payment', 'rating'), concat('service-', toString(h4 % 40)), ''),
+ multiIf(k = 'dossier', ['received', 'received', 'started', 'closed'][1 + h2 % 4], k = 'session', ['login-started', 'login-completed'][1 + h2 % 2], k = 'document', ['sent', 'received'][1 + h2 % 2], ''),
+ if(k IN ('dossier', 'payment') AND h2 % 10 != 0, h3 % 3 != 0, NULL), if(k = 'dossier' AND h2 % 9 != 0, h3 % 2 = 0, NULL), if(k = 'dossier' AND h2 % 8 != 0, h3 % 5 != 0, NULL), if(k = 'dossier' AND h2 % 7 != 0, h3 % 10 != 0, NULL), if(k = 'document' AND h2 % 11 != 0, h3 % 4 != 0, NULL),
+ if(k = 'document', 1 + h3 % 30, 1), if(k = 'rating', 1 + h3 % 5, 0),
+ multiIf(k = 'authentication', if(st = 'success', 'Đăng nhập thành công', 'Mật khẩu không đúng'), ''),
+ multiIf(k = 'http_activity', concat(ip, ' - - [', formatDateTime(t, '%d/%b/%Y:%H:%i:%S'), ' +0000] "GET /', path, '/', toString(h2 % 100000), '?ma=', token, ' HTTP/1.1" ', toString(code), ' ', toString(h3 % 60000), ' "https://dichvucong.example/" "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/1', toString(h3 % 40), '.0"'),
+  k = 'authentication', concat(formatDateTime(t, '%b %e %H:%i:%S'), ' web-', toString(hostnr), ' sshd[', toString(h2 % 30000), ']: ', if(st = 'success', 'Accepted', 'Failed'), ' password for ', usr, ' from ', ip, ' port ', toString(h4 % 60000), ' ssh2'),
+  k IN ('dossier', 'session', 'document', 'payment', 'rating'), concat('{"id":"', token, '","type":"vn.gov.', k, '","service":"service-', toString(h4 % 40), '","time":"', toString(t), '","text":"Hồ sơ đề nghị cấp giấy phép số ', toString(h2 % 1000000), '"}'), ''),
+ multiIf(k = 'http_activity', '/var/log/nginx/access.log', k = 'authentication', '/var/log/auth.log', ''), number * 190, multiIf(k = 'http_activity', 'combined', k = 'authentication', 'sshd', ''), 'none', a % 20 = 19,
+ if(k = 'dossier', map('dossier', token), map()), concat('vonggac.', multiIf(k IN ('authentication'), 'security', k IN ('check', 'heartbeat'), 'uptime', 'usage'), '.v1'), a % {partitions}, intDiv(number, {record}), number % {record}
+FROM numbers({first}, {count})

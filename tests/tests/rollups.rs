@@ -1,0 +1,252 @@
+//! Roll-ups against the rows that they are of, in the real engine: the same figures, and each event once wherever engine and collector die.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use clickhouse::Client;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use system_tests::{digest, engine::Engine, made::Made};
+use vonggac_collector::{
+    config::Config,
+    rollup::RollUps,
+    store::{
+        ProgressPart, Store, migrate,
+        rollup::{Held, Insert, Share, Span},
+        usage::{Read, Window},
+    },
+};
+use vonggac_wire::{Time, topic};
+
+const DATABASE: &str = "rolled";
+
+/// The first second of the made events.
+const START: i64 = 1_793_491_200;
+
+struct Rig {
+    engine: Engine,
+    store: Store,
+    client: Client,
+}
+
+async fn rig(folder: &Path) -> anyhow::Result<Option<Rig>> {
+    let Some(engine) = Engine::start(folder)? else { return Ok(None) };
+    let path = folder.join("collector.toml");
+    fs::write(&path, engine.configuration(DATABASE))?;
+    let store = Store::new(&Config::read(&path)?);
+    migrate::run(&store).await?;
+    let client = Client::default().with_url(engine.url()).with_database(DATABASE);
+    Ok(Some(Rig { engine, store, client }))
+}
+
+/// Every partition that made events lie on.
+fn held() -> Vec<(String, i32)> {
+    topic::EVENTS
+        .iter()
+        .flat_map(|topic| {
+            (0..system_tests::made::PARTITIONS).map(|partition| ((*topic).to_owned(), partition))
+        })
+        .collect()
+}
+
+fn progress(made: Made) -> Vec<ProgressPart> {
+    held()
+        .into_iter()
+        .map(|(topic, partition)| ProgressPart {
+            topic,
+            partition,
+            next_offset: made.next_offset().cast_signed(),
+            marks: Vec::new(),
+        })
+        .collect()
+}
+
+async fn make(rig: &Rig, made: Made, token: &str) -> anyhow::Result<()> {
+    let query =
+        rig.client.query(&made.statement()).with_setting("insert_deduplication_token", token);
+    Ok(query.execute().await?)
+}
+
+/// Until nothing is due.
+async fn pass(rollups: &mut RollUps<Store>) -> anyhow::Result<()> {
+    while rollups.pass(&held(), 0).await? {}
+    Ok(())
+}
+
+async fn alike(client: &Client) -> anyhow::Result<u64> {
+    let mut events = 0;
+    for span in Span::ALL {
+        let (rows, rollups) = digest::queries(span, "true");
+        let of_rows: (u64, i64, String) = client.query(&rows).fetch_one().await?;
+        let of_rollups: (u64, i64, String) = client.query(&rollups).fetch_one().await?;
+        ensure!(of_rows == of_rollups, "{span:?}: rows {of_rows:?}, roll-ups {of_rollups:?}");
+        events = of_rows.1.cast_unsigned();
+    }
+    Ok(events)
+}
+
+/// The figures of both ways over windows of many shapes.
+async fn figures_agree(store: &Store, chance: &mut StdRng, seconds: i64) -> anyhow::Result<()> {
+    for round in 0..40 {
+        let from = START + chance.random_range(-7_200..seconds);
+        let to = from + chance.random_range(0..seconds);
+        let window = Window::of(Time::from_seconds(from), Time::from_seconds(to));
+        let agency = if round % 4 == 3 { "H02" } else { "" };
+        let rows = store.usage_of(Read::Rows, window, agency).await?;
+        let rollups = store.usage_of(Read::RollUps, window, agency).await?;
+        ensure!(rows == rollups, "{window:?} {agency}: {rows:?} {rollups:?}");
+        ensure!(rows.is_empty() || rows.iter().any(|sums| sums.sums.iter().any(|sum| *sum > 0)));
+    }
+    Ok(())
+}
+
+#[test]
+fn figures_of_roll_ups_are_those_of_the_rows() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let Some(rig) = rig(folder.path()).await? else { return Ok(()) };
+        // Five weeks, so that there is something usual; a store of before, without roll-ups.
+        let made =
+            Made { first: 0, count: 120_000, start: START, apart_micros: 25_000_000, record: 20 };
+        make(&rig, made, "all").await?;
+        rig.store.save_progress(&progress(made)).await?;
+        ensure!(!rig.store.rolled_up().await?, "what was never rolled up is read from rows");
+        let mut rollups = RollUps::new(rig.store.clone());
+        pass(&mut rollups).await?;
+        ensure!(rig.store.rolled_up().await?, "now it is");
+        assert_eq!(alike(&rig.client).await?, made.count);
+        figures_agree(&rig.store, &mut StdRng::seed_from_u64(7), 3_000_000).await?;
+        let now = Time::from_seconds(START + 3_000_000);
+        let usual = rig.store.baselines_of(Read::Rows, now).await?;
+        assert_eq!(rig.store.baselines_of(Read::RollUps, now).await?, usual);
+        ensure!(!usual.is_empty(), "something is usual");
+        late_events_make_few_parts(&rig, made).await?;
+        // Again from the beginning, as a new holder: nothing is counted twice.
+        pass(&mut RollUps::new(rig.store.clone())).await?;
+        assert_eq!(alike(&rig.client).await?, made.count + 5_000);
+        let of_views: u64 =
+            rig.client.query("SELECT sum(events) FROM rollup_hour").fetch_one().await?;
+        assert_eq!(of_views, made.count + 5_000);
+        Ok(())
+    })
+}
+
+/// Events of a year and more, in one block: some parts for each month, and none for each day.
+async fn late_events_make_few_parts(rig: &Rig, before: Made) -> anyhow::Result<()> {
+    let made = Made { first: before.count, count: 5_000, ..before };
+    let text = made
+        .statement()
+        .replace("seen - INTERVAL (h3 % 259200) SECOND, h2 % 20011", "seen - INTERVAL (h3 % 259200) SECOND, h2 % 2 = 0, seen - INTERVAL (h3 % 60000000) SECOND, h2 % 20011");
+    ensure!(text != made.statement(), "late events are made");
+    rig.client.query(&text).execute().await?;
+    rig.store.save_progress(&progress(made)).await?;
+    pass(&mut RollUps::new(rig.store.clone())).await?;
+    let (parts, months): (u64, u64) = rig
+        .client
+        .query("SELECT count(), uniqExact(partition) FROM system.parts WHERE active AND database = 'rolled' AND table = 'rollups'")
+        .fetch_one()
+        .await?;
+    // 400 days are fifteen months at most, and each span of a month is a partition.
+    ensure!(months <= 3 * 16 && parts <= months * 36 + 100, "{parts} parts of {months} partitions");
+    Ok(())
+}
+
+#[test]
+fn a_part_of_an_insert_that_a_crash_left_out_is_all_that_is_added() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let Some(rig) = rig(folder.path()).await? else { return Ok(()) };
+        let made =
+            Made { first: 0, count: 20_000, start: START, apart_micros: 300_000_000, record: 20 };
+        make(&rig, made, "all").await?;
+        rig.store.save_progress(&progress(made)).await?;
+        // What an engine that died in the middle leaves: of one partition some spans, of another one month alone.
+        let share = |partition, to| Share { topic: topic::USAGE.into(), partition, from: 0, to };
+        let partly = |partition, spans: &[Span], without: &[Held]| Insert {
+            shares: vec![share(partition, 700)],
+            extent: None,
+            spans: spans.to_vec(),
+            without: without.to_vec(),
+        };
+        let november = Held {
+            topic: topic::USAGE.into(),
+            partition: 1,
+            span: "hour".into(),
+            month: 202_611,
+            last: i64::MAX,
+        };
+        rig.store.roll_up(&partly(0, &[Span::Minute, Span::Day], &[])).await?;
+        rig.store.roll_up(&partly(1, &[Span::Hour], &[november])).await?;
+        // All is in and its mark is not; and the same insert again is nothing.
+        rig.store.roll_up(&partly(2, &Span::ALL, &[])).await?;
+        rig.store.roll_up(&partly(2, &Span::ALL, &[])).await?;
+        pass(&mut RollUps::new(rig.store.clone())).await?;
+        assert_eq!(alike(&rig.client).await?, made.count);
+        Ok(())
+    })
+}
+
+/// Rounds of kills: few in the ordinary run, as many as `VONGGAC_KILLS` says otherwise.
+fn rounds() -> u64 {
+    std::env::var("VONGGAC_KILLS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(6)
+}
+
+#[test]
+fn an_engine_killed_again_and_again_counts_each_event_once() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let seed =
+        std::env::var("VONGGAC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
+    let mut chance = StdRng::seed_from_u64(seed);
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let Some(mut rig) = rig(folder.path()).await? else { return Ok(()) };
+        let each = 6_000;
+        let mut rollups = RollUps::new(rig.store.clone());
+        let (mut interrupted, begun) = (0, Instant::now());
+        for round in 0..rounds() {
+            let made = Made {
+                first: round * each,
+                count: each,
+                start: START,
+                apart_micros: 40_000_000,
+                record: 20,
+            };
+            make(&rig, made, &format!("round-{round}")).await?;
+            rig.store.save_progress(&progress(made)).await?;
+            let life = Duration::from_millis(chance.random_range(0..220));
+            let killer = thread::scope(|scope| {
+                let engine = &mut rig.engine;
+                let killer = scope.spawn(move || {
+                    thread::sleep(life);
+                    engine.kill();
+                });
+                let done = tokio::task::block_in_place(|| {
+                    tokio::runtime::Handle::current()
+                        .block_on(async { rollups.pass(&held(), 0).await })
+                });
+                killer.join().map(|()| done.is_err())
+            });
+            interrupted += u64::from(killer.map_err(|_| anyhow::anyhow!("the killer failed"))?);
+            rig.engine.again()?;
+            match chance.random_range(0..3) {
+                // The collector goes on with what it was doing.
+                0 => pass(&mut rollups).await.context("the same again")?,
+                // It died too, and takes its partitions over.
+                1 => rollups = RollUps::new(rig.store.clone()),
+                // It was told that some rows were stored already.
+                _ => {
+                    let held: HashSet<(i64, u32)> = HashSet::from([(5, 0)]);
+                    rollups.taken_over(topic::USAGE, 3, &held);
+                }
+            }
+        }
+        pass(&mut rollups).await?;
+        eprintln!("{} rounds, {interrupted} interrupted, {:?}", rounds(), begun.elapsed());
+        assert_eq!(alike(&rig.client).await?, rounds() * each);
+        Ok(())
+    })
+}
