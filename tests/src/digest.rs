@@ -1,6 +1,11 @@
 //! The roll-ups and the rows that they are of, as two queries whose answers must be alike: groups, events, and a hash of every column.
 
+use std::time::Duration;
+
+use anyhow::ensure;
 use vonggac_collector::store::rollup::{SUMMED, Span};
+
+use crate::machine::Machine;
 
 const KEYS: &str = "agency, class, status, lane, system, usage_service, step, simulated, kafka_topic, kafka_partition";
 
@@ -41,4 +46,31 @@ pub fn queries(span: Span, condition: &str) -> (String, String) {
             span.name()
         )),
     )
+}
+
+/// How long the roll-ups of a running machine may be behind its rows.
+const BEHIND: Duration = Duration::from_secs(60);
+
+/// Waits until the roll-ups of a machine are those of its rows, of the events for which a condition on the keys holds; gives their number.
+///
+/// # Errors
+/// If they do not become so.
+pub fn alike(machine: &Machine, condition: &str) -> anyhow::Result<u64> {
+    let mut events = None;
+    for span in Span::ALL {
+        let (rows, rollups) = queries(span, condition);
+        let both = machine.until(
+            "roll-ups like their rows",
+            BEHIND,
+            |machine| Ok((machine.rows(&["sql", &rows])?, machine.rows(&["sql", &rollups])?)),
+            |(rows, rollups)| rows == rollups,
+        )?;
+        let of_span = both.1.first().and_then(|row| {
+            let events = &row["events"];
+            events.as_u64().or_else(|| events.as_str()?.parse().ok())
+        });
+        ensure!(events.is_none() || events == of_span, "{span:?}: {of_span:?}, not {events:?}");
+        events = of_span;
+    }
+    Ok(events.unwrap_or(0))
 }

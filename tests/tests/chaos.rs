@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use system_tests::{
-    lines,
+    digest, lines,
     machine::{Machine, Part},
 };
 
@@ -59,6 +59,8 @@ fn whoever_is_killed_each_line_is_stored_once() {
         .count("SELECT uniqExact(source_offset) FROM events WHERE class = 'authentication'")
         .expect("counted");
     assert_eq!(places, wanted, "distinct places in the file ({distinct} distinct texts)");
+    let rolled = digest::alike(&machine, "class = 'authentication'").expect("roll-ups");
+    assert_eq!(rolled, wanted, "rolled up");
     let incidents = machine
         .until(
             "the incidents of an undisturbed run",

@@ -15,7 +15,7 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use system_tests::{
-    lines,
+    digest, lines,
     machine::{Machine, Part, program},
 };
 
@@ -146,11 +146,13 @@ fn an_agent_killed_again_and_again_loses_no_line_and_doubles_none() {
     let rows = machine.count(&format!("SELECT count() {of_it}"));
     let lines = machine.count(&format!("SELECT uniqExact(raw) {of_it}"));
     let gaps = machine.rows(&["sql", "SELECT * FROM gaps WHERE agency = 'H49'"]);
+    let rolled = digest::alike(&machine, "class = 'authentication' AND agency = 'H49'");
     last.kill().expect("killed");
     last.wait().expect("waited for");
     stored.unwrap_or_else(|error| panic!("{error:#}\n{}", agent.words()));
     eprintln!("{rounds} rounds, {written} lines, {:?}", begun.elapsed());
     assert_eq!(rows.expect("counted"), written, "rows");
     assert_eq!(lines.expect("counted"), written, "distinct lines");
+    assert_eq!(rolled.expect("roll-ups"), written, "rolled up");
     assert_eq!(gaps.expect("asked"), Vec::<serde_json::Value>::new(), "nothing is missing");
 }
