@@ -184,6 +184,13 @@ impl Store {
         Self { client, database: config.database.clone() }
     }
 
+    /// The same store with a setting of the engine for all that is asked.
+    #[must_use]
+    pub fn with_setting(mut self, name: &str, value: &str) -> Self {
+        self.client = self.client.with_setting(name, value);
+        self
+    }
+
     /// The client, within the database.
     pub(crate) fn client(&self) -> Client {
         self.client.clone().with_database(&self.database)

@@ -15,6 +15,8 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (9, "rollup_minute", include_str!("../../migrations/0009_rollup_minute.sql")),
     (10, "rollup_hour", include_str!("../../migrations/0010_rollup_hour.sql")),
     (11, "rollup_day", include_str!("../../migrations/0011_rollup_day.sql")),
+    (12, "words", include_str!("../../migrations/0012_words.sql")),
+    (13, "words_of_before", include_str!("../../migrations/0013_words_of_before.sql")),
 ];
 
 /// Brings the store to the present schema; gives the steps that were taken.

@@ -84,14 +84,28 @@ fn condition(term: &Term) -> Result<Condition, StoreError> {
             Err(_) => text("class = ?", vec![value()]),
         },
         "seq" => text("seq = ?", vec![Value::Number(term.value.parse().unwrap_or(0))]),
-        "text" => text(
-            "(positionCaseInsensitiveUTF8(raw, ?) > 0 OR positionCaseInsensitiveUTF8(message, ?) > 0)",
-            vec![value(), value()],
-        ),
+        "text" => Ok(words(&term.value)),
         "regex" => text("match(raw, ?)", vec![value()]),
         other => Err(StoreError::Forbidden(format!(
             "{other:?} is no field; known: agency, host, agent, system, class, user, src_ip, status, url, text, regex, lane, format"
         ))),
+    }
+}
+
+/// A text as the column `folded` has it: in small letters, without marks.
+const FOLDED: &str = "replaceAll(lowerUTF8(removeDiacriticsUTF8(toValidUTF8(?))), 'đ', 'd')";
+
+/// Where these words stand beside one another. With a star before or behind them they may be parts of words, for which every row of the
+/// window is read; whole words are looked up in the index.
+fn words(text: &str) -> Condition {
+    let sought = text.trim_matches('*').to_owned();
+    let beside = format!("position(folded, {FOLDED}) > 0");
+    if sought.len() < text.len() {
+        return Condition { text: beside, values: vec![Value::Text(sought)] };
+    }
+    Condition {
+        text: format!("(hasAll(tokens(folded), tokens({FOLDED})) AND {beside})"),
+        values: vec![Value::Text(sought.clone()), Value::Text(sought)],
     }
 }
 
