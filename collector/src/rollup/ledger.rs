@@ -16,7 +16,7 @@ pub const STEP_ROWS_MAX: u64 = 500_000;
 /// Offsets that are a step without asking how many rows they have: a record has at most a thousand events.
 const STEP_OFFSETS_LEAST: i64 = 500;
 
-/// Offsets of the widest step.
+/// Offsets of the widest step, which is tried first.
 const STEP_OFFSETS_MAX: i64 = 1 << 24;
 
 /// Rows that wait, beyond which a partition is caught up in steps.
@@ -74,7 +74,7 @@ impl Ledger {
             live: false,
             marked,
             asked: false,
-            width: STEP_OFFSETS_LEAST,
+            width: STEP_OFFSETS_MAX,
         };
         self.parts.insert(key, part);
     }
@@ -152,7 +152,8 @@ impl Ledger {
     pub fn fits(&mut self, share: Share, rows: u64) -> Option<Share> {
         let part = self.parts.get_mut(&key(&share))?;
         if rows > STEP_ROWS_MAX && part.width > STEP_OFFSETS_LEAST {
-            part.width = (part.width / 2).max(STEP_OFFSETS_LEAST);
+            part.width = (share.to - share.from).min(part.width) / 2;
+            part.width = part.width.max(STEP_OFFSETS_LEAST);
             return None;
         }
         if rows < STEP_ROWS_MAX / 4 {

@@ -34,7 +34,7 @@ pub(crate) async fn measure(rig: &Rig) -> anyhow::Result<()> {
             .client
             .insert_formatted_with(format!("INSERT INTO events ({columns}) FORMAT RowBinary"))
             .with_setting("insert_deduplication_token", format!("plain-{block}"));
-        insert.send(bytes.clone().into()).await?;
+        insert.send(bytes.clone()).await?;
         insert.end().await?;
         plain += begun.elapsed();
     }

@@ -86,11 +86,14 @@ fn main() -> anyhow::Result<()> {
     let Some(engine) = Engine::start(folder.path())? else { return Ok(()) };
     let path = folder.path().join("collector.toml");
     fs::write(&path, engine.configuration(DATABASE))?;
+    let store = Store::new(&Config::read(&path)?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(migrate::run(&store))?;
     // What a question found is not kept for its next time.
-    let store = Store::new(&Config::read(&path)?).with_setting("use_query_condition_cache", "0");
+    let store = store.with_setting("use_query_condition_cache", "0");
     let client = Client::default().with_url(engine.url()).with_database(DATABASE);
     let rig = Rig { engine, store, client, rows };
-    tokio::runtime::Runtime::new()?.block_on(measure(&rig))
+    runtime.block_on(measure(&rig))
 }
 
 async fn measure(rig: &Rig) -> anyhow::Result<()> {
@@ -100,7 +103,6 @@ async fn measure(rig: &Rig) -> anyhow::Result<()> {
         model(),
         rig.rows
     );
-    migrate::run(&rig.store).await?;
     let made = fill(rig).await?;
     roll_up(rig, made).await?;
     settle(rig).await?;
