@@ -12,12 +12,13 @@ use anyhow::{Context, bail};
 use system_tests::machine::program;
 use vonggac_collector::{
     config::Config,
+    rollup::RollUps,
     store::{
-        GapRow, Store,
+        GapRow, ProgressPart, Store,
         migrate::{self, MIGRATIONS},
     },
 };
-use vonggac_wire::Time;
+use vonggac_wire::{Time, topic};
 
 /// An engine alone; it ends with the test.
 struct Engine(Child);
@@ -100,7 +101,8 @@ fn stores_of_each_earlier_version_are_brought_to_the_present_and_read() -> anyho
             as_of(&client, version).await?;
             if version >= 1 {
                 client
-                    .query("INSERT INTO events (agency, class, time, stored, online) VALUES ('H49', 'dossier', now(), now(), true)")
+                    .query("INSERT INTO events (agency, class, time, stored, online, lane, step, kafka_topic) \
+                         VALUES ('H49', 'dossier', now(), now(), true, 'usage', 'received', 'vonggac.usage.v1')")
                     .execute()
                     .await?;
             }
@@ -121,9 +123,31 @@ fn stores_of_each_earlier_version_are_brought_to_the_present_and_read() -> anyho
             let was: u64 = if (5..7).contains(&version) { 10 } else { 0 };
             assert_eq!((lost, old.iter().map(|gap| gap.events).sum::<u64>()), (was, was));
             gaps_tell_their_extent(&store, day, was).await?;
+            rows_of_before_are_rolled_up(&store, u64::from(version >= 1)).await?;
         }
         Ok(())
     })
+}
+
+/// Figures are those of the rows until the roll-ups are made, and the same behind it.
+async fn rows_of_before_are_rolled_up(store: &Store, rows: u64) -> anyhow::Result<()> {
+    let progress = ProgressPart {
+        topic: topic::USAGE.into(),
+        partition: 0,
+        next_offset: 1,
+        marks: Vec::new(),
+    };
+    store.save_progress(&[progress]).await?;
+    let now = Time::now();
+    let received = async || {
+        let sums = store.usage(now.minus(Duration::from_secs(3_600)), now, "").await?;
+        Ok::<u64, anyhow::Error>(sums.iter().map(|agency| agency.sums[0]).sum())
+    };
+    assert_eq!((store.rolled_up().await?, received().await?), (false, rows));
+    let mut rollups = RollUps::new(store.clone());
+    while rollups.pass(&[(topic::USAGE.to_owned(), 0)], 0).await? {}
+    assert_eq!((store.rolled_up().await?, received().await?), (true, rows));
+    Ok(())
 }
 
 /// Two logs that were cut are two gaps; what an agent explains takes the place of what was only seen to be missing.
