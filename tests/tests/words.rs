@@ -28,7 +28,16 @@ const LINES: [(&[u8], &str); 8] = [
 ];
 
 async fn found(store: &Store, value: &str, negated: bool) -> anyhow::Result<Vec<u64>> {
-    let term = Term { field: "text".into(), value: value.into(), negated };
+    found_in(store, "text", value, negated).await
+}
+
+async fn found_in(
+    store: &Store,
+    field: &str,
+    value: &str,
+    negated: bool,
+) -> anyhow::Result<Vec<u64>> {
+    let term = Term { field: field.into(), value: value.into(), negated };
     let request = SearchRequest {
         since_unix_nano: Time::from_seconds(NOON - 60).nanos(),
         until_unix_nano: Time::from_seconds(NOON + 60).nanos(),
@@ -60,6 +69,8 @@ fn words_are_found_whatever_their_letters_marks_and_bytes() -> anyhow::Result<()
                 seq,
                 raw: raw.to_vec(),
                 message: (*message).into(),
+                user: if seq == 3 { "root".into() } else { String::new() },
+                actor_user: if seq == 5 { "root".into() } else { "lan".into() },
                 ..EventRow::default()
             })
             .collect();
@@ -90,12 +101,19 @@ fn words_are_found_whatever_their_letters_marks_and_bytes() -> anyhow::Result<()
             let others: Vec<u64> = (0..LINES.len() as u64).filter(|n| !places.contains(n)).collect();
             assert_eq!(found(&store, sought, true).await?, others, "not {sought}");
         }
+        assert_eq!(found_in(&store, "user", "root", false).await?, [3, 5]);
+        assert_eq!(found_in(&store, "user", "lan", true).await?, [5]);
         let client = Client::default().with_url(engine.url()).with_database("words");
         let plan: Vec<String> = client
             .query("EXPLAIN indexes = 1 SELECT seq FROM events WHERE hasAll(tokens(folded), tokens('mat khau'))")
             .fetch_all()
             .await?;
         assert!(plan.iter().any(|line| line.contains("by_words")), "{plan:#?}");
+        let plan: Vec<String> = client
+            .query("EXPLAIN indexes = 1 SELECT seq FROM events WHERE has([user, actor_user], 'root')")
+            .fetch_all()
+            .await?;
+        assert!(plan.iter().any(|line| line.contains("by_users")), "{plan:#?}");
         Ok(())
     })
 }

@@ -77,7 +77,7 @@ fn condition(term: &Term) -> Result<Condition, StoreError> {
         "format" => text("format = ?", vec![value()]),
         "status" => text("status = ?", vec![value()]),
         "src_ip" => text("src_ip = ?", vec![value()]),
-        "user" => text("(user = ? OR actor_user = ?)", vec![value(), value()]),
+        "user" => text("has([user, actor_user], ?)", vec![value()]),
         "url" => text("positionCaseInsensitiveUTF8(url, ?) > 0", vec![value()]),
         "class" | "kind" => match term.value.parse::<u32>() {
             Ok(uid) => text("class = ?", vec![Value::Text(Class::from_uid(uid).name().into())]),

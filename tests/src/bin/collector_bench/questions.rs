@@ -3,6 +3,7 @@
 use std::{future::Future, time::Instant};
 
 use anyhow::Context;
+use system_tests::machine::cpu_seconds;
 use vonggac_collector::store::{
     Store,
     usage::{Read, Window},
@@ -15,15 +16,16 @@ use vonggac_wire::{
 use crate::{DAYS, Rig, START};
 
 /// How often each is asked; the median is told.
-const TIMES: usize = 5;
+const TIMES: usize = 9;
 
 /// Steps of incidents, and incidents.
 const STEPS: u64 = 1_000_000;
 const INCIDENTS: u64 = 100_000;
 
-/// Milliseconds, rows and bytes of one question, and how many rows it found.
+/// Milliseconds, those of the engine's processors, rows and bytes of one question, and how many rows it found.
 struct Cost {
     millis: f64,
+    cpu_millis: f64,
     rows: u64,
     bytes: u64,
     found: usize,
@@ -39,15 +41,19 @@ where
     let before = rig.read().await?;
     let found = ask().await?;
     let after = rig.read().await?;
+    let pid = rig.engine.pid().context("the engine has no process")?;
+    let worked = cpu_seconds(pid)?;
     let mut times = Vec::new();
     for _ in 0..TIMES {
         let begun = Instant::now();
         ask().await?;
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
+    let cpu_millis = (cpu_seconds(pid)? - worked) * 1000.0 / TIMES as f64;
     times.sort_by(f64::total_cmp);
     Ok(Cost {
         millis: times[TIMES / 2],
+        cpu_millis,
         rows: (after.0 - before.0).saturating_sub(own.0),
         bytes: (after.1 - before.1).saturating_sub(own.1),
         found,
@@ -57,11 +63,13 @@ where
 fn line(name: &str, what: &str, with: &Cost, without: &Cost) {
     let megabytes = |cost: &Cost| cost.bytes as f64 / 1e6;
     println!(
-        "| {name} | {what} | {:.1} ms | {} | {:.1} | {:.1} ms | {} | {:.1} | {} |",
+        "| {name} | {what} | {:.1} ms | {:.0} ms | {} | {:.1} | {:.1} ms | {:.0} ms | {} | {:.1} | {} |",
         with.millis,
+        with.cpu_millis,
         with.rows,
         megabytes(with),
         without.millis,
+        without.cpu_millis,
         without.rows,
         megabytes(without),
         with.found
@@ -71,7 +79,7 @@ fn line(name: &str, what: &str, with: &Cost, without: &Cost) {
 /// Asks everything and prints the table.
 pub(crate) async fn measure(rig: &Rig) -> anyhow::Result<()> {
     println!(
-        "| question | by | with | rows read | MB read | without | rows read | MB read | rows found |\n|---|---|---|---|---|---|---|---|---|"
+        "| question | by | with | CPU | rows read | MB read | without | CPU | rows read | MB read | rows found |\n|---|---|---|---|---|---|---|---|---|---|---|"
     );
     figures(rig).await?;
     searches(rig).await?;
