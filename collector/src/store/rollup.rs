@@ -16,6 +16,9 @@
 //! twice. A store that has rows and no roll-ups is the same case with a mark of 0: it is caught up in steps, beside the ordinary work,
 //! and until a partition has its mark, figures are summed over raw rows ([`Store::rolled_up`]).
 //!
+//! What is not covered: an insert that the engine still works on although its collector is dead and its partition taken over, which the
+//! group does after ten seconds of silence. What another collector finished is seen by its mark.
+//!
 //! Late events go to the minute of their own time. One insert makes at most three parts for each month that it touches.
 
 use std::collections::HashMap;

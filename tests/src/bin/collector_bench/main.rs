@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clickhouse::Client;
+use clickhouse::{Client, Compression};
 use system_tests::{
     engine::Engine,
     machine::{megabytes, model},
@@ -91,7 +91,11 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(migrate::run(&store))?;
     // What a question found is not kept for its next time.
     let store = store.with_setting("use_query_condition_cache", "0");
-    let client = Client::default().with_url(engine.url()).with_database(DATABASE);
+    // As the collector speaks to it.
+    let client = Client::default()
+        .with_compression(Compression::None)
+        .with_url(engine.url())
+        .with_database(DATABASE);
     let rig = Rig { engine, store, client, rows };
     runtime.block_on(measure(&rig))
 }
