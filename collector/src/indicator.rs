@@ -4,40 +4,68 @@ use vonggac_wire::proto::Indicator;
 
 use crate::store::usage::UsageSums;
 
-/// Sums that the store is asked for: name, what is summed (a column of the [roll-ups](crate::store::rollup::SUMMED)), and of which events: a
-/// condition over what roll-ups are kept by.
-pub const SUMS: &[(&str, &str, &str)] = &[
-    ("received", "events", "class = 'dossier' AND step = 'received'"),
-    ("received_online", "online", "class = 'dossier' AND step = 'received'"),
-    ("received_full", "full_process", "class = 'dossier' AND step = 'received'"),
-    ("received_digitised", "digitised", "class = 'dossier' AND step = 'received'"),
-    ("started", "events", "class = 'dossier' AND step = 'started'"),
-    ("closed", "events", "class = 'dossier' AND step = 'closed'"),
-    // Those of which a portal said yes or no.
-    ("told_online", "told_online", "class = 'dossier' AND step = 'received'"),
-    ("told_full", "told_full_process", "class = 'dossier' AND step = 'received'"),
-    ("told_digitised", "told_digitised", "class = 'dossier' AND step = 'received'"),
-    ("told_on_time", "told_on_time", "class = 'dossier' AND step = 'closed'"),
-    ("told_electronic", "told_electronic", "class = 'document'"),
-    ("told_payments", "told_online", "class = 'payment'"),
-    ("closed_on_time", "on_time", "class = 'dossier' AND step = 'closed'"),
-    ("documents", "count", "class = 'document'"),
-    ("documents_electronic", "electronic", "class = 'document'"),
-    ("payments", "events", "class = 'payment'"),
-    ("payments_online", "online", "class = 'payment' AND status = 'success'"),
-    ("ratings", "events", "class = 'rating'"),
-    ("ratings_satisfied", "satisfied", "class = 'rating'"),
-    ("logins_started", "events", "class = 'session' AND step = 'login-started'"),
-    (
-        "logins_completed",
-        "events",
-        "class = 'session' AND step = 'login-completed' AND status = 'success'",
-    ),
-    ("exchanges", "events", "class = 'exchange'"),
-    ("exchanges_succeeded", "events", "class = 'exchange' AND status = 'success'"),
-    ("requests", "events", "class = 'http_activity'"),
-    ("checks", "events", "class = 'check'"),
-    ("checks_up", "events", "class = 'check' AND status IN ('up', 'degraded')"),
+/// A sum over events: what is summed, and of which events.
+#[derive(Clone, Copy, Debug)]
+pub struct Sum {
+    /// Its name.
+    pub name: &'static str,
+    /// A column of the [roll-ups](crate::store::rollup::SUMMED).
+    pub column: &'static str,
+    class: &'static str,
+    /// Empty: any.
+    step: &'static str,
+    /// Empty: any.
+    status: &'static [&'static str],
+}
+
+impl Sum {
+    /// Whether events of this kind are in it.
+    #[must_use]
+    pub fn counts(&self, class: &str, step: &str, status: &str) -> bool {
+        self.class == class
+            && (self.step.is_empty() || self.step == step)
+            && (self.status.is_empty() || self.status.contains(&status))
+    }
+}
+
+const fn sum_of(
+    name: &'static str,
+    column: &'static str,
+    class: &'static str,
+    step: &'static str,
+    status: &'static [&'static str],
+) -> Sum {
+    Sum { name, column, class, step, status }
+}
+
+/// Sums that the store is asked for. `told_...` are those of which a portal said yes or no.
+pub const SUMS: &[Sum] = &[
+    sum_of("received", "events", "dossier", "received", &[]),
+    sum_of("received_online", "online", "dossier", "received", &[]),
+    sum_of("received_full", "full_process", "dossier", "received", &[]),
+    sum_of("received_digitised", "digitised", "dossier", "received", &[]),
+    sum_of("started", "events", "dossier", "started", &[]),
+    sum_of("closed", "events", "dossier", "closed", &[]),
+    sum_of("told_online", "told_online", "dossier", "received", &[]),
+    sum_of("told_full", "told_full_process", "dossier", "received", &[]),
+    sum_of("told_digitised", "told_digitised", "dossier", "received", &[]),
+    sum_of("told_on_time", "told_on_time", "dossier", "closed", &[]),
+    sum_of("told_electronic", "told_electronic", "document", "", &[]),
+    sum_of("told_payments", "told_online", "payment", "", &[]),
+    sum_of("closed_on_time", "on_time", "dossier", "closed", &[]),
+    sum_of("documents", "count", "document", "", &[]),
+    sum_of("documents_electronic", "electronic", "document", "", &[]),
+    sum_of("payments", "events", "payment", "", &[]),
+    sum_of("payments_online", "online", "payment", "", &["success"]),
+    sum_of("ratings", "events", "rating", "", &[]),
+    sum_of("ratings_satisfied", "satisfied", "rating", "", &[]),
+    sum_of("logins_started", "events", "session", "login-started", &[]),
+    sum_of("logins_completed", "events", "session", "login-completed", &["success"]),
+    sum_of("exchanges", "events", "exchange", "", &[]),
+    sum_of("exchanges_succeeded", "events", "exchange", "", &["success"]),
+    sum_of("requests", "events", "http_activity", "", &[]),
+    sum_of("checks", "events", "check", "", &[]),
+    sum_of("checks_up", "events", "check", "", &["up", "degraded"]),
 ];
 
 /// Id, kind, names, sum of the numerator, sum of the denominator ("": a count), unit.
@@ -168,7 +196,7 @@ fn whole(told: &str) -> Option<&'static str> {
 }
 
 fn sum(sums: &[UsageSums], name: &str) -> u64 {
-    let Some(place) = SUMS.iter().position(|(known, ..)| *known == name) else { return 0 };
+    let Some(place) = SUMS.iter().position(|known| known.name == name) else { return 0 };
     sums.iter().filter_map(|agency| agency.sums.get(place)).sum()
 }
 
@@ -260,7 +288,7 @@ mod tests {
     fn sums(pairs: &[(&str, u64)]) -> Vec<UsageSums> {
         let sums = SUMS
             .iter()
-            .map(|(name, ..)| pairs.iter().find(|(n, _)| n == name).map_or(0, |(_, v)| *v))
+            .map(|sum| pairs.iter().find(|(n, _)| *n == sum.name).map_or(0, |(_, v)| *v))
             .collect();
         vec![UsageSums { agency: "local".into(), sums, newest: None }]
     }
@@ -273,14 +301,14 @@ mod tests {
     fn every_sum_that_an_indicator_names_exists() {
         for (id, .., numerator, denominator, _) in INDICATORS {
             for name in [numerator, denominator].into_iter().filter(|name| !name.is_empty()) {
-                assert!(SUMS.iter().any(|(known, ..)| known == name), "{id}: {name}");
+                assert!(SUMS.iter().any(|known| known.name == *name), "{id}: {name}");
             }
         }
     }
 
     #[test]
     fn every_sum_is_of_a_column_of_the_roll_ups() {
-        for (name, column, _) in SUMS {
+        for Sum { name, column, .. } in SUMS {
             let known = crate::store::rollup::SUMMED.iter().any(|(known, _)| known == column);
             assert!(known, "{name}: {column}");
         }

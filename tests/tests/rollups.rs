@@ -14,6 +14,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use system_tests::{digest, engine::Engine, made::Made};
 use vonggac_collector::{
     config::Config,
+    indicator::SUMS,
     rollup::RollUps,
     store::{
         ProgressPart, Store, migrate,
@@ -105,6 +106,47 @@ async fn figures_agree(store: &Store, chance: &mut StdRng, seconds: i64) -> anyh
     Ok(())
 }
 
+/// What sums mean, said again in SQL over the rows.
+const MEANINGS: [(&str, &str); 12] = [
+    ("received", "countIf(class = 'dossier' AND step = 'received')"),
+    ("received_full", "countIf(class = 'dossier' AND step = 'received' AND full_process)"),
+    (
+        "told_digitised",
+        "countIf(class = 'dossier' AND step = 'received' AND digitised IS NOT NULL)",
+    ),
+    ("closed_on_time", "countIf(class = 'dossier' AND step = 'closed' AND on_time)"),
+    ("told_electronic", "sumIf(count, class = 'document' AND electronic IS NOT NULL)"),
+    ("documents_electronic", "sumIf(count, class = 'document' AND electronic)"),
+    ("told_payments", "countIf(class = 'payment' AND online IS NOT NULL)"),
+    ("payments_online", "countIf(class = 'payment' AND online AND status = 'success')"),
+    ("ratings_satisfied", "countIf(class = 'rating' AND score >= 4)"),
+    (
+        "logins_completed",
+        "countIf(class = 'session' AND step = 'login-completed' AND status = 'success')",
+    ),
+    ("requests", "countIf(class = 'http_activity')"),
+    ("checks_up", "countIf(class = 'check' AND status IN ('up', 'degraded'))"),
+];
+
+async fn sums_mean_what_they_say(rig: &Rig) -> anyhow::Result<()> {
+    let window = Window { from: START + 600, to: START + 1_000_020 };
+    let sums = rig.store.usage_of(Read::RollUps, window, "").await?;
+    for (name, meaning) in MEANINGS {
+        let place = SUMS.iter().position(|sum| sum.name == name).context("a sum")?;
+        let of_rollups: u64 = sums.iter().map(|agency| agency.sums[place]).sum();
+        let of_rows: u64 = rig
+            .client
+            .query(&format!(
+                "SELECT toUInt64({meaning}) FROM events WHERE time >= toDateTime64({}, 6, 'UTC') AND time < toDateTime64({}, 6, 'UTC')",
+                window.from, window.to
+            ))
+            .fetch_one()
+            .await?;
+        ensure!(of_rollups == of_rows && of_rows > 0, "{name}: {of_rollups}, rows {of_rows}");
+    }
+    Ok(())
+}
+
 #[test]
 fn figures_of_roll_ups_are_those_of_the_rows() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -121,6 +163,7 @@ fn figures_of_roll_ups_are_those_of_the_rows() -> anyhow::Result<()> {
         ensure!(rig.store.rolled_up().await?, "now it is");
         assert_eq!(alike(&rig.client).await?, made.count);
         figures_agree(&rig.store, &mut StdRng::seed_from_u64(7), 3_000_000).await?;
+        sums_mean_what_they_say(&rig).await?;
         let now = Time::from_seconds(START + 3_000_000);
         let usual = rig.store.baselines_of(Read::Rows, now).await?;
         assert_eq!(rig.store.baselines_of(Read::RollUps, now).await?, usual);

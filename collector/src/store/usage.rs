@@ -1,5 +1,7 @@
 //! Figures over windows of time, from the roll-ups: days in the middle, hours and minutes at the ends.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 use vonggac_wire::Time;
@@ -113,23 +115,60 @@ fn usage_text(read: Read, window: Window) -> String {
             ),
         ),
     };
-    let sums: Vec<String> = SUMS
-        .iter()
-        .map(|(_, column, condition)| {
+    let sums: Vec<String> = columns()
+        .into_iter()
+        .map(|column| {
             let value = match read {
                 Read::RollUps => column,
                 Read::Rows => {
-                    SUMMED.iter().find(|(name, _)| name == column).map_or("0", |(_, row)| row)
+                    SUMMED.iter().find(|(name, _)| *name == column).map_or("0", |(_, row)| row)
                 }
             };
-            format!("toUInt64(sumIf({value}, {condition}))")
+            format!("toUInt64(sum({value}))")
         })
         .collect();
     format!(
-        "SELECT agency, [{}] AS sums, toUnixTimestamp64Micro(max({newest})) AS latest FROM {table} WHERE {SCOPE} AND ({place}) \
-         AND (? = '' OR agency = ?) GROUP BY agency ORDER BY agency",
+        "SELECT agency, class, step, status, [{}] AS sums, toUnixTimestamp64Micro(max({newest})) AS latest FROM {table} WHERE {SCOPE} AND ({place}) \
+         AND (? = '' OR agency = ?) GROUP BY agency, class, step, status",
         sums.join(", ")
     )
+}
+
+/// Columns that are summed.
+fn columns() -> BTreeSet<&'static str> {
+    SUMS.iter().map(|sum| sum.column).collect()
+}
+
+/// Events of one kind of one agency, summed by column.
+#[derive(Row, Serialize, Deserialize)]
+struct Kind {
+    agency: String,
+    class: String,
+    step: String,
+    status: String,
+    sums: Vec<u64>,
+    latest: i64,
+}
+
+/// The sums of each agency. They are put together here: the engine would take longer to plan two dozen conditions than to answer.
+fn by_agency(kinds: Vec<Kind>) -> Vec<UsageSums> {
+    let columns = columns();
+    let mut agencies: BTreeMap<String, UsageSums> = BTreeMap::new();
+    for kind in kinds {
+        let sums = agencies.entry(kind.agency.clone()).or_insert_with(|| UsageSums {
+            agency: kind.agency.clone(),
+            sums: vec![0; SUMS.len()],
+            newest: None,
+        });
+        sums.newest = sums.newest.max(Some(Time(kind.latest.saturating_mul(1000))));
+        for (total, sum) in sums.sums.iter_mut().zip(SUMS) {
+            if sum.counts(&kind.class, &kind.step, &kind.status) {
+                let of_kind = columns.iter().zip(&kind.sums).find(|(name, _)| **name == sum.column);
+                *total += of_kind.map_or(0, |(_, value)| *value);
+            }
+        }
+    }
+    agencies.into_values().collect()
 }
 
 impl Store {
@@ -157,27 +196,14 @@ impl Store {
         window: Window,
         agency: &str,
     ) -> Result<Vec<UsageSums>, StoreError> {
-        #[derive(Row, Serialize, Deserialize)]
-        struct Sums {
-            agency: String,
-            sums: Vec<u64>,
-            latest: i64,
-        }
-        let rows: Vec<Sums> = self
+        let kinds: Vec<Kind> = self
             .client()
             .query(&usage_text(read, window))
             .bind(agency)
             .bind(agency)
             .fetch_all()
             .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| UsageSums {
-                agency: row.agency,
-                sums: row.sums,
-                newest: Some(Time(row.latest.saturating_mul(1000))),
-            })
-            .collect())
+        Ok(by_agency(kinds))
     }
 }
 
