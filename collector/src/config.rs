@@ -11,6 +11,8 @@ use vonggac_daemon::{
     settings::{Document, SettingsError, Table},
 };
 
+use crate::retention::Keeping;
+
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
 pub const PARTITIONS: u64 = 4;
 
@@ -59,6 +61,8 @@ pub struct Config {
     pub block_interval: Duration,
     /// How far back detection is rebuilt.
     pub replay: Duration,
+    /// How long things are kept.
+    pub keeping: Keeping,
 }
 
 impl Config {
@@ -129,6 +133,7 @@ impl Config {
                     detection.duration("replay", Duration::ZERO, Duration::from_secs(86_400))
                 })
                 .unwrap_or(REPLAY),
+            keeping: Keeping::take(root),
         }
     }
 }

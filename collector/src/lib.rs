@@ -4,6 +4,7 @@
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
+//! * [`retention`] (pure): how long things are kept, and what holds them;
 //! * [`store`]: ClickHouse; [`serve`]: gRPC.
 
 pub mod app;
@@ -23,6 +24,7 @@ pub mod pipeline;
 pub mod record;
 pub mod registry;
 pub mod rehearse;
+pub mod retention;
 pub mod rule;
 pub mod serve;
 pub mod store;

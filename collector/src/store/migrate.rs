@@ -11,6 +11,11 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (5, "gaps", include_str!("../../migrations/0005_gaps.sql")),
     (6, "untold_flags", include_str!("../../migrations/0006_untold_flags.sql")),
     (7, "gap_extent", include_str!("../../migrations/0007_gap_extent.sql")),
+    (8, "hold_events", include_str!("../../migrations/0008_hold_events.sql")),
+    (9, "deletions", include_str!("../../migrations/0009_deletions.sql")),
+    (10, "cold_files", include_str!("../../migrations/0010_cold_files.sql")),
+    (11, "retention_policies", include_str!("../../migrations/0011_retention_policies.sql")),
+    (12, "leases", include_str!("../../migrations/0012_leases.sql")),
 ];
 
 /// Brings the store to the present schema; gives the steps that were taken.
