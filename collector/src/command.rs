@@ -8,11 +8,14 @@ use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 use crate::{
     app,
     config::Config,
-    store::{Store, migrate},
+    store::{Store, migrate, retention::RetentionError},
 };
 
+mod hold;
 mod rehearse;
+mod retention;
 mod rules;
+mod sheet;
 
 /// Takes what agents send, and tells consoles.
 #[derive(Debug, Parser)]
@@ -38,6 +41,12 @@ enum Command {
     Rules(rules::Command),
     /// Tell how often rules would have fired on events in a file.
     Rehearse(rehearse::Arguments),
+    /// How long things are kept: what goes, what went, what will be.
+    #[command(subcommand)]
+    Retention(retention::Command),
+    /// Legal holds: what must not be deleted.
+    #[command(subcommand)]
+    Hold(hold::Command),
 }
 
 /// Does what is asked.
@@ -70,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
-    let outcome = match arguments.command {
+    let outcome = match &arguments.command {
         Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => {
             say("the configuration is right");
             return Exit::Success;
@@ -80,6 +89,11 @@ pub fn run(arguments: &Arguments) -> Exit {
             .block_on(migrate::run(&Store::new(&config)))
             .map(|taken| format!("{} steps taken", taken.len()))
             .map_err(anyhow::Error::from),
+        Command::Retention(command) => {
+            let (store, keeping) = (Store::new(&config), config.keeping);
+            kept(runtime.block_on(retention::run(&store, &keeping, command, &say)))
+        }
+        Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),
     };
     match outcome {
         Ok(text) => {
@@ -88,8 +102,18 @@ pub fn run(arguments: &Arguments) -> Exit {
             }
             Exit::Success
         }
-        Err(error) => complain(&format!("{error:#}"), Exit::Failure),
+        Err(error) => {
+            let exit = match error.downcast_ref::<RetentionError>() {
+                Some(error) if error.is_configuration() => Exit::Configuration,
+                _ => Exit::Failure,
+            };
+            complain(&format!("{error:#}"), exit)
+        }
     }
+}
+
+fn kept(outcome: Result<String, RetentionError>) -> anyhow::Result<String> {
+    outcome.map_err(|error| anyhow::Error::from(error).context("failed to"))
 }
 
 #[expect(clippy::print_stdout, reason = "the one place where commands answer")]

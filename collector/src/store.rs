@@ -12,9 +12,11 @@ use vonggac_wire::{
 use crate::{config::Config, offsets::Progress};
 
 pub mod baseline;
+pub mod cold;
 mod losses;
 pub mod migrate;
 pub mod query;
+pub mod retention;
 pub mod row;
 pub mod sql;
 
@@ -168,6 +170,7 @@ const INCIDENTS_LOADED_MAX: u64 = 20_000;
 pub struct Store {
     client: Client,
     database: String,
+    shelf: Option<cold::Shelf>,
 }
 
 impl Store {
@@ -179,7 +182,8 @@ impl Store {
         if let Some((user, password)) = &config.engine_user {
             client = client.with_user(user).with_password(password.reveal());
         }
-        Self { client, database: config.database.clone() }
+        let shelf = config.keeping.cold.clone().map(cold::Shelf::new);
+        Self { client, database: config.database.clone(), shelf }
     }
 
     /// The client, within the database.

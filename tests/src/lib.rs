@@ -1,6 +1,7 @@
 //! The harness: a whole system on this machine, as an operator would use it.
 #![expect(clippy::print_stderr, reason = "a harness tells what it skips and what went wrong")]
 
+pub mod engine;
 pub mod lines;
 pub mod machine;
 pub mod shipper;
