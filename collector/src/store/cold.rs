@@ -198,6 +198,17 @@ pub(super) struct Columns {
     pub names: String,
     /// Names and types, as a table function wants them.
     pub structure: String,
+    /// A hash of a row over all of them.
+    pub hash: String,
+}
+
+/// A column in a row's hash. The hash of a row with a NULL would be NULL, and no sum counts it.
+fn hashed(name: &str, kind: &str) -> String {
+    if kind.contains("Nullable(") {
+        format!("isNull(`{name}`), ifNull(toString(`{name}`), '')")
+    } else {
+        format!("`{name}`")
+    }
 }
 
 /// What rows come to, in whatever order they lie.
@@ -229,6 +240,7 @@ impl Store {
         Ok(Columns {
             names: joined(|(name, _)| format!("`{name}`")),
             structure: joined(|(name, kind)| format!("`{name}` {kind}")),
+            hash: format!("cityHash64({})", joined(|(name, kind)| hashed(name, kind))),
         })
     }
 
@@ -240,9 +252,9 @@ impl Store {
         columns: &Columns,
     ) -> Result<Sum, StoreError> {
         let text = format!(
-            "SELECT count() AS rows, sum(cityHash64({})) AS checksum, toUnixTimestamp64Micro(min(time)) AS first, \
+            "SELECT count() AS rows, sum({}) AS checksum, toUnixTimestamp64Micro(min(time)) AS first, \
              toUnixTimestamp64Micro(max(time)) AS last FROM {source} WHERE {condition}",
-            columns.names
+            columns.hash
         );
         Ok(self.client().query_raw(&text).fetch_one().await?)
     }
@@ -355,6 +367,12 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn a_null_is_part_of_a_rows_hash() {
+        assert_eq!(hashed("a", "Map(LowCardinality(String), String)"), "`a`");
+        assert_eq!(hashed("b", "Nullable(Bool)"), "isNull(`b`), ifNull(toString(`b`), '')");
     }
 
     #[test]
