@@ -11,6 +11,7 @@ use crate::{
     store::{Store, migrate, retention::RetentionError},
 };
 
+mod backup;
 mod hold;
 mod rehearse;
 mod retention;
@@ -47,6 +48,10 @@ enum Command {
     /// Legal holds: what must not be deleted.
     #[command(subcommand)]
     Hold(hold::Command),
+    /// Copy the store to a folder, or look whether a copy is whole.
+    Backup(backup::Backup),
+    /// Make the store what a copy of it says; the collector has to be stopped.
+    Restore(backup::Restore),
 }
 
 /// Does what is asked.
@@ -93,6 +98,8 @@ pub fn run(arguments: &Arguments) -> Exit {
             let (store, keeping) = (Store::new(&config), config.keeping);
             kept(runtime.block_on(retention::run(&store, &keeping, command, &say)))
         }
+        Command::Backup(asked) => runtime.block_on(backup::backup(&config, asked, &say)),
+        Command::Restore(asked) => runtime.block_on(backup::restore(&config, asked, &say)),
         Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),
     };
     match outcome {

@@ -5,6 +5,7 @@
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
 //! * [`retention`] (pure): how long things are kept, and what holds them;
+//! * [`rewind`]: Kafka's group after a restore;
 //! * [`store`]: ClickHouse; [`serve`]: gRPC.
 
 pub mod app;
@@ -25,6 +26,7 @@ pub mod record;
 pub mod registry;
 pub mod rehearse;
 pub mod retention;
+pub mod rewind;
 pub mod rule;
 pub mod serve;
 pub mod store;

@@ -11,6 +11,7 @@ use vonggac_wire::{
 
 use crate::{config::Config, offsets::Progress};
 
+pub mod backup;
 pub mod baseline;
 pub mod cold;
 mod losses;

@@ -244,16 +244,37 @@ impl Store {
         })
     }
 
-    /// What a source has: the same for the same rows in any order.
+    /// What a source of events has: the same for the same rows in any order.
     pub(super) async fn sum_of(
         &self,
         source: &str,
         condition: &str,
         columns: &Columns,
     ) -> Result<Sum, StoreError> {
+        let times =
+            "toUnixTimestamp64Micro(min(time)) AS first, toUnixTimestamp64Micro(max(time)) AS last";
+        self.sum_with(source, condition, columns, times).await
+    }
+
+    /// The same of any table, without times.
+    pub(super) async fn sum_of_any(
+        &self,
+        source: &str,
+        condition: &str,
+        columns: &Columns,
+    ) -> Result<Sum, StoreError> {
+        self.sum_with(source, condition, columns, "toInt64(0) AS first, toInt64(0) AS last").await
+    }
+
+    async fn sum_with(
+        &self,
+        source: &str,
+        condition: &str,
+        columns: &Columns,
+        times: &str,
+    ) -> Result<Sum, StoreError> {
         let text = format!(
-            "SELECT count() AS rows, sum({}) AS checksum, toUnixTimestamp64Micro(min(time)) AS first, \
-             toUnixTimestamp64Micro(max(time)) AS last FROM {source} WHERE {condition}",
+            "SELECT count() AS rows, sum({}) AS checksum, {times} FROM {source} WHERE {condition}",
             columns.hash
         );
         Ok(self.client().query_raw(&text).fetch_one().await?)
