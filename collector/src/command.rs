@@ -85,10 +85,11 @@ pub fn run(arguments: &Arguments) -> Exit {
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
     let outcome = match &arguments.command {
-        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => {
-            say("the configuration is right");
-            return Exit::Success;
-        }
+        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => kept(
+            runtime
+                .block_on(retention::checked(&Store::new(&config), &config.keeping))
+                .map(|()| "the configuration is right".into()),
+        ),
         Command::Serve => runtime.block_on(app::run(config)).map(|()| String::new()),
         Command::Migrate => runtime
             .block_on(migrate::run(&Store::new(&config)))

@@ -5,7 +5,7 @@
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
 //! * [`retention`] (pure): how long things are kept, and what holds them;
-//! * [`rewind`]: Kafka's group after a restore;
+//! * [`keeper`]: retention once a day; [`rewind`]: Kafka's group after a restore;
 //! * [`store`]: ClickHouse; [`serve`]: gRPC.
 
 pub mod app;
@@ -20,6 +20,7 @@ pub mod figures;
 pub mod health;
 pub mod incident;
 pub mod indicator;
+pub mod keeper;
 pub mod offsets;
 pub mod pipeline;
 pub mod record;

@@ -403,7 +403,11 @@ async fn a_policy_that_reaches_what_is_held_is_refused(keep: &Keep) -> anyhow::R
         }
         other => anyhow::bail!("not refused: {other:?}"),
     }
-    for arguments in [&["retention", "apply", "--yes", "--by", "Lan"][..], &["retention", "plan"]] {
+    for arguments in [
+        &["retention", "apply", "--yes", "--by", "Lan"][..],
+        &["retention", "plan"],
+        &["check-config"],
+    ] {
         let output = keep.command(&shorter, arguments)?;
         let told = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(64), "{told}");

@@ -14,10 +14,9 @@ use crate::{
 
 /// What is copied, or looked at.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false, args = ["to", "check"])]
 pub(super) struct Backup {
     /// An empty folder, or one that is not there yet.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "check", required_unless_present = "check")]
     to: Option<PathBuf>,
     /// Only read the copy in this folder, every file of it, and tell whether it is whole.
     #[arg(long)]

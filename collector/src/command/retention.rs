@@ -20,6 +20,9 @@ use crate::{
 /// Days that a forecast looks back at, if it is not said: two of each day of the week.
 const DAYS_SEEN: u16 = 14;
 
+/// How long a check of a configuration waits for the store.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
 /// What is asked of retention.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -109,6 +112,16 @@ pub(super) async fn run(
             Ok(text)
         }
         Command::Log { limit, format } => Ok(logged(store, *limit).await?.write(*format)),
+    }
+}
+
+/// Whether a hold forbids the policy, if the store can be asked; where the store is away, or not there yet, the settings alone are looked at.
+pub(super) async fn checked(store: &Store, keeping: &Keeping) -> Result<(), RetentionError> {
+    let asked = tokio::time::timeout(ANSWER_WITHIN, store.reached(&keeping.policy, Time::now()));
+    match asked.await {
+        Ok(Ok(reached)) if !reached.is_empty() => Err(RetentionError::Held(reached)),
+        Ok(Err(error)) if error.is_configuration() => Err(error),
+        _ => Ok(()),
     }
 }
 

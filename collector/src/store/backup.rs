@@ -242,7 +242,7 @@ impl Copy<'_> {
         let progress: Vec<ProgressRow> = self
             .store
             .client()
-            .query("SELECT topic, partition, agent, argMax(value, version) AS value, max(version) AS version FROM progress GROUP BY topic, partition, agent ORDER BY topic, partition, agent")
+            .query("SELECT topic, partition, agent, argMax(p.value, p.version) AS value, max(p.version) AS version FROM progress AS p GROUP BY topic, partition, agent ORDER BY topic, partition, agent")
             .fetch_all()
             .await?;
         let next: Vec<(String, i32, u64)> = progress

@@ -211,16 +211,20 @@ fn hashed(name: &str, kind: &str) -> String {
     }
 }
 
-/// What rows come to, in whatever order they lie.
+/// What rows come to, in whatever order they lie. In SQL the names differ from those of any column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Row, Serialize, Deserialize)]
 pub(super) struct Sum {
     /// How many.
+    #[serde(rename = "sum_rows")]
     pub rows: u64,
     /// The sum of their hashes over all columns.
+    #[serde(rename = "sum_checksum")]
     pub checksum: u64,
     /// The earliest time, microseconds.
+    #[serde(rename = "sum_first")]
     pub first: i64,
     /// The latest.
+    #[serde(rename = "sum_last")]
     pub last: i64,
 }
 
@@ -251,8 +255,7 @@ impl Store {
         condition: &str,
         columns: &Columns,
     ) -> Result<Sum, StoreError> {
-        let times =
-            "toUnixTimestamp64Micro(min(time)) AS first, toUnixTimestamp64Micro(max(time)) AS last";
+        let times = "toUnixTimestamp64Micro(min(time)) AS sum_first, toUnixTimestamp64Micro(max(time)) AS sum_last";
         self.sum_with(source, condition, columns, times).await
     }
 
@@ -263,7 +266,8 @@ impl Store {
         condition: &str,
         columns: &Columns,
     ) -> Result<Sum, StoreError> {
-        self.sum_with(source, condition, columns, "toInt64(0) AS first, toInt64(0) AS last").await
+        self.sum_with(source, condition, columns, "toInt64(0) AS sum_first, toInt64(0) AS sum_last")
+            .await
     }
 
     async fn sum_with(
@@ -274,7 +278,7 @@ impl Store {
         times: &str,
     ) -> Result<Sum, StoreError> {
         let text = format!(
-            "SELECT count() AS rows, sum({}) AS checksum, {times} FROM {source} WHERE {condition}",
+            "SELECT count() AS sum_rows, sum({}) AS sum_checksum, {times} FROM {source} WHERE {condition}",
             columns.hash
         );
         Ok(self.client().query_raw(&text).fetch_one().await?)
