@@ -1,4 +1,5 @@
 //! Retention, legal hold and cold tier against the real engine: rows go, stay, and are found.
+#![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
 
 use std::{
     fs,
@@ -117,6 +118,16 @@ impl Keep {
             .arg(path)
             .output()?)
     }
+}
+
+/// Rows of the view that operators' SQL has for both places.
+async fn of_view(store: &Store) -> anyhow::Result<u64> {
+    let (_, rows) = store
+        .sql("SELECT count() FROM events_all WHERE time > '2020-01-01 00:00:00'", 10, 10.0)
+        .await?;
+    let row: Vec<serde_json::Value> = serde_json::from_str(rows.first().context("a row")?)?;
+    let count = row.first().context("a count")?;
+    count.as_u64().or_else(|| count.as_str()?.parse().ok()).context("a number")
 }
 
 /// All rows that a search over all time finds, as (age, agency, lane, raw), ordered.
@@ -286,6 +297,7 @@ async fn cold_rows_are_found_by_the_same_search(keep: &Keep) -> anyhow::Result<(
         .fetch_one()
         .await?;
     assert_eq!(both, whole, "each row is there once, in one of the two");
+    assert_eq!(of_view(&store).await?, before.len() as u64);
 
     // Evidence of an incident, and the spread of an address, reach into the cold tier.
     let (time, seq): (i64, u64) = keep
@@ -298,7 +310,6 @@ async fn cold_rows_are_found_by_the_same_search(keep: &Keep) -> anyhow::Result<(
         lane: Lane::Security.into(),
         seq,
         time_unix_nano: time * 1_000,
-        ..EventRef::default()
     };
     assert_eq!(store.evidence(&[reference]).await?.len(), 1);
     let now = Time::now();
@@ -342,6 +353,7 @@ async fn what_a_crash_left_is_finished_and_meanwhile_found_once(keep: &Keep) -> 
         .await?;
     assert_eq!(keep.count("events").await?, rows + EACH);
     assert_eq!(found(&store, &[]).await?, before, "found once while it is in both places");
+    assert_eq!(of_view(&store).await?, before.len() as u64, "and once in the view");
     let report = keep.apply(&more).await?;
     assert_eq!((report.cooled_rows, report.cold_files), (EACH, 0));
     assert_eq!(keep.count("events").await?, rows);
@@ -452,7 +464,9 @@ async fn cold_files_go_when_their_hold_is_lifted(keep: &Keep) -> anyhow::Result<
         .map(|day| fs::read_dir(day.path()).map_or(0, Iterator::count))
         .sum();
     assert_eq!(left, 5);
-    let rows = found(&keep.store(&shorter)?, &[("lane", "security")]).await?;
+    let store = keep.store(&shorter)?;
+    assert_eq!(of_view(&store).await?, found(&store, &[]).await?.len() as u64);
+    let rows = found(&store, &[("lane", "security")]).await?;
     assert_eq!(rows.len() as u64, 4 * 2 * EACH);
     let forecast = keep.command(&shorter, &["retention", "forecast", "--format", "json"])?;
     let forecast: serde_json::Value = serde_json::from_slice(&forecast.stdout)?;

@@ -15,6 +15,8 @@ use vonggac_wire::Time;
 use super::{Store, StoreError};
 use crate::retention::{ColdPlace, quoted};
 
+mod view;
+
 /// Files that one search opens: each costs a look at its footer.
 const FILES_SEARCHED_MAX: usize = 4_000;
 
@@ -178,14 +180,18 @@ impl Shelf {
         device(&self.place.dir).is_some() && device(&self.place.dir) == device(other)
     }
 
+    /// The folder as the engine reaches it, with its last slash.
+    fn base(&self) -> String {
+        format!("{}/", self.place.engine_dir.display().to_string().trim_end_matches('/'))
+    }
+
     /// Files as the engine reads them.
     #[must_use]
     pub fn source(&self, names: &[String], structure: &str) -> String {
-        let base = self.place.engine_dir.display().to_string();
-        let base = base.trim_end_matches('/');
+        let base = self.base();
         let paths = match names {
-            [one] => format!("{base}/{one}"),
-            more => format!("{base}/{{{}}}", more.join(",")),
+            [one] => format!("{base}{one}"),
+            more => format!("{base}{{{}}}", more.join(",")),
         };
         format!("file({}, 'Parquet', {})", quoted(&paths), quoted(structure))
     }

@@ -26,6 +26,7 @@ mod cooling;
 pub mod lease;
 pub mod outlook;
 pub mod plan;
+mod reached;
 mod sweep;
 
 /// A table that sums what `events` had, and its column of time (a `Date` or `DateTime`).

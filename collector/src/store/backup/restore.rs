@@ -118,6 +118,9 @@ impl Store {
             lease.beat().await?;
             self.restore_cold(folder, file)?;
         }
+        if let Some(shelf) = &self.shelf {
+            self.show_cold(shelf).await?;
+        }
         // Last: without progress a collector takes nothing for stored.
         let progress: Vec<ProgressRow> =
             serde_json::from_slice(&unpacked(folder, &manifest.progress_file)?)

@@ -296,12 +296,13 @@ impl Run<'_> {
     async fn delete_files(&mut self) -> Result<(), RetentionError> {
         let old = self.store.old_files(&self.keeping.policy, &self.picture).await?;
         let Some(shelf) = self.store.shelf.clone() else { return Ok(()) };
+        let mut gone = 0;
         for (file, held) in old {
             if !held.is_empty() {
                 continue;
             }
             if !self.goes_on().await? {
-                return Ok(());
+                break;
             }
             let days = self.keeping.policy.cold_days(&file.set, &file.agency);
             let line = DeletionRow {
@@ -319,10 +320,14 @@ impl Run<'_> {
             // A search no longer asks for it before it is gone.
             self.store.save_cold(std::slice::from_ref(&file), "deleted").await?;
             shelf.remove(&file.path)?;
+            gone += 1;
             self.log("done", &[line]).await?;
             self.report.deleted_files += 1;
             self.report.deleted_rows += file.rows;
             self.tell(&format!("{}: {} rows deleted with their file", file.path, file.rows));
+        }
+        if gone > 0 {
+            self.store.show_cold(&shelf).await?;
         }
         // A crash between manifest and folder left its file.
         for file in self.store.cold_files("state = 'deleted'", super::plan::FILES_MAX).await? {

@@ -50,6 +50,7 @@ impl Run<'_> {
             };
         };
         let columns = self.store.columns("events").await?;
+        self.store.show_cold(&shelf).await?;
         for file in moving {
             self.lease.beat().await?;
             compare(&self.store.clone(), &shelf, &file, &columns).await?;
@@ -185,6 +186,9 @@ impl Run<'_> {
         );
         let lines: Vec<DeletionRow> = files.iter().map(line).collect();
         self.log("begun", &lines).await?;
+        if let Some(shelf) = &self.store.shelf {
+            self.store.show_cold(shelf).await?;
+        }
         let (rows, parts) = self.store.remove(month_of(first.day), &condition).await?;
         self.store.save_cold(&files, "settled").await?;
         self.log("done", &lines).await?;
