@@ -256,7 +256,11 @@ async fn rows_that_are_not_closed_wait(keep: &Keep) -> anyhow::Result<()> {
     );
     assert_eq!(keep.apply("").await?.deleted_rows, 0);
     assert_eq!(keep.count(waiting).await?, 2 * EACH);
+    let mark = "INSERT INTO progress VALUES ('rollup/vonggac.uptime.v1', 0, '', 5000, 5000)";
+    keep.client().query_raw(mark).execute().await?;
     keep.progress(6_000).await?;
+    assert_eq!(keep.apply("").await?.deleted_rows, 0, "not summed yet");
+    keep.client().query_raw(&mark.replace("5000", "6000")).execute().await?;
     assert_eq!(keep.apply("").await?.deleted_rows, 2 * EACH);
     assert_eq!(keep.count(waiting).await?, 0);
     Ok(())

@@ -19,7 +19,7 @@ use std::{
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
-use vonggac_wire::Time;
+use vonggac_wire::{Time, topic};
 
 use super::{
     ProgressRow, Store, StoreError,
@@ -62,6 +62,10 @@ const TABLES: [(&str, bool); 7] = [
     ("cold_files", true),
     ("retention_policies", false),
 ];
+
+/// Topics whose progress is copied.
+const COPIED: [&str; 5] =
+    [topic::SECURITY, topic::UPTIME, topic::USAGE, topic::SIGNALS, topic::COMMANDS];
 
 /// Why there is no copy, or no store from it.
 #[derive(Debug, thiserror::Error)]
@@ -245,6 +249,9 @@ impl Copy<'_> {
             .query("SELECT topic, partition, agent, argMax(p.value, p.version) AS value, max(p.version) AS version FROM progress AS p GROUP BY topic, partition, agent ORDER BY topic, partition, agent")
             .fetch_all()
             .await?;
+        // Marks of what is not copied, such as roll-ups, would say of the restored store what is not true; they begin anew from its rows.
+        let progress: Vec<ProgressRow> =
+            progress.into_iter().filter(|row| COPIED.contains(&row.topic.as_str())).collect();
         let next: Vec<(String, i32, u64)> = progress
             .iter()
             .filter(|row| row.agent.is_empty())
@@ -252,7 +259,7 @@ impl Copy<'_> {
             .collect();
         let of_events: Vec<(String, i32, u64)> = next
             .iter()
-            .filter(|(topic, ..)| vonggac_wire::topic::EVENTS.contains(&topic.as_str()))
+            .filter(|(topic, ..)| topic::EVENTS.contains(&topic.as_str()))
             .cloned()
             .collect();
         let text = serde_json::to_vec(&progress).map_err(StoreError::from)?;

@@ -32,6 +32,28 @@ mod sweep;
 /// A table that sums what `events` had, and its column of time (a `Date` or `DateTime`).
 pub const ROLLUPS: &[(&str, &str)] = &[];
 
+/// Before a topic's name in `progress`: how far its rows are summed into the roll-ups. Rows above that are not taken away yet.
+const ROLLUP_MARK: &str = "rollup/";
+
+/// Progress of the events' topics, held back by their roll-ups' marks. With roll-ups, a partition without a mark is not summed at all.
+fn summed(rows: &[(String, i32, u64)], rolled_up: bool) -> Vec<(String, i32, u64)> {
+    let mark = |topic: &str, partition: i32| {
+        rows.iter()
+            .find(|(name, number, _)| {
+                name.strip_prefix(ROLLUP_MARK) == Some(topic) && *number == partition
+            })
+            .map(|(.., mark)| *mark)
+    };
+    rows.iter()
+        .filter(|(topic, ..)| !topic.starts_with(ROLLUP_MARK))
+        .filter_map(|(topic, partition, next)| match mark(topic, *partition) {
+            Some(mark) => Some((topic.clone(), *partition, mark.min(*next))),
+            None if rolled_up => None,
+            None => Some((topic.clone(), *partition, *next)),
+        })
+        .collect()
+}
+
 /// Why nothing was planned or taken away.
 #[derive(Debug, thiserror::Error)]
 pub enum RetentionError {
@@ -161,18 +183,21 @@ impl Below {
 }
 
 impl Store {
-    /// The picture of progress that a run begins with.
+    /// The picture of progress that a run begins with: what is stored as a whole, and summed into the roll-ups where there are any.
     ///
     /// # Errors
     /// If the engine does not answer.
     pub async fn below(&self) -> Result<Below, StoreError> {
-        let topics: Vec<String> =
-            vonggac_wire::topic::EVENTS.iter().map(|topic| quoted(topic)).collect();
+        let topics: Vec<String> = vonggac_wire::topic::EVENTS
+            .iter()
+            .flat_map(|topic| [quoted(topic), quoted(&format!("{ROLLUP_MARK}{topic}"))])
+            .collect();
         let text = format!(
             "SELECT topic, partition, argMax(value, version) FROM progress WHERE agent = '' AND topic IN ({}) GROUP BY topic, partition ORDER BY topic, partition",
             topics.join(", ")
         );
-        Ok(Below::new(&self.client().query_raw(&text).fetch_all().await?))
+        let rows: Vec<(String, i32, u64)> = self.client().query_raw(&text).fetch_all().await?;
+        Ok(Below::new(&summed(&rows, !ROLLUPS.is_empty())))
     }
 
     /// All holds.
@@ -243,6 +268,15 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_summed_yet_is_not_taken_away() {
+        let row = |topic: &str, next| (topic.to_owned(), 0, next);
+        let rows = [row("a", 10), row("b", 5), row("rollup/a", 7), row("rollup/c", 9)];
+        assert_eq!(summed(&rows, false), [row("a", 7), row("b", 5)]);
+        assert_eq!(summed(&rows, true), [row("a", 7)]);
+        assert_eq!(summed(&[row("a", 3), row("rollup/a", 8)], true), [row("a", 3)]);
+    }
 
     #[test]
     fn nothing_is_below_a_progress_that_is_not_there() {
