@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod backup;
+mod export;
 mod hold;
 mod rehearse;
 mod retention;
@@ -50,6 +51,8 @@ enum Command {
     Hold(hold::Command),
     /// Copy the store to a folder, or look whether a copy is whole.
     Backup(backup::Backup),
+    /// Write events or incidents for others.
+    Export(export::Arguments),
     /// Make the store what a copy of it says; the collector has to be stopped.
     Restore(backup::Restore),
 }
@@ -100,6 +103,9 @@ pub fn run(arguments: &Arguments) -> Exit {
             kept(runtime.block_on(retention::run(&store, &keeping, command, &say)))
         }
         Command::Backup(asked) => runtime.block_on(backup::backup(&config, asked, &say)),
+        Command::Export(asked) => runtime
+            .block_on(export::run(&Store::new(&config), asked, &say))
+            .map_err(|error| anyhow::Error::from(error).context("failed to")),
         Command::Restore(asked) => runtime.block_on(backup::restore(&config, asked, &say)),
         Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),
     };

@@ -5,6 +5,7 @@
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
 //! * [`retention`] (pure): how long things are kept, and what holds them;
+//! * [`export`] (pure): what is stored in the words of others;
 //! * [`keeper`]: retention once a day; [`rewind`]: Kafka's group after a restore;
 //! * [`store`]: ClickHouse; [`serve`]: gRPC.
 
@@ -16,6 +17,7 @@ pub mod consume;
 pub mod dead_letter;
 pub mod decode;
 pub mod detect;
+pub mod export;
 pub mod figures;
 pub mod health;
 pub mod incident;

@@ -14,6 +14,7 @@ use crate::{config::Config, offsets::Progress};
 pub mod backup;
 pub mod baseline;
 pub mod cold;
+pub mod export;
 mod losses;
 pub mod migrate;
 pub mod query;

@@ -64,11 +64,11 @@ pub(super) struct Add {
     until: Option<Time>,
 }
 
-fn since(text: &str) -> Result<Time, String> {
+pub(super) fn since(text: &str) -> Result<Time, String> {
     time(text, "T00:00:00+07:00")
 }
 
-fn until(text: &str) -> Result<Time, String> {
+pub(super) fn until(text: &str) -> Result<Time, String> {
     time(text, "T23:59:59.999999Z")
 }
 
