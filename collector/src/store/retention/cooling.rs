@@ -29,6 +29,9 @@ const BATCH_UNITS_MAX: usize = 200;
 /// Rows of a group in a file: a search skips groups by their times.
 const GROUP_ROWS: &str = "65536";
 
+/// Larger dictionaries are of columns that hardly repeat, times and offsets, and cost a fifth of a file.
+const DICTIONARY_BYTES: &str = "65536";
+
 /// A day of an agency under a rule.
 #[derive(Clone, Debug, Row, Serialize, Deserialize)]
 struct Unit {
@@ -128,6 +131,7 @@ impl Run<'_> {
                 .query_raw(&text)
                 .with_setting("output_format_parquet_compression_method", "zstd")
                 .with_setting("output_format_parquet_row_group_size", GROUP_ROWS)
+                .with_setting("output_format_parquet_max_dictionary_size", DICTIONARY_BYTES)
                 .fetch_bytes("Parquet")?
                 .collect()
                 .await?;
