@@ -140,3 +140,36 @@ fn complain(text: &str, exit: Exit) -> Exit {
     eprintln!("{text}");
     exit
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn what_deletes_has_to_be_meant_and_what_is_copied_has_to_be_named() {
+        Arguments::command().debug_assert();
+        let parsed = |words: &str| Arguments::try_parse_from(words.split(' ')).is_ok();
+        assert!(
+            parsed("c backup --to /b")
+                && parsed("c backup --check /b")
+                && parsed("c restore --from /b --yes")
+        );
+        assert!(
+            !parsed("c backup")
+                && !parsed("c backup --to /b --check /b")
+                && !parsed("c restore --from /b")
+        );
+        assert!(
+            parsed("c hold add a --why w --by l --agency H49")
+                && !parsed("c hold add a --by l --agency H49")
+        );
+        assert!(parsed("c hold lift a --why w --by l") && !parsed("c hold lift a --by l"));
+        assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));
+        assert!(
+            parsed("c export --format stix --to /e --since 2026-11-26")
+                && !parsed("c export --format stix")
+        );
+    }
+}
