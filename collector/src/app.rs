@@ -16,6 +16,7 @@ use crate::{
     detect::sigma::Matcher,
     figures::Figures,
     health::{self, Nation},
+    keeper,
     pipeline::{self, Pipeline},
     registry::Registry,
     rule::RuleSet,
@@ -92,6 +93,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         store.clone(),
         stop.clone(),
     );
+    keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
     let chain = Pipeline::new(pipeline::Parts {
         config: config.clone(),
         store: store.clone(),

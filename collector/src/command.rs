@@ -8,13 +8,18 @@ use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 use crate::{
     app,
     config::Config,
-    store::{Store, migrate},
+    store::{Store, migrate, retention::RetentionError},
 };
 
+mod backup;
 mod dead;
 mod doctor;
+mod export;
+mod hold;
 mod rehearse;
+mod retention;
 mod rules;
+mod sheet;
 
 /// Takes what agents send, and tells consoles.
 #[derive(Debug, Parser)]
@@ -45,6 +50,18 @@ enum Command {
     Dead(dead::Command),
     /// Tell how often rules would have fired on events in a file.
     Rehearse(rehearse::Arguments),
+    /// How long things are kept: what goes, what went, what will be.
+    #[command(subcommand)]
+    Retention(retention::Command),
+    /// Legal holds: what must not be deleted.
+    #[command(subcommand)]
+    Hold(hold::Command),
+    /// Copy the store to a folder, or look whether a copy is whole.
+    Backup(backup::Backup),
+    /// Write events or incidents for others.
+    Export(export::Arguments),
+    /// Make the store what a copy of it says; the collector has to be stopped.
+    Restore(backup::Restore),
 }
 
 /// Does what is asked.
@@ -78,10 +95,11 @@ pub fn run(arguments: &Arguments) -> Exit {
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
     let outcome = match &arguments.command {
-        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => {
-            say("the configuration is right");
-            return Exit::Success;
-        }
+        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => kept(
+            runtime
+                .block_on(retention::checked(&Store::new(&config), &config.keeping))
+                .map(|()| "the configuration is right".into()),
+        ),
         Command::Doctor(arguments) => {
             let (text, exit) = runtime.block_on(doctor::run(arguments, &config));
             say(text.trim_end());
@@ -102,6 +120,16 @@ pub fn run(arguments: &Arguments) -> Exit {
             .block_on(migrate::run(&Store::new(&config)))
             .map(|taken| format!("{} steps taken", taken.len()))
             .map_err(anyhow::Error::from),
+        Command::Retention(command) => {
+            let (store, keeping) = (Store::new(&config), config.keeping);
+            kept(runtime.block_on(retention::run(&store, &keeping, command, &say)))
+        }
+        Command::Backup(asked) => runtime.block_on(backup::backup(&config, asked, &say)),
+        Command::Export(asked) => runtime
+            .block_on(export::run(&Store::new(&config), asked, &say))
+            .map_err(|error| anyhow::Error::from(error).context("failed to")),
+        Command::Restore(asked) => runtime.block_on(backup::restore(&config, asked, &say)),
+        Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),
     };
     match outcome {
         Ok(text) => {
@@ -110,8 +138,18 @@ pub fn run(arguments: &Arguments) -> Exit {
             }
             Exit::Success
         }
-        Err(error) => complain(&format!("{error:#}"), Exit::Failure),
+        Err(error) => {
+            let exit = match error.downcast_ref::<RetentionError>() {
+                Some(error) if error.is_configuration() => Exit::Configuration,
+                _ => Exit::Failure,
+            };
+            complain(&format!("{error:#}"), exit)
+        }
     }
+}
+
+fn kept(outcome: Result<String, RetentionError>) -> anyhow::Result<String> {
+    outcome.map_err(|error| anyhow::Error::from(error).context("failed to"))
 }
 
 #[expect(clippy::print_stdout, reason = "the one place where commands answer")]
@@ -123,4 +161,37 @@ fn say(text: &str) {
 fn complain(text: &str, exit: Exit) -> Exit {
     eprintln!("{text}");
     exit
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn what_deletes_has_to_be_meant_and_what_is_copied_has_to_be_named() {
+        Arguments::command().debug_assert();
+        let parsed = |words: &str| Arguments::try_parse_from(words.split(' ')).is_ok();
+        assert!(
+            parsed("c backup --to /b")
+                && parsed("c backup --check /b")
+                && parsed("c restore --from /b --yes")
+        );
+        assert!(
+            !parsed("c backup")
+                && !parsed("c backup --to /b --check /b")
+                && !parsed("c restore --from /b")
+        );
+        assert!(
+            parsed("c hold add a --why w --by l --agency H49")
+                && !parsed("c hold add a --by l --agency H49")
+        );
+        assert!(parsed("c hold lift a --why w --by l") && !parsed("c hold lift a --by l"));
+        assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));
+        assert!(
+            parsed("c export --format stix --to /e --since 2026-11-26")
+                && !parsed("c export --format stix")
+        );
+    }
 }

@@ -12,7 +12,7 @@ use vonggac_daemon::{
     settings::{Document, SettingsError, Table},
 };
 
-use crate::canary::heartbeat;
+use crate::{canary::heartbeat, retention::Keeping};
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
 pub const PARTITIONS: u64 = 4;
@@ -72,6 +72,8 @@ pub struct Config {
     pub canary_interval: Duration,
     /// The sign of life that leaves the system; `None`: nowhere to.
     pub heartbeat: Option<heartbeat::Settings>,
+    /// How long things are kept.
+    pub keeping: Keeping,
 }
 
 impl Config {
@@ -148,6 +150,7 @@ impl Config {
                 })
                 .unwrap_or(CANARY_INTERVAL),
             heartbeat: root.table("heartbeat", heartbeat_of),
+            keeping: Keeping::take(root),
         }
     }
 }

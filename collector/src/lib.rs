@@ -4,6 +4,9 @@
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
+//! * [`retention`] (pure): how long things are kept, and what holds them;
+//! * [`export`] (pure): what is stored in the words of others;
+//! * [`keeper`]: retention once a day; [`rewind`]: Kafka's group after a restore;
 //! * [`store`]: ClickHouse; [`rollup`]: keeps sums up with its rows; [`serve`]: gRPC;
 //! * [`canary`]: whether the way is open; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
@@ -17,15 +20,19 @@ pub mod dead_letter;
 pub mod decode;
 pub mod detect;
 pub mod doctor;
+pub mod export;
 pub mod figures;
 pub mod health;
 pub mod incident;
 pub mod indicator;
+pub mod keeper;
 pub mod offsets;
 pub mod pipeline;
 pub mod record;
 pub mod registry;
 pub mod rehearse;
+pub mod retention;
+pub mod rewind;
 pub mod rollup;
 pub mod rule;
 pub mod serve;

@@ -186,6 +186,15 @@ impl Registry {
         self.systems.get(id)
     }
 
+    /// Ids of the systems of a grade, in the order of their names.
+    #[must_use]
+    pub fn systems_of_grade(&self, grade: u64) -> Vec<String> {
+        let of_grade = self.systems.values().filter(|system| u64::from(system.grade) == grade);
+        let mut ids: Vec<String> = of_grade.map(|system| system.id.clone()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// Laws' deadlines.
     #[must_use]
     pub fn clocks(&self) -> &[Clock] {

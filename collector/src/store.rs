@@ -14,13 +14,17 @@ use crate::{
     offsets::{Numbers, Progress},
 };
 
+pub mod backup;
 pub mod baseline;
 mod canary;
+pub mod cold;
 pub mod dead;
+pub mod export;
 mod losses;
 pub mod migrate;
 mod own;
 pub mod query;
+pub mod retention;
 pub mod rollup;
 pub mod row;
 pub mod sql;
@@ -173,6 +177,7 @@ const INCIDENTS_LOADED_MAX: u64 = 20_000;
 pub struct Store {
     client: Client,
     database: String,
+    shelf: Option<cold::Shelf>,
 }
 
 impl Store {
@@ -184,7 +189,8 @@ impl Store {
         if let Some((user, password)) = &config.engine_user {
             client = client.with_user(user).with_password(password.reveal());
         }
-        Self { client, database: config.database.clone() }
+        let shelf = config.keeping.cold.clone().map(cold::Shelf::new);
+        Self { client, database: config.database.clone(), shelf }
     }
 
     /// The same store with a setting of the engine for all that is asked.

@@ -1,6 +1,7 @@
 //! The engine alone, as tests and benches of the store need it.
 
 use std::{
+    fs,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use crate::machine::program;
 
@@ -79,6 +80,23 @@ impl Engine {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A client within a database.
+    #[must_use]
+    pub fn client(&self, database: &str) -> clickhouse::Client {
+        clickhouse::Client::default().with_url(self.url()).with_database(database)
+    }
+
+    /// Writes a collector's configuration for a database of this engine, with more of it behind.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn configuration_file(&self, database: &str, more: &str) -> anyhow::Result<PathBuf> {
+        let path = self.folder.join(format!("{database}.toml"));
+        fs::write(&path, format!("{}{more}", self.configuration(database)))
+            .context("the configuration")?;
+        Ok(path)
     }
 
     /// A collector's configuration for a database in it.

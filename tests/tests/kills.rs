@@ -139,7 +139,7 @@ fn kill_again_and_again(machine: &Machine, more: &str, life: Range<u64>) -> usiz
     let rows = machine.count(&format!("SELECT count() {of_it}"));
     let lines = machine.count(&format!("SELECT uniqExact(raw) {of_it}"));
     let gaps = machine.rows(&["sql", "SELECT * FROM gaps WHERE agency = 'H49'"]);
-    let rolled = digest::alike(&machine, "class = 'authentication' AND agency = 'H49'");
+    let rolled = digest::alike(machine, "class = 'authentication' AND agency = 'H49'");
     last.kill().expect("killed");
     last.wait().expect("waited for");
     stored.unwrap_or_else(|error| panic!("{error:#}\n{}", agent.words()));

@@ -131,12 +131,8 @@ fn stores_of_each_earlier_version_are_brought_to_the_present_and_read() -> anyho
 
 /// Figures are those of the rows until the roll-ups are made, and the same behind it.
 async fn rows_of_before_are_rolled_up(store: &Store, rows: u64) -> anyhow::Result<()> {
-    let progress = ProgressPart {
-        topic: topic::USAGE.into(),
-        partition: 0,
-        next_offset: 1,
-        held: Vec::new(),
-    };
+    let progress =
+        ProgressPart { topic: topic::USAGE.into(), partition: 0, next_offset: 1, held: Vec::new() };
     store.save_progress(&[progress]).await?;
     let now = Time::now();
     let received = async || {

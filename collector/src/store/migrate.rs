@@ -20,6 +20,11 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (14, "rollup_day", include_str!("../../migrations/0014_rollup_day.sql")),
     (15, "words", include_str!("../../migrations/0015_words.sql")),
     (16, "words_of_before", include_str!("../../migrations/0016_words_of_before.sql")),
+    (17, "hold_events", include_str!("../../migrations/0017_hold_events.sql")),
+    (18, "deletions", include_str!("../../migrations/0018_deletions.sql")),
+    (19, "cold_files", include_str!("../../migrations/0019_cold_files.sql")),
+    (20, "retention_policies", include_str!("../../migrations/0020_retention_policies.sql")),
+    (21, "leases", include_str!("../../migrations/0021_leases.sql")),
 ];
 
 /// Brings the store to the present schema; gives the steps that were taken.

@@ -153,8 +153,9 @@ impl Store {
         };
         let limits =
             |query: Query| query.with_setting("max_execution_time", format!("{seconds:.0}"));
+        let source = self.events_of(since, until, &agencies(&request.terms)).await?;
         let text = format!(
-            "SELECT {COLUMNS} FROM events WHERE {} ORDER BY time {order}, agent {order}, lane {order}, seq {order} LIMIT {limit}",
+            "SELECT {COLUMNS} FROM {source} WHERE {} ORDER BY time {order}, agent {order}, lane {order}, seq {order} LIMIT {limit}",
             page.text
         );
         let rows: Vec<EventRow> =
@@ -173,7 +174,12 @@ impl Store {
         };
         if request.histogram_columns > 0 {
             reply.histogram = self
-                .histogram(&all, since, until, request.histogram_columns.min(HISTOGRAM_COLUMNS_MAX))
+                .histogram(
+                    &source,
+                    &all,
+                    (since, until),
+                    request.histogram_columns.min(HISTOGRAM_COLUMNS_MAX),
+                )
                 .await?;
             reply.total = Some(reply.histogram.iter().map(|column| column.count).sum());
         }
@@ -184,14 +190,14 @@ impl Store {
 
     async fn histogram(
         &self,
+        source: &str,
         all: &Condition,
-        since: Time,
-        until: Time,
+        (since, until): (Time, Time),
         columns: u32,
     ) -> Result<Vec<HistogramColumn>, StoreError> {
         let width = ((until.micros() - since.micros()) / i64::from(columns)).max(1);
         let text = format!(
-            "SELECT intDiv(toUnixTimestamp64Micro(time) - {}, {width}) AS place, count() FROM events WHERE {} GROUP BY place ORDER BY place",
+            "SELECT intDiv(toUnixTimestamp64Micro(time) - {}, {width}) AS place, count() FROM {source} WHERE {} GROUP BY place ORDER BY place",
             since.micros(),
             all.text
         );
@@ -218,9 +224,11 @@ impl Store {
         for reference in references {
             let lane =
                 vonggac_wire::Lane::try_from(reference.lane).map_or("", vonggac_wire::Lane::name);
+            let time = Time(reference.time_unix_nano);
+            let source = self.events_of(time, time, &[]).await?;
             let found: Option<EventRow> = self
                 .client()
-                .query(&format!("SELECT {COLUMNS} FROM events WHERE agent = ? AND lane = ? AND seq = ? AND time = fromUnixTimestamp64Micro(?, 'UTC') LIMIT 1"))
+                .query(&format!("SELECT {COLUMNS} FROM {source} WHERE agent = ? AND lane = ? AND seq = ? AND time = fromUnixTimestamp64Micro(?, 'UTC') LIMIT 1"))
                 .bind(reference.agent.as_str())
                 .bind(lane)
                 .bind(reference.seq)
@@ -282,9 +290,10 @@ impl Store {
     ) -> Result<Vec<SpreadRow>, StoreError> {
         let term = Term { field: field.into(), value: value.into(), negated: false };
         let condition = condition(&term)?;
+        let source = self.events_of(since, until, &[]).await?;
         let text = format!(
             "SELECT agency, count(), uniqExact(host), countIf(status = 'success'), toUnixTimestamp64Micro(min(time)), toUnixTimestamp64Micro(max(time)) \
-             FROM events WHERE time >= fromUnixTimestamp64Micro(?, 'UTC') AND time <= fromUnixTimestamp64Micro(?, 'UTC') AND {} \
+             FROM {source} WHERE time >= fromUnixTimestamp64Micro(?, 'UTC') AND time <= fromUnixTimestamp64Micro(?, 'UTC') AND {} \
              GROUP BY agency ORDER BY count() DESC LIMIT 200",
             condition.text
         );
@@ -382,6 +391,15 @@ pub struct KnownAgent {
     pub partition: i32,
     /// Made by a scenario player.
     pub simulated: bool,
+}
+
+/// Agencies that a search is limited to; none: it is not.
+fn agencies(terms: &[Term]) -> Vec<&str> {
+    let mut named = terms.iter().filter(|term| term.field == "agency" && !term.negated);
+    match (named.next(), named.next()) {
+        (Some(one), None) => vec![one.value.as_str()],
+        _ => Vec::new(),
+    }
 }
 
 fn cursor(text: &str) -> Option<(i64, String, String, u64)> {
