@@ -247,7 +247,7 @@ impl Copy<'_> {
         let progress: Vec<ProgressRow> = self
             .store
             .client()
-            .query("SELECT topic, partition, agent, argMax(p.value, p.version) AS value, max(p.version) AS version FROM progress AS p GROUP BY topic, partition, agent ORDER BY topic, partition, agent")
+            .query("SELECT topic, partition, agent, argMax(p.value, p.version) AS value, argMax(p.ahead, p.version) AS ahead, max(p.version) AS version FROM progress AS p GROUP BY topic, partition, agent ORDER BY topic, partition, agent")
             .fetch_all()
             .await?;
         // Marks of what is not copied, such as roll-ups, would say of the restored store what is not true; they begin anew from its rows.

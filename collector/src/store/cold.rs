@@ -12,7 +12,7 @@ use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 use vonggac_wire::Time;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, query::FOLDED_OF_ROW};
 use crate::retention::{ColdPlace, quoted};
 
 mod view;
@@ -353,8 +353,10 @@ impl Store {
         let moving = files.iter().any(|file| file.state == "moving");
         let names: Vec<String> = files.into_iter().map(|file| file.path).collect();
         let cold = shelf.source(&names, &columns.structure);
-        let both =
-            format!("SELECT {0} FROM events UNION ALL SELECT {0} FROM {cold}", columns.names);
+        let both = format!(
+            "SELECT {0}, folded FROM events UNION ALL SELECT {0}, {FOLDED_OF_ROW} AS folded FROM {cold}",
+            columns.names
+        );
         let source = if moving {
             format!(
                 "(SELECT * FROM ({both}) LIMIT 1 BY kafka_topic, kafka_partition, kafka_offset, kafka_index)"

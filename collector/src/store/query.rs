@@ -95,6 +95,10 @@ fn condition(term: &Term) -> Result<Condition, StoreError> {
 /// A text as the column `folded` has it: in small letters, without marks.
 const FOLDED: &str = "replaceAll(lowerUTF8(removeDiacriticsUTF8(toValidUTF8(?))), 'đ', 'd')";
 
+/// What the column `folded` is made of, for rows that lie outside the table: as in its migration.
+pub(super) const FOLDED_OF_ROW: &str = "if(isValidASCII(concat(raw, '\\n', message)), lower(concat(raw, '\\n', message)), \
+    replaceAll(lowerUTF8(removeDiacriticsUTF8(toValidUTF8(concat(raw, '\\n', message)))), 'đ', 'd'))";
+
 /// Where these words stand beside one another. With a star before or behind them they may be parts of words, for which every row of the
 /// window is read; whole words are looked up in the index.
 fn words(text: &str) -> Condition {
