@@ -213,6 +213,7 @@ fn rows_go_stay_and_are_found() -> anyhow::Result<()> {
         a_policy_that_reaches_what_is_held_is_refused(&keep).await?;
         cold_files_go_when_their_hold_is_lifted(&keep).await?;
         incidents_gaps_and_dead_letters_have_their_own_days(&keep).await?;
+        sums_go_when_they_are_old_and_marked(&keep).await?;
         two_runs_at_once_are_refused(&keep).await
     })
 }
@@ -283,6 +284,28 @@ async fn rows_that_are_not_closed_wait(keep: &Keep) -> anyhow::Result<()> {
     keep.summed(6_000).await?;
     assert_eq!(keep.apply("").await?.deleted_rows, 2 * EACH);
     assert_eq!(keep.count(waiting).await?, 0);
+    Ok(())
+}
+
+/// A sum whose mark was not written yet is asked for after a crash: without it, it would be summed twice.
+async fn sums_go_when_they_are_old_and_marked(keep: &Keep) -> anyhow::Result<()> {
+    let sum = |days: u64, offset: u64| {
+        format!(
+            "INSERT INTO rollups (span, bucket, month, agency, lane, kafka_topic, kafka_partition, events, last_offset) \
+             SELECT 'day', now() - INTERVAL {days} DAY, 202001, 'G22', 'usage', 'vonggac.usage.v1', 0, 1, {offset}"
+        )
+    };
+    for (days, offset) in [(1_000, 10), (1_200, 11), (1_300, 1_000_000)] {
+        keep.client().query_raw(&sum(days, offset)).execute().await?;
+    }
+    let plan =
+        keep.store(&keep.cold())?.plan(&keep.config(&keep.cold())?.keeping, Time::now()).await?;
+    let planned: u64 =
+        plan.iter().filter(|line| line.what == "rollups").map(|line| line.rows).sum();
+    assert_eq!(planned, 1, "{plan:?}");
+    keep.apply(&keep.cold()).await?;
+    assert_eq!(keep.count("rollups").await?, 2);
+    assert_eq!(keep.count("rollups WHERE last_offset = 11").await?, 0);
     Ok(())
 }
 

@@ -95,11 +95,22 @@ impl Picture {
         format!("{} AND {}", self.asked.cold, self.below.sql())
     }
 
-    pub(super) fn counted(&self, condition: &str, host: Option<&str>) -> String {
+    /// Rows of a small table that are past their days, held or not. Roll-ups at or above their mark stay: after a crash they are asked for,
+    /// and summed again where they are not found.
+    pub(super) fn past(&self, table: &str, time: &str, days: u32) -> String {
+        let old = format!("{time} < {}", self.cutoff(days));
+        if ROLLUPS.iter().any(|(name, _)| *name == table) {
+            format!("{old} AND {}", self.below.rollups())
+        } else {
+            old
+        }
+    }
+
+    pub(super) fn counted(&self, condition: &str, time: &str, host: Option<&str>) -> String {
         let counts: Vec<String> = self
             .holds
             .iter()
-            .map(|hold| format!("countIf({condition} AND {})", hold.condition("time", host)))
+            .map(|hold| format!("countIf({condition} AND {})", hold.condition(time, host)))
             .collect();
         if counts.is_empty() {
             "emptyArrayUInt64()".into()
@@ -235,7 +246,7 @@ impl Store {
             asked.over,
             picture.below.sql(),
             picture.below.sql(),
-            picture.counted(&asked.over, Some(EVENT_HOST)),
+            picture.counted(&asked.over, "time", Some(EVENT_HOST)),
             asked.before_day,
             asked.over,
             asked.cold,
@@ -269,12 +280,12 @@ impl Store {
         days: u32,
         picture: &Picture,
     ) -> Result<Vec<PlanLine>, RetentionError> {
-        let cutoff = picture.cutoff(days);
+        let past = picture.past(table, time, days);
         let held = hold::any(&picture.holds, time, None);
         let text = format!(
-            "SELECT agency, toYYYYMM({time}) AS month, countIf(NOT {held}) AS go, {} AS held FROM {table} FINAL WHERE {time} < {cutoff} \
+            "SELECT agency, toYYYYMM({time}) AS month, countIf(NOT {held}) AS go, {} AS held FROM {table} FINAL WHERE {past} \
              GROUP BY agency, month ORDER BY month, agency",
-            picture.counted("1", None)
+            picture.counted("1", time, None)
         );
         let rows: Vec<Small> = self.client().query_raw(&text).fetch_all().await?;
         Ok(rows
@@ -351,7 +362,7 @@ impl Store {
             if !picture.holds.is_empty() {
                 let text = format!(
                     "SELECT {} FROM {}",
-                    picture.counted("1", Some(EVENT_HOST)),
+                    picture.counted("1", "time", Some(EVENT_HOST)),
                     shelf.source(std::slice::from_ref(&file.path), &columns.structure)
                 );
                 let counts: Vec<u64> = self.client().query_raw(&text).fetch_one().await?;

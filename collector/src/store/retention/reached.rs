@@ -44,7 +44,7 @@ impl Store {
         let text = format!(
             "SELECT toUInt8({}) AS rule, {} AS held FROM events WHERE day < toDate({}) AND {} AND NOT ({}) GROUP BY rule ORDER BY rule",
             picture.asked.rule,
-            picture.counted("1", Some(EVENT_HOST)),
+            picture.counted("1", "time", Some(EVENT_HOST)),
             picture.asked.before_day,
             picture.asked.over,
             old.over

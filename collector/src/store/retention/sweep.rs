@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ROLLUPS, RetentionError,
+    RetentionError,
     apply::{DeletionRow, Run},
     plan::{action, small_tables, what},
 };
@@ -65,14 +65,11 @@ impl Run<'_> {
         time: &str,
         days: u32,
     ) -> Result<(), RetentionError> {
-        let mut condition = format!(
-            "{time} < {} AND NOT {}",
-            self.picture.cutoff(days),
+        let condition = format!(
+            "{} AND NOT {}",
+            self.picture.past(table, time, days),
             hold::any(&self.picture.holds, time, None)
         );
-        if ROLLUPS.iter().any(|(name, _)| *name == table) {
-            condition = format!("{condition} AND {}", self.picture.below.rollups());
-        }
         let text = format!(
             "SELECT toYYYYMM({time}) AS month, agency, count() FROM {table} WHERE {condition} GROUP BY month, agency ORDER BY month, agency"
         );
