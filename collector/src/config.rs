@@ -158,8 +158,10 @@ impl Config {
 fn heartbeat_of(table: &mut Table<'_>) -> Option<heartbeat::Settings> {
     let wanted = "an address like \"https://monitor.example/ping/1\"";
     let url: Option<Uri> = table.parsed("url", wanted);
-    if url.as_ref().is_some_and(|url| !matches!(url.scheme_str(), Some("http" | "https"))) {
-        table.wrong("url", wanted);
+    if let Some(url) =
+        url.as_ref().filter(|url| !matches!(url.scheme_str(), Some("http" | "https")))
+    {
+        table.wrong("url", format!("is \"{url}\"; wanted {wanted}"));
     }
     let file = table.path("file");
     let interval = table

@@ -31,6 +31,16 @@ fn incident_states() -> Vec<&'static str> {
         .collect()
 }
 
+/// HOST:PORT: a name, an IPv4 address or an IPv6 address in brackets, and no scheme or path.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).map_or_else(
+        || !host.contains([':', '/', '@']),
+        |inner| inner.parse::<std::net::Ipv6Addr>().is_ok(),
+    );
+    !host.is_empty() && plain && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
 /// Everything about a call that can be known to be wrong without asking the centre; all of it at once.
 pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<String> {
     let filter = &arguments.common.filter;
@@ -44,6 +54,9 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
         && until < since
     {
         found.push(words.get("bad-window"));
+    }
+    if let Some(address) = arguments.common.collector.as_ref().filter(|text| !is_address(text)) {
+        found.push(wrong(words, "--collector", address, "HOST:PORT"));
     }
     let allowed = match &arguments.command {
         Some(Command::Agencies | Command::Systems | Command::Agents | Command::Checks) => states(),
@@ -173,6 +186,10 @@ mod tests {
             ("vonggac incidents --status broken", "in_progress"),
             ("vonggac spread mac=00:00", "src_ip, user, url, host"),
             ("vonggac schema nothing", "agencies, systems"),
+            ("vonggac --collector http://10.0.0.5:7443 agencies", "HOST:PORT"),
+            ("vonggac --collector 10.0.0.5 agencies", "HOST:PORT"),
+            ("vonggac --collector 10.0.0.5:99999 agencies", "HOST:PORT"),
+            ("vonggac --collector ::1:7443 agencies", "HOST:PORT"),
         ];
         for (line, allowed) in cases {
             let found = found(line);
@@ -194,6 +211,9 @@ mod tests {
             "vonggac agencies --status ok",
             "vonggac spread 203.0.113.7",
             "vonggac schema health",
+            "vonggac --collector 10.0.0.5:7443 agencies",
+            "vonggac --collector centre.example.vn:7443 agencies",
+            "vonggac --collector [::1]:7443 agencies",
         ] {
             assert_eq!(found(line), Vec::<String>::new(), "{line}");
         }
