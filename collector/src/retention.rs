@@ -422,7 +422,8 @@ impl Policy {
             .collect();
         let past = |limits: &[u16]| {
             let limits: Vec<String> = limits.iter().map(u16::to_string).collect();
-            format!("toUInt16(day) < [{}][{rule} + 1]", limits.join(", "))
+            // What came late, or from a clock that is wrong by years, is kept as long from when it came.
+            format!("toUInt16(greatest(day, toDate(stored))) < [{}][{rule} + 1]", limits.join(", "))
         };
         let over = past(&keep);
         Asked {

@@ -206,6 +206,7 @@ fn rows_go_stay_and_are_found() -> anyhow::Result<()> {
         let keep = Keep::new(engine, folder.path(), "keep").await?;
         rows_past_their_time_go_and_held_ones_stay(&keep).await?;
         rows_that_are_not_closed_wait(&keep).await?;
+        what_came_late_is_kept_from_when_it_came(&keep).await?;
         cold_rows_are_found_by_the_same_search(&keep).await?;
         others_get_all_of_it_in_their_words(&keep).await?;
         what_a_crash_left_is_finished_and_meanwhile_found_once(&keep).await?;
@@ -306,6 +307,24 @@ async fn sums_go_when_they_are_old_and_marked(keep: &Keep) -> anyhow::Result<()>
     keep.apply(&keep.cold()).await?;
     assert_eq!(keep.count("rollups").await?, 2);
     assert_eq!(keep.count("rollups WHERE last_offset = 11").await?, 0);
+    Ok(())
+}
+
+/// An imported log of years ago, or of a host whose clock says 1970.
+async fn what_came_late_is_kept_from_when_it_came(keep: &Keep) -> anyhow::Result<()> {
+    let row = |came: u64| {
+        format!(
+            "INSERT INTO events (agency, class, time, observed, stored, host, agent, lane, seq, kafka_topic, kafka_partition, kafka_offset) \
+             SELECT 'G22', 'check', toDateTime64('1970-01-02 00:00:00', 6, 'UTC'), t, now64(6) - INTERVAL {came} DAY AS t, 'old', 'old', 'uptime', {came}, \
+             'vonggac.uptime.v1', 0, {came}"
+        )
+    };
+    for came in [10, 91, 93] {
+        keep.client().query_raw(&row(came)).execute().await?;
+    }
+    assert_eq!(keep.apply("").await?.deleted_rows, 1);
+    assert_eq!(keep.count("events WHERE agent = 'old'").await?, 2);
+    keep.client().query_raw("DELETE FROM events WHERE agent = 'old'").execute().await?;
     Ok(())
 }
 

@@ -358,12 +358,23 @@ impl Store {
             if u32::from(file.day).saturating_add(days) >= u32::from(picture.today) {
                 continue;
             }
+            let source = shelf.source(std::slice::from_ref(&file.path), &columns.structure);
+            let came = format!("SELECT toUInt16(toDate(max(stored))) FROM {source}");
+            match self.client().query_raw(&came).fetch_one::<u16>().await {
+                Ok(came) if u32::from(came).saturating_add(days) >= u32::from(picture.today) => {
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(path = file.path, %error, "a cold file cannot be read; it is kept");
+                    continue;
+                }
+            }
             let mut held = Vec::new();
             if !picture.holds.is_empty() {
                 let text = format!(
-                    "SELECT {} FROM {}",
+                    "SELECT {} FROM {source}",
                     picture.counted("1", "time", Some(EVENT_HOST)),
-                    shelf.source(std::slice::from_ref(&file.path), &columns.structure)
                 );
                 let counts: Vec<u64> = self.client().query_raw(&text).fetch_one().await?;
                 held = picture.names(&counts);
