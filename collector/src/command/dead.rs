@@ -1,15 +1,11 @@
 //! Dead letters on the command line: looked at, sent again once the reason is gone, or dropped with a word why.
 
-use std::{
-    fmt::Write as _,
-    io::{IsTerminal as _, Write as _},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use serde_json::json;
 use vonggac_answer::{
+    consent::{self, Consent},
     rows::{self, Format, Row},
     sanitise::sanitise,
 };
@@ -222,23 +218,13 @@ async fn choose(store: &Store, chosen: &Chosen, what: &str) -> Result<Vec<Dead>,
         letters.push(one(store, origin).await?);
     }
     if !chosen.yes && !letters.is_empty() {
-        confirm(&format!("{what} {} letters?", letters.len()))?;
+        match consent::ask(&format!("{what} {} letters?", letters.len())) {
+            Consent::Given => {}
+            Consent::Refused => return Err(DeadError::Refused),
+            Consent::NobodyThere => return Err(DeadError::Unasked),
+        }
     }
     Ok(letters)
-}
-
-#[expect(clippy::print_stderr, reason = "a question stands beside the answer, not in it")]
-fn confirm(question: &str) -> Result<(), DeadError> {
-    if !std::io::stdin().is_terminal() {
-        return Err(DeadError::Unasked);
-    }
-    eprint!("{question} [yes/no] ");
-    let _flushed = std::io::stderr().flush();
-    let mut answer = String::new();
-    match std::io::stdin().read_line(&mut answer) {
-        Ok(_) if answer.trim() == "yes" => Ok(()),
-        _ => Err(DeadError::Refused),
-    }
 }
 
 /// Sends what would be taken now, and tells what would not.

@@ -1,8 +1,9 @@
 //! `retention`: what goes, what went, and what will be.
 
-use std::{io::IsTerminal, time::Duration};
+use std::time::Duration;
 
 use clap::Subcommand;
+use vonggac_answer::consent::{self, Consent};
 use vonggac_wire::Time;
 
 use super::sheet::{Cell, Format, Sheet, human};
@@ -84,7 +85,7 @@ pub(super) async fn run(
             if !yes {
                 let plan = store.plan(keeping, now).await?;
                 tell(&planned(&plan).write(Format::Table));
-                if !agreed(tell) {
+                if consent::ask("what is deleted is gone for ever; go on?") != Consent::Given {
                     return Ok("nothing was done; say yes, or --yes".into());
                 }
             }
@@ -128,16 +129,6 @@ pub(super) async fn checked(store: &Store, keeping: &Keeping) -> Result<(), Rete
 #[expect(clippy::cast_precision_loss, reason = "for eyes")]
 fn human_bytes(bytes: u64) -> String {
     human(bytes as f64)
-}
-
-/// Asks at a terminal; elsewhere nobody can agree.
-fn agreed(tell: &(dyn Fn(&str) + Sync)) -> bool {
-    if !std::io::stdin().is_terminal() {
-        return false;
-    }
-    tell("what is deleted is gone for ever; type yes to go on:");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "yes"
 }
 
 fn planned(lines: &[PlanLine]) -> Sheet {

@@ -49,7 +49,9 @@ fn rules_stand_before_the_sets_and_inherit_their_days() {
     );
     assert!(asked.rule.ends_with("lane = 'usage' AND class IN ('http_activity'), 1, lane = 'uptime', 2, lane = 'usage', 3, 4)"), "{}", asked.rule);
     assert!(
-        asked.over.starts_with("toUInt16(greatest(day, toDate(stored))) < [19270, 19970, 19908, 19634, 19270][multiIf("),
+        asked.over.starts_with(
+            "toUInt16(greatest(day, toDate(stored))) < [19270, 19970, 19908, 19634, 19270][multiIf("
+        ),
         "{}",
         asked.over
     );
