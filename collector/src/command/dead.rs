@@ -181,6 +181,9 @@ pub(super) async fn run(command: &Command, config: &Config) -> Result<String, De
         Command::List { which, limit, format } => {
             let letters = store.dead(&which.filter(Time::now()), *limit).await?;
             let listed: Vec<Row> = letters.iter().map(row).collect();
+            if listed.is_empty() && matches!(format, Format::Table | Format::Md) {
+                return Ok("no such letters".into());
+            }
             Ok(rows::write(format, &listed))
         }
         Command::Show { origin, out } => {

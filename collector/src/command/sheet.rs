@@ -44,7 +44,8 @@ impl Cell {
 
 /// Bytes with a unit.
 pub(super) fn human(bytes: f64) -> String {
-    let mut value = bytes;
+    // A difference of nothing may be a negative one.
+    let mut value = if bytes == 0.0 { 0.0 } else { bytes };
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1_024.0 {
             return if unit == "B" {
@@ -85,6 +86,10 @@ impl Sheet {
                 cells.map(|(name, cell)| (name.replace(' ', "_"), cell.value(for_people))).collect()
             })
             .collect();
+        // Nothing at all would leave a person in doubt whether it was looked.
+        if rows.is_empty() && for_people {
+            return "nothing".into();
+        }
         rows::write(&format, &rows).trim_end().to_owned()
     }
 }
@@ -109,6 +114,9 @@ mod tests {
         assert_eq!(json[1]["agency"], Value::Null);
         let csv = sheet().write(Format::Csv);
         assert_eq!(csv, "agency,rows_held,bytes\nH49|\\x1b,12,1536.0\n,7,3.0");
+        assert_eq!(Sheet::new(&["a"]).write(Format::Table), "nothing");
+        assert_eq!(Sheet::new(&["a"]).write(Format::Json), "[]");
+        assert_eq!(human(-0.0), "0 B");
         let md = sheet().write(Format::Md);
         assert!(md.contains("| H49\\|\\\\x1b | 12 | 1.5 KiB |"), "{md}");
     }
