@@ -1,15 +1,9 @@
 //! A store of each earlier version, with rows in it, is brought to the present one by the real engine, and its rows are still read.
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
-use system_tests::machine::program;
+use anyhow::Context;
+use system_tests::engine::Engine;
 use vonggac_collector::{
     config::Config,
     rollup::RollUps,
@@ -20,42 +14,8 @@ use vonggac_collector::{
 };
 use vonggac_wire::{Time, topic};
 
-/// An engine alone; it ends with the test.
-struct Engine(Child);
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _waited = self.0.wait();
-    }
-}
-
-fn engine(folder: &Path, port: u16) -> anyhow::Result<Engine> {
-    let child = Command::new(program("vonggac-single"))
-        .args(["engine", "--listen", &format!("127.0.0.1:{port}"), "--store"])
-        .arg(folder.join("store"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let engine = Engine(child);
-    let begun = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if begun.elapsed() > Duration::from_secs(60) {
-            bail!("the engine does not listen");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(engine)
-}
-
-fn store(folder: &Path, port: u16, database: &str) -> anyhow::Result<Store> {
-    let path = folder.join(format!("{database}.toml"));
-    let text = format!(
-        "plain_text = true\n[kafka]\nbrokers = [\"127.0.0.1:9\"]\n[engine]\nurl = \"http://127.0.0.1:{port}\"\n\
-         database = \"{database}\"\n[grpc]\nlisten = \"127.0.0.1:0\"\n"
-    );
-    fs::write(&path, text)?;
-    Ok(Store::new(&Config::read(&path)?))
+fn store(engine: &Engine, database: &str) -> anyhow::Result<Store> {
+    Ok(Store::new(&Config::read(&engine.configuration_file(database, "")?)?))
 }
 
 /// What the program of that version had done.
@@ -83,18 +43,13 @@ async fn as_of(client: &clickhouse::Client, version: u32) -> anyhow::Result<()> 
 
 #[test]
 fn stores_of_each_earlier_version_are_brought_to_the_present_and_read() -> anyhow::Result<()> {
-    if !program("vonggac-single").exists() {
-        eprintln!("SKIPPED: no {}; build the programs first", program("vonggac-single").display());
-        return Ok(());
-    }
     let folder = tempfile::tempdir()?;
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let _engine = engine(folder.path(), port)?;
+    let Some(engine) = Engine::start(folder.path())? else { return Ok(()) };
     tokio::runtime::Runtime::new()?.block_on(async {
         for version in 0..=MIGRATIONS.len() {
             let version = u32::try_from(version)?;
             let database = format!("from_{version}");
-            let url = format!("http://127.0.0.1:{port}");
+            let url = engine.url();
             let root = clickhouse::Client::default().with_url(&url);
             root.query(&format!("CREATE DATABASE {database}")).execute().await?;
             let client = root.with_database(&database);
@@ -112,7 +67,7 @@ fn stores_of_each_earlier_version_are_brought_to_the_present_and_read() -> anyho
                     .execute()
                     .await?;
             }
-            let store = store(folder.path(), port, &database)?;
+            let store = store(&engine, &database)?;
             let taken = migrate::run(&store).await?;
             assert_eq!(taken.len(), MIGRATIONS.len() - version as usize);
             assert_eq!(migrate::run(&store).await?, Vec::<&str>::new(), "once is enough");
