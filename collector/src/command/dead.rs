@@ -372,7 +372,7 @@ fn dump(value: &[u8], text: &mut String) {
 
 fn row(letter: &Dead) -> Row {
     let time = |micros: i64| (micros != 0).then(|| Time(micros.saturating_mul(1000)).to_string());
-    let json = json!({
+    rows::row(json!({
         "origin": place(&shelf::origin(letter)),
         "time": time(letter.time),
         "reason": letter.reason,
@@ -383,11 +383,7 @@ fn row(letter: &Dead) -> Row {
         "actor": letter.actor,
         "why": letter.why,
         "detail": letter.detail,
-    });
-    match json {
-        serde_json::Value::Object(row) => row,
-        _ => Row::new(),
-    }
+    }))
 }
 
 fn place((topic, partition, offset): &shelf::Origin) -> String {

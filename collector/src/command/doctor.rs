@@ -79,14 +79,10 @@ fn told(trouble: &Trouble, words: &Words) -> (String, String) {
 
 fn row(trouble: &Trouble, words: &Words) -> Row {
     let (what, remedy) = told(trouble, words);
-    let json = json!({
+    rows::row(json!({
         "level": trouble.level.name(),
         "name": trouble.name,
         "what": what,
         "remedy": remedy,
-    });
-    match json {
-        serde_json::Value::Object(row) => row,
-        _ => Row::new(),
-    }
+    }))
 }

@@ -35,7 +35,7 @@ pub fn wanted(config: &Config) -> Wanted {
         events: topic::EVENTS.to_vec(),
         partitions: usize::try_from(config.partitions).unwrap_or(0),
         others: vec![topic::SIGNALS, topic::COMMANDS, topic::INCIDENTS, topic::DEAD],
-        schema: migrate::MIGRATIONS.last().map_or(0, |(version, ..)| *version),
+        schema: migrate::known(),
     }
 }
 
@@ -123,7 +123,7 @@ async fn engine(store: &Store, now: Time) -> Result<EngineSeen, String> {
     let schema = within(migrate::version(store)).await?;
     let machine = within(store.machine(now)).await?;
     let mut seen = EngineSeen { schema, ..machine };
-    if schema == migrate::MIGRATIONS.last().map_or(0, |(version, ..)| *version) {
+    if schema == migrate::known() {
         within(contents(store, now, &mut seen)).await?;
     }
     Ok(seen)

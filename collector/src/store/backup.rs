@@ -24,7 +24,7 @@ use vonggac_wire::{Time, topic};
 use super::{
     ProgressRow, Store, StoreError,
     cold::{ColdError, Columns, write_whole},
-    migrate::MIGRATIONS,
+    migrate,
     retention::{Below, RetentionError, lease::Lease},
 };
 use crate::retention::quoted;
@@ -273,7 +273,7 @@ impl Copy<'_> {
         let manifest = Manifest {
             format: FORMAT,
             program: env!("CARGO_PKG_VERSION").into(),
-            schema: MIGRATIONS.last().map_or(0, |(version, ..)| *version),
+            schema: migrate::known(),
             begun: begun.to_string(),
             ended: Time::now().to_string(),
             progress: next,

@@ -27,6 +27,12 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (21, "leases", include_str!("../../migrations/0021_leases.sql")),
 ];
 
+/// The version of the present schema.
+#[must_use]
+pub fn known() -> u32 {
+    MIGRATIONS.last().map_or(0, |(version, ..)| *version)
+}
+
 /// Brings the store to the present schema; gives the steps that were taken.
 ///
 /// # Errors
@@ -43,7 +49,7 @@ pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
         .execute()
         .await?;
     let found: u32 = client.query("SELECT max(version) FROM schema_migrations").fetch_one().await?;
-    let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+    let known = known();
     if found > known {
         return Err(StoreError::Newer { found, known });
     }

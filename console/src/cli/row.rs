@@ -10,14 +10,7 @@ use vonggac_wire::{
 };
 
 use crate::words::Words;
-use vonggac_answer::rows::Row;
-
-fn row(value: Value) -> Row {
-    match value {
-        Value::Object(row) => row,
-        _ => Row::new(),
-    }
-}
+use vonggac_answer::rows::{Row, row};
 
 pub(super) fn time(nanos: Option<i64>) -> Value {
     nanos.filter(|nanos| *nanos > 0).map_or(Value::Null, |nanos| json!(Time(nanos).to_string()))

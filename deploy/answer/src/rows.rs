@@ -26,6 +26,15 @@ pub enum Format {
 /// A row, its keys in order.
 pub type Row = Map<String, Value>;
 
+/// The row that a JSON object is.
+#[must_use]
+pub fn row(object: Value) -> Row {
+    match object {
+        Value::Object(row) => row,
+        _ => Row::new(),
+    }
+}
+
 /// Columns of a cell in a table for people.
 const CELL_COLUMNS_MAX: usize = 60;
 

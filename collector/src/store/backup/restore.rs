@@ -12,10 +12,7 @@ use super::{
     BackupError, FORMAT, FileEntry, MANIFEST, Manifest, TABLES, TableEntry, disk, hash_of,
 };
 use crate::store::{
-    ProgressRow, Store, StoreError,
-    cold::Columns,
-    migrate::{self, MIGRATIONS},
-    retention::lease::Lease,
+    ProgressRow, Store, StoreError, cold::Columns, migrate, retention::lease::Lease,
 };
 
 /// Bytes that a packed file may unpack to: more than any that was written.
@@ -37,7 +34,7 @@ impl Manifest {
                 format!("its form is {}, this program knows up to {FORMAT}", manifest.format);
             return Err(damaged(found));
         }
-        let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+        let known = migrate::known();
         if manifest.schema > known {
             return Err(StoreError::Newer { found: manifest.schema, known }.into());
         }
