@@ -37,9 +37,17 @@ impl Engine {
             return Ok(None);
         }
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        Self::start_at(folder, port).map(Some)
+    }
+
+    /// The same at a port of its owner's choice: one that is kept for it while it is dead.
+    ///
+    /// # Errors
+    /// If it does not listen.
+    pub fn start_at(folder: &Path, port: u16) -> anyhow::Result<Self> {
         let mut engine = Self { child: None, folder: folder.to_owned(), port };
         engine.again()?;
-        Ok(Some(engine))
+        Ok(engine)
     }
 
     /// Starts it again at the same place.

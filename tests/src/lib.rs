@@ -2,9 +2,14 @@
 #![expect(clippy::print_stderr, reason = "a harness tells what it skips and what went wrong")]
 
 pub mod agent;
+pub mod centre;
+pub mod collector;
 pub mod digest;
 pub mod engine;
+pub mod group;
 pub mod lines;
+pub mod load;
 pub mod machine;
 pub mod made;
 pub mod shipper;
+pub mod verdict;

@@ -1,0 +1,272 @@
+//! Collector, engine and Kafka are killed again and again, at random places, while numbered events come; each is stored, summed and counted once.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a story stops where its ground is missing, and tells how it went"
+)]
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use rustix::process::Signal;
+use system_tests::{
+    centre::{Centre, Settings},
+    load::Load,
+    verdict::{self, Verdict},
+};
+
+/// Events a second: little enough that what is replayed after each of a thousand starts stays short.
+const EVENTS_PER_SECOND: u64 = 150;
+
+/// A short block, so that most of a collector's time is insert, signal and progress, where a kill tells most.
+const BLOCK_INTERVAL: &str = "40ms";
+
+/// From the moment when something was sent to a kill: the way of an event through Kafka, gathering, insert, signal, progress.
+const INTO_WORK_MILLIS: Range<u64> = 0..350;
+
+/// From a start to a kill that comes before the first row, or just behind it.
+const COMING_UP_MILLIS: Range<u64> = 1..1_500;
+
+/// How long something is frozen.
+const FROZEN_MILLIS: Range<u64> = 50..2_000;
+
+/// What is done to a centre.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Deed {
+    /// The collector, at its work.
+    Collector,
+    /// The collector, and once more while it comes up.
+    CollectorTwice,
+    /// The engine, at its work.
+    Engine,
+    /// Both at once.
+    CollectorAndEngine,
+    /// The engine is frozen with a block in its hands, the collector dies; the next one comes while the block is still under way.
+    CollectorBehindFrozenEngine,
+    /// The collector is frozen and declared dead; another takes over; the first comes back with a block in its hands.
+    Zombie,
+    /// Kafka.
+    Kafka,
+    /// Kafka and the collector.
+    KafkaAndCollector,
+    /// Kafka is frozen for a while.
+    FrozenKafka,
+}
+
+impl Deed {
+    /// Each with its weight: Kafka takes longest to come back.
+    const ALL: [(Self, u32); 9] = [
+        (Self::Collector, 34),
+        (Self::CollectorTwice, 18),
+        (Self::Engine, 17),
+        (Self::CollectorAndEngine, 14),
+        (Self::CollectorBehindFrozenEngine, 6),
+        (Self::Zombie, 5),
+        (Self::Kafka, 2),
+        (Self::KafkaAndCollector, 2),
+        (Self::FrozenKafka, 2),
+    ];
+
+    fn any(chance: &mut StdRng) -> Self {
+        let all: u32 = Self::ALL.iter().map(|(_, weight)| weight).sum();
+        let mut at = chance.random_range(0..all);
+        for (deed, weight) in Self::ALL {
+            if at < weight {
+                return deed;
+            }
+            at -= weight;
+        }
+        Self::Collector
+    }
+}
+
+/// A centre with one collector at a time, which dies and is started again.
+struct Play<'a> {
+    centre: &'a mut Centre,
+    load: &'a Load,
+    chance: StdRng,
+    /// Which of the collectors has the work.
+    on: usize,
+    kills: usize,
+}
+
+impl Play<'_> {
+    fn rest(&mut self, millis: Range<u64>) {
+        thread::sleep(Duration::from_millis(self.chance.random_range(millis)));
+    }
+
+    /// Some moment while what was just sent is on its way.
+    fn into_work(&mut self) {
+        self.load.wait_for_more(Duration::from_secs(5));
+        self.rest(INTO_WORK_MILLIS);
+    }
+
+    fn kill(&mut self) -> anyhow::Result<()> {
+        self.kills += 1;
+        self.centre.look_after()?;
+        self.centre.collectors[self.on].kill()
+    }
+
+    /// Starts the collector again; the group knows already that the one before is dead.
+    fn start(&mut self) -> anyhow::Result<()> {
+        self.centre.bury()?;
+        self.centre.collectors[self.on].start()
+    }
+
+    /// One deed, up to the next progress.
+    fn turn(&mut self, deed: Deed) -> anyhow::Result<()> {
+        self.into_work();
+        match deed {
+            Deed::Collector => {
+                self.kill()?;
+                self.start()?;
+            }
+            Deed::CollectorTwice => {
+                self.kill()?;
+                self.start()?;
+                self.rest(COMING_UP_MILLIS);
+                self.kill()?;
+                self.start()?;
+            }
+            Deed::Engine => {
+                self.kills += 1;
+                self.centre.kill_engine()?;
+            }
+            Deed::CollectorAndEngine => {
+                self.kills += 1;
+                // Either of them first.
+                if self.chance.random() {
+                    self.kill()?;
+                    self.centre.kill_engine()?;
+                } else {
+                    self.centre.engine.kill();
+                    self.rest(0..30);
+                    self.kill()?;
+                    self.centre.engine.again()?;
+                }
+                self.start()?;
+            }
+            Deed::CollectorBehindFrozenEngine => {
+                self.centre.signal_engine(Signal::STOP)?;
+                self.rest(20..300);
+                self.kill()?;
+                self.start()?;
+                self.rest(FROZEN_MILLIS);
+                self.centre.signal_engine(Signal::CONT)?;
+            }
+            Deed::Zombie => self.zombie()?,
+            Deed::Kafka => {
+                self.kills += 1;
+                self.centre.kill_kafka()?;
+            }
+            Deed::KafkaAndCollector => {
+                self.kills += 1;
+                self.kill()?;
+                self.centre.kill_kafka()?;
+                self.start()?;
+            }
+            Deed::FrozenKafka => {
+                let time = Duration::from_millis(self.chance.random_range(FROZEN_MILLIS));
+                self.centre.freeze_kafka(time)?;
+            }
+        }
+        let before = self.centre.progress()?;
+        self.centre.wait_for_progress(before)
+    }
+
+    fn zombie(&mut self) -> anyhow::Result<()> {
+        let (first, second) = (self.on, 1 - self.on);
+        let before = self.centre.progress()?;
+        self.centre.collectors[first].freeze()?;
+        self.centre.bury()?;
+        self.centre.collectors[second].start()?;
+        self.centre.wait_for_progress(before)?;
+        self.rest(0..300);
+        self.centre.collectors[first].thaw()?;
+        self.rest(0..1_500);
+        // One of them goes on alone.
+        self.on = if self.chance.random() { first } else { second };
+        self.kills += 1;
+        self.centre.look_after()?;
+        self.centre.collectors[1 - self.on].kill()?;
+        self.centre.bury()
+    }
+}
+
+fn seed() -> u64 {
+    std::env::var("VONGGAC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026)
+}
+
+/// Kills: few in the ordinary run, as many as `VONGGAC_KILLS` says otherwise.
+fn kills() -> usize {
+    std::env::var("VONGGAC_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(15)
+}
+
+fn settings() -> Settings {
+    Settings { block_interval: BLOCK_INTERVAL.into() }
+}
+
+/// Kills parts of a centre so many times, and judges what it holds at the end. `before` is done when everything has come up.
+fn play(
+    centre: &mut Centre,
+    kills: usize,
+    before: impl FnOnce(),
+    deed: impl Fn(usize, &mut StdRng) -> Deed,
+) -> anyhow::Result<Verdict> {
+    let seed = seed();
+    let load = Load::start(centre.kafka(), EVENTS_PER_SECOND, seed);
+    centre.collectors[0].start()?;
+    centre.wait_for_progress(0)?;
+    before();
+    let begun = Instant::now();
+    let mut done: BTreeMap<Deed, usize> = BTreeMap::new();
+    let mut play =
+        Play { centre, load: &load, chance: StdRng::seed_from_u64(seed), on: 0, kills: 0 };
+    let mut told = 0;
+    while play.kills < kills {
+        let deed = deed(done.values().sum(), &mut play.chance);
+        let at = play.kills;
+        play.turn(deed).with_context(|| format!("seed {seed}, after {at} kills, {deed:?}"))?;
+        *done.entry(deed).or_default() += 1;
+        if play.kills / 50 > told {
+            told = play.kills / 50;
+            eprintln!("{} kills in {:?}", play.kills, begun.elapsed());
+        }
+    }
+    let (kills, played) = (play.kills, begun.elapsed());
+    let sent = load.stop()?;
+    let verdict = verdict::judge(centre, &sent)?;
+    eprintln!(
+        "seed {seed}: {kills} kills in {played:?}, {} events, judged after {:?}: {done:?}",
+        sent.events(),
+        begun.elapsed()
+    );
+    if !centre.ended.is_empty() {
+        eprintln!("{} collectors ended by themselves", centre.ended.len());
+    }
+    if !verdict.is_clean() {
+        eprintln!("{verdict}{}", verdict::evidence(centre, &sent)?);
+    }
+    Ok(verdict)
+}
+
+/// In the ordinary run each deed is done; then chance has it.
+fn any(turn: usize, chance: &mut StdRng) -> Deed {
+    Deed::ALL.get(turn).map_or_else(|| Deed::any(chance), |(deed, _)| *deed)
+}
+
+#[test]
+fn a_centre_killed_again_and_again_has_each_event_once() {
+    let straight = |engine: &str| Ok(engine.to_owned());
+    let Some(mut centre) = Centre::up(2, &settings(), straight).expect("a centre") else { return };
+    let verdict = play(&mut centre, kills(), || {}, any)
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", centre.words()));
+    assert!(verdict.is_clean(), "seed {}: {verdict}", seed());
+}
