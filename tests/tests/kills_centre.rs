@@ -37,6 +37,9 @@ const COMING_UP_MILLIS: Range<u64> = 1..1_500;
 /// How long something is frozen.
 const FROZEN_MILLIS: Range<u64> = 50..2_000;
 
+/// How long a centre is left alone where nobody is killed.
+const UNDISTURBED: Duration = Duration::from_secs(8);
+
 /// What is done to a centre.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Deed {
@@ -230,6 +233,9 @@ fn play(
     let mut play =
         Play { centre, load: &load, chance: StdRng::seed_from_u64(seed), on: 0, kills: 0 };
     let mut told = 0;
+    if kills == 0 {
+        thread::sleep(UNDISTURBED);
+    }
     while play.kills < kills {
         let deed = deed(done.values().sum(), &mut play.chance);
         let at = play.kills;
