@@ -12,7 +12,7 @@ use vonggac_collector::store::rollup::Span;
 use crate::{centre::Centre, collector::Collector, digest, load::Sent};
 
 /// Nothing changes for so long: what is missing will not come. Longer than a group's session and a refused insert's longest wait.
-const QUIET: Duration = Duration::from_secs(25);
+pub const QUIET: Duration = Duration::from_secs(25);
 
 /// Until then everything must have come to rest.
 const REST_WITHIN: Duration = Duration::from_secs(300);
@@ -115,11 +115,11 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Waits until the centre has come to rest, and judges it.
+/// Waits until the centre has come to rest, which it has when all is well or nothing changed for `quiet`, and judges it.
 ///
 /// # Errors
 /// If it cannot be asked.
-pub fn judge(centre: &mut Centre, sent: &Sent) -> anyhow::Result<Verdict> {
+pub fn judge(centre: &mut Centre, sent: &Sent, quiet: Duration) -> anyhow::Result<Verdict> {
     let (begun, mut changed, mut last) = (Instant::now(), Instant::now(), None);
     loop {
         centre.look_after()?;
@@ -131,7 +131,7 @@ pub fn judge(centre: &mut Centre, sent: &Sent) -> anyhow::Result<Verdict> {
         if last.as_ref() != Some(&now) {
             (changed, last) = (Instant::now(), Some(now));
         }
-        if changed.elapsed() > QUIET || begun.elapsed() > REST_WITHIN {
+        if changed.elapsed() > quiet || begun.elapsed() > REST_WITHIN {
             break;
         }
         thread::sleep(LOOK);

@@ -17,9 +17,10 @@ use anyhow::Context;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rustix::process::Signal;
 use system_tests::{
+    between::{Between, Fault, Reach},
     centre::{Centre, Settings},
     load::Load,
-    verdict::{self, Verdict},
+    verdict::{self, Measure, Verdict},
 };
 
 /// Events a second: little enough that what is replayed after each of a thousand starts stays short.
@@ -40,6 +41,16 @@ const FROZEN_MILLIS: Range<u64> = 50..2_000;
 /// How long a centre is left alone where nobody is killed.
 const UNDISTURBED: Duration = Duration::from_secs(8);
 
+/// Kills of a story with a bug in it, and how long nothing may change there: what is wanted is a difference.
+const BUG_KILLS: usize = 3;
+const BUG_QUIET: Duration = Duration::from_secs(8);
+
+/// How long a store that confirms too early keeps a block in its hands; shorter than it is away, so that it then has lost all of them.
+const CONFIRMED_BEFORE: Duration = Duration::from_millis(1_000);
+
+/// How long an engine is away that comes back later.
+const AWAY: Duration = Duration::from_millis(1_200);
+
 /// What is done to a centre.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Deed {
@@ -49,8 +60,12 @@ enum Deed {
     CollectorTwice,
     /// The engine, at its work.
     Engine,
+    /// The engine, which comes back only a second later.
+    EngineAway,
     /// Both at once.
     CollectorAndEngine,
+    /// Both, and the engine comes back only a second later.
+    CollectorAndEngineAway,
     /// The engine is frozen with a block in its hands, the collector dies; the next one comes while the block is still under way.
     CollectorBehindFrozenEngine,
     /// The collector is frozen and declared dead; another takes over; the first comes back with a block in its hands.
@@ -65,16 +80,18 @@ enum Deed {
 
 impl Deed {
     /// Each with its weight: Kafka takes longest to come back.
-    const ALL: [(Self, u32); 9] = [
+    const ALL: [(Self, u32); 11] = [
         (Self::Collector, 34),
         (Self::CollectorTwice, 18),
         (Self::Engine, 17),
         (Self::CollectorAndEngine, 14),
         (Self::CollectorBehindFrozenEngine, 6),
         (Self::Zombie, 5),
-        (Self::Kafka, 2),
         (Self::KafkaAndCollector, 2),
+        (Self::Kafka, 2),
         (Self::FrozenKafka, 2),
+        (Self::EngineAway, 2),
+        (Self::CollectorAndEngineAway, 2),
     ];
 
     fn any(chance: &mut StdRng) -> Self {
@@ -141,6 +158,20 @@ impl Play<'_> {
             Deed::Engine => {
                 self.kills += 1;
                 self.centre.kill_engine()?;
+            }
+            Deed::EngineAway => {
+                self.kills += 1;
+                self.centre.engine.kill();
+                thread::sleep(AWAY);
+                self.centre.engine.again()?;
+            }
+            Deed::CollectorAndEngineAway => {
+                self.kills += 1;
+                self.centre.engine.kill();
+                self.kill()?;
+                thread::sleep(AWAY);
+                self.centre.engine.again()?;
+                self.start()?;
             }
             Deed::CollectorAndEngine => {
                 self.kills += 1;
@@ -209,61 +240,76 @@ fn seed() -> u64 {
 
 /// Kills: few in the ordinary run, as many as `VONGGAC_KILLS` says otherwise.
 fn kills() -> usize {
-    std::env::var("VONGGAC_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(15)
+    std::env::var("VONGGAC_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(10)
 }
 
 fn settings() -> Settings {
     Settings { block_interval: BLOCK_INTERVAL.into() }
 }
 
-/// Kills parts of a centre so many times, and judges what it holds at the end. `before` is done when everything has come up.
-fn play(
-    centre: &mut Centre,
+/// What is done to one centre.
+struct Story<D> {
     kills: usize,
-    before: impl FnOnce(),
-    deed: impl Fn(usize, &mut StdRng) -> Deed,
-) -> anyhow::Result<Verdict> {
-    let seed = seed();
-    let load = Load::start(centre.kafka(), EVENTS_PER_SECOND, seed);
-    centre.collectors[0].start()?;
-    centre.wait_for_progress(0)?;
-    before();
-    let begun = Instant::now();
-    let mut done: BTreeMap<Deed, usize> = BTreeMap::new();
-    let mut play =
-        Play { centre, load: &load, chance: StdRng::seed_from_u64(seed), on: 0, kills: 0 };
-    let mut told = 0;
-    if kills == 0 {
-        thread::sleep(UNDISTURBED);
-    }
-    while play.kills < kills {
-        let deed = deed(done.values().sum(), &mut play.chance);
-        let at = play.kills;
-        play.turn(deed).with_context(|| format!("seed {seed}, after {at} kills, {deed:?}"))?;
-        *done.entry(deed).or_default() += 1;
-        if play.kills / 50 > told {
-            told = play.kills / 50;
-            eprintln!("{} kills in {:?}", play.kills, begun.elapsed());
-        }
-    }
-    let (kills, played) = (play.kills, begun.elapsed());
-    let sent = load.stop()?;
-    let verdict = verdict::judge(centre, &sent)?;
-    eprintln!(
-        "seed {seed}: {kills} kills in {played:?}, {} events, judged after {:?}: {done:?}",
-        sent.events(),
-        begun.elapsed()
-    );
-    if !centre.ended.is_empty() {
-        eprintln!("{} collectors ended by themselves", centre.ended.len());
-    }
-    if !verdict.is_clean() {
-        eprintln!("{verdict}{}", verdict::evidence(centre, &sent)?);
-    }
-    Ok(verdict)
+    /// What the next turn does.
+    deed: D,
+    /// How long nothing may change before what is missing is given up.
+    quiet: Duration,
 }
 
-/// In the ordinary run each deed is done; then chance has it.
+impl<D: Fn(usize, &mut StdRng) -> Deed> Story<D> {
+    /// Kills parts of a centre, and judges what it holds at the end. `ready` is done when everything has come up.
+    fn tell(&self, centre: &mut Centre, ready: impl FnOnce()) -> anyhow::Result<Verdict> {
+        let seed = seed();
+        let load = Load::start(centre.kafka(), EVENTS_PER_SECOND, seed);
+        centre.collectors[0].start()?;
+        centre.wait_for_progress(0)?;
+        ready();
+        let begun = Instant::now();
+        let chance = StdRng::seed_from_u64(seed);
+        let mut play = Play { centre, load: &load, chance, on: 0, kills: 0 };
+        let done = self.play(&mut play).with_context(|| format!("seed {seed}"))?;
+        let (kills, played) = (play.kills, begun.elapsed());
+        let sent = load.stop()?;
+        let verdict = verdict::judge(centre, &sent, self.quiet)?;
+        eprintln!(
+            "seed {seed}: {kills} kills in {played:?}, {} events, judged after {:?}: {done:?}",
+            sent.events(),
+            begun.elapsed()
+        );
+        if !centre.ended.is_empty() {
+            eprintln!("{} collectors ended by themselves", centre.ended.len());
+        }
+        if !verdict.is_clean() {
+            eprintln!("{verdict}{}", verdict::evidence(centre, &sent)?);
+        }
+        Ok(verdict)
+    }
+
+    fn play(&self, play: &mut Play<'_>) -> anyhow::Result<BTreeMap<Deed, usize>> {
+        let begun = Instant::now();
+        let mut done: BTreeMap<Deed, usize> = BTreeMap::new();
+        if self.kills == 0 {
+            thread::sleep(UNDISTURBED);
+        }
+        let mut told = 0;
+        while play.kills < self.kills {
+            let deed = (self.deed)(done.values().sum(), &mut play.chance);
+            let (at, turn) = (play.kills, Instant::now());
+            play.turn(deed).with_context(|| format!("after {at} kills, {deed:?}"))?;
+            if std::env::var_os("VONGGAC_TURNS").is_some() {
+                eprintln!("{:?}: {deed:?} took {:?}", begun.elapsed(), turn.elapsed());
+            }
+            *done.entry(deed).or_default() += 1;
+            if play.kills / 50 > told {
+                told = play.kills / 50;
+                eprintln!("{} kills in {:?}", play.kills, begun.elapsed());
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// In the ordinary run most deeds are done once; then chance has it.
 fn any(turn: usize, chance: &mut StdRng) -> Deed {
     Deed::ALL.get(turn).map_or_else(|| Deed::any(chance), |(deed, _)| *deed)
 }
@@ -272,7 +318,65 @@ fn any(turn: usize, chance: &mut StdRng) -> Deed {
 fn a_centre_killed_again_and_again_has_each_event_once() {
     let straight = |engine: &str| Ok(engine.to_owned());
     let Some(mut centre) = Centre::up(2, &settings(), straight).expect("a centre") else { return };
-    let verdict = play(&mut centre, kills(), || {}, any)
+    let story = Story { kills: kills(), deed: any, quiet: verdict::QUIET };
+    let verdict = story
+        .tell(&mut centre, || {})
         .unwrap_or_else(|error| panic!("{error:#}\n{}", centre.words()));
     assert!(verdict.is_clean(), "seed {}: {verdict}", seed());
+}
+
+/// The same story with a bug put in on purpose between collector and engine. `None`: the programs are missing.
+fn with_a_bug(reach: &Reach, fault: &Fault, deed: Deed) -> Option<Verdict> {
+    let mut between = None;
+    let centre = Centre::up(2, &settings(), |engine| {
+        let pass = Between::to(engine.parse()?)?;
+        let address = pass.address().to_string();
+        between = Some(pass);
+        Ok(address)
+    });
+    let mut centre = centre.expect("a centre")?;
+    let between = between.expect("a pass");
+    let story = Story { kills: BUG_KILLS, deed: |_, _: &mut StdRng| deed, quiet: BUG_QUIET };
+    let verdict = story
+        .tell(&mut centre, || between.set_for(reach.clone(), fault.clone()))
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", centre.words()));
+    eprintln!("{:?}", between.counts());
+    Some(verdict)
+}
+
+#[test]
+fn a_store_that_confirms_before_it_stores_is_found_out() {
+    let fault = Fault::AnswerBeforeStoring(CONFIRMED_BEFORE);
+    let found = with_a_bug(&Reach::Into("events".into()), &fault, Deed::EngineAway);
+    let Some(verdict) = found else { return };
+    assert!(verdict.missing(Measure::Rows) > 0, "rows are missing, and nobody sees it: {verdict}");
+}
+
+#[test]
+fn roll_ups_that_are_confirmed_before_they_are_stored_are_found_out() {
+    let fault = Fault::AnswerBeforeStoring(CONFIRMED_BEFORE);
+    let found = with_a_bug(&Reach::Into("rollups".into()), &fault, Deed::EngineAway);
+    let Some(verdict) = found else { return };
+    let missing = verdict.missing(Measure::RollUps);
+    assert!(missing > 0, "sums are missing, and nobody sees it: {verdict}");
+}
+
+#[test]
+fn steps_of_incidents_that_are_confirmed_before_they_are_stored_are_found_out() {
+    let fault = Fault::AnswerBeforeStoring(CONFIRMED_BEFORE);
+    let found =
+        with_a_bug(&Reach::Into("transitions".into()), &fault, Deed::CollectorAndEngineAway);
+    let Some(verdict) = found else { return };
+    let missing = verdict.missing(Measure::Incidents);
+    assert!(missing > 0, "counts are missing, and nobody sees it: {verdict}");
+}
+
+#[test]
+fn inserts_without_their_token_are_found_out() {
+    let fault = Fault::WithoutToken { every: 4 };
+    let found = with_a_bug(&Reach::Inserts, &fault, Deed::Collector);
+    let Some(verdict) = found else { return };
+    assert!(verdict.double(Measure::Rows) > 0, "rows are double, and nobody sees it: {verdict}");
+    let double = verdict.double(Measure::RollUps);
+    assert!(double > 0, "sums are double, and nobody sees it: {verdict}");
 }
