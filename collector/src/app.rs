@@ -82,7 +82,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         nation.know_agent(&agent);
     }
     for incident in runner.incidents() {
-        nation.apply_incident(&incident);
+        nation.apply_incident(incident);
     }
     let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
     let nation = health::spawn(
@@ -94,16 +94,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         stop.clone(),
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
-    let chain = Pipeline::new(pipeline::Parts {
-        config: config.clone(),
-        store: store.clone(),
-        registry: Arc::clone(&registry),
-        rules: Arc::clone(&rules),
-        matcher,
-        figures: figures.clone(),
-        producer,
-        picture,
-    })?;
+    let chain = Pipeline::new(
+        pipeline::Parts {
+            config: config.clone(),
+            store: store.clone(),
+            registry: Arc::clone(&registry),
+            rules: Arc::clone(&rules),
+            matcher,
+            figures: figures.clone(),
+            producer,
+            picture,
+        },
+        &stop,
+    )?;
     let served = serve::spawn(
         config.grpc,
         serve::Parts { store, registry, rules, figures, book, nation },

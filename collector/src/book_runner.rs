@@ -1,11 +1,12 @@
 //! The incident book's edge: signals and commands from Kafka, transitions to the store, the compacted topic and the consoles.
+//!
+//! Of several collectors one leads the book: Kafka's group gives it the one partition of signals and commands, and a
+//! [tenure](crate::tenure) sees to it that nobody else writes. The others [follow] the compacted topic, and put commands on theirs.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{Consumer as _, StreamConsumer},
     error::KafkaError,
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
@@ -15,18 +16,26 @@ use tokio_util::sync::CancellationToken;
 use vonggac_wire::{
     Time,
     incident::Refusal,
-    proto::{Command, Incident, Signal},
+    proto::{Command, Incident},
     topic,
 };
 
 use crate::{
     config::Config,
+    consume::{Consumer, Received, group::Change},
+    decode::Taken,
     figures::Figures,
-    incident::{IncidentBook, Step},
+    incident::Step,
     registry::Registry,
     rule::RuleSet,
-    store::{ProgressPart, Store, StoreError, StoredTransition},
+    store::{Store, StoreError},
 };
+
+mod follow;
+mod lead;
+
+use follow::Follower;
+use lead::Lead;
 
 /// Messages that are applied before their steps are stored together.
 const CHUNK_MAX: usize = 512;
@@ -39,8 +48,6 @@ const WAITING_MAX: usize = 256;
 
 /// How often the clock is looked at.
 const TICK: Duration = Duration::from_secs(1);
-
-const RETRY: Duration = Duration::from_millis(500);
 
 /// The answer to a command.
 pub type Answer = Result<Incident, Refusal>;
@@ -68,6 +75,7 @@ impl BookHandle {
 }
 
 /// What the runner needs.
+#[derive(Clone)]
 pub struct Parts {
     /// Settings.
     pub config: Config,
@@ -97,58 +105,49 @@ pub enum BookError {
 /// The book with its edges.
 pub struct BookRunner {
     parts: Parts,
-    book: IncidentBook,
-    consumer: StreamConsumer,
+    consumer: Consumer,
+    /// While this collector leads.
+    lead: Option<Lead>,
+    follower: Follower,
+    incidents: Vec<Arc<Incident>>,
     asks: mpsc::Receiver<(Command, oneshot::Sender<Answer>)>,
     changes: broadcast::Sender<Arc<Incident>>,
     waiting: HashMap<String, oneshot::Sender<Answer>>,
-    /// Next offset of each topic, and the lowest of signals that wait in the book.
-    next: HashMap<&'static str, i64>,
 }
 
 impl BookRunner {
-    /// Restores the book from the store.
+    /// Reads the incidents from the store, and joins those who may lead.
     ///
     /// # Errors
     /// If the store does not answer, or Kafka refuses the settings.
     pub async fn open(parts: Parts) -> Result<(Self, BookHandle), BookError> {
+        // First: what changes while the store is read comes from the topic.
+        let follower = Follower::open(&parts.config)?;
         let state = parts.store.book_state().await?;
-        let book = IncidentBook::new(
-            Arc::clone(&parts.rules),
-            Arc::clone(&parts.registry),
-            state.incidents,
-            state.origins,
-            state.commands,
-        );
-        let consumer: StreamConsumer = ClientConfig::new()
-            .set("bootstrap.servers", parts.config.brokers.join(","))
-            .set("group.id", format!("{}-book", parts.config.group))
-            .set("client.id", "vonggac-book")
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("fetch.wait.max.ms", "50")
-            .create()?;
-        let mut assigned = TopicPartitionList::new();
-        let mut next = HashMap::new();
-        for name in [topic::SIGNALS, topic::COMMANDS] {
-            let offset = parts.store.progress(name, 0).await?.next_offset.unwrap_or(0);
-            assigned.add_partition_offset(name, 0, Offset::Offset(offset))?;
-            next.insert(name, offset);
-        }
-        consumer.assign(&assigned)?;
+        let group = format!("{}-book", parts.config.group);
+        let topics = [topic::SIGNALS, topic::COMMANDS];
+        let consumer = Consumer::new(&parts.config, &group, "vonggac-book", &topics)?;
         let (asks, asked) = mpsc::channel(WAITING_MAX);
         let (changes, _) = broadcast::channel(CHANGES_MAX);
         let handle = BookHandle { asks, changes: changes.clone() };
-        Ok((
-            Self { parts, book, consumer, asks: asked, changes, waiting: HashMap::new(), next },
-            handle,
-        ))
+        let incidents = state.incidents.into_iter().map(Arc::new).collect();
+        let runner = Self {
+            parts,
+            consumer,
+            lead: None,
+            follower,
+            incidents,
+            asks: asked,
+            changes,
+            waiting: HashMap::new(),
+        };
+        Ok((runner, handle))
     }
 
-    /// All incidents, for the first picture.
+    /// All incidents as they were when the book was opened, for the first picture.
     #[must_use]
-    pub fn incidents(&self) -> Vec<Arc<Incident>> {
-        self.book.incidents().cloned().map(Arc::new).collect()
+    pub fn incidents(&self) -> &[Arc<Incident>] {
+        &self.incidents
     }
 
     /// Runs until `shutdown`.
@@ -156,130 +155,124 @@ impl BookRunner {
     /// # Errors
     /// If the store refuses for good.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), BookError> {
+        self.incidents = Vec::new();
         let mut ticks = tokio::time::interval(TICK);
-        loop {
-            let mut steps = Vec::new();
-            let mut answers = Vec::new();
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                _ = ticks.tick() => steps.extend(self.book.tick(Time::now())),
-                asked = self.asks.recv() => match asked {
-                    Some((command, answer)) => self.ask(command, answer).await,
-                    None => return Ok(()),
-                },
-                taken = next_message(&self.consumer) => {
-                    self.apply(taken, &mut steps, &mut answers);
-                    // Whatever is there already is stored together.
-                    for _ in 1..CHUNK_MAX {
-                        match futures::FutureExt::now_or_never(next_message(&self.consumer)) {
-                            Some(taken) => self.apply(taken, &mut steps, &mut answers),
-                            None => break,
-                        }
-                    }
-                    self.store(&steps).await?;
-                    self.save_progress().await?;
-                    self.tell(&steps, answers).await;
-                    continue;
+        while !shutdown.is_cancelled() {
+            let turned = self.turn(&mut ticks, &shutdown).await;
+            match turned {
+                Err(BookError::Store(StoreError::Superseded)) => {
+                    tracing::warn!("another collector leads the incident book now");
+                    self.lead = None;
+                    self.consumer.rejoin()?;
                 }
+                turned => turned?,
             }
-            self.store(&steps).await?;
-            self.tell(&steps, answers).await;
         }
+        Ok(())
+    }
+
+    /// One thing that happens.
+    async fn turn(
+        &mut self,
+        ticks: &mut tokio::time::Interval,
+        shutdown: &CancellationToken,
+    ) -> Result<(), BookError> {
+        while let Some(change) = self.consumer.change() {
+            self.follow_group(change).await?;
+        }
+        let mut taken = Vec::new();
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = self.consumer.changed() => return Ok(()),
+            _ = ticks.tick() => {}
+            asked = self.asks.recv() => {
+                if let Some((command, answer)) = asked {
+                    self.ask(command, answer).await;
+                }
+                return Ok(());
+            }
+            incident = self.follower.next() => {
+                if self.lead.is_none() {
+                    let _nobody_watches = self.changes.send(Arc::new(incident));
+                }
+                return Ok(());
+            }
+            received = self.consumer.recv() => match received? {
+                Received::Record(record) => taken.push(record),
+                Received::OutOfRange => return self.take_over().await,
+            },
+        }
+        // Whatever is there already is stored together.
+        while !taken.is_empty() && taken.len() < CHUNK_MAX {
+            match futures::FutureExt::now_or_never(self.consumer.recv()) {
+                Some(Ok(Received::Record(record))) => taken.push(record),
+                _ => break,
+            }
+        }
+        self.apply(&taken).await
+    }
+
+    /// What the group gives or takes.
+    async fn follow_group(&mut self, change: Change) -> Result<(), BookError> {
+        match change {
+            Change::Taken => {
+                self.lead = None;
+                Ok(self.consumer.release()?)
+            }
+            Change::Given(keys) if keys.is_empty() => {
+                self.lead = None;
+                Ok(self.consumer.assign(&[], HashMap::new())?)
+            }
+            Change::Given(_) => self.take_over().await,
+        }
+    }
+
+    /// Leads from now on.
+    async fn take_over(&mut self) -> Result<(), BookError> {
+        self.lead = None;
+        match Lead::take_over(&self.parts, &mut self.consumer).await? {
+            Some(lead) => self.lead = Some(lead),
+            None => self.consumer.rejoin()?,
+        }
+        Ok(())
     }
 
     /// Puts a command on its topic: that is its place in history.
     async fn ask(&mut self, command: Command, answer: oneshot::Sender<Answer>) {
         let (key, value) = (command.incident.to_string(), command.encode_to_vec());
-        self.waiting.insert(command.id.clone(), answer);
+        let leads = self.lead.is_some();
+        let mut answer = Some(answer);
+        if leads {
+            self.waiting.extend(answer.take().map(|answer| (command.id.clone(), answer)));
+        }
         let record = FutureRecord::to(topic::COMMANDS).key(&key).payload(&value);
         if let Err((error, _)) =
             self.parts.producer.send(record, Timeout::After(Duration::from_secs(5))).await
         {
             tracing::warn!(%error, "a command was not delivered");
             self.waiting.remove(&command.id);
+        } else if let Some(answer) = answer {
+            tokio::spawn(follow::answer(self.parts.clone(), command, answer));
         }
     }
 
-    fn apply(
-        &mut self,
-        taken: Taken,
-        steps: &mut Vec<Step>,
-        answers: &mut Vec<(oneshot::Sender<Answer>, Answer)>,
-    ) {
+    /// Applies what came and the clock, stores the steps, and tells them.
+    async fn apply(&mut self, taken: &[Taken]) -> Result<(), BookError> {
+        let Some(lead) = &mut self.lead else { return Ok(()) };
         let now = Time::now();
-        self.next.insert(taken.topic, taken.offset + 1);
-        if taken.topic == topic::SIGNALS {
-            match Signal::decode(taken.value.as_slice()) {
-                Ok(signal) => steps.extend(self.book.apply_signal(&signal, now)),
-                Err(error) => {
-                    tracing::warn!(%error, offset = taken.offset, "a signal does not decode; it is left out");
-                }
-            }
-            return;
+        let (mut steps, mut answers) = (Vec::new(), Vec::new());
+        if taken.is_empty() {
+            steps = lead.book.tick(now);
         }
-        let command = match Command::decode(taken.value.as_slice()) {
-            Ok(command) => command,
-            Err(error) => {
-                tracing::warn!(%error, offset = taken.offset, "a command does not decode; it is left out");
-                return;
+        for record in taken {
+            let answered = lead.apply(record, now, &mut steps);
+            if let Some((command, answer)) = answered {
+                answers.extend(self.waiting.remove(&command).map(|asked| (asked, answer)));
             }
-        };
-        let outcome = self.book.apply_command(&command, now);
-        let answer = match outcome {
-            Ok(more) => {
-                steps.extend(more);
-                self.book.incident(command.incident).cloned().ok_or(Refusal::NotFound)
-            }
-            Err(refusal) => Err(refusal),
-        };
-        if let Some(asked) = self.waiting.remove(&command.id) {
-            answers.push((asked, answer));
         }
-    }
-
-    async fn store(&self, steps: &[Step]) -> Result<(), BookError> {
-        if steps.is_empty() {
-            return Ok(());
-        }
-        let stored: Vec<StoredTransition> = steps
-            .iter()
-            .map(|step| StoredTransition {
-                transition: step.transition.clone(),
-                origin_key: step.origin_key.clone(),
-                origin_offset: step.origin_offset,
-                command: step.command.clone(),
-            })
-            .collect();
-        while let Err(error) = self.parts.store.insert_transitions(&stored).await {
-            if error.is_final() {
-                return Err(error.into());
-            }
-            self.parts.figures.store_failed("transitions", &error, Time::now());
-            tokio::time::sleep(RETRY).await;
-        }
-        Ok(())
-    }
-
-    /// Signals that wait in the book are read again after a crash: while there are any, progress stands still.
-    async fn save_progress(&self) -> Result<(), BookError> {
-        let parts: Vec<ProgressPart> = self
-            .next
-            .iter()
-            .filter(|(name, _)| **name != topic::SIGNALS || self.book.pending() == 0)
-            .map(|(name, offset)| ProgressPart {
-                topic: (*name).to_owned(),
-                partition: 0,
-                next_offset: *offset,
-                held: Vec::new(),
-            })
-            .collect();
-        while let Err(error) = self.parts.store.save_progress(&parts).await {
-            if error.is_final() {
-                return Err(error.into());
-            }
-            self.parts.figures.store_failed("the book's progress", &error, Time::now());
-            tokio::time::sleep(RETRY).await;
-        }
+        let parts = lead.store(&self.parts, &steps, !taken.is_empty()).await?;
+        self.consumer.commit(&parts);
+        self.tell(&steps, answers).await;
         Ok(())
     }
 
@@ -303,38 +296,9 @@ impl BookRunner {
         for (asked, answer) in answers {
             let _left = asked.send(answer);
         }
-        let open =
-            self.book.incidents().filter(|incident| incident.current_state().is_open()).count();
-        self.parts.figures.transitions(steps.len() as u64, open as u64);
-    }
-}
-
-struct Taken {
-    topic: &'static str,
-    offset: i64,
-    value: Vec<u8>,
-}
-
-/// The next message; errors that pass are waited out.
-async fn next_message(consumer: &StreamConsumer) -> Taken {
-    loop {
-        match consumer.recv().await {
-            Ok(message) => {
-                let name = if message.topic() == topic::SIGNALS {
-                    topic::SIGNALS
-                } else {
-                    topic::COMMANDS
-                };
-                return Taken {
-                    topic: name,
-                    offset: message.offset(),
-                    value: message.payload().unwrap_or_default().to_vec(),
-                };
-            }
-            Err(error) => {
-                tracing::warn!(%error, "Kafka does not give signals; waiting");
-                tokio::time::sleep(RETRY).await;
-            }
+        if let Some(lead) = &self.lead {
+            let open = lead.book.incidents().filter(|one| one.current_state().is_open()).count();
+            self.parts.figures.transitions(steps.len() as u64, open as u64);
         }
     }
 }

@@ -1,29 +1,28 @@
 //! Kafka's side of the chain: one consumer in the group, offsets kept in the store.
+//!
+//! What the group gives or takes is a [`Change`], and stays undone until the chain has finished what it had in hand: only then the group
+//! goes on. A collector that does not come back from that within [`ANSWER_THE_GROUP_WITHIN`] is left behind by the group; see
+//! [`tenure`](crate::tenure) for why that harms nothing.
+//!
+//! Offsets are the store's. A topic that was deleted and made anew counts from 0 again; its records stand in the store behind those of
+//! before, by a [base](Consumer::assign) that is added to Kafka's offsets here and nowhere else.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use rdkafka::{
-    ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
-    consumer::{
-        BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
-    },
-    error::KafkaError,
-    message::Headers as _,
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{CommitMode, Consumer as _, StreamConsumer},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, Headers as _},
 };
-use vonggac_wire::{
-    Time,
-    limits::RECORD_BYTES_MAX,
-    proto::Origin,
-    topic::{self, header},
-};
+use vonggac_wire::{Time, limits::RECORD_BYTES_MAX, proto::Origin, topic::header};
 
-use crate::{canary::Canary, config::Config, decode::Taken, store::ProgressPart};
+use crate::{canary::Canary, config::Config, decode::Taken, store::ProgressPart, tenure::Key};
+
+pub mod group;
+pub mod place;
+
+use group::{Change, Group};
 
 /// Kilobytes that librdkafka may fetch ahead: the bound on memory while the engine is slow.
 const FETCHED_AHEAD_KBYTES_MAX: usize = 64 * 1024;
@@ -31,21 +30,36 @@ const FETCHED_AHEAD_KBYTES_MAX: usize = 64 * 1024;
 /// How long Kafka may take to answer a question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Messages of the three topics.
-pub struct Consumer {
-    inner: StreamConsumer<Rebalances>,
-    rebalances: Arc<AtomicU64>,
+/// How long the group waits for a collector that has something in hand, before it gives its partitions to others.
+const ANSWER_THE_GROUP_WITHIN: Duration = Duration::from_secs(300);
+
+/// How often librdkafka tells where partitions end.
+const ENDS_EVERY: Duration = Duration::from_secs(2);
+
+/// What came.
+#[derive(Debug)]
+pub enum Received {
+    /// A record.
+    Record(Taken),
+    /// A partition does not have the offset that was asked for: retention has passed it, or the topic was made anew.
+    OutOfRange,
 }
 
-/// Counts how often the group gave or took partitions.
-struct Rebalances(Arc<AtomicU64>);
+/// The first offset that a partition has, and the one behind its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The first.
+    pub low: i64,
+    /// Behind the last.
+    pub high: i64,
+}
 
-impl ClientContext for Rebalances {}
-
-impl ConsumerContext for Rebalances {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
+/// Messages of some topics, as a member of a group.
+pub struct Consumer {
+    inner: StreamConsumer<Group>,
+    topics: Vec<String>,
+    /// What is added to Kafka's offsets, where that is not 0.
+    bases: HashMap<Key, i64>,
 }
 
 impl Consumer {
@@ -53,55 +67,38 @@ impl Consumer {
     ///
     /// # Errors
     /// If librdkafka refuses the settings.
-    pub fn new(config: &Config) -> Result<Self, KafkaError> {
-        let rebalances = Arc::new(AtomicU64::new(0));
-        let inner: StreamConsumer<Rebalances> = ClientConfig::new()
-            .set("bootstrap.servers", config.brokers.join(","))
-            .set("group.id", &config.group)
-            .set("client.id", "vonggac-collector")
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
+    pub fn new(
+        config: &Config,
+        group: &str,
+        client: &str,
+        topics: &[&str],
+    ) -> Result<Self, KafkaError> {
+        let inner: StreamConsumer<Group> = settings(config, group)
+            .set("client.id", client)
             .set("partition.assignment.strategy", "range")
-            .set("session.timeout.ms", "10000")
-            .set("heartbeat.interval.ms", "2000")
-            .set("max.poll.interval.ms", "86400000")
             .set("queued.max.messages.kbytes", FETCHED_AHEAD_KBYTES_MAX.to_string())
             .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "200")
-            .set("statistics.interval.ms", "0")
-            .set("reconnect.backoff.max.ms", "2000")
-            .create_with_context(Rebalances(Arc::clone(&rebalances)))?;
-        inner.subscribe(&topic::EVENTS)?;
-        Ok(Self { inner, rebalances })
+            .set("statistics.interval.ms", ENDS_EVERY.as_millis().to_string())
+            .create_with_context(Group::default())?;
+        inner.subscribe(topics)?;
+        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        Ok(Self { inner, topics, bases: HashMap::new() })
     }
 
-    /// The next message. Errors that pass by themselves are waited out.
+    /// What comes next. Errors that pass by themselves are waited out.
     ///
     /// # Errors
     /// Those that do not pass.
-    pub async fn recv(&self) -> Result<Taken, KafkaError> {
+    pub async fn recv(&self) -> Result<Received, KafkaError> {
         loop {
             match self.inner.recv().await {
-                Ok(message) => {
-                    return Ok(Taken {
-                        origin: Origin {
-                            topic: message.topic().to_owned(),
-                            partition: message.partition(),
-                            offset: message.offset(),
-                        },
-                        appended: message
-                            .timestamp()
-                            .to_millis()
-                            .map_or_else(Time::now, |ms| Time(ms.saturating_mul(1_000_000))),
-                        key: message.key().unwrap_or_default().to_vec(),
-                        value: message.payload().unwrap_or_default().to_vec(),
-                        replay_of: text(&message, header::REPLAY_OF)
-                            .and_then(|offset| offset.parse().ok()),
-                        canary: text(&message, header::CANARY).and_then(Canary::from_header),
-                    });
-                }
+                Ok(message) => return Ok(Received::Record(self.taken(&message))),
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error),
+                Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+                )) => return Ok(Received::OutOfRange),
                 Err(error) => {
                     tracing::warn!(%error, "Kafka does not give records; waiting");
                     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -110,80 +107,147 @@ impl Consumer {
         }
     }
 
-    /// Numbers of the partitions that the group gave to this collector.
-    pub fn held(&self) -> Vec<i32> {
-        let Ok(assigned) = self.inner.assignment() else { return Vec::new() };
-        let mut numbers: Vec<i32> =
-            assigned.elements().iter().map(|element| element.partition()).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers
+    fn taken(&self, message: &BorrowedMessage<'_>) -> Taken {
+        let mut origin = Origin {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+        };
+        let mut base = 0;
+        if !self.bases.is_empty() {
+            let key = (origin.topic, origin.partition);
+            base = self.bases.get(&key).copied().unwrap_or(0);
+            origin.topic = key.0;
+        }
+        origin.offset += base;
+        let replay_of: Option<i64> =
+            text(message, header::REPLAY_OF).and_then(|offset| offset.parse().ok());
+        Taken {
+            origin,
+            appended: message
+                .timestamp()
+                .to_millis()
+                .map_or_else(Time::now, |ms| Time(ms.saturating_mul(1_000_000))),
+            key: message.key().unwrap_or_default().to_vec(),
+            value: message.payload().unwrap_or_default().to_vec(),
+            replay_of,
+            canary: text(message, header::CANARY).and_then(Canary::from_header),
+        }
     }
 
-    /// The partitions that the group gave to this collector, with their topics.
-    pub fn assigned(&self) -> Vec<(String, i32)> {
-        let Ok(assigned) = self.inner.assignment() else { return Vec::new() };
-        assigned
-            .elements()
-            .iter()
-            .map(|element| (element.topic().to_owned(), element.partition()))
-            .collect()
+    /// Waits until the group gives or takes partitions.
+    pub async fn changed(&self) {
+        self.inner.context().changed().await;
     }
 
-    /// How often the group gave or took partitions: what was known of any of them may be over since.
-    pub fn rebalances(&self) -> u64 {
-        self.rebalances.load(Ordering::SeqCst)
+    /// What the group wants, if it wants anything.
+    pub fn change(&self) -> Option<Change> {
+        self.inner.context().change()
     }
 
-    /// Goes on at an offset.
+    /// Takes what the group gave, from these offsets on. `bases`: what is added to Kafka's own offsets.
     ///
     /// # Errors
-    /// If the partition is not held.
-    pub fn seek(&self, topic: &str, partition: i32, offset: i64) -> Result<(), KafkaError> {
-        self.inner.seek(topic, partition, Offset::Offset(offset), ANSWER_WITHIN)
+    /// If librdkafka refuses.
+    pub fn assign(
+        &mut self,
+        offsets: &[(Key, i64)],
+        bases: HashMap<Key, i64>,
+    ) -> Result<(), KafkaError> {
+        self.bases = bases;
+        self.inner.assign(&self.list(offsets)?)
     }
 
-    /// The first offset that was appended at or after a time; `None` if there is none, or Kafka does not say.
-    pub async fn offset_at(&self, topic: &str, partition: i32, time: Time) -> Option<i64> {
+    /// Gives all back: the group goes on.
+    ///
+    /// # Errors
+    /// If librdkafka refuses.
+    pub fn release(&mut self) -> Result<(), KafkaError> {
+        self.inner.unassign()
+    }
+
+    /// Leaves the group and joins it anew: who was superseded does not know what it holds.
+    ///
+    /// # Errors
+    /// If librdkafka refuses.
+    pub fn rejoin(&mut self) -> Result<(), KafkaError> {
+        self.inner.unsubscribe();
+        self.inner.subscribe(&self.topics.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn list(&self, offsets: &[(Key, i64)]) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (key, offset) in offsets {
+            let base = self.bases.get(key).copied().unwrap_or(0);
+            list.add_partition_offset(&key.0, key.1, Offset::Offset((offset - base).max(0)))?;
+        }
+        Ok(list)
+    }
+
+    /// What a partition has, by Kafka's own offsets; `None`: Kafka does not say.
+    pub fn extent(&self, key: &Key) -> Option<Extent> {
+        let asked = || {
+            self.inner.fetch_watermarks(&key.0, key.1, ANSWER_WITHIN).inspect_err(|error| {
+                tracing::warn!(topic = key.0, partition = key.1, %error, "Kafka does not say what a partition has");
+            })
+        };
+        let (low, high) = tokio::task::block_in_place(asked).ok()?;
+        Some(Extent { low, high })
+    }
+
+    /// Kafka's own first offset that was appended at or after a time; `None` if there is none, or Kafka does not say.
+    pub fn offset_at(&self, key: &Key, time: Time) -> Option<i64> {
         let mut asked = TopicPartitionList::new();
-        asked.add_partition_offset(topic, partition, Offset::Offset(time.0 / 1_000_000)).ok()?;
+        asked.add_partition_offset(&key.0, key.1, Offset::Offset(time.0 / 1_000_000)).ok()?;
         let answered =
             tokio::task::block_in_place(|| self.inner.offsets_for_times(asked, ANSWER_WITHIN))
                 .ok()?;
-        match answered.find_partition(topic, partition)?.offset() {
+        match answered.find_partition(&key.0, key.1)?.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         }
     }
 
     /// Records of a partition behind `position`, as far as the last fetch told.
-    pub fn lag(&self, topic: &str, partition: i32, position: i64) -> u64 {
-        let marks = self.inner.fetch_watermarks(topic, partition, Duration::from_millis(1));
-        marks.map_or(0, |(_, high)| u64::try_from(high - position).unwrap_or(0))
+    pub fn lag(&self, key: &Key, position: i64) -> u64 {
+        let base = self.bases.get(key).copied().unwrap_or(0);
+        let end = self.inner.context().end(key);
+        end.map_or(0, |end| u64::try_from(end + base - position).unwrap_or(0))
     }
 
     /// Tells Kafka, for its own tools.
     pub fn commit(&self, parts: &[ProgressPart]) {
-        let mut offsets = TopicPartitionList::new();
-        for part in parts {
-            if offsets
-                .add_partition_offset(&part.topic, part.partition, Offset::Offset(part.next_offset))
-                .is_err()
-            {
-                return;
-            }
-        }
-        if let Err(error) = self.inner.commit(&offsets, CommitMode::Async) {
+        let offsets: Vec<(Key, i64)> = parts
+            .iter()
+            .map(|part| ((part.topic.clone(), part.partition), part.next_offset))
+            .collect();
+        let told = self.list(&offsets).and_then(|list| self.inner.commit(&list, CommitMode::Async));
+        if let Err(error) = told {
             tracing::debug!(%error, "Kafka did not take the offsets; the store has them");
         }
     }
+}
 
-    /// The last word to Kafka.
-    pub fn commit_now(&self) {
-        if let Err(error) = self.inner.commit_consumer_state(CommitMode::Async) {
-            tracing::debug!(%error, "Kafka did not take the offsets; the store has them");
-        }
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        // Nobody is left to finish anything: the group may go on at once.
+        self.inner.context().close();
     }
+}
+
+/// What every member of a group is told.
+fn settings(config: &Config, group: &str) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", config.brokers.join(","))
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "error")
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "2000")
+        .set("max.poll.interval.ms", ANSWER_THE_GROUP_WITHIN.as_millis().to_string())
+        .set("reconnect.backoff.max.ms", "2000");
+    client
 }
 
 /// A header's text.

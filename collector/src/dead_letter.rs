@@ -62,13 +62,13 @@ pub fn letter(taken: &Taken, rejection: &Rejection, now: Time) -> DeadLetter {
     }
 }
 
-/// Puts a message on the topic of dead letters, until Kafka has it or the program ends (then it is taken again).
+/// Puts a message on the topic of dead letters, until Kafka has it; `false`: the program ends before that.
 pub async fn send(
     producer: &FutureProducer,
     taken: &Taken,
     letter: &DeadLetter,
     shutdown: &CancellationToken,
-) {
+) -> bool {
     let (partition, offset, bytes) =
         (letter.partition.to_string(), letter.offset.to_string(), letter.bytes.to_string());
     while !shutdown.is_cancelled() {
@@ -87,11 +87,12 @@ pub async fn send(
         let value = &taken.value[..taken.value.len().min(KEPT_BYTES_MAX)];
         let record = FutureRecord::to(topic::DEAD).key(&taken.key).payload(value).headers(headers);
         match producer.send(record, Timeout::Never).await {
-            Ok(_) => return,
+            Ok(_) => return true,
             Err((error, _)) => {
                 tracing::warn!(%error, "a dead letter was not delivered; it is sent again");
             }
         }
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }
+    false
 }

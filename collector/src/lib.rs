@@ -1,6 +1,6 @@
 //! The collector of Vọng Gác: Kafka -> detect -> ClickHouse -> incidents -> gRPC.
 //!
-//! * [`pipeline`]: the one chain; [`consume`], [`decode`], [`offsets`], [`dead_letter`] are its steps;
+//! * [`pipeline`]: the one chain; [`consume`], [`decode`], [`offsets`], [`dead_letter`] are its steps; [`tenure`] (pure): who may write;
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
@@ -37,6 +37,7 @@ pub mod rollup;
 pub mod rule;
 pub mod serve;
 pub mod store;
+pub mod tenure;
 pub mod threat;
 pub mod topics;
 pub mod words;

@@ -140,6 +140,12 @@ impl PartitionState {
         self.progress.held.get(agent)
     }
 
+    /// The next offset that is new; `None`: it was never taken.
+    #[must_use]
+    pub const fn next(&self) -> Option<i64> {
+        self.progress.next_offset
+    }
+
     /// A block up to here is done.
     pub fn done(&mut self, next_offset: i64) {
         self.progress.next_offset = Some(next_offset);

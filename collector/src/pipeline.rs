@@ -1,17 +1,19 @@
 //! The one chain: consume . decode . judge . detect . batch . store . signal . progress . commit; what is rejected goes to the dead letters.
 //!
-//! One task owns it, so the order of things is the order of the code:
+//! Two tasks own it. One gathers, in the order of each partition:
 //!
 //! 1. messages are gathered for [`block_interval`](crate::config::BLOCK_INTERVAL) or until a block is full; librdkafka's own bounded queue is the back-pressure;
 //! 2. each is decoded, judged against its partition's [`offsets`](crate::offsets), shown to detection, and made into rows;
+//!
+//! and while it gathers the next block, the other one [stores](storing) the last:
+//!
 //! 3. the rows are inserted as one block, tried again with the same token until the engine has them;
 //! 4. the signals are produced and their delivery awaited;
 //! 5. the progress of all partitions is inserted as one block; then Kafka is told, for tools that show lag.
 //!
-//! Between blocks the [`roll-ups`](crate::rollup) follow what lies below the progress.
-//!
-//! A crash after 3 is found at the next start by asking which rows at or above the progress are stored; a crash after 4 gives signals a
-//! second time, which the book knows by their origin.
+//! Behind 3 and before it the store is asked whether another collector took a partition over; see [`tenure`](crate::tenure). A crash after 3 is
+//! found by whoever [takes the partition over](taking), who asks which rows at or above the progress are stored; a crash after 4 gives
+//! signals a second time, which the book knows by their origin.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,12 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prost::Message as _;
-use rdkafka::{
-    error::KafkaError,
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
+use rdkafka::{error::KafkaError, producer::FutureProducer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{
@@ -35,10 +32,14 @@ use vonggac_wire::{
 };
 
 use self::gaps::{gap, told_gap};
-pub(crate) use self::replay::Filled;
+pub(crate) use self::{
+    claim::{claim, keep_trying},
+    replay::Filled,
+    storing::send_signals,
+};
 use crate::{
     config::Config,
-    consume::Consumer,
+    consume::{Consumer, Received},
     dead_letter,
     decode::{self, Taken},
     detect::{Detector, Lost, sigma::Matcher},
@@ -46,22 +47,22 @@ use crate::{
     offsets::{Numbers, PartitionState, Place},
     record::{Known, Record},
     registry::Registry,
-    rollup::RollUps,
     rule::RuleSet,
-    store::{CanaryRow, GapRow, ProgressPart, Store, StoreError, row::EventRow},
+    store::{CanaryRow, GapRow, Store, StoreError, row::EventRow},
+    tenure::Key,
 };
 
+mod claim;
 mod gaps;
 mod replay;
+mod storing;
+mod taking;
 
-/// How long a refused insert waits before it is tried again; doubles up to the second.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+use storing::Storer;
+use taking::Resting;
 
 /// How often detection looks at the clock.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Rows whose delay is taken as a sample, of each block.
-const DELAY_SAMPLES: usize = 64;
 
 /// What ends the pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -98,9 +99,15 @@ pub struct Parts {
 pub struct Pipeline {
     parts: Parts,
     consumer: Consumer,
-    partitions: HashMap<(String, i32), PartitionState>,
+    storer: Storer,
+    /// The name of the tenure.
+    tenure: Option<String>,
+    /// What is held now.
+    keys: Vec<Key>,
+    partitions: HashMap<Key, PartitionState>,
     detectors: BTreeMap<i32, Detector>,
-    rollups: RollUps<Store>,
+    /// What was held before the group took it, in case it gives the same back.
+    resting: Option<Resting>,
     block: Block,
 }
 
@@ -116,9 +123,15 @@ struct Block {
     dead: Vec<(Taken, DeadLetter)>,
     records: Vec<Arc<Record>>,
     /// Next offset of each partition, with the numbers of agents that changed.
-    ends: BTreeMap<(String, i32), (i64, BTreeMap<String, Numbers>)>,
+    ends: BTreeMap<Key, (i64, BTreeMap<String, Numbers>)>,
     /// Offsets of Kafka that were only replayed.
     replayed: bool,
+}
+
+impl Block {
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty() && self.signals.is_empty() && self.gaps.is_empty() && !self.replayed
+    }
 }
 
 impl Pipeline {
@@ -126,15 +139,27 @@ impl Pipeline {
     ///
     /// # Errors
     /// If the consumer cannot be made.
-    pub fn new(parts: Parts) -> Result<Self, PipelineError> {
-        let consumer = Consumer::new(&parts.config)?;
-        let rollups = RollUps::new(parts.store.clone());
+    pub fn new(parts: Parts, shutdown: &CancellationToken) -> Result<Self, PipelineError> {
+        let group = parts.config.group.clone();
+        let consumer = Consumer::new(&parts.config, &group, "vonggac-collector", &topic::EVENTS)?;
+        let storer = Storer::spawn(
+            storing::Parts {
+                store: parts.store.clone(),
+                figures: parts.figures.clone(),
+                producer: parts.producer.clone(),
+                picture: parts.picture.clone(),
+            },
+            shutdown.clone(),
+        );
         Ok(Self {
             parts,
             consumer,
+            storer,
+            tenure: None,
+            keys: Vec::new(),
             partitions: HashMap::new(),
             detectors: BTreeMap::new(),
-            rollups,
+            resting: None,
             block: Block::default(),
         })
     }
@@ -147,112 +172,87 @@ impl Pipeline {
         let mut ticked = Instant::now();
         while !shutdown.is_cancelled() {
             self.gather(&shutdown).await?;
+            if self.storer.is_lost() {
+                self.abandon().await?;
+            }
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
-                for partition in self.consumer.held() {
-                    self.ensure_detector(partition).await?;
-                }
                 self.tick();
             }
-            self.finish(&shutdown).await?;
-            let (held, rebalances) = (self.consumer.assigned(), self.consumer.rebalances());
-            self.rollups.turn(&held, rebalances, &self.parts.figures).await;
+            // While the last block is being stored, the next one may grow.
+            if self.is_full() || !self.storer.is_busy() {
+                self.finish().await?;
+            }
+            self.follow_group().await?;
         }
-        self.consumer.commit_now();
-        Ok(())
+        self.finish_all().await
     }
 
-    /// Takes messages until the block is full or its time is over.
+    fn is_full(&self) -> bool {
+        self.block.rows.len() >= self.parts.config.block_rows_max
+            || self.block.bytes >= self.parts.config.block_bytes_max
+    }
+
+    /// Takes messages until the block is full, its time is over, or the group wants something.
     async fn gather(&mut self, shutdown: &CancellationToken) -> Result<(), PipelineError> {
         let end = tokio::time::Instant::now() + self.parts.config.block_interval;
-        while self.block.rows.len() < self.parts.config.block_rows_max
-            && self.block.bytes < self.parts.config.block_bytes_max
-        {
-            let taken = tokio::select! {
+        while !self.is_full() {
+            let received = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
+                () = self.consumer.changed() => return Ok(()),
                 () = tokio::time::sleep_until(end) => return Ok(()),
-                taken = self.consumer.recv() => taken?,
+                received = self.consumer.recv() => received?,
             };
-            let key = (taken.origin.topic.clone(), taken.origin.partition);
-            if !self.partitions.contains_key(&key) && !self.take_over(&taken).await? {
-                continue;
+            match received {
+                Received::Record(taken) => {
+                    let known = self.known_elsewhere(&taken).await?;
+                    self.take(taken, known, Time::now());
+                }
+                Received::OutOfRange => {
+                    self.finish_all().await?;
+                    return self.take_over(self.keys.clone()).await;
+                }
             }
-            let known = self.known_elsewhere(&taken, shutdown).await?;
-            self.take(taken, known, Time::now());
         }
         Ok(())
     }
 
-    /// A partition's first message: asks the store where it stands, and goes back for detection. `false`: the message comes again.
-    async fn take_over(&mut self, first: &Taken) -> Result<bool, PipelineError> {
-        let (topic, partition) = (first.origin.topic.as_str(), first.origin.partition);
-        let store = self.parts.store.clone();
-        let progress =
-            keep_trying(&self.parts.figures, "progress", || store.progress(topic, partition))
-                .await?;
-        let start = match progress.next_offset {
-            Some(next) => {
-                let back = self
-                    .consumer
-                    .offset_at(topic, partition, Time::now().minus(self.parts.config.replay))
-                    .await;
-                back.map_or(next, |back| back.min(next))
-            }
-            None => 0,
-        };
-        let from = progress.next_offset.unwrap_or(0);
-        let held =
-            keep_trying(&self.parts.figures, "held rows", || store.held(topic, partition, from))
-                .await?;
-        tracing::info!(
-            topic,
-            partition,
-            next = from,
-            replay_from = start,
-            held = held.len(),
-            "a partition was taken over"
-        );
-        self.ensure_detector(partition).await?;
-        self.rollups.taken_over(topic, partition, &held);
-        self.partitions
-            .insert((topic.to_owned(), partition), PartitionState::new(progress, held, start));
-        if start == first.origin.offset {
-            return Ok(true);
+    /// Gives the block to be stored, as soon as the last one is.
+    async fn finish(&mut self) -> Result<(), PipelineError> {
+        self.await_storing().await?;
+        if !self.block.is_empty() {
+            self.storer.give(std::mem::take(&mut self.block)).await;
         }
-        self.consumer.seek(topic, partition, start)?;
-        Ok(false)
+        Ok(())
     }
 
-    /// Detection of a partition, with the agents that were heard on it before: silence is seen even where nothing comes.
-    async fn ensure_detector(&mut self, partition: i32) -> Result<(), PipelineError> {
-        if self.detectors.contains_key(&partition) {
-            return Ok(());
-        }
-        let parts = &self.parts;
-        let mut detector = Detector::new(
-            Arc::clone(&parts.rules),
-            Arc::clone(&parts.registry),
-            Arc::clone(&parts.matcher),
-        );
-        for agent in keep_trying(&parts.figures, "agents", || parts.store.agents()).await? {
-            if agent.partition == partition {
-                let heard = Time(agent.heard.saturating_mul(1000));
-                detector.know_agent(
-                    &agent.agency,
-                    &agent.agent,
-                    &agent.host,
-                    agent.simulated,
-                    heard,
-                );
+    /// Gives the block to be stored, and waits until it is.
+    async fn finish_all(&mut self) -> Result<(), PipelineError> {
+        self.finish().await?;
+        self.await_storing().await
+    }
+
+    async fn await_storing(&mut self) -> Result<(), PipelineError> {
+        match self.storer.rest().await {
+            Ok(parts) => {
+                for part in &parts {
+                    let key = (part.topic.clone(), part.partition);
+                    if let Some(state) = self.partitions.get_mut(&key) {
+                        state.done(part.next_offset);
+                    }
+                }
+                self.consumer.commit(&parts);
+                Ok(())
             }
+            Err(StoreError::Superseded) => self.abandon().await,
+            Err(error) => Err(error.into()),
         }
-        self.detectors.insert(partition, detector);
-        Ok(())
     }
 
     /// One message through decode, judge and detect into the block. `known`: what of it the store has, where its numbers cannot say.
     fn take(&mut self, taken: Taken, known: Option<Known>, now: Time) {
         let key = (taken.origin.topic.clone(), taken.origin.partition);
+        // What is not held any more may still be on its way.
         let Some(state) = self.partitions.get_mut(&key) else { return };
         let offset = taken.origin.offset;
         if offset < state.position {
@@ -290,6 +290,7 @@ impl Pipeline {
             None => Vec::new(),
         };
         if place == Place::Replayed {
+            self.block.bytes += record.bytes;
             self.block.replayed = true;
             self.block.records.push(record);
             return;
@@ -337,140 +338,8 @@ impl Pipeline {
         }
         self.parts.figures.detection_lost(lost, now);
         self.parts.figures.detected(self.block.signals.len() as u64, keys, now);
-        let lag = self
-            .partitions
-            .iter()
-            .map(|((topic, partition), state)| self.consumer.lag(topic, *partition, state.position))
-            .sum();
+        let lag =
+            self.partitions.iter().map(|(key, state)| self.consumer.lag(key, state.position)).sum();
         self.parts.figures.position(lag, u32::try_from(self.partitions.len()).unwrap_or(u32::MAX));
     }
-
-    /// Store, signal, progress, commit: in this order, each until it is done.
-    async fn finish(&mut self, shutdown: &CancellationToken) -> Result<(), PipelineError> {
-        let block = std::mem::take(&mut self.block);
-        if block.ends.is_empty() && block.signals.is_empty() && !block.replayed {
-            return Ok(());
-        }
-        let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
-        if !block.rows.is_empty() {
-            let begun = Instant::now();
-            let token = token(&block);
-            keep_trying(&figures, "a block of events", || store.insert_events(&block.rows, &token))
-                .await?;
-            let now = Time::now();
-            let step = (block.rows.len() / DELAY_SAMPLES).max(1);
-            let delays: Vec<f64> = block
-                .rows
-                .iter()
-                .step_by(step)
-                .map(|row| now.seconds_since(Time(row.observed.saturating_mul(1000))))
-                .collect();
-            figures.stored(block.rows.len() as u64, begun.elapsed(), &delays, now);
-        }
-        for (taken, letter) in &block.dead {
-            dead_letter::send(&self.parts.producer, taken, letter, shutdown).await;
-            figures.dead(letter.clone());
-        }
-        if !block.dead.is_empty() {
-            let letters: Vec<DeadLetter> =
-                block.dead.iter().map(|(_, letter)| letter.clone()).collect();
-            keep_trying(&figures, "dead letters", || store.insert_dead(&letters)).await?;
-        }
-        if !block.gaps.is_empty() {
-            keep_trying(&figures, "gaps", || store.insert_gaps(&block.gaps)).await?;
-        }
-        if !block.canaries.is_empty() {
-            keep_trying(&figures, "canaries", || store.insert_canaries(&block.canaries)).await?;
-        }
-        for filled in &block.filled {
-            keep_trying(&figures, "filled gaps", || store.recount_gaps(filled)).await?;
-        }
-        send_signals(&self.parts.producer, &block.signals).await;
-        for record in block.records {
-            // The picture holds back the chain rather than miss a record.
-            if self.parts.picture.send(record).await.is_err() {
-                break;
-            }
-        }
-        if block.ends.is_empty() {
-            return Ok(());
-        }
-        let parts: Vec<ProgressPart> = block
-            .ends
-            .into_iter()
-            .map(|((topic, partition), (next_offset, held))| ProgressPart {
-                topic,
-                partition,
-                next_offset,
-                held: held.into_iter().collect(),
-            })
-            .collect();
-        keep_trying(&figures, "progress", || store.save_progress(&parts)).await?;
-        self.rollups.rows(&block.rows);
-        self.rollups.stored(&parts);
-        for part in &parts {
-            if let Some(state) = self.partitions.get_mut(&(part.topic.clone(), part.partition)) {
-                state.done(part.next_offset);
-            }
-        }
-        self.consumer.commit(&parts);
-        Ok(())
-    }
-}
-
-/// The block's name for the engine: the same records give the same.
-fn token(block: &Block) -> String {
-    let mut hash = blake3::Hasher::new();
-    for row in [block.rows.first(), block.rows.last()].into_iter().flatten() {
-        hash.update(
-            format!(
-                "{}/{}/{}/{};",
-                row.kafka_topic, row.kafka_partition, row.kafka_offset, row.kafka_index
-            )
-            .as_bytes(),
-        );
-    }
-    for ((topic, partition), (next, _)) in &block.ends {
-        hash.update(format!("{topic}/{partition}/{next};").as_bytes());
-    }
-    format!("{}-{}", block.rows.len(), hash.finalize().to_hex())
-}
-
-/// Tries until the engine does it; only what can never work ends it.
-async fn keep_trying<T, F>(
-    figures: &Figures,
-    what: &str,
-    mut attempt: impl FnMut() -> F,
-) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let mut wait = RETRY.0;
-    loop {
-        match attempt().await {
-            Ok(value) => return Ok(value),
-            Err(error) if error.is_final() => return Err(error),
-            Err(error) => figures.store_failed(what, &error, Time::now()),
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(RETRY.1);
-    }
-}
-
-/// Produces signals and waits until Kafka has them all.
-pub(crate) async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
-    let deliveries = signals.iter().map(|signal| async move {
-        let value = signal.encode_to_vec();
-        loop {
-            let record = FutureRecord::to(topic::SIGNALS).key(&signal.group).payload(&value);
-            match producer.send(record, Timeout::Never).await {
-                Ok(_) => return,
-                Err((error, _)) => {
-                    tracing::warn!(%error, "a signal was not delivered; it is sent again");
-                }
-            }
-            tokio::time::sleep(RETRY.0).await;
-        }
-    });
-    futures::future::join_all(deliveries).await;
 }

@@ -1,6 +1,6 @@
 //! ClickHouse: what is written and how it is asked.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use clickhouse::{Client, Compression, Row};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use vonggac_wire::{
 use crate::{
     config::Config,
     offsets::{Numbers, Progress},
+    tenure::{Key, Next},
 };
 
 pub mod backup;
@@ -22,12 +23,14 @@ pub mod dead;
 pub mod export;
 mod losses;
 pub mod migrate;
+mod month;
 mod own;
 pub mod query;
 pub mod retention;
 pub mod rollup;
 pub mod row;
 pub mod sql;
+mod tenure;
 pub mod usage;
 
 pub use canary::CanaryRow;
@@ -55,13 +58,16 @@ pub enum StoreError {
     /// What was stored does not read back.
     #[error("understand a stored incident: {0}")]
     Stored(#[from] serde_json::Error),
+    /// Another collector took a partition over; the group is asked anew.
+    #[error("go on with partitions that another collector took over; the group is asked anew")]
+    Superseded,
 }
 
 impl StoreError {
     /// Trying again cannot help.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Newer { .. } | Self::Forbidden(_))
+        matches!(self, Self::Newer { .. } | Self::Forbidden(_) | Self::Superseded)
     }
 }
 
@@ -110,6 +116,8 @@ struct ProgressRow {
 
 #[derive(Debug, Row, Deserialize)]
 struct HeldRow {
+    topic: String,
+    partition: i32,
     agent: String,
     mark: u64,
     ranges: Vec<(u64, u64)>,
@@ -229,12 +237,27 @@ impl Store {
         Ok(insert.end().await?)
     }
 
-    /// Writes how far partitions were taken, as one block.
+    /// Writes how far partitions were taken, with the number of the tenure's next insert, as one block.
     ///
     /// # Errors
     /// If the engine does not take it.
-    pub async fn save_progress(&self, parts: &[ProgressPart]) -> Result<(), StoreError> {
+    pub async fn save_progress(
+        &self,
+        parts: &[ProgressPart],
+        next: Option<&Next>,
+    ) -> Result<(), StoreError> {
         let mut insert = self.client().insert::<ProgressRow>("progress").await?;
+        if let Some(Next { name, kind, number }) = next {
+            let row = ProgressRow {
+                topic: kind.mark().into(),
+                partition: 0,
+                agent: name.clone(),
+                value: *number,
+                ahead: Vec::new(),
+                version: *number,
+            };
+            insert.write(&row).await?;
+        }
         for part in parts {
             let offset = u64::try_from(part.next_offset).unwrap_or(0);
             let row = |agent: &str, value, ahead: &[(u64, u64)]| ProgressRow {
@@ -253,48 +276,60 @@ impl Store {
         Ok(insert.end().await?)
     }
 
-    /// How far a partition was taken.
+    /// How far partitions were taken.
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn progress(&self, topic: &str, partition: i32) -> Result<Progress, StoreError> {
-        let rows: Vec<HeldRow> = self
-            .client()
-            .query("SELECT agent, argMax(value, version) AS mark, argMax(ahead, version) AS ranges FROM progress WHERE topic = ? AND partition = ? GROUP BY agent")
-            .bind(topic)
-            .bind(partition)
-            .fetch_all()
-            .await?;
-        let mut progress = Progress::default();
-        for row in rows {
+    pub async fn progress(&self, keys: &[Key]) -> Result<HashMap<Key, Progress>, StoreError> {
+        let mut all: HashMap<Key, Progress> =
+            keys.iter().map(|key| (key.clone(), Progress::default())).collect();
+        if keys.is_empty() {
+            return Ok(all);
+        }
+        let places = vec!["(topic = ? AND partition = ?)"; keys.len()].join(" OR ");
+        let text = format!(
+            "SELECT toString(topic) AS topic, partition, agent, argMax(value, version) AS mark, argMax(ahead, version) AS ranges FROM progress WHERE {places} GROUP BY topic, partition, agent"
+        );
+        let query = keys.iter().fold(self.client().query(&text), |query, (topic, partition)| {
+            query.bind(topic.as_str()).bind(*partition)
+        });
+        for row in query.fetch_all::<HeldRow>().await? {
+            let progress = all.entry((row.topic, row.partition)).or_default();
             if row.agent.is_empty() {
                 progress.next_offset = i64::try_from(row.mark).ok();
             } else {
                 progress.held.insert(row.agent, Numbers::stored(row.mark, row.ranges));
             }
         }
-        Ok(progress)
+        Ok(all)
     }
 
-    /// Rows at or above an offset that are stored.
+    /// Rows of partitions that are stored at or above an offset.
     ///
     /// # Errors
     /// If the engine does not answer.
     pub async fn held(
         &self,
-        topic: &str,
-        partition: i32,
-        from: i64,
-    ) -> Result<HashSet<(i64, u32)>, StoreError> {
-        let rows: Vec<(i64, u32)> = self
-            .client()
-            .query("SELECT kafka_offset, kafka_index FROM events WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset >= ?")
-            .bind(topic)
-            .bind(partition)
-            .bind(from)
-            .fetch_all()
-            .await?;
-        Ok(rows.into_iter().collect())
+        from: &BTreeMap<Key, i64>,
+    ) -> Result<HashMap<Key, HashSet<(i64, u32)>>, StoreError> {
+        if from.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let place = "(kafka_topic = ? AND kafka_partition = ? AND kafka_offset >= ?)";
+        let text = format!(
+            "SELECT toString(kafka_topic), kafka_partition, kafka_offset, kafka_index FROM events WHERE {}",
+            vec![place; from.len()].join(" OR ")
+        );
+        let query = from.iter().fold(self.client().query(&text), |query, (key, offset)| {
+            query.bind(key.0.as_str()).bind(key.1).bind(*offset)
+        });
+        let mut held: HashMap<Key, HashSet<(i64, u32)>> = HashMap::new();
+        for (topic, partition, offset, index) in
+            query.fetch_all::<(String, i32, i64, u32)>().await?
+        {
+            held.entry((topic, partition)).or_default().insert((offset, index));
+        }
+        Ok(held)
     }
 
     /// Keeps gaps.
@@ -312,14 +347,18 @@ impl Store {
         Ok(insert.end().await?)
     }
 
-    /// Keeps the steps of incidents, as one block.
+    /// Keeps the steps of incidents, as one block. The same token a second time is harmless.
     ///
     /// # Errors
     /// If the engine does not take them.
-    pub async fn insert_transitions(&self, steps: &[StoredTransition]) -> Result<(), StoreError> {
-        let Some(last) = steps.last() else { return Ok(()) };
-        let token =
-            format!("t/{}/{}/{}", steps.len(), last.transition.incident, last.transition.version);
+    pub async fn insert_transitions(
+        &self,
+        steps: &[StoredTransition],
+        token: &str,
+    ) -> Result<(), StoreError> {
+        if steps.is_empty() {
+            return Ok(());
+        }
         let mut insert = self
             .client()
             .insert::<TransitionRow>("transitions")
@@ -371,5 +410,19 @@ impl Store {
             .filter_map(|text| serde_json::from_str::<Option<Incident>>(text).transpose())
             .collect::<Result<_, _>>()?;
         Ok(BookState { incidents, origins: origins.into_iter().collect(), commands })
+    }
+
+    /// The incident behind a command, once that was carried out.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn carried_out(&self, command: &str) -> Result<Option<Incident>, StoreError> {
+        let text: Option<String> = self
+            .client()
+            .query("SELECT after FROM transitions WHERE command = ? ORDER BY version DESC LIMIT 1")
+            .bind(command)
+            .fetch_optional()
+            .await?;
+        Ok(text.map(|text| serde_json::from_str::<Option<Incident>>(&text)).transpose()?.flatten())
     }
 }

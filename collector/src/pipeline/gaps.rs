@@ -1,11 +1,14 @@
 //! Rows of gaps: numbers that never came, and what agents tell to be missing.
 
+use std::ops::RangeInclusive;
+
 use vonggac_wire::{
     Event, Time,
     event::{Gap, GapReason},
+    topic,
 };
 
-use crate::{record::Record, store::GapRow};
+use crate::{record::Record, store::GapRow, tenure::Key};
 
 /// Numbers that never came.
 pub(super) fn gap(
@@ -29,6 +32,28 @@ pub(super) fn gap(
         events: last_seq.saturating_sub(first_seq).saturating_add(1),
         bytes: 0,
         source: String::new(),
+        told_seq: 0,
+    }
+}
+
+/// Records that Kafka gave up before they were stored. Whose they were, nobody knows: the place stands where agents stand, and offsets where
+/// numbers stand. How many events they held is not known.
+pub(super) fn expired(key: &Key, offsets: RangeInclusive<i64>, reason: &str, now: Time) -> GapRow {
+    let number = |offset: i64| u64::try_from(offset).unwrap_or(0);
+    GapRow {
+        time: now.micros(),
+        agency: String::new(),
+        host: String::new(),
+        agent: format!("{}/{}", key.0, key.1),
+        lane: topic::lane_of(&key.0).map_or_else(String::new, |lane| lane.name().into()),
+        first_seq: number(*offsets.start()),
+        last_seq: number(*offsets.end()),
+        reason: reason.into(),
+        first_observed: 0,
+        last_observed: 0,
+        events: 0,
+        bytes: 0,
+        source: key.0.clone(),
         told_seq: 0,
     }
 }

@@ -1,10 +1,9 @@
 //! Dead letters that were sent again. Their numbers lie in a hole that the lane has passed, so its mark cannot say whether they are stored:
 //! the store itself is asked, after everything before them is in it. What they fill is taken off the gap that told of it.
 
-use tokio_util::sync::CancellationToken;
 use vonggac_wire::Lane;
 
-use super::{Pipeline, PipelineError, keep_trying};
+use super::{Pipeline, PipelineError, claim::keep_trying};
 use crate::{
     decode::{self, Taken},
     record::Known,
@@ -25,13 +24,12 @@ impl Pipeline {
     pub(super) async fn known_elsewhere(
         &mut self,
         taken: &Taken,
-        shutdown: &CancellationToken,
     ) -> Result<Option<Known>, PipelineError> {
         if taken.replay_of.is_none() {
             return Ok(None);
         }
         let Ok(record) = decode::decode(taken, &self.parts.registry) else { return Ok(None) };
-        self.finish(shutdown).await?;
+        self.finish_all().await?;
         let parts = &self.parts;
         let batch = &record.batch;
         let stored =

@@ -22,11 +22,6 @@ const STEP_OFFSETS_MAX: i64 = 1 << 24;
 /// Rows that wait, beyond which a partition is caught up in steps.
 const LIVE_ROWS_MAX: usize = 500_000;
 
-const DAY_MICROS: i64 = 86_400_000_000;
-
-/// How far a row's month lies from when it was stored; as in the table `events`.
-const CLAMP: (i64, i64) = (400 * DAY_MICROS, DAY_MICROS);
-
 /// One partition.
 #[derive(Clone, Copy, Debug)]
 struct Part {
@@ -88,14 +83,16 @@ impl Ledger {
         };
     }
 
+    /// More such rows were found.
+    pub fn unseen(&mut self, key: Key, last: i64) {
+        blind(&mut self.blind, key, last.saturating_add(1));
+    }
+
     /// Rows of a block.
     pub fn rows(&mut self, rows: &[EventRow]) {
         self.rows += rows.len();
         for row in rows {
-            let clamped = row
-                .time
-                .min(row.stored.saturating_add(CLAMP.1))
-                .max(row.stored.saturating_sub(CLAMP.0));
+            let clamped = row.clamped();
             let extent = self
                 .extent
                 .get_or_insert(Extent { time: (row.time, row.time), clamped: (clamped, clamped) });

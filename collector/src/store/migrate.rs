@@ -25,6 +25,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (19, "cold_files", include_str!("../../migrations/0019_cold_files.sql")),
     (20, "retention_policies", include_str!("../../migrations/0020_retention_policies.sql")),
     (21, "leases", include_str!("../../migrations/0021_leases.sql")),
+    (22, "tenures", include_str!("../../migrations/0022_tenures.sql")),
 ];
 
 /// The version of the present schema.

@@ -13,11 +13,8 @@
 //!
 //! After a crash the holder asks for the highest offsets at or above the mark, and inserts what lies above them. Nothing is taken out, so
 //! it can be broken off and begun again anywhere. A retried insert has the same token, so that an answer that was lost counts nothing
-//! twice. A store that has rows and no roll-ups is the same case with a mark of 0: it is caught up in steps, beside the ordinary work,
+//! twice; and the token of the last insert of whoever held a partition before is taken away first ([`crate::tenure`]). A store that has rows and no roll-ups is the same case with a mark of 0: it is caught up in steps, beside the ordinary work,
 //! and until a partition has its mark, figures are summed over raw rows ([`Store::rolled_up`]).
-//!
-//! What is not covered: an insert that the engine still works on although its collector is dead and its partition taken over, which the
-//! group does after ten seconds of silence. What another collector finished is seen by its mark.
 //!
 //! Late events go to the minute of their own time. One insert makes at most three parts for each month that it touches.
 
@@ -28,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use vonggac_wire::topic;
 
 use super::{ProgressPart, Store, StoreError};
+use crate::tenure::Next;
 
 /// A table of roll-ups, for whatever keeps, copies or drops them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,25 +156,6 @@ pub struct Insert {
 }
 
 impl Insert {
-    /// The same insert has the same name.
-    #[must_use]
-    pub fn token(&self) -> String {
-        let mut hash = blake3::Hasher::new();
-        for share in &self.shares {
-            hash.update(
-                format!("{}/{}/{}/{};", share.topic, share.partition, share.from, share.to)
-                    .as_bytes(),
-            );
-        }
-        for span in &self.spans {
-            hash.update(span.name().as_bytes());
-        }
-        for Held { topic, partition, span, month, last } in &self.without {
-            hash.update(format!("{topic}/{partition}/{span}/{month}/{last};").as_bytes());
-        }
-        format!("rollup-{}", hash.finalize().to_hex())
-    }
-
     /// Its text; the shares' values are bound to the question marks.
     fn text(&self) -> String {
         let columns = || SUMMED.iter().map(|(name, _)| *name);
@@ -270,11 +249,11 @@ impl Held {
 }
 
 impl Store {
-    /// Rolls up. The same insert a second time is harmless.
+    /// Rolls up. The same token a second time is harmless.
     ///
     /// # Errors
     /// If the engine does not do it.
-    pub async fn roll_up(&self, insert: &Insert) -> Result<(), StoreError> {
+    pub async fn roll_up(&self, insert: &Insert, token: &str) -> Result<(), StoreError> {
         let query = bind(self.client().query(&insert.text()), &insert.shares);
         let query = insert
             .without
@@ -283,7 +262,7 @@ impl Store {
             .with_setting("max_insert_threads", "1")
             .with_setting("min_insert_block_size_rows", BLOCK_ROWS_MAX)
             .with_setting("min_insert_block_size_bytes", BLOCK_BYTES_MAX)
-            .with_setting("insert_deduplication_token", insert.token());
+            .with_setting("insert_deduplication_token", token);
         Ok(query.execute().await?)
     }
 
@@ -344,7 +323,12 @@ impl Store {
     ///
     /// # Errors
     /// If the engine does not take it.
-    pub async fn save_rollup_marks(&self, shares: &[Share], whole: bool) -> Result<(), StoreError> {
+    pub async fn save_rollup_marks(
+        &self,
+        shares: &[Share],
+        whole: bool,
+        next: &Next,
+    ) -> Result<(), StoreError> {
         let parts: Vec<ProgressPart> = shares
             .iter()
             .map(|share| ProgressPart {
@@ -354,7 +338,7 @@ impl Store {
                 held: Vec::new(),
             })
             .collect();
-        self.save_progress(&parts).await
+        self.save_progress(&parts, Some(next)).await
     }
 
     /// Whether every partition that has rows was rolled up once: if not, a store of before is being caught up.

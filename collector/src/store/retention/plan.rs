@@ -322,7 +322,7 @@ impl Store {
         picture: &Picture,
     ) -> Result<Vec<OldIncident>, StoreError> {
         let text = format!(
-            "SELECT incident, toYYYYMM(max(time)), count(), argMax(after, version) FROM transitions GROUP BY incident HAVING max(time) < {} ORDER BY incident LIMIT {INCIDENTS_MAX}",
+            "SELECT incident, toYYYYMM(max(time)), count(), argMax(after, version) FROM transitions WHERE incident > 0 GROUP BY incident HAVING max(time) < {} ORDER BY incident LIMIT {INCIDENTS_MAX}",
             picture.cutoff(days)
         );
         let rows: Vec<(u64, u32, u64, String)> = self.client().query_raw(&text).fetch_all().await?;

@@ -1,0 +1,387 @@
+//! The second half of the chain, in a task of its own: store, signal, progress, in this order, each until it is done; roll-ups between blocks.
+//!
+//! At most one block is being stored while the next one is gathered.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use prost::Message as _;
+use rdkafka::{
+    producer::{FutureProducer, FutureRecord},
+    util::Timeout,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use vonggac_wire::{
+    Time,
+    proto::{DeadLetter, Signal},
+    topic,
+};
+
+use super::{Block, claim::keep_trying};
+use crate::{
+    dead_letter,
+    figures::Figures,
+    record::Record,
+    rollup::RollUps,
+    store::{ProgressPart, Store, StoreError, row::EventRow},
+    tenure::{Doubted, Key, Kind, Tenure},
+};
+
+/// How long a signal waits that was not delivered.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Rows whose delay is taken as a sample, of each block.
+const DELAY_SAMPLES: usize = 64;
+
+/// How often roll-ups are looked after while no block comes.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// What the storer needs.
+pub(super) struct Parts {
+    pub(super) store: Store,
+    pub(super) figures: Figures,
+    pub(super) producer: FutureProducer,
+    pub(super) picture: mpsc::Sender<Arc<Record>>,
+}
+
+/// What is known of a partition that was taken over.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// Blocks of others that may still come.
+    pub(super) blocks: Vec<Doubted>,
+    /// The same of roll-ups.
+    pub(super) sums: Vec<Doubted>,
+    /// Behind the last offset that such a block can have; `None`: not known.
+    pub(super) until: Option<i64>,
+    /// Its progress.
+    pub(super) next: i64,
+    /// Rows at or above the progress that are stored.
+    pub(super) held: HashSet<(i64, u32)>,
+}
+
+/// A tenure with what it has to make sure of.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) tenure: Tenure,
+    pub(super) doubts: BTreeMap<Key, Doubt>,
+}
+
+enum Work {
+    Begin(Option<Beginning>, oneshot::Sender<()>),
+    Block(Box<Block>, oneshot::Sender<Stored>),
+}
+
+type Stored = Result<Vec<ProgressPart>, StoreError>;
+
+/// The storing task, as the gathering one sees it.
+pub(super) struct Storer {
+    work: mpsc::Sender<Work>,
+    busy: Option<oneshot::Receiver<Stored>>,
+    lost: Arc<AtomicBool>,
+}
+
+impl Storer {
+    pub(super) fn spawn(parts: Parts, shutdown: CancellationToken) -> Self {
+        // One: the gathering task waits for each block's answer.
+        let (work, taken) = mpsc::channel(1);
+        let lost = Arc::new(AtomicBool::new(false));
+        let task = Task {
+            rollups: RollUps::new(parts.store.clone()),
+            parts,
+            tenure: None,
+            doubts: BTreeMap::new(),
+            settled: BTreeSet::new(),
+            found: HashMap::new(),
+            lost: Arc::clone(&lost),
+            shutdown,
+        };
+        tokio::spawn(task.run(taken));
+        Self { work, busy: None, lost }
+    }
+
+    /// A block is being stored.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.as_ref().is_some_and(oneshot::Receiver::is_empty)
+    }
+
+    /// Another collector took over what is held.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// Stores a block; the last one is done.
+    pub(super) async fn give(&mut self, block: Block) {
+        let (done, answer) = oneshot::channel();
+        // The task ends only with this handle.
+        if self.work.send(Work::Block(Box::new(block), done)).await.is_ok() {
+            self.busy = Some(answer);
+        }
+    }
+
+    /// Waits for the block that is being stored.
+    ///
+    /// # Errors
+    /// What can never work, and [`StoreError::Superseded`].
+    pub(super) async fn rest(&mut self) -> Stored {
+        match self.busy.take() {
+            // A task that ended without an answer stored nothing.
+            Some(answer) => answer.await.unwrap_or(Err(StoreError::Superseded)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A new tenure begins, or none; the one before does nothing more.
+    pub(super) async fn begin(&mut self, beginning: Option<Beginning>) {
+        let (begun, answer) = oneshot::channel();
+        if self.work.send(Work::Begin(beginning, begun)).await.is_ok() {
+            let _ended = answer.await;
+        }
+    }
+}
+
+struct Task {
+    parts: Parts,
+    rollups: RollUps<Store>,
+    tenure: Option<Tenure>,
+    doubts: BTreeMap<Key, Doubt>,
+    /// What was made sure of: a token in a month.
+    settled: BTreeSet<(Doubted, u32)>,
+    /// Rows of others that were found when it was; beyond what the gathering task knows.
+    found: HashMap<Key, HashSet<(i64, u32)>>,
+    lost: Arc<AtomicBool>,
+    shutdown: CancellationToken,
+}
+
+impl Task {
+    async fn run(mut self, mut work: mpsc::Receiver<Work>) {
+        loop {
+            match tokio::time::timeout(IDLE, work.recv()).await {
+                Ok(Some(Work::Begin(beginning, begun))) => {
+                    self.begin(beginning);
+                    // What the tenure before was told last is over.
+                    self.lost.store(false, Ordering::SeqCst);
+                    let _gone = begun.send(());
+                }
+                Ok(Some(Work::Block(block, done))) => {
+                    let stored = self.store(*block).await;
+                    self.see(stored.as_ref().err());
+                    let _gone = done.send(stored);
+                }
+                Ok(None) => return,
+                Err(_) => {}
+            }
+            if let Some(tenure) = &mut self.tenure {
+                let turned = self.rollups.turn(tenure, &self.parts.figures).await;
+                self.see(turned.as_ref().err());
+            }
+        }
+    }
+
+    /// Who is superseded has nothing left.
+    fn see(&mut self, error: Option<&StoreError>) {
+        if matches!(error, Some(StoreError::Superseded)) {
+            self.begin(None);
+            self.lost.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn begin(&mut self, beginning: Option<Beginning>) {
+        self.settled.clear();
+        self.found.clear();
+        self.rollups.begin_tenure();
+        let (tenure, doubts) = match beginning {
+            Some(Beginning { tenure, doubts }) => (Some(tenure), doubts),
+            None => (None, BTreeMap::new()),
+        };
+        for (key, doubt) in &doubts {
+            self.rollups.taken_over(key, &doubt.held, doubt.sums.clone());
+        }
+        (self.tenure, self.doubts) = (tenure, doubts);
+        self.doubts.retain(|_, doubt| !doubt.blocks.is_empty());
+    }
+
+    async fn store(&mut self, mut block: Block) -> Stored {
+        self.settle(&mut block.rows).await?;
+        let next = self.store_rows(&block.rows).await?;
+        let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
+        for (taken, letter) in &block.dead {
+            if !dead_letter::send(&self.parts.producer, taken, letter, &self.shutdown).await {
+                // It is taken again at the next start.
+                return Ok(Vec::new());
+            }
+            figures.dead(letter.clone());
+        }
+        if !block.dead.is_empty() {
+            let letters: Vec<DeadLetter> =
+                block.dead.iter().map(|(_, letter)| letter.clone()).collect();
+            keep_trying(&figures, "dead letters", || store.insert_dead(&letters)).await?;
+        }
+        if !block.gaps.is_empty() {
+            keep_trying(&figures, "gaps", || store.insert_gaps(&block.gaps)).await?;
+        }
+        if !block.canaries.is_empty() {
+            keep_trying(&figures, "canaries", || store.insert_canaries(&block.canaries)).await?;
+        }
+        for filled in &block.filled {
+            keep_trying(&figures, "filled gaps", || store.recount_gaps(filled)).await?;
+        }
+        send_signals(&self.parts.producer, &block.signals).await;
+        for record in block.records {
+            // The picture holds back the chain rather than miss a record.
+            if self.parts.picture.send(record).await.is_err() {
+                break;
+            }
+        }
+        let parts: Vec<ProgressPart> = block
+            .ends
+            .into_iter()
+            .map(|((topic, partition), (next_offset, held))| ProgressPart {
+                topic,
+                partition,
+                next_offset,
+                held: held.into_iter().collect(),
+            })
+            .collect();
+        if parts.is_empty() && next.is_none() {
+            return Ok(parts);
+        }
+        keep_trying(&figures, "progress", || store.save_progress(&parts, next.as_ref())).await?;
+        if let (Some(tenure), Some(_)) = (&mut self.tenure, next) {
+            tenure.advance(Kind::Blocks);
+        }
+        self.rollups.rows(&block.rows);
+        self.rollups.stored(&parts);
+        self.passed(&parts);
+        Ok(parts)
+    }
+
+    /// Inserts the rows, and is sure behind them that they count. Gives the number of the next insert.
+    async fn store_rows(
+        &mut self,
+        rows: &[EventRow],
+    ) -> Result<Option<crate::tenure::Next>, StoreError> {
+        let Some(tenure) = &mut self.tenure else { return Err(StoreError::Superseded) };
+        let (store, figures) = (&self.parts.store, &self.parts.figures);
+        if rows.is_empty() {
+            keep_trying(figures, "the tenure", || store.sure_of(tenure)).await?;
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let token = tenure.token(Kind::Blocks);
+        keep_trying(figures, "the tenure", || store.sure_of(tenure)).await?;
+        keep_trying(figures, "a block of events", || store.insert_events(rows, &token)).await?;
+        let took = begun.elapsed();
+        keep_trying(figures, "the tenure", || store.sure_of(tenure)).await?;
+        let now = Time::now();
+        let step = (rows.len() / DELAY_SAMPLES).max(1);
+        let delays: Vec<f64> = rows
+            .iter()
+            .step_by(step)
+            .map(|row| now.seconds_since(Time(row.observed.saturating_mul(1000))))
+            .collect();
+        figures.stored(rows.len() as u64, took, &delays, now);
+        Ok(Some(tenure.after(Kind::Blocks)))
+    }
+
+    /// Takes the tokens of those before away, in each month in which this block has rows of theirs, and leaves out what they stored.
+    async fn settle(&mut self, rows: &mut Vec<EventRow>) -> Result<(), StoreError> {
+        let owed = if self.doubts.is_empty() { BTreeSet::new() } else { self.owed(rows) };
+        for (doubted, month) in owed {
+            // Any row of theirs will do. If all are stored, they were stored behind a block that is over.
+            let row = rows.iter().find(|row| {
+                row.month() == month && self.is_in_doubt(row, &doubted) && !self.is_found(row)
+            });
+            if let Some(row) = row {
+                let (store, figures) = (&self.parts.store, &self.parts.figures);
+                let insert = || store.insert_events(std::slice::from_ref(row), &doubted.token);
+                keep_trying(figures, "a token of another", insert).await?;
+                self.find().await?;
+            }
+            self.settled.insert((doubted, month));
+        }
+        if !self.found.is_empty() {
+            rows.retain(|row| !self.is_found(row));
+        }
+        Ok(())
+    }
+
+    /// Asks which rows of partitions in doubt are stored.
+    async fn find(&mut self) -> Result<(), StoreError> {
+        let (store, figures) = (&self.parts.store, &self.parts.figures);
+        let from: BTreeMap<Key, i64> =
+            self.doubts.iter().map(|(key, doubt)| (key.clone(), doubt.next)).collect();
+        let found = keep_trying(figures, "held rows", || store.held(&from)).await?;
+        for (key, held) in &found {
+            self.rollups.unseen(key, held);
+        }
+        self.found = found;
+        Ok(())
+    }
+
+    fn is_in_doubt(&self, row: &EventRow, doubted: &Doubted) -> bool {
+        let doubt = self.doubts.get(&(row.kafka_topic.clone(), row.kafka_partition));
+        doubt.is_some_and(|doubt| doubt.blocks.contains(doubted))
+    }
+
+    fn is_found(&self, row: &EventRow) -> bool {
+        let found = self.found.get(&(row.kafka_topic.clone(), row.kafka_partition));
+        found.is_some_and(|held| held.contains(&(row.kafka_offset, row.kafka_index)))
+    }
+
+    /// What has to be made sure of, the oldest first.
+    fn owed(&self, rows: &[EventRow]) -> BTreeSet<(Doubted, u32)> {
+        let mut owed = BTreeSet::new();
+        for row in rows {
+            let key = (row.kafka_topic.clone(), row.kafka_partition);
+            let Some(doubt) = self.doubts.get(&key) else { continue };
+            let month = row.month();
+            let places = doubt.blocks.iter().map(|doubted| (doubted.clone(), month));
+            owed.extend(places.filter(|place| !self.settled.contains(place)));
+        }
+        owed
+    }
+
+    /// What lies below the progress is in doubt no more.
+    fn passed(&mut self, parts: &[ProgressPart]) {
+        for part in parts {
+            let key = (part.topic.clone(), part.partition);
+            if let Some(doubt) = self.doubts.get_mut(&key) {
+                doubt.next = doubt.next.max(part.next_offset);
+                if doubt.until.is_some_and(|until| part.next_offset >= until) {
+                    self.doubts.remove(&key);
+                }
+            }
+            if let Some(found) = self.found.get_mut(&key) {
+                found.retain(|(offset, _)| *offset >= part.next_offset);
+                if found.is_empty() {
+                    self.found.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+/// Produces signals and waits until Kafka has them all.
+pub(crate) async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
+    let deliveries = signals.iter().map(|signal| async move {
+        let value = signal.encode_to_vec();
+        loop {
+            let record = FutureRecord::to(topic::SIGNALS).key(&signal.group).payload(&value);
+            match producer.send(record, Timeout::Never).await {
+                Ok(_) => return,
+                Err((error, _)) => {
+                    tracing::warn!(%error, "a signal was not delivered; it is sent again");
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    });
+    futures::future::join_all(deliveries).await;
+}
