@@ -11,6 +11,7 @@ use vonggac_collector::{
         GapRow, ProgressPart, Store,
         migrate::{self, MIGRATIONS},
     },
+    tenure::Tenure,
 };
 use vonggac_wire::{Time, topic};
 
@@ -88,7 +89,7 @@ fn stores_of_each_earlier_version_are_brought_to_the_present_and_read() -> anyho
 async fn rows_of_before_are_rolled_up(store: &Store, rows: u64) -> anyhow::Result<()> {
     let progress =
         ProgressPart { topic: topic::USAGE.into(), partition: 0, next_offset: 1, held: Vec::new() };
-    store.save_progress(&[progress]).await?;
+    store.save_progress(&[progress], None).await?;
     let now = Time::now();
     let received = async || {
         let sums = store.usage(now.minus(Duration::from_secs(3_600)), now, "").await?;
@@ -96,7 +97,9 @@ async fn rows_of_before_are_rolled_up(store: &Store, rows: u64) -> anyhow::Resul
     };
     assert_eq!((store.rolled_up().await?, received().await?), (false, rows));
     let mut rollups = RollUps::new(store.clone());
-    while rollups.pass(&[(topic::USAGE.to_owned(), 0)], 0).await? {}
+    let keys = vec![(topic::USAGE.to_owned(), 0)];
+    let mut tenure = Tenure::new("tenure-1".into(), 1, keys);
+    while rollups.pass(&mut tenure).await? {}
     assert_eq!((store.rolled_up().await?, received().await?), (true, rows));
     Ok(())
 }

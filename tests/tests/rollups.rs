@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fs,
     path::Path,
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -21,6 +22,7 @@ use vonggac_collector::{
         rollup::{Held, Insert, Share, Span},
         usage::{Read, Window},
     },
+    tenure::{Doubted, Kind, Tenure},
 };
 use vonggac_wire::{Time, topic};
 
@@ -73,10 +75,40 @@ async fn make(rig: &Rig, made: Made, token: &str) -> anyhow::Result<()> {
     Ok(query.execute().await?)
 }
 
-/// Until nothing is due.
-async fn pass(rollups: &mut RollUps<Store>) -> anyhow::Result<()> {
-    while rollups.pass(&held(), 0).await? {}
-    Ok(())
+/// One that holds all partitions.
+struct Holder {
+    rollups: RollUps<Store>,
+    tenure: Tenure,
+}
+
+impl Holder {
+    fn new(store: &Store) -> Self {
+        Self { rollups: RollUps::new(store.clone()), tenure: Self::tenure() }
+    }
+
+    /// Of a name that no other has.
+    fn tenure() -> Tenure {
+        static EPOCH: AtomicU64 = AtomicU64::new(1);
+        let epoch = EPOCH.fetch_add(1, Ordering::SeqCst);
+        Tenure::new(format!("tenure-{epoch}"), epoch, held())
+    }
+
+    /// Until nothing is due.
+    async fn pass(&mut self) -> anyhow::Result<()> {
+        while self.rollups.pass(&mut self.tenure).await? {}
+        Ok(())
+    }
+
+    /// All is taken over anew: the last insert is in doubt. `rows` were stored above the progress of one partition.
+    fn again(&mut self, rows: &HashSet<(i64, u32)>) {
+        let doubt = Doubted { epoch: self.tenure.epoch, token: self.tenure.token(Kind::Sums) };
+        self.tenure = Self::tenure();
+        self.rollups.begin_tenure();
+        for key in held() {
+            let rows = if key == (topic::USAGE.to_owned(), 3) { rows } else { &HashSet::new() };
+            self.rollups.taken_over(&key, rows, vec![doubt.clone()]);
+        }
+    }
 }
 
 async fn alike(client: &Client) -> anyhow::Result<u64> {
@@ -156,10 +188,9 @@ fn figures_of_roll_ups_are_those_of_the_rows() -> anyhow::Result<()> {
         let made =
             Made { first: 0, count: 120_000, start: START, apart_micros: 25_000_000, record: 20 };
         make(&rig, made, "all").await?;
-        rig.store.save_progress(&progress(made)).await?;
+        rig.store.save_progress(&progress(made), None).await?;
         ensure!(!rig.store.rolled_up().await?, "what was never rolled up is read from rows");
-        let mut rollups = RollUps::new(rig.store.clone());
-        pass(&mut rollups).await?;
+        Holder::new(&rig.store).pass().await?;
         ensure!(rig.store.rolled_up().await?, "now it is");
         assert_eq!(alike(&rig.client).await?, made.count);
         figures_agree(&rig.store, &mut StdRng::seed_from_u64(7), 3_000_000).await?;
@@ -170,7 +201,7 @@ fn figures_of_roll_ups_are_those_of_the_rows() -> anyhow::Result<()> {
         ensure!(!usual.is_empty(), "something is usual");
         late_events_make_few_parts(&rig, made).await?;
         // Again from the beginning, as a new holder: nothing is counted twice.
-        pass(&mut RollUps::new(rig.store.clone())).await?;
+        Holder::new(&rig.store).pass().await?;
         assert_eq!(alike(&rig.client).await?, made.count + 5_000);
         let of_views: u64 =
             rig.client.query("SELECT sum(events) FROM rollup_hour").fetch_one().await?;
@@ -187,8 +218,8 @@ async fn late_events_make_few_parts(rig: &Rig, before: Made) -> anyhow::Result<(
         .replace("seen - INTERVAL (h3 % 259200) SECOND, h2 % 20011", "seen - INTERVAL (h3 % 259200) SECOND, h2 % 2 = 0, seen - INTERVAL (h3 % 60000000) SECOND, h2 % 20011");
     ensure!(text != made.statement(), "late events are made");
     rig.client.query(&text).execute().await?;
-    rig.store.save_progress(&progress(made)).await?;
-    pass(&mut RollUps::new(rig.store.clone())).await?;
+    rig.store.save_progress(&progress(made), None).await?;
+    Holder::new(&rig.store).pass().await?;
     let (parts, months): (u64, u64) = rig
         .client
         .query("SELECT count(), uniqExact(partition) FROM system.parts WHERE active AND database = 'rolled' AND table = 'rollups'")
@@ -207,7 +238,7 @@ fn a_part_of_an_insert_that_a_crash_left_out_is_all_that_is_added() -> anyhow::R
         let made =
             Made { first: 0, count: 20_000, start: START, apart_micros: 300_000_000, record: 20 };
         make(&rig, made, "all").await?;
-        rig.store.save_progress(&progress(made)).await?;
+        rig.store.save_progress(&progress(made), None).await?;
         // What an engine that died in the middle leaves: of one partition some spans, of another one month alone.
         let share = |partition, to| Share { topic: topic::USAGE.into(), partition, from: 0, to };
         let partly = |partition, spans: &[Span], without: &[Held]| Insert {
@@ -223,12 +254,12 @@ fn a_part_of_an_insert_that_a_crash_left_out_is_all_that_is_added() -> anyhow::R
             month: 202_611,
             last: i64::MAX,
         };
-        rig.store.roll_up(&partly(0, &[Span::Minute, Span::Day], &[])).await?;
-        rig.store.roll_up(&partly(1, &[Span::Hour], &[november])).await?;
+        rig.store.roll_up(&partly(0, &[Span::Minute, Span::Day], &[]), "left/0").await?;
+        rig.store.roll_up(&partly(1, &[Span::Hour], &[november]), "left/1").await?;
         // All is in and its mark is not; and the same insert again is nothing.
-        rig.store.roll_up(&partly(2, &Span::ALL, &[])).await?;
-        rig.store.roll_up(&partly(2, &Span::ALL, &[])).await?;
-        pass(&mut RollUps::new(rig.store.clone())).await?;
+        rig.store.roll_up(&partly(2, &Span::ALL, &[]), "left/2").await?;
+        rig.store.roll_up(&partly(2, &Span::ALL, &[]), "left/2").await?;
+        Holder::new(&rig.store).pass().await?;
         assert_eq!(alike(&rig.client).await?, made.count);
         Ok(())
     })
@@ -248,7 +279,7 @@ fn an_engine_killed_again_and_again_counts_each_event_once() -> anyhow::Result<(
     tokio::runtime::Runtime::new()?.block_on(async {
         let Some(mut rig) = rig(folder.path()).await? else { return Ok(()) };
         let each = 6_000;
-        let mut rollups = RollUps::new(rig.store.clone());
+        let mut holder = Holder::new(&rig.store);
         let (mut interrupted, begun) = (0, Instant::now());
         for round in 0..rounds() {
             let made = Made {
@@ -259,7 +290,7 @@ fn an_engine_killed_again_and_again_counts_each_event_once() -> anyhow::Result<(
                 record: 20,
             };
             make(&rig, made, &format!("round-{round}")).await?;
-            rig.store.save_progress(&progress(made)).await?;
+            rig.store.save_progress(&progress(made), None).await?;
             let life = Duration::from_millis(chance.random_range(0..220));
             let killer = thread::scope(|scope| {
                 let engine = &mut rig.engine;
@@ -269,7 +300,7 @@ fn an_engine_killed_again_and_again_counts_each_event_once() -> anyhow::Result<(
                 });
                 let done = tokio::task::block_in_place(|| {
                     tokio::runtime::Handle::current()
-                        .block_on(async { rollups.pass(&held(), 0).await })
+                        .block_on(async { holder.rollups.pass(&mut holder.tenure).await })
                 });
                 killer.join().map(|()| done.is_err())
             });
@@ -277,17 +308,17 @@ fn an_engine_killed_again_and_again_counts_each_event_once() -> anyhow::Result<(
             rig.engine.again()?;
             match chance.random_range(0..3) {
                 // The collector goes on with what it was doing.
-                0 => pass(&mut rollups).await.context("the same again")?,
+                0 => holder.pass().await.context("the same again")?,
                 // It died too, and takes its partitions over.
-                1 => rollups = RollUps::new(rig.store.clone()),
-                // It was told that some rows were stored already.
-                _ => {
-                    let held: HashSet<(i64, u32)> = HashSet::from([(5, 0)]);
-                    rollups.taken_over(topic::USAGE, 3, &held);
+                1 => {
+                    holder.rollups = RollUps::new(rig.store.clone());
+                    holder.again(&HashSet::new());
                 }
+                // It was told that some rows were stored already.
+                _ => holder.again(&HashSet::from([(5, 0)])),
             }
         }
-        pass(&mut rollups).await?;
+        holder.pass().await?;
         eprintln!("{} rounds, {interrupted} interrupted, {:?}", rounds(), begun.elapsed());
         assert_eq!(alike(&rig.client).await?, rounds() * each);
         Ok(())

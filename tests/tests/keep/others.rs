@@ -97,12 +97,15 @@ pub(super) async fn incidents_gaps_and_dead_letters_have_their_own_days(
     let unknown = store.tell_hold(&HoldEvent { incident: 77, ..placed("case-3") }).await;
     assert!(matches!(unknown, Err(RetentionError::NoIncident { incident: 77, .. })), "{unknown:?}");
     store
-        .insert_transitions(&[
-            step(1, 1_200, IncidentState::Closed),
-            step(2, 1_200, IncidentState::InProgress),
-            step(3, 1_200, IncidentState::Resolved),
-            step(4, 900, IncidentState::Closed),
-        ])
+        .insert_transitions(
+            &[
+                step(1, 1_200, IncidentState::Closed),
+                step(2, 1_200, IncidentState::InProgress),
+                step(3, 1_200, IncidentState::Resolved),
+                step(4, 900, IncidentState::Closed),
+            ],
+            "steps",
+        )
         .await?;
     for (age, number) in [(400, 1), (300, 2)] {
         let gaps = format!(

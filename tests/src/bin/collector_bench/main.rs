@@ -18,6 +18,7 @@ use vonggac_collector::{
     config::Config,
     rollup::RollUps,
     store::{ProgressPart, Store, migrate},
+    tenure::Tenure,
 };
 use vonggac_wire::topic;
 
@@ -156,10 +157,11 @@ async fn roll_up(rig: &Rig, made: Made) -> anyhow::Result<()> {
             held: Vec::new(),
         })
         .collect();
-    rig.store.save_progress(&parts).await?;
+    rig.store.save_progress(&parts, None).await?;
     let begun = Instant::now();
     let mut rollups = RollUps::new(rig.store.clone());
-    while rollups.pass(&held, 0).await? {}
+    let mut tenure = Tenure::new("bench".into(), 1, held);
+    while rollups.pass(&mut tenure).await? {}
     let took = begun.elapsed().as_secs_f64();
     println!(
         "roll-ups of all rows, made at once: {took:.1} s, {:.0} rows/s\n",
