@@ -26,8 +26,8 @@ use crate::{
 /// The database of all collectors.
 const DATABASE: &str = "vonggac";
 
-/// The group that the collectors' defaults name.
-const GROUP: &str = "vonggac-collector";
+/// The groups that the collectors' defaults name: of the chain, and of the incident book.
+const GROUPS: [&str; 2] = ["vonggac-collector", "vonggac-collector-book"];
 
 /// How long a question to the engine may take: it may be frozen.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -190,13 +190,15 @@ impl Centre {
         Ok(())
     }
 
-    /// Tells the group that every member it knows is gone; those that live join again. For the moment after all were killed or frozen.
+    /// Tells the groups that every member they know is gone; those that live join again. For the moment after all were killed or frozen.
     ///
     /// # Errors
     /// If Kafka does not answer.
     pub fn bury(&self) -> anyhow::Result<()> {
-        for member in group::members(&self.broker, GROUP)? {
-            group::leave(&self.broker, GROUP, &member)?;
+        for group in GROUPS {
+            for member in group::members(&self.broker, group)? {
+                group::leave(&self.broker, group, &member)?;
+            }
         }
         Ok(())
     }
@@ -253,7 +255,7 @@ impl Centre {
         text
     }
 
-    /// Keeps what a failing story leaves, where `VONGGAC_KEEP` names a folder.
+    /// Keeps the collectors' logs, where `VONGGAC_KEEP` names a folder.
     pub fn keep(&self) {
         let Some(kept) = std::env::var_os("VONGGAC_KEEP") else { return };
         let (from, to) = (self.folder.path().join("collectors"), Path::new(&kept));
@@ -270,8 +272,8 @@ impl Centre {
 
 impl Drop for Centre {
     fn drop(&mut self) {
+        self.keep();
         if thread::panicking() {
-            self.keep();
             eprintln!("{}", self.words());
         }
     }
