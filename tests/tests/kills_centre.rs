@@ -45,6 +45,12 @@ const UNDISTURBED: Duration = Duration::from_secs(8);
 const BUG_KILLS: usize = 3;
 const BUG_QUIET: Duration = Duration::from_secs(8);
 
+/// From the moment when a bug has something in its hands to a kill: what hangs on its answer is done, and it still holds it.
+const WITH_BUG_MILLIS: Range<u64> = 100..700;
+
+/// How long it may take until it has something.
+const BUG_WITHIN: Duration = Duration::from_secs(20);
+
 /// How long a store that confirms too early keeps a block in its hands; shorter than it is away, so that it then has lost all of them.
 const CONFIRMED_BEFORE: Duration = Duration::from_millis(1_000);
 
@@ -107,10 +113,18 @@ impl Deed {
     }
 }
 
+/// A bug put in on purpose between collector and engine.
+struct Bug {
+    between: Between,
+    reach: Reach,
+    fault: Fault,
+}
+
 /// A centre with one collector at a time, which dies and is started again.
 struct Play<'a> {
     centre: &'a mut Centre,
     load: &'a Load,
+    bug: Option<&'a Bug>,
     chance: StdRng,
     /// Which of the collectors has the work.
     on: usize,
@@ -122,8 +136,15 @@ impl Play<'_> {
         thread::sleep(Duration::from_millis(self.chance.random_range(millis)));
     }
 
-    /// Some moment while what was just sent is on its way.
+    /// Some moment while what was just sent is on its way, or while the bug has something in its hands.
     fn into_work(&mut self) {
+        if let Some(bug) = self.bug {
+            let (begun, before) = (Instant::now(), bug.between.counts().touched);
+            while bug.between.counts().touched == before && begun.elapsed() < BUG_WITHIN {
+                thread::sleep(Duration::from_millis(2));
+            }
+            return self.rest(WITH_BUG_MILLIS);
+        }
         self.load.wait_for_more(Duration::from_secs(5));
         self.rest(INTO_WORK_MILLIS);
     }
@@ -257,16 +278,18 @@ struct Story<D> {
 }
 
 impl<D: Fn(usize, &mut StdRng) -> Deed> Story<D> {
-    /// Kills parts of a centre, and judges what it holds at the end. `ready` is done when everything has come up.
-    fn tell(&self, centre: &mut Centre, ready: impl FnOnce()) -> anyhow::Result<Verdict> {
+    /// Kills parts of a centre, and judges what it holds at the end. A bug begins when everything has come up.
+    fn tell(&self, centre: &mut Centre, bug: Option<&Bug>) -> anyhow::Result<Verdict> {
         let seed = seed();
         let load = Load::start(centre.kafka(), EVENTS_PER_SECOND, seed);
         centre.collectors[0].start()?;
         centre.wait_for_progress(0)?;
-        ready();
+        if let Some(bug) = bug {
+            bug.between.set_for(bug.reach.clone(), bug.fault.clone());
+        }
         let begun = Instant::now();
         let chance = StdRng::seed_from_u64(seed);
-        let mut play = Play { centre, load: &load, chance, on: 0, kills: 0 };
+        let mut play = Play { centre, load: &load, bug, chance, on: 0, kills: 0 };
         let done = self.play(&mut play).with_context(|| format!("seed {seed}"))?;
         let (kills, played) = (play.kills, begun.elapsed());
         let sent = load.stop()?;
@@ -320,13 +343,13 @@ fn a_centre_killed_again_and_again_has_each_event_once() {
     let Some(mut centre) = Centre::up(2, &settings(), straight).expect("a centre") else { return };
     let story = Story { kills: kills(), deed: any, quiet: verdict::QUIET };
     let verdict = story
-        .tell(&mut centre, || {})
+        .tell(&mut centre, None)
         .unwrap_or_else(|error| panic!("{error:#}\n{}", centre.words()));
     assert!(verdict.is_clean(), "seed {}: {verdict}", seed());
 }
 
 /// The same story with a bug put in on purpose between collector and engine. `None`: the programs are missing.
-fn with_a_bug(reach: &Reach, fault: &Fault, deed: Deed) -> Option<Verdict> {
+fn with_a_bug(reach: Reach, fault: Fault, deed: Deed) -> Option<Verdict> {
     let mut between = None;
     let centre = Centre::up(2, &settings(), |engine| {
         let pass = Between::to(engine.parse()?)?;
@@ -335,19 +358,19 @@ fn with_a_bug(reach: &Reach, fault: &Fault, deed: Deed) -> Option<Verdict> {
         Ok(address)
     });
     let mut centre = centre.expect("a centre")?;
-    let between = between.expect("a pass");
+    let bug = Bug { between: between.expect("a pass"), reach, fault };
     let story = Story { kills: BUG_KILLS, deed: |_, _: &mut StdRng| deed, quiet: BUG_QUIET };
     let verdict = story
-        .tell(&mut centre, || between.set_for(reach.clone(), fault.clone()))
+        .tell(&mut centre, Some(&bug))
         .unwrap_or_else(|error| panic!("{error:#}\n{}", centre.words()));
-    eprintln!("{:?}", between.counts());
+    eprintln!("{:?}", bug.between.counts());
     Some(verdict)
 }
 
 #[test]
 fn a_store_that_confirms_before_it_stores_is_found_out() {
     let fault = Fault::AnswerBeforeStoring(CONFIRMED_BEFORE);
-    let found = with_a_bug(&Reach::Into("events".into()), &fault, Deed::EngineAway);
+    let found = with_a_bug(Reach::Into("events".into()), fault, Deed::EngineAway);
     let Some(verdict) = found else { return };
     assert!(verdict.missing(Measure::Rows) > 0, "rows are missing, and nobody sees it: {verdict}");
 }
@@ -355,7 +378,7 @@ fn a_store_that_confirms_before_it_stores_is_found_out() {
 #[test]
 fn roll_ups_that_are_confirmed_before_they_are_stored_are_found_out() {
     let fault = Fault::AnswerBeforeStoring(CONFIRMED_BEFORE);
-    let found = with_a_bug(&Reach::Into("rollups".into()), &fault, Deed::EngineAway);
+    let found = with_a_bug(Reach::Into("rollups".into()), fault, Deed::EngineAway);
     let Some(verdict) = found else { return };
     let missing = verdict.missing(Measure::RollUps);
     assert!(missing > 0, "sums are missing, and nobody sees it: {verdict}");
@@ -364,8 +387,7 @@ fn roll_ups_that_are_confirmed_before_they_are_stored_are_found_out() {
 #[test]
 fn steps_of_incidents_that_are_confirmed_before_they_are_stored_are_found_out() {
     let fault = Fault::AnswerBeforeStoring(CONFIRMED_BEFORE);
-    let found =
-        with_a_bug(&Reach::Into("transitions".into()), &fault, Deed::CollectorAndEngineAway);
+    let found = with_a_bug(Reach::Into("transitions".into()), fault, Deed::CollectorAndEngineAway);
     let Some(verdict) = found else { return };
     let missing = verdict.missing(Measure::Incidents);
     assert!(missing > 0, "counts are missing, and nobody sees it: {verdict}");
@@ -374,7 +396,7 @@ fn steps_of_incidents_that_are_confirmed_before_they_are_stored_are_found_out() 
 #[test]
 fn inserts_without_their_token_are_found_out() {
     let fault = Fault::WithoutToken { every: 4 };
-    let found = with_a_bug(&Reach::Inserts, &fault, Deed::Collector);
+    let found = with_a_bug(Reach::Inserts, fault, Deed::Collector);
     let Some(verdict) = found else { return };
     assert!(verdict.double(Measure::Rows) > 0, "rows are double, and nobody sees it: {verdict}");
     let double = verdict.double(Measure::RollUps);
