@@ -42,7 +42,7 @@ const FROZEN_MILLIS: Range<u64> = 50..2_000;
 const UNDISTURBED: Duration = Duration::from_secs(8);
 
 /// Kills of a story with a bug in it, and how long nothing may change there: what is wanted is a difference.
-const BUG_KILLS: usize = 3;
+const BUG_KILLS: usize = 2;
 const BUG_QUIET: Duration = Duration::from_secs(8);
 
 /// From the moment when a bug has something in its hands to a kill: what hangs on its answer is done, and it still holds it.

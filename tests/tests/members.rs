@@ -100,7 +100,11 @@ impl Play<'_> {
         self.count(deed, member, begun);
         let collector = &mut self.centre.collectors[member];
         match deed {
-            Deed::Stop => collector.stop(),
+            Deed::Stop => collector.stop().map(|in_order| {
+                if !in_order {
+                    eprintln!("{} did not stop in time, and was killed", collector.name);
+                }
+            }),
             Deed::Kill => collector.kill(),
             _ => {
                 self.frozen.insert(member, Instant::now() + FROZEN);
