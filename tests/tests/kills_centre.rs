@@ -137,7 +137,7 @@ impl Play<'_> {
     }
 
     /// Some moment while what was just sent is on its way, or while the bug has something in its hands.
-    fn into_work(&mut self) {
+    fn wait_for_work(&mut self) {
         if let Some(bug) = self.bug {
             let (begun, before) = (Instant::now(), bug.between.counts().touched);
             while bug.between.counts().touched == before && begun.elapsed() < BUG_WITHIN {
@@ -163,7 +163,7 @@ impl Play<'_> {
 
     /// One deed, up to the next progress.
     fn turn(&mut self, deed: Deed) -> anyhow::Result<()> {
-        self.into_work();
+        self.wait_for_work();
         match deed {
             Deed::Collector => {
                 self.kill()?;

@@ -1,11 +1,6 @@
 //! Collectors join and leave their group while events come: stopped in order, killed, and frozen for longer than the group waits for them, so
 //! that they come back with a block in their hands. Each event is stored, summed and counted once, and every collector tells the same incidents.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a story stops where its ground is missing, and tells how it went"
-)]
+#![expect(clippy::print_stderr, reason = "a story tells how it went")]
 
 use std::{
     collections::BTreeMap,
