@@ -13,8 +13,13 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clickhouse::{Client, RowOwned, RowRead};
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer as _},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
+use vonggac_wire::topic;
 
 use crate::{
     collector::Collector,
@@ -159,7 +164,29 @@ impl Centre {
     }
 
     fn progress_now(&self) -> anyhow::Result<u64> {
-        self.number("SELECT sum(value) FROM (SELECT max(value) AS value FROM progress WHERE agent = '' GROUP BY topic, partition)")
+        let topics = topic::EVENTS.map(|name| format!("'{name}'")).join(", ");
+        self.number(&format!(
+            "SELECT sum(value) FROM (SELECT max(value) AS value FROM progress WHERE agent = '' AND topic IN ({topics}) GROUP BY topic, partition)"
+        ))
+    }
+
+    /// Records that Kafka has of events and that are not below the progress of their partitions.
+    ///
+    /// # Errors
+    /// If Kafka or the engine do not answer.
+    pub fn lag(&self) -> anyhow::Result<u64> {
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &self.broker).create()?;
+        let mut all = 0;
+        for name in topic::EVENTS {
+            let metadata = consumer.fetch_metadata(Some(name), ANSWER_WITHIN)?;
+            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            for partition in partitions {
+                let (_, high) = consumer.fetch_watermarks(name, partition.id(), ANSWER_WITHIN)?;
+                all += u64::try_from(high)?;
+            }
+        }
+        Ok(all.saturating_sub(self.progress()?))
     }
 
     /// Waits until progress is above `before`; a collector that ended by itself is started again meanwhile.

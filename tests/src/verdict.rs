@@ -11,11 +11,11 @@ use vonggac_collector::store::rollup::Span;
 
 use crate::{centre::Centre, collector::Collector, digest, load::Sent};
 
-/// Nothing changes for so long: what is missing will not come. Longer than a group's session and a refused insert's longest wait.
+/// Everything was taken, and nothing changes for so long: what is missing will not come. Longer than a group's session and a refused insert's longest wait.
 pub const QUIET: Duration = Duration::from_secs(25);
 
-/// Until then everything must have come to rest.
-const REST_WITHIN: Duration = Duration::from_secs(300);
+/// Until then everything must have been taken: who takes a partition over late in a long story reads a quarter of an hour of it again.
+const REST_WITHIN: Duration = Duration::from_secs(600);
 
 /// What would be doubled comes a little later.
 const SETTLE: Duration = Duration::from_secs(4);
@@ -115,7 +115,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Waits until the centre has come to rest, which it has when all is well or nothing changed for `quiet`, and judges it.
+/// Waits until the centre has come to rest, which it has when all is well, or everything was taken and nothing changed for `quiet`, and
+/// judges it.
 ///
 /// # Errors
 /// If it cannot be asked.
@@ -128,14 +129,20 @@ pub fn judge(centre: &mut Centre, sent: &Sent, quiet: Duration) -> anyhow::Resul
             break;
         }
         let now = looked.map_err(|error| format!("{error:#}"));
-        if last.as_ref() != Some(&now) {
+        let lag = centre.lag();
+        if last.as_ref() != Some(&now) || !matches!(lag, Ok(0)) {
             (changed, last) = (Instant::now(), Some(now));
         }
-        if changed.elapsed() > quiet || begun.elapsed() > REST_WITHIN {
+        if begun.elapsed() > REST_WITHIN {
+            eprintln!("after {REST_WITHIN:?} records are still not taken: {lag:?}");
+            break;
+        }
+        if changed.elapsed() > quiet {
             break;
         }
         thread::sleep(LOOK);
     }
+    eprintln!("at rest after {:?}", begun.elapsed());
     thread::sleep(SETTLE);
     look(centre, sent)
 }
