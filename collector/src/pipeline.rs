@@ -33,7 +33,7 @@ use vonggac_wire::{
 
 use self::gaps::{gap, told_gap};
 pub(crate) use self::{
-    claim::{claim, keep_trying},
+    claim::{claim, decide, keep_trying},
     replay::Filled,
     storing::send_signals,
 };

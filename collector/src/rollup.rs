@@ -115,8 +115,8 @@ pub struct RollUps<S> {
     store: S,
     ledger: Ledger,
     job: Option<Job>,
-    /// Others' inserts that may still come, of partitions that are not begun yet.
-    doubts: BTreeMap<Key, Vec<Doubted>>,
+    /// Others' inserts that may still come, and below which offset, of partitions that are not begun yet.
+    doubts: BTreeMap<Key, BTreeMap<Doubted, i64>>,
     next: Instant,
 }
 
@@ -142,8 +142,13 @@ impl<S: Side> RollUps<S> {
     }
 
     /// A partition was taken over, and these rows above its progress are stored already: they will not come again with their times.
-    /// `doubts`: inserts of others that may still come.
-    pub fn taken_over(&mut self, key: &Key, held: &HashSet<(i64, u32)>, doubts: Vec<Doubted>) {
+    /// `doubts`: inserts of others that may still come, and below which offset.
+    pub fn taken_over(
+        &mut self,
+        key: &Key,
+        held: &HashSet<(i64, u32)>,
+        doubts: BTreeMap<Doubted, i64>,
+    ) {
         let last = held.iter().map(|(offset, _)| *offset).max();
         self.ledger.taken_over(key.clone(), last);
         self.doubts.insert(key.clone(), doubts);
@@ -262,13 +267,16 @@ impl<S: Side> RollUps<S> {
 
     /// Rolls up what others may be rolling up, under their tokens: either theirs are in, or ours are and theirs will not be.
     async fn settle(&self, tails: &[Share], tenure: &Tenure) -> Result<(), StoreError> {
-        let doubted: BTreeSet<&Doubted> = self.doubts.values().flatten().collect();
+        let doubted: BTreeSet<&Doubted> = self.doubts.values().flat_map(BTreeMap::keys).collect();
         for doubted in doubted {
             let mut shares = Vec::new();
             for share in tails {
                 let key = (share.topic.clone(), share.partition);
-                if self.doubts.get(&key).is_some_and(|doubts| doubts.contains(doubted)) {
-                    shares.push(self.within_doubt(share.clone()).await?);
+                let doubts = self.doubts.get(&key);
+                let Some(below) = doubts.and_then(|doubts| doubts.get(doubted)) else { continue };
+                let share = Share { to: share.to.min(*below), ..share.clone() };
+                if share.from < share.to {
+                    shares.push(self.within_doubt(share).await?);
                 }
             }
             if shares.is_empty() {

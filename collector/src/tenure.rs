@@ -14,13 +14,20 @@
 //!
 //! Why this suffices. Let a tenure write block *k*. If it saw no successor behind the insert, the block was stored before any successor
 //! began to ask; so its progress is true, whenever it is written. If it saw none before the insert of block *k + 1*, every later successor
-//! reads the progress of block *k*, and with it the number *k + 1*. And if it did see one, it tells of nothing. The doubt about a
-//! tenure ends when the progress has passed all that it can have gathered: the end of the partition when its successor came.
+//! reads the progress of block *k*, and with it the number *k + 1*. And if it did see one, it tells of nothing.
 //!
-//! Roll-ups go the same way with numbers of their own, and so does the incident book. `collector/tests/protocol.rs` tries every
-//! order in which the steps of several collectors can fall, with crashes between any two, and finds what is missing when a step is left out.
+//! The row that takes a token away is an insert that may come late, too. So a successor first writes which tokens it is going to take away, and where
+//! the partition ends now; only rows below that end are used. Then it writes that it is valid. Before that, each taking that came to
+//! nothing yet was made void by its successors: of the two words only the first is taken, since both have the same token, and who is void never
+//! writes anything. So at each taking all before it are decided, and whoever is valid knows what all valid ones before it take away. The doubt
+//! about a tenure ends when the progress has passed an end that a valid successor wrote: what it gathered itself lies below, and so
+//! do all rows under its tokens.
+//!
+//! Roll-ups go the same way with numbers of their own. The incident book's fence is a step of nobody's incident, which may come late.
+//! `collector/tests/protocol.rs` tries every order in which the steps of several collectors can fall, with crashes between any two, and finds
+//! what is missing when a step is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A topic and a partition.
 pub type Key = (String, i32);
@@ -31,13 +38,15 @@ pub const TAKINGS_READ_MAX: usize = 256;
 /// A token that is to be taken away, with its tenure's epoch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Doubted {
-    /// The epoch: the lower ones go first.
+    /// Its epoch: the lower ones go first.
     pub epoch: u64,
+    /// Its number: so do they here.
+    pub number: u64,
     /// The token.
     pub token: String,
 }
 
-/// One row of the table `tenures`.
+/// A tenure's taking of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taking {
     /// The partition.
@@ -46,8 +55,30 @@ pub struct Taking {
     pub epoch: u64,
     /// The tenure's name.
     pub name: String,
-    /// Where the partition ended when it was taken; `None`: this is the taking itself.
-    pub high: Option<i64>,
+    /// What it wrote behind; `None`: it did not come to that.
+    pub end: Option<End>,
+    /// Whether it came to anything; `None`: it is not decided.
+    pub valid: Option<bool>,
+}
+
+/// What a tenure writes behind its taking.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// Where the partition ended.
+    pub high: i64,
+    /// Tokens of blocks that it takes away.
+    pub blocks: Vec<Doubted>,
+    /// Tokens of roll-ups that it takes away.
+    pub sums: Vec<Doubted>,
+}
+
+impl End {
+    fn of(&self, kind: Kind) -> &[Doubted] {
+        match kind {
+            Kind::Blocks => &self.blocks,
+            Kind::Sums => &self.sums,
+        }
+    }
 }
 
 /// What is numbered.
@@ -151,39 +182,73 @@ pub fn epoch(takings: &[Taking], now_nanos: i64) -> u64 {
     highest.saturating_add(1).max(u64::try_from(now_nanos).unwrap_or(0))
 }
 
-/// Tenures before `epoch` whose last insert may still come, with their epochs, oldest first, for each partition. `passed`: below this nothing
-/// of the partition is in doubt, which is its progress, or the mark of its roll-ups.
-///
-/// Their tokens have to be taken away in the order of their epochs over all partitions: each of them made sure of those before it first,
-/// so what it stored shows that they are over; the other way round, what is stored under its token would hide that they are not.
+/// The token of the word that decides about a tenure.
 #[must_use]
-pub fn in_doubt(
+pub fn decision(name: &str) -> String {
+    format!("{name}/decided")
+}
+
+/// Tenures before `epoch` that are to be made void.
+#[must_use]
+pub fn undecided(takings: &[Taking], epoch: u64) -> BTreeSet<(u64, String)> {
+    let open = takings.iter().filter(|taking| taking.epoch < epoch && taking.valid.is_none());
+    open.map(|taking| (taking.epoch, taking.name.clone())).collect()
+}
+
+/// Ends that valid tenures between two epochs wrote.
+fn ends<'a>(takings: &'a [Taking], of: &'a Taking, epoch: u64) -> impl Iterator<Item = i64> + 'a {
+    let between = move |end: &&Taking| {
+        end.key == of.key && end.epoch > of.epoch && end.epoch < epoch && end.valid == Some(true)
+    };
+    takings.iter().filter(between).filter_map(|end| Some(end.end.as_ref()?.high))
+}
+
+/// Takings before `epoch` whose inserts may still come, and below which offset those lie. `passed`: below this nothing
+/// of a partition is in doubt, which is its progress, or the mark of its roll-ups.
+fn in_doubt<'a>(
+    takings: &'a [Taking],
+    passed: &BTreeMap<Key, i64>,
+    epoch: u64,
+) -> Vec<(&'a Taking, i64)> {
+    let mut doubts = Vec::new();
+    for taking in takings {
+        let passed = passed.get(&taking.key).copied().unwrap_or(0);
+        let lowest = ends(takings, taking, epoch).min();
+        let before = taking.epoch < epoch && taking.valid == Some(true);
+        if before && lowest.is_none_or(|high| high > passed) {
+            doubts.push((taking, lowest.unwrap_or(i64::MAX)));
+        }
+    }
+    doubts
+}
+
+/// The tokens that the tenure of `epoch` has to take away, for each partition: of the insert that each tenure in doubt was at by its number, and
+/// those that they in turn were taking away. With each, below which offset what may come under it lies.
+///
+/// They have to be taken away in their order, over all partitions: each tenure made sure of those before it first, so
+/// what it stored shows that they are over; the other way round, what is stored under its token would hide that they are not.
+#[must_use]
+pub fn doubted(
     takings: &[Taking],
     passed: &BTreeMap<Key, i64>,
     epoch: u64,
-) -> BTreeMap<Key, Vec<(u64, String)>> {
-    // All before this epoch are over.
-    let mut over: BTreeMap<&Key, u64> = BTreeMap::new();
-    for taking in takings {
-        let passed = passed.get(&taking.key).copied().unwrap_or(0);
-        if taking.high.is_some_and(|high| high <= passed) {
-            let over = over.entry(&taking.key).or_default();
-            *over = (*over).max(taking.epoch);
-        }
+    kind: Kind,
+    numbers: &HashMap<(Kind, String), u64>,
+) -> BTreeMap<Key, BTreeMap<Doubted, i64>> {
+    let mut all: BTreeMap<Key, BTreeMap<Doubted, i64>> = BTreeMap::new();
+    let in_doubt = in_doubt(takings, passed, epoch);
+    for (taking, below) in &in_doubt {
+        let number = numbers.get(&(kind, taking.name.clone())).copied().unwrap_or(0);
+        let own = Doubted { epoch: taking.epoch, number, token: token(&taking.name, kind, number) };
+        let successors = in_doubt.iter().filter(|(later, _)| later.key == taking.key);
+        let told = successors
+            .filter_map(|(later, _)| later.end.as_ref())
+            .flat_map(|end| end.of(kind))
+            .filter(|doubted| doubted.epoch == taking.epoch);
+        let of_key = all.entry(taking.key.clone()).or_default();
+        of_key.extend(told.cloned().chain([own]).map(|doubted| (doubted, *below)));
     }
-    let mut doubts: BTreeMap<Key, Vec<(u64, String)>> = BTreeMap::new();
-    for taking in takings.iter().filter(|taking| taking.high.is_none() && taking.epoch < epoch) {
-        if over.get(&taking.key).is_none_or(|over| taking.epoch >= *over) {
-            let of_key = doubts.entry(taking.key.clone()).or_default();
-            of_key.push((taking.epoch, taking.name.clone()));
-        }
-    }
-    let sorted = |(key, mut names): (Key, Vec<(u64, String)>)| {
-        names.sort_unstable();
-        names.dedup();
-        (key, names)
-    };
-    doubts.into_iter().map(sorted).collect()
+    all
 }
 
 #[cfg(test)]
@@ -195,33 +260,59 @@ mod tests {
     }
 
     fn taken(epoch: u64, name: &str) -> Taking {
-        Taking { key: key(), epoch, name: name.into(), high: None }
+        Taking { key: key(), epoch, name: name.into(), end: None, valid: Some(true) }
     }
 
-    fn ended(epoch: u64, high: i64) -> Taking {
-        Taking { key: key(), epoch, name: String::new(), high: Some(high) }
+    fn ended(epoch: u64, name: &str, high: i64, blocks: &[(u64, u64, &str)]) -> Taking {
+        let doubted = |(epoch, number, name): &(u64, u64, &str)| Doubted {
+            epoch: *epoch,
+            number: *number,
+            token: token(name, Kind::Blocks, *number),
+        };
+        let blocks = blocks.iter().map(doubted).collect();
+        Taking { end: Some(End { high, blocks, sums: Vec::new() }), ..taken(epoch, name) }
     }
 
-    fn doubts(takings: &[Taking], passed: i64) -> Vec<String> {
+    fn doubts(takings: &[Taking], passed: i64) -> Vec<(&str, i64)> {
         let found = in_doubt(takings, &BTreeMap::from([(key(), passed)]), 100);
-        found.into_values().flatten().map(|(_, name)| name).collect()
+        found.into_iter().map(|(taking, below)| (taking.name.as_str(), below)).collect()
     }
 
     #[test]
-    fn who_came_before_is_in_doubt_until_the_progress_has_passed_where_the_partition_ended() {
-        let takings =
-            [taken(1, "a"), taken(2, "b"), ended(2, 50), taken(100, "me"), ended(100, 80)];
-        assert_eq!(doubts(&takings, 40), ["a", "b"]);
-        assert_eq!(doubts(&takings, 50), ["b"]);
-        assert_eq!(doubts(&takings, 79), ["b"]);
-        assert_eq!(doubts(&takings, 80), Vec::<String>::new());
+    fn who_came_before_is_in_doubt_until_the_progress_has_passed_an_end_behind_it() {
+        let takings = [ended(1, "a", 5, &[]), ended(2, "b", 50, &[]), ended(9, "c", 80, &[])];
+        assert_eq!(doubts(&takings, 40), [("a", 50), ("b", 80), ("c", i64::MAX)]);
+        assert_eq!(doubts(&takings, 50), [("b", 80), ("c", i64::MAX)]);
+        assert_eq!(doubts(&takings, 80), [("c", i64::MAX)], "its end is its successor's to write");
     }
 
     #[test]
-    fn who_died_before_it_told_an_end_is_passed_by_a_later_end() {
-        let takings = [taken(1, "a"), taken(2, "b"), taken(3, "c"), ended(3, 10)];
-        assert_eq!(doubts(&takings, 0), ["a", "b", "c"]);
-        assert_eq!(doubts(&takings, 10), ["c"]);
+    fn who_is_void_says_nothing_and_writes_nothing() {
+        let mut takings = [taken(1, "a"), ended(2, "b", 50, &[(1, 0, "a")]), taken(3, "c")];
+        takings[1].valid = Some(false);
+        takings[2].valid = None;
+        assert_eq!(doubts(&takings, 60), [("a", i64::MAX)]);
+        assert_eq!(undecided(&takings, 100), BTreeSet::from([(3, "c".to_owned())]));
+    }
+
+    #[test]
+    fn ones_own_end_and_what_comes_later_say_nothing_of_those_before() {
+        let takings = [taken(1, "a"), ended(100, "me", 10, &[]), ended(101, "d", 10, &[])];
+        assert_eq!(doubts(&takings, 50), [("a", i64::MAX)]);
+    }
+
+    #[test]
+    fn what_those_in_doubt_were_taking_away_is_taken_away_too() {
+        let takings = [taken(1, "a"), ended(2, "b", 50, &[(1, 3, "a"), (0, 9, "gone")])];
+        let numbers = HashMap::from([((Kind::Blocks, "a".to_owned()), 10)]);
+        let passed = BTreeMap::from([(key(), 40)]);
+        let found = doubted(&takings, &passed, 100, Kind::Blocks, &numbers);
+        let tokens: Vec<(&str, i64)> = found
+            .values()
+            .flatten()
+            .map(|(doubted, below)| (doubted.token.as_str(), *below))
+            .collect();
+        assert_eq!(tokens, [("a/block/3", 50), ("a/block/10", 50), ("b/block/0", i64::MAX)]);
     }
 
     #[test]

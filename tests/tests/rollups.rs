@@ -1,7 +1,7 @@
 //! Roll-ups against the rows that they are of, in the real engine: the same figures, and each event once wherever engine and collector die.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
@@ -101,12 +101,16 @@ impl Holder {
 
     /// All is taken over anew: the last insert is in doubt. `rows` were stored above the progress of one partition.
     fn again(&mut self, rows: &HashSet<(i64, u32)>) {
-        let doubt = Doubted { epoch: self.tenure.epoch, token: self.tenure.token(Kind::Sums) };
+        let doubt = Doubted {
+            epoch: self.tenure.epoch,
+            number: self.tenure.after(Kind::Sums).number - 1,
+            token: self.tenure.token(Kind::Sums),
+        };
         self.tenure = Self::tenure();
         self.rollups.begin_tenure();
         for key in held() {
             let rows = if key == (topic::USAGE.to_owned(), 3) { rows } else { &HashSet::new() };
-            self.rollups.taken_over(&key, rows, vec![doubt.clone()]);
+            self.rollups.taken_over(&key, rows, BTreeMap::from([(doubt.clone(), i64::MAX)]));
         }
     }
 }

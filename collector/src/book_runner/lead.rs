@@ -18,9 +18,9 @@ use crate::{
     consume::{Consumer, place::place},
     decode::Taken,
     incident::{IncidentBook, Step},
-    pipeline::{claim, keep_trying},
+    pipeline::{claim, decide, keep_trying},
     store::{ProgressPart, StoreError, StoredTransition},
-    tenure::{self, Key, Kind, Tenure},
+    tenure::{self, Doubted, End, Key, Kind, Tenure},
 };
 
 /// The book with what was taken of it.
@@ -172,11 +172,16 @@ impl Lead {
 async fn settle(parts: &Parts, tenure: &Tenure) -> Result<(), StoreError> {
     let (store, figures) = (&parts.store, &parts.figures);
     let takings = keep_trying(figures, "takings", || store.takings(&tenure.keys)).await?;
-    // All are over once a successor has settled: it writes an end of 0.
-    let passed = tenure.keys.iter().map(|key| (key.clone(), 0)).collect::<BTreeMap<_, _>>();
-    let doubts = tenure::in_doubt(&takings, &passed, tenure.epoch);
-    let before: BTreeSet<(u64, String)> = doubts.into_values().flatten().collect();
-    let names: Vec<String> = before.into_iter().map(|(_, name)| name).collect();
+    decide(store, figures, &takings, tenure).await?;
+    // A fence may come late, so nobody needs to know of it: all before are over once a valid successor has an end of 0.
+    let none = tenure.keys.iter().map(|key| (key.clone(), 0)).collect::<BTreeMap<_, _>>();
+    let takings = keep_trying(figures, "takings", || store.takings(&tenure.keys)).await?;
+    let all = tenure::doubted(&takings, &none, tenure.epoch, Kind::Blocks, &HashMap::new());
+    let before: BTreeSet<Doubted> = all.into_values().flat_map(BTreeMap::into_keys).collect();
+    let name = |doubted: &Doubted| {
+        takings.iter().find(|t| t.epoch == doubted.epoch).map(|taking| taking.name.clone())
+    };
+    let names: Vec<String> = before.iter().filter_map(name).collect();
     let numbers = keep_trying(figures, "numbers", || store.insert_numbers(&names)).await?;
     for name in names {
         let number = numbers.get(&(Kind::Blocks, name.clone())).copied().unwrap_or(0);
@@ -196,7 +201,9 @@ async fn settle(parts: &Parts, tenure: &Tenure) -> Result<(), StoreError> {
         keep_trying(figures, "a token of another", || store.insert_transitions(&fence, &token))
             .await?;
     }
-    let ends: Vec<(Key, i64)> = tenure.keys.iter().map(|key| (key.clone(), 0)).collect();
-    keep_trying(figures, "the end of those before", || store.end_before(tenure, &ends, Time::now()))
-        .await
+    let ends: Vec<(Key, End)> =
+        tenure.keys.iter().map(|key| (key.clone(), End::default())).collect();
+    let now = Time::now();
+    keep_trying(figures, "the end of those before", || store.tell_ends(tenure, &ends, now)).await?;
+    keep_trying(figures, "the tenure", || store.make_valid(tenure, now)).await
 }

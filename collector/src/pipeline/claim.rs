@@ -7,7 +7,7 @@ use vonggac_wire::Time;
 use crate::{
     figures::Figures,
     store::{Store, StoreError},
-    tenure::{self, Key, Tenure},
+    tenure::{self, Key, Taking, Tenure},
 };
 
 /// How long a refused question waits before it is asked again; doubles up to the second.
@@ -42,6 +42,23 @@ pub(crate) async fn claim(
         }
     }
     Ok(None)
+}
+
+/// Makes those before void that came to nothing yet.
+///
+/// # Errors
+/// What can never work.
+pub(crate) async fn decide(
+    store: &Store,
+    figures: &Figures,
+    takings: &[Taking],
+    tenure: &Tenure,
+) -> Result<(), StoreError> {
+    for (epoch, name) in tenure::undecided(takings, tenure.epoch) {
+        let void = || store.make_void(epoch, &name, Time::now());
+        keep_trying(figures, "a tenure that came to nothing", void).await?;
+    }
+    Ok(())
 }
 
 /// Tries until the engine does it; only what can never work ends it.

@@ -54,12 +54,12 @@ pub(super) struct Parts {
 /// What is known of a partition that was taken over.
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
-    /// Blocks of others that may still come.
-    pub(super) blocks: Vec<Doubted>,
+    /// Blocks of others that may still come, and below which offset.
+    pub(super) blocks: BTreeMap<Doubted, i64>,
     /// The same of roll-ups.
-    pub(super) sums: Vec<Doubted>,
-    /// Behind the last offset that such a block can have; `None`: not known.
-    pub(super) until: Option<i64>,
+    pub(super) sums: BTreeMap<Doubted, i64>,
+    /// Where the partition ended when it was taken over: behind all that such a block can have.
+    pub(super) until: i64,
     /// Its progress.
     pub(super) next: i64,
     /// Rows at or above the progress that are stored.
@@ -327,7 +327,8 @@ impl Task {
 
     fn is_in_doubt(&self, row: &EventRow, doubted: &Doubted) -> bool {
         let doubt = self.doubts.get(&(row.kafka_topic.clone(), row.kafka_partition));
-        doubt.is_some_and(|doubt| doubt.blocks.contains(doubted))
+        let below = doubt.and_then(|doubt| doubt.blocks.get(doubted));
+        below.is_some_and(|below| row.kafka_offset < *below)
     }
 
     fn is_found(&self, row: &EventRow) -> bool {
@@ -341,8 +342,12 @@ impl Task {
         for row in rows {
             let key = (row.kafka_topic.clone(), row.kafka_partition);
             let Some(doubt) = self.doubts.get(&key) else { continue };
+            if row.kafka_offset >= doubt.until {
+                continue;
+            }
             let month = row.month();
-            let places = doubt.blocks.iter().map(|doubted| (doubted.clone(), month));
+            let of_row = doubt.blocks.iter().filter(|(_, below)| row.kafka_offset < **below);
+            let places = of_row.map(|(doubted, _)| (doubted.clone(), month));
             owed.extend(places.filter(|place| !self.settled.contains(place)));
         }
         owed
@@ -354,7 +359,7 @@ impl Task {
             let key = (part.topic.clone(), part.partition);
             if let Some(doubt) = self.doubts.get_mut(&key) {
                 doubt.next = doubt.next.max(part.next_offset);
-                if doubt.until.is_some_and(|until| part.next_offset >= until) {
+                if part.next_offset >= doubt.until {
                     self.doubts.remove(&key);
                 }
             }

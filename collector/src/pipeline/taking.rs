@@ -7,13 +7,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use vonggac_wire::Time;
 
 use super::{
     Block, Pipeline, PipelineError,
-    claim::{claim, keep_trying},
+    claim::{claim, decide, keep_trying},
     gaps::expired,
     storing::{Beginning, Doubt},
 };
@@ -25,9 +26,12 @@ use crate::{
     },
     detect::Detector,
     offsets::{PartitionState, Progress},
-    store::query::KnownAgent,
-    tenure::{self, Doubted, Key, Kind, Tenure},
+    store::{StoreError, query::KnownAgent},
+    tenure::{self, Doubted, End, Key, Kind, Taking, Tenure},
 };
+
+/// How long Kafka is waited for that does not say what it has.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What was held before the group took it.
 pub(super) struct Resting {
@@ -90,25 +94,33 @@ impl Pipeline {
         let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
         let progress = keep_trying(&figures, "progress", || store.progress(&tenure.keys)).await?;
         let places = self.places(&tenure, &progress).await?;
-        let doubts = self.doubts(&tenure, &progress, &places).await?;
-        let before = keep_trying(&figures, "takings", || store.takings(&tenure.keys)).await?;
+        let takings = || store.takings(&tenure.keys);
+        let before = keep_trying(&figures, "takings", takings).await?;
+        decide(&store, &figures, &before, &tenure).await?;
+        let before = keep_trying(&figures, "takings", takings).await?;
+        let doubts = self.doubts(&tenure, &before, &progress, &places).await?;
+        // Whoever comes from here on reads what is made sure of now.
+        match keep_trying(&figures, "the tenure", || store.make_valid(&tenure, Time::now())).await {
+            Err(StoreError::Superseded) => return self.abandon().await,
+            valid => valid?,
+        }
         let mut kept = resting.map(|resting| {
             let holder = |key: &Key| {
-                let earlier = before.iter().filter(|t| t.key == *key && t.high.is_none());
+                let earlier = before.iter().filter(|t| t.key == *key && t.valid == Some(true));
                 let last = earlier.filter(|t| t.epoch < tenure.epoch).max_by_key(|t| t.epoch);
                 last.map(|taking| taking.name.clone())
             };
             let untouched = |key: &Key, state: &PartitionState| {
                 holder(key).as_ref() == Some(&resting.tenure)
                     && state.next() == progress.get(key).and_then(|known| known.next_offset)
-                    && places.get(key).is_some_and(|place| !place.renewed)
+                    && places.get(key).is_some_and(|(place, _)| !place.renewed)
             };
             kept_of(&tenure.keys, resting.partitions, resting.detectors, untouched)
         });
         let agents = keep_trying(&figures, "agents", || store.agents()).await?;
         let mut offsets = Vec::new();
         for (key, progress) in progress {
-            let place = places.get(&key).copied().unwrap_or_else(|| place(None, 0, None));
+            let Some((place, _)) = places.get(&key).copied() else { continue };
             let found = kept.as_mut().and_then(|kept| kept.0.remove(&key));
             let held = doubts.get(&key).map(|doubt| doubt.held.clone()).unwrap_or_default();
             let state = match found {
@@ -138,29 +150,37 @@ impl Pipeline {
         self.keys = tenure.keys.clone();
         self.tenure = Some(tenure.name.clone());
         self.storer.begin(Some(Beginning { tenure, doubts })).await;
-        let bases = places.into_iter().map(|(key, place)| (key, place.base)).collect();
+        let bases = places.into_iter().map(|(key, (place, _))| (key, place.base)).collect();
         Ok(self.consumer.assign(&offsets, bases)?)
     }
 
-    /// Where the partitions go on. What Kafka no longer has of them is told, and the store learns of topics that were made anew.
+    /// What Kafka has of a partition: who takes it over has to know.
+    async fn extent(&self, key: &Key) -> Extent {
+        loop {
+            if let Some(extent) = self.consumer.extent(key) {
+                return extent;
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Where the partitions go on, and where they end. What Kafka no longer has of them is told, and the store learns of topics that were
+    /// made anew.
     async fn places(
         &mut self,
         tenure: &Tenure,
         progress: &HashMap<Key, Progress>,
-    ) -> Result<HashMap<Key, Place>, PipelineError> {
+    ) -> Result<HashMap<Key, (Place, i64)>, PipelineError> {
         let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
         let bases = keep_trying(&figures, "bases", || store.bases()).await?;
         let mut places = HashMap::new();
-        let mut ends = Vec::new();
         let now = Time::now();
         for key in &tenure.keys {
-            let extent = self.consumer.extent(key);
+            let extent = self.extent(key).await;
             let next = progress.get(key).and_then(|progress| progress.next_offset);
             let base = bases.get(key).copied().unwrap_or(0);
-            let place = place(next, base, extent);
-            if let Some(Extent { high, .. }) = extent {
-                ends.push((key.clone(), (high + place.base).max(place.next)));
-            }
+            let place = place(next, base, Some(extent));
+            let end = (extent.high + place.base).max(place.next);
             if place.renewed {
                 tracing::error!(
                     topic = key.0,
@@ -182,63 +202,59 @@ impl Pipeline {
                 self.block.gaps.push(expired(key, from..=place.next - 1, "expired", now));
                 self.block.ends.entry(key.clone()).or_default().0 = place.next;
             }
-            places.insert(key.clone(), place);
+            places.insert(key.clone(), (place, end));
         }
-        keep_trying(&figures, "the ends of partitions", || store.end_before(tenure, &ends, now))
-            .await?;
         Ok(places)
     }
 
-    /// What others may still write, and what they wrote above the progress.
+    /// What others may still write, and what they wrote above the progress. It is written down before anything is done about it.
     async fn doubts(
         &self,
         tenure: &Tenure,
+        takings: &[Taking],
         progress: &HashMap<Key, Progress>,
-        places: &HashMap<Key, Place>,
+        places: &HashMap<Key, (Place, i64)>,
     ) -> Result<BTreeMap<Key, Doubt>, PipelineError> {
         let (store, figures) = (&self.parts.store, &self.parts.figures);
-        let takings = keep_trying(figures, "takings", || store.takings(&tenure.keys)).await?;
         let marks = keep_trying(figures, "marks", || store.rollup_marks()).await?;
-        let next: BTreeMap<Key, i64> = progress
+        let next = progress
             .iter()
             .map(|(key, progress)| (key.clone(), progress.next_offset.unwrap_or(0)))
             .collect();
         let rolled = marks.into_iter().map(|(key, (rolled, _))| (key, rolled)).collect();
-        let mut blocks = tenure::in_doubt(&takings, &next, tenure.epoch);
-        let mut sums = tenure::in_doubt(&takings, &rolled, tenure.epoch);
-        let names: BTreeSet<String> =
-            blocks.values().chain(sums.values()).flatten().map(|(_, name)| name.clone()).collect();
+        let before = takings.iter().filter(|taking| taking.epoch < tenure.epoch);
+        let names: BTreeSet<String> = before.map(|taking| taking.name.clone()).collect();
         let names: Vec<String> = names.into_iter().collect();
         let numbers = keep_trying(figures, "numbers", || store.insert_numbers(&names)).await?;
-        let doubted = |kind: Kind, tenures: Option<Vec<(u64, String)>>| -> Vec<Doubted> {
-            let doubted = |(epoch, name): (u64, String)| {
-                let number = numbers.get(&(kind, name.clone())).copied().unwrap_or(0);
-                Doubted { epoch, token: tenure::token(&name, kind, number) }
-            };
-            tenures.into_iter().flatten().map(doubted).collect()
-        };
-        let from = tenure
-            .keys
-            .iter()
-            .map(|key| (key.clone(), places.get(key).map_or(0, |place| place.next)))
-            .collect();
-        let mut held = keep_trying(figures, "held rows", || store.held(&from)).await?;
-        let ends: HashMap<&Key, i64> = takings
-            .iter()
-            .filter(|taking| taking.epoch == tenure.epoch)
-            .filter_map(|taking| Some((&taking.key, taking.high?)))
-            .collect();
+        let of = |kind, passed| tenure::doubted(takings, passed, tenure.epoch, kind, &numbers);
+        let (mut blocks, mut sums) = (of(Kind::Blocks, &next), of(Kind::Sums, &rolled));
+        let from = places.iter().map(|(key, (place, _))| (key.clone(), place.next)).collect();
         let mut doubts = BTreeMap::new();
+        let mut ends = Vec::new();
+        let mut held = keep_trying(figures, "held rows", || store.held(&from)).await?;
         for (key, next) in from {
+            let until = places.get(&key).map_or(0, |(_, end)| *end);
+            let bounded = |doubts: Option<BTreeMap<Doubted, i64>>| -> BTreeMap<Doubted, i64> {
+                let doubts = doubts.into_iter().flatten();
+                doubts.map(|(doubted, below)| (doubted, below.min(until))).collect()
+            };
             let doubt = Doubt {
-                blocks: doubted(Kind::Blocks, blocks.remove(&key)),
-                sums: doubted(Kind::Sums, sums.remove(&key)),
-                until: ends.get(&key).copied(),
+                blocks: bounded(blocks.remove(&key)),
+                sums: bounded(sums.remove(&key)),
+                until,
                 next,
                 held: held.remove(&key).unwrap_or_default(),
             };
+            let end = End {
+                high: until,
+                blocks: doubt.blocks.keys().cloned().collect(),
+                sums: doubt.sums.keys().cloned().collect(),
+            };
+            ends.push((key.clone(), end));
             doubts.insert(key, doubt);
         }
+        let tell = || store.tell_ends(tenure, &ends, Time::now());
+        keep_trying(figures, "the ends of partitions", tell).await?;
         Ok(doubts)
     }
 

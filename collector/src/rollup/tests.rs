@@ -8,7 +8,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::tenure::{self, Taking};
+use crate::tenure::{self, End, Taking};
 
 #[derive(Clone, Debug)]
 struct Row {
@@ -172,11 +172,8 @@ impl Side for &Model {
 
     async fn sure_of(&self, tenure: &Tenure) -> Result<(), StoreError> {
         let state = self.state();
-        let newer = |taking: &Taking| {
-            taking.epoch > tenure.epoch
-                && taking.high.is_none()
-                && tenure.keys.contains(&taking.key)
-        };
+        let newer =
+            |taking: &Taking| taking.epoch > tenure.epoch && tenure.keys.contains(&taking.key);
         if state.takings.iter().any(newer) { Err(StoreError::Superseded) } else { Ok(()) }
     }
 }
@@ -262,15 +259,18 @@ impl<'a> World<'a> {
         let mut state = self.model.state();
         let epoch = state.takings.iter().map(|taking| taking.epoch).max().unwrap_or(0) + 1;
         let tenure = Tenure::new(format!("t{epoch}"), epoch, keys.clone());
+        let mut highs = BTreeMap::new();
         for key in &keys {
             let high = state.progress.get(key).copied().unwrap_or(0);
-            for high in [None, Some(high)] {
-                let name = tenure.name.clone();
-                state.takings.push(Taking { key: key.clone(), epoch, name, high });
-            }
+            highs.insert(key.clone(), high);
+            let name = tenure.name.clone();
+            let valid = Some(true);
+            state.takings.push(Taking { key: key.clone(), epoch, name, end: None, valid });
         }
         let marks = state.marks.iter().map(|(key, mark)| (key.clone(), mark.0)).collect();
-        let doubts = tenure::in_doubt(&state.takings, &marks, epoch);
+        let numbers = state.numbers.iter().map(|(name, n)| ((Kind::Sums, name.clone()), *n));
+        let numbers = numbers.collect();
+        let doubts = tenure::doubted(&state.takings, &marks, epoch, Kind::Sums, &numbers);
         self.collectors[which].begin_tenure();
         for key in &keys {
             let from = state.progress.get(key).copied().unwrap_or(0);
@@ -280,14 +280,18 @@ impl<'a> World<'a> {
                 .filter(|row| row.key == *key && row.offset >= from)
                 .map(|row| (row.offset, 0))
                 .collect();
-            let number = |name: &String| state.numbers.get(name).copied().unwrap_or(0);
-            let names = doubts.get(key).cloned().unwrap_or_default();
-            let doubted = |(epoch, name): &(u64, String)| Doubted {
-                epoch: *epoch,
-                token: tenure::token(name, Kind::Sums, number(name)),
-            };
-            let doubts = names.iter().map(doubted).collect();
-            self.collectors[which].taken_over(key, &held, doubts);
+            let mut sums = doubts.get(key).cloned().unwrap_or_default();
+            let high = highs[key];
+            let told = sums.keys().cloned().collect();
+            for below in sums.values_mut() {
+                *below = high.min(*below);
+            }
+            let end = Some(End { high, sums: told, blocks: Vec::new() });
+            let own = |taking: &&mut Taking| taking.epoch == epoch && taking.key == *key;
+            if let Some(taking) = state.takings.iter_mut().find(own) {
+                taking.end = end;
+            }
+            self.collectors[which].taken_over(key, &held, sums);
         }
         self.tenures[which] = tenure;
     }

@@ -1,13 +1,27 @@
 //! The table `tenures`, and the numbers of tenures' inserts in `progress`. See [`crate::tenure`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
+use serde_repr::{Deserialize_repr, Serialize_repr};
 use vonggac_wire::Time;
 
 use super::{ProgressPart, Store, StoreError};
-use crate::tenure::{Key, Kind, TAKINGS_READ_MAX, Taking, Tenure};
+use crate::tenure::{self, Doubted, End, Key, Kind, TAKINGS_READ_MAX, Taking, Tenure};
+
+/// A tenure's step, as in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_repr, Deserialize_repr)]
+#[repr(i8)]
+enum Step {
+    Claimed = 1,
+    Ended = 2,
+    Valid = 3,
+    Void = 4,
+}
+
+/// A token: its tenure's epoch, the token with its number behind the last slash.
+type TokenPair = (u64, String);
 
 #[derive(Debug, Row, Serialize, Deserialize)]
 struct TakingRow {
@@ -15,13 +29,43 @@ struct TakingRow {
     partition: i32,
     epoch: u64,
     name: String,
+    step: Step,
     high: i64,
+    blocks: Vec<TokenPair>,
+    sums: Vec<TokenPair>,
     collector: String,
     time: i64,
 }
 
+impl TakingRow {
+    fn new(tenure: &Tenure, key: &Key, step: Step, now: Time) -> Self {
+        Self {
+            topic: key.0.clone(),
+            partition: key.1,
+            epoch: tenure.epoch,
+            name: tenure.name.clone(),
+            step,
+            high: -1,
+            blocks: Vec::new(),
+            sums: Vec::new(),
+            collector: format!("{}/{}", host(), std::process::id()),
+            time: now.micros(),
+        }
+    }
+}
+
+fn pairs(doubts: &[Doubted]) -> Vec<TokenPair> {
+    doubts.iter().map(|doubted| (doubted.epoch, doubted.token.clone())).collect()
+}
+
+fn doubts(pairs: Vec<TokenPair>) -> Vec<Doubted> {
+    let number = |token: &str| token.rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let doubted = |(epoch, token): TokenPair| Doubted { epoch, number: number(&token), token };
+    pairs.into_iter().map(doubted).collect()
+}
+
 impl Store {
-    /// The last takings of these partitions, and the ends behind them.
+    /// The last takings of these partitions.
     ///
     /// # Errors
     /// If the engine does not answer.
@@ -30,21 +74,37 @@ impl Store {
             return Ok(Vec::new());
         }
         let text = format!(
-            "SELECT topic, partition, epoch, name, high FROM tenures WHERE {} ORDER BY epoch DESC LIMIT {} BY topic, partition",
+            "SELECT ?fields FROM tenures WHERE {} ORDER BY epoch DESC LIMIT {} BY topic, partition",
             places(keys),
             2 * TAKINGS_READ_MAX,
         );
         let query = keys.iter().fold(self.client().query(&text), |query, (topic, partition)| {
             query.bind(topic.as_str()).bind(*partition)
         });
-        let rows: Vec<(String, i32, u64, String, i64)> = query.fetch_all().await?;
-        let taking = |(topic, partition, epoch, name, high)| Taking {
-            key: (topic, partition),
-            epoch,
-            name,
-            high: (high >= 0).then_some(high),
+        let rows: Vec<TakingRow> = query.fetch_all().await?;
+        let lowest = rows.iter().map(|row| row.epoch).min().unwrap_or(0);
+        let decided: HashMap<String, bool> = self
+            .client()
+            .query("SELECT name, step = 'valid' FROM tenures WHERE topic = '' AND partition = 0 AND epoch >= ?")
+            .bind(lowest)
+            .fetch_all::<(String, bool)>()
+            .await?
+            .into_iter()
+            .collect();
+        let mut takings: BTreeMap<(Key, u64, String), Option<End>> = BTreeMap::new();
+        for row in rows {
+            let place = ((row.topic, row.partition), row.epoch, row.name);
+            let end = takings.entry(place).or_default();
+            if row.step == Step::Ended {
+                let (blocks, sums) = (doubts(row.blocks), doubts(row.sums));
+                *end = Some(End { high: row.high, blocks, sums });
+            }
+        }
+        let taking = |((key, epoch, name), end): ((Key, u64, String), Option<End>)| {
+            let valid = decided.get(&name).copied();
+            Taking { key, epoch, name, end, valid }
         };
-        Ok(rows.into_iter().map(taking).collect())
+        Ok(takings.into_iter().map(taking).collect())
     }
 
     /// Says that a tenure begins. The same a second time is harmless.
@@ -52,43 +112,71 @@ impl Store {
     /// # Errors
     /// If the engine does not take it.
     pub async fn begin_tenure(&self, tenure: &Tenure, now: Time) -> Result<(), StoreError> {
-        let taken: Vec<(Key, i64)> = tenure.keys.iter().map(|key| (key.clone(), -1)).collect();
-        self.insert_takings(tenure, &taken, now).await
+        let claimed = tenure.keys.iter().map(|key| TakingRow::new(tenure, key, Step::Claimed, now));
+        self.insert_takings(claimed.collect(), None).await
     }
 
-    /// Writes where partitions ended behind the taking: nobody before it can have gathered more.
+    /// Writes where partitions ended behind the taking, and which tokens are taken away.
     ///
     /// # Errors
     /// If the engine does not take it.
-    pub async fn end_before(
+    pub async fn tell_ends(
         &self,
         tenure: &Tenure,
-        ends: &[(Key, i64)],
+        ends: &[(Key, End)],
         now: Time,
     ) -> Result<(), StoreError> {
-        self.insert_takings(tenure, ends, now).await
+        let ended = ends.iter().map(|(key, end)| TakingRow {
+            high: end.high,
+            blocks: pairs(&end.blocks),
+            sums: pairs(&end.sums),
+            ..TakingRow::new(tenure, key, Step::Ended, now)
+        });
+        self.insert_takings(ended.collect(), None).await
+    }
+
+    /// Makes a tenure of another void, unless it is valid already.
+    ///
+    /// # Errors
+    /// If the engine does not take it.
+    pub async fn make_void(&self, epoch: u64, name: &str, now: Time) -> Result<(), StoreError> {
+        self.decide(&Tenure::new(name.to_owned(), epoch, Vec::new()), Step::Void, now).await
+    }
+
+    /// Makes a tenure valid.
+    ///
+    /// # Errors
+    /// [`StoreError::Superseded`] if a later one made it void, or if the engine does not answer.
+    pub async fn make_valid(&self, tenure: &Tenure, now: Time) -> Result<(), StoreError> {
+        self.decide(tenure, Step::Valid, now).await?;
+        let valid: u64 = self
+            .client()
+            .query("SELECT count() FROM tenures WHERE topic = '' AND partition = 0 AND epoch = ? AND name = ? AND step = 'valid'")
+            .bind(tenure.epoch)
+            .bind(tenure.name.as_str())
+            .fetch_one()
+            .await?;
+        if valid > 0 { Ok(()) } else { Err(StoreError::Superseded) }
+    }
+
+    async fn decide(&self, tenure: &Tenure, step: Step, now: Time) -> Result<(), StoreError> {
+        let row = TakingRow::new(tenure, &(String::new(), 0), step, now);
+        self.insert_takings(vec![row], Some(tenure::decision(&tenure.name))).await
     }
 
     async fn insert_takings(
         &self,
-        tenure: &Tenure,
-        rows: &[(Key, i64)],
-        now: Time,
+        rows: Vec<TakingRow>,
+        token: Option<String>,
     ) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
         let mut insert = self.client().insert::<TakingRow>("tenures").await?;
-        for ((topic, partition), high) in rows {
-            let row = TakingRow {
-                topic: topic.clone(),
-                partition: *partition,
-                epoch: tenure.epoch,
-                name: tenure.name.clone(),
-                high: *high,
-                collector: format!("{}/{}", host(), std::process::id()),
-                time: now.micros(),
-            };
+        if let Some(token) = token {
+            insert = insert.with_setting("insert_deduplication_token", token);
+        }
+        for row in rows {
             insert.write(&row).await?;
         }
         Ok(insert.end().await?)
@@ -103,7 +191,7 @@ impl Store {
             return Ok(());
         }
         let text = format!(
-            "SELECT count() FROM tenures WHERE epoch >= ? AND high < 0 AND name != ? AND ({})",
+            "SELECT count() FROM tenures WHERE epoch >= ? AND step = 'claimed' AND name != ? AND ({})",
             places(&tenure.keys)
         );
         let query = self.client().query(&text).bind(tenure.epoch).bind(tenure.name.as_str());
