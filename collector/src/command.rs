@@ -117,16 +117,16 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
         Command::Serve => runtime.block_on(app::run(config)).map(|()| String::new()),
         Command::Migrate => runtime
-            .block_on(migrate::run(&Store::new(&config)))
+            .block_on(migrate::run(&Store::new(&config).patiently()))
             .map(|taken| format!("{} steps taken", taken.len()))
             .map_err(anyhow::Error::from),
         Command::Retention(command) => {
-            let (store, keeping) = (Store::new(&config), config.keeping);
+            let (store, keeping) = (Store::new(&config).patiently(), config.keeping);
             kept(runtime.block_on(retention::run(&store, &keeping, command, &say)))
         }
         Command::Backup(asked) => runtime.block_on(backup::backup(&config, asked, &say)),
         Command::Export(asked) => runtime
-            .block_on(export::run(&Store::new(&config), asked, &say))
+            .block_on(export::run(&Store::new(&config).patiently(), asked, &say))
             .map_err(|error| anyhow::Error::from(error).context("failed to")),
         Command::Restore(asked) => runtime.block_on(backup::restore(&config, asked, &say)),
         Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),

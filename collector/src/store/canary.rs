@@ -39,6 +39,10 @@ impl Store {
     /// # Errors
     /// If the engine does not take them.
     pub async fn insert_canaries(&self, rows: &[CanaryRow]) -> Result<(), StoreError> {
+        self.writes("canaries", self.write_canaries(rows)).await
+    }
+
+    async fn write_canaries(&self, rows: &[CanaryRow]) -> Result<(), StoreError> {
         let mut insert = self.client().insert::<CanaryRow>("canaries").await?;
         for row in rows {
             insert.write(row).await?;
