@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod between;
+pub mod centre;
 pub mod digest;
 pub mod engine;
 pub mod lines;

@@ -28,9 +28,6 @@ use crate::{
 /// How long a part may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Bytes of the nation's whole picture: of a hundred thousand agents, with room.
-const PICTURE_BYTES_MAX: usize = 256 << 20;
-
 /// What this program wants of a centre with these settings.
 #[must_use]
 pub fn wanted(config: &Config) -> Wanted {
@@ -164,10 +161,11 @@ async fn contents(store: &Store, now: Time, seen: &mut EngineSeen) -> Result<(),
 async fn serves(config: &Config, now: Time) -> Result<Option<Refused>, String> {
     let endpoint = Endpoint::from_shared(format!("http://{}", config.grpc))
         .map_err(|error| error.to_string())?;
-    let client = ConsoleClient::new(within(endpoint.connect()).await?);
-    let mut client = client.max_decoding_message_size(PICTURE_BYTES_MAX);
+    let mut client = ConsoleClient::new(within(endpoint.connect()).await?);
+    // The flow alone is wanted, with the rows of no agency.
+    let wanted = WatchRequest { agencies: vec![String::new()] };
     let first = within(async {
-        let asked = client.watch(WatchRequest::default()).await;
+        let asked = client.watch(wanted).await;
         let mut told = asked.map_err(|status| status.message().to_owned())?.into_inner();
         told.message().await.map_err(|status| status.message().to_owned())
     });

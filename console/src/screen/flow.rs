@@ -93,13 +93,15 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     row(
         "ClickHouse".into(),
         Some(flow.engine()),
-        words.with(
-            "flow-engine-line",
-            &[
-                ("insert", &seconds(flow.insert_p99_seconds)),
-                ("store", &wording::bytes(lang, flow.store_bytes)),
-            ],
-        ),
+        trouble(app, flow, area.now).unwrap_or_else(|| {
+            words.with(
+                "flow-engine-line",
+                &[
+                    ("insert", &seconds(flow.insert_p99_seconds)),
+                    ("store", &wording::bytes(lang, flow.store_bytes)),
+                ],
+            )
+        }),
     );
     row(
         words.get("flow-book"),
@@ -115,6 +117,35 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     lines.extend(silent(app, area));
     lines.extend(missing(app, flow, area));
     lines
+}
+
+/// What is the matter with the store, and for how long. A cause that this console does not know is told by the centre's word.
+fn trouble(app: &App, flow: &Flow, now: Time) -> Option<String> {
+    const CAUSES: [&str; 12] = [
+        "away",
+        "hangs",
+        "slow",
+        "read-only",
+        "disk-full",
+        "parts-many",
+        "memory",
+        "denied",
+        "schema",
+        "busy",
+        "damaged",
+        "other",
+    ];
+    let cause = flow.engine_trouble.as_str();
+    if cause.is_empty() {
+        return None;
+    }
+    let what = if CAUSES.contains(&cause) {
+        app.words.get(&format!("engine-{cause}"))
+    } else {
+        cause.to_owned()
+    };
+    let span = wording::duration(app.words.lang(), now.since(Time(flow.engine_since_unix_nano)));
+    Some(app.words.with("flow-engine-trouble", &[("what", &what), ("span", &span)]))
 }
 
 /// How the collector is, by what it tells and how lately: nobody is fine who was not heard.
