@@ -94,6 +94,19 @@ pub fn run(arguments: &Arguments) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
+    // The others say it themselves, or do not touch the store.
+    if matches!(
+        arguments.command,
+        Command::Dead(_)
+            | Command::Retention(_)
+            | Command::Backup(_)
+            | Command::Export(_)
+            | Command::Hold(_)
+    ) {
+        if let Err(error) = runtime.block_on(migrate::refuse_newer(&Store::new(&config))) {
+            return complain(&format!("failed to {error}"), Exit::Failure);
+        }
+    }
     let outcome = match &arguments.command {
         Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => kept(
             runtime
