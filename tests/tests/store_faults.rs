@@ -15,10 +15,19 @@ use std::{
 };
 
 use anyhow::ensure;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
 use system_tests::{
     between::{Fault, Reach},
     centre::Centre,
     machine::{Part, megabytes},
+};
+use vonggac_wire::{
+    AgencyId, AgentId, Batch, Event, Lane, Time,
+    event::{Activity, Body, Class, Status},
 };
 
 const SOON: Duration = Duration::from_secs(40);
@@ -224,24 +233,69 @@ fn a_store_that_cannot_write_is_named_and_goes_on_when_it_can() {
     assert!(!centre.log().contains("panicked"), "{}", centre.log());
 }
 
-/// More than the collector may hold: what is fetched ahead, and a block.
-const MANY: usize = 48_000;
+/// Records of a flood, each of some 600 KB: twice of what may be fetched ahead.
+const RECORDS: usize = 250;
+
+/// What a collector may hold besides itself while it stands: 64 MB fetched ahead, and a block of 32 MB as it came, as events, as rows, and
+/// on its way.
+const HELD_MB_MAX: f64 = 64.0 + 4.0 * 32.0;
+
+/// A record whose bytes do not pack.
+fn bulky(chance: &mut StdRng) -> Vec<u8> {
+    let now = Time::now();
+    let events = (0..600).map(|_| {
+        let raw: String =
+            (0..1_300).map(|_| char::from(chance.random_range(b'0'..=b'z'))).collect();
+        let body = Body::Activity(Activity::of(Class::Process, 1, Status::Success));
+        Event::new(now, now, body).with_raw(raw.as_bytes(), 0)
+    });
+    let batch = Batch {
+        agent: AgentId::new("flood-1").expect("a name"),
+        agency: AgencyId::new("local").expect("a name"),
+        host: "flood".into(),
+        boot: [7; 16],
+        lane: Lane::Security,
+        first_seq: 1,
+        previous: None,
+        events: events.collect(),
+        simulated: false,
+        sealed: now,
+        ahead: false,
+    };
+    batch.seal().value
+}
 
 #[test]
-fn the_collectors_memory_stays_bounded_while_the_engine_is_slow() {
+fn the_collectors_memory_stays_bounded_while_the_engine_hangs() {
     let Some(mut centre) = Centre::up("", |_| Ok(())).expect("a centre") else { return };
     ready(&mut centre);
     let pid = centre.collector().expect("it runs");
     let before = megabytes(pid, "VmRSS:").expect("a figure");
-    centre.between.set_for(Reach::Into("events".into()), Fault::Slow(Duration::from_secs(2)));
-    let mut seen = Vec::new();
-    for _ in 0..24 {
-        centre.write(MANY / 24).expect("written");
-        thread::sleep(Duration::from_millis(500));
-        seen.push(megabytes(pid, "VmRSS:").expect("a figure"));
+    centre.between.set(Fault::Hang);
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", centre.machine.address("kafka").expect("an address"))
+        .set("message.max.bytes", "4194304")
+        .create()
+        .expect("a producer");
+    let value = bulky(&mut StdRng::seed_from_u64(2026));
+    let bytes = value.len() * RECORDS;
+    assert!(bytes > 120_000_000, "{bytes} bytes are no flood");
+    let mut most = before;
+    for _ in 0..RECORDS {
+        let record = BaseRecord::to("vonggac.security.v1").key("local").payload(&value);
+        producer.send(record).map_err(|(error, _)| error).expect("sent");
+        producer.flush(Duration::from_secs(10)).expect("delivered");
+        most = most.max(megabytes(pid, "VmRSS:").expect("a figure"));
     }
-    let most = seen.iter().copied().fold(0.0, f64::max);
-    eprintln!("{before:.0} MB before, at most {most:.0} MB behind a slow engine: {seen:.0?}");
+    for _ in 0..10 {
+        thread::sleep(Duration::from_millis(500));
+        most = most.max(megabytes(pid, "VmRSS:").expect("a figure"));
+    }
+    eprintln!("{before:.0} MB before, at most {most:.0} MB with {} MB waiting", bytes >> 20);
+    assert!(most < before + HELD_MB_MAX, "{most} MB");
     centre.between.set(Fault::None);
-    centre.each_once(Duration::from_secs(120)).expect("each once");
+    centre.write(LINES).expect("written");
+    centre.each_once(SOON).expect("each once");
+    let most = megabytes(pid, "VmHWM:").expect("a figure");
+    eprintln!("at most {most:.0} MB while it caught up");
 }
