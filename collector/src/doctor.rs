@@ -28,6 +28,9 @@ const MUTATION_MAX: Duration = Duration::from_secs(3_600);
 /// Clocks of engine and collector that differ by more make ages and windows wrong.
 const CLOCK_APART_MAX: f64 = 5.0;
 
+/// Rows that were stored so far ahead of now were stored before the clock was set back.
+const CLOCK_BACK: Duration = Duration::from_secs(60);
+
 /// Agents that were cut off for three days still bring what they kept; topics must hold at least as long.
 const RETENTION_LEAST: Duration = Duration::from_secs(72 * 3_600);
 
@@ -313,6 +316,11 @@ fn contents(engine: &EngineSeen, now: Time, found: &mut Vec<Trouble>) {
     }
     let (known, silent) = engine.agents;
     match engine.newest {
+        // Of a clock that is wrong nothing else can be said: what is silent seems fresh.
+        Some(newest) if newest.since(now) > CLOCK_BACK => {
+            let minutes = ("minutes", (newest.since(now).as_secs() / 60).to_string());
+            found.push(trouble(Level::Broken, "clock-back", [minutes]));
+        }
         Some(newest) if now.since(newest) > NOTHING_STORED => {
             let minutes = ("minutes", (now.since(newest).as_secs() / 60).to_string());
             found.push(trouble(Level::Broken, "nothing-stored", [minutes]));

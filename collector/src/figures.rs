@@ -53,6 +53,8 @@ pub struct Recent {
     pub newest_stored: Option<Time>,
     /// The engine or Kafka did not answer when last asked: since when.
     pub store_down_since: Option<Time>,
+    /// Kafka did not take the last canary: since when.
+    pub kafka_down_since: Option<Time>,
     /// Offsets in Kafka that are not stored.
     pub lag: u64,
     /// Partitions held.
@@ -241,6 +243,16 @@ impl Figures {
         let error = vonggac_daemon::log::Harmless(&error.to_string()).to_string();
         tracing::warn!(what, reason, error, "the engine did not take it; it is tried again");
         self.recent().store_down_since.get_or_insert(now);
+    }
+
+    /// Kafka took the canary, or did not.
+    pub fn kafka(&self, takes: bool, now: Time) {
+        let mut recent = self.recent();
+        if takes {
+            recent.kafka_down_since = None;
+        } else {
+            recent.kafka_down_since.get_or_insert(now);
+        }
     }
 
     /// For how long the store has been ailing; zero: it is well.

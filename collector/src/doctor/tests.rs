@@ -77,6 +77,7 @@ fn cases() -> Vec<(&'static str, Level, Seen)> {
         ("dead-open", Warning, engine(|e| _ = e.dead.insert("identity".into(), 4))),
         ("gaps-unexplained", Broken, engine(|e| e.unexplained = 7)),
         ("nothing-stored", Broken, engine(|e| e.newest = Some(Time::from_seconds(999_000)))),
+        ("clock-back", Broken, engine(|e| e.newest = Some(Time::from_seconds(1_003_600)))),
         ("store-empty", Note, engine(|e| e.newest = None)),
         ("agents-silent", Warning, engine(|e| e.agents = (3, 1))),
         ("topic-missing", Broken, {

@@ -118,6 +118,7 @@ pub(super) fn flow(
 ) -> Flow {
     let mut recent = figures.recent();
     recent.roll(now);
+    recent.detection_ticked = recent.detection_ticked.map(|ticked| ticked.min(now));
     let open =
         picture.incidents.iter().filter(|incident| incident.current_state().is_open()).count();
     let new = picture
@@ -183,7 +184,11 @@ pub(super) fn flow(
         engine_since_unix_nano: behind.map_or(0, |since| since.0),
         ..Flow::default()
     };
-    flow.set_kafka(if recent.partitions > 0 { H::Fine } else { H::Unknown });
+    flow.set_kafka(match recent.kafka_down_since {
+        Some(_) => H::Down,
+        None if recent.partitions > 0 => H::Fine,
+        None => H::Unknown,
+    });
     flow.set_engine(engine);
     flow.set_detection(detection(&recent, now));
     flow.set_book(if engine == H::Fine { H::Fine } else { H::Degraded });

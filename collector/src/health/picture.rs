@@ -69,6 +69,7 @@ pub fn spawn(
                 _ = ticks.tick() => {
                     let now = Time::now();
                     let (slow, ailing) = (asked.newest(), store.ailing());
+                    nation.tick(now);
                     let mut fresh = nation.whole(now);
                     fresh.indicators.clone_from(&slow.indicators);
                     fresh.flow = Some(flow::flow(&fresh, &figures, &slow, ailing.as_ref(), now));

@@ -50,7 +50,8 @@ impl Store {
         Ok(insert.end().await?)
     }
 
-    /// When the newest canary of a sender was sent that came through each place, of those sent since a time.
+    /// When the newest canary of a sender was sent that came through each place, of those sent since a time. What was sent ahead of `now`,
+    /// before the clock was set back, says nothing of the way.
     ///
     /// # Errors
     /// If the engine does not answer.
@@ -64,10 +65,12 @@ impl Store {
             .client()
             .query(
                 "SELECT kafka_topic, kafka_partition, toUnixTimestamp64Micro(max(sent)) FROM canaries \
-                 WHERE sender = ? AND sent >= fromUnixTimestamp64Micro(?, 'UTC') GROUP BY kafka_topic, kafka_partition",
+                 WHERE sender = ? AND sent >= fromUnixTimestamp64Micro(?, 'UTC') \
+                 AND sent <= fromUnixTimestamp64Micro(?, 'UTC') GROUP BY kafka_topic, kafka_partition",
             )
             .bind(sender)
             .bind(now.minus(within).micros())
+            .bind(now.micros())
             .fetch_all()
             .await?;
         let place = |(topic, partition, sent): (String, i32, i64)| {
