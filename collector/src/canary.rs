@@ -3,7 +3,10 @@
 //!
 //! [`Watch`] is pure; [`run`] is its edge. A sender has a name of its own for each start, so that nobody else's canary is taken for its.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use vonggac_wire::{
     Time,
@@ -69,10 +72,13 @@ pub enum Change {
 /// Which canaries came back.
 #[derive(Debug)]
 pub struct Watch {
-    begun: Time,
     seen: BTreeMap<Place, Time>,
+    /// Places of which no canary came back yet.
+    unseen: BTreeSet<Place>,
     limit: Duration,
     missing: bool,
+    /// The minute of the newest change that was told.
+    told: i64,
 }
 
 impl Watch {
@@ -81,13 +87,14 @@ impl Watch {
     pub fn new(partitions: i32, interval: Duration, rules: &RuleSet, now: Time) -> Self {
         let intervals =
             rules.machine(RULE).map_or(INTERVALS, |meta| meta.number("intervals", INTERVALS));
-        let seen = topic::EVENTS
+        let seen: BTreeMap<Place, Time> = topic::EVENTS
             .into_iter()
             .flat_map(|name| {
                 (0..partitions).map(move |partition| ((name.to_owned(), partition), now))
             })
             .collect();
-        Self { begun: now, seen, limit: interval.mul_f64(intervals), missing: false }
+        let unseen = seen.keys().cloned().collect();
+        Self { seen, unseen, limit: interval.mul_f64(intervals), missing: false, told: 0 }
     }
 
     /// The places that canaries are sent to.
@@ -102,6 +109,7 @@ impl Watch {
             // A clock that was set back must not make what was seen last for long.
             *seen = (*seen).max(sent).min(now);
         }
+        self.unseen.retain(|place| !stored.contains_key(place));
         let late: Vec<Place> = self
             .seen
             .iter()
@@ -127,13 +135,25 @@ impl Watch {
     /// Whether all come back. What was never seen is not well, although it is not missing yet.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        !self.missing && self.seen.values().all(|seen| *seen > self.begun)
+        !self.missing && self.unseen.is_empty()
+    }
+
+    /// The minute that a change is told as. It grows although the clock is set back: the book takes each origin once.
+    pub fn minute(&mut self, now: Time) -> i64 {
+        self.told = (now.seconds() / 60).max(self.told + 1);
+        self.told
     }
 }
 
-/// The signal of a change. Several collectors that see the same in one minute tell it once.
+/// The signal of a change, as of a minute. Several collectors that see the same in one minute tell it once.
 #[must_use]
-pub fn signal(change: &Change, registry: &Registry, rules: &RuleSet, now: Time) -> Signal {
+pub fn signal(
+    change: &Change,
+    registry: &Registry,
+    rules: &RuleSet,
+    minute: i64,
+    now: Time,
+) -> Signal {
     let system = registry.system(SYSTEM);
     let agency = system.map(|system| system.owner.clone()).unwrap_or_default();
     let (kind, places, silent) = match change {
@@ -164,7 +184,7 @@ pub fn signal(change: &Change, registry: &Registry, rules: &RuleSet, now: Time) 
         count: 1,
         first_time_unix_nano: first.0,
         last_time_unix_nano: now.0,
-        origin: Some(Origin { topic: RULE.into(), partition: 0, offset: now.seconds() / 60 }),
+        origin: Some(Origin { topic: RULE.into(), partition: 0, offset: minute }),
         evidence: Vec::new(),
         values,
         simulated: false,
@@ -235,6 +255,22 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_neither_stops_the_sign_of_life_nor_hides_a_broken_way() {
+        let (mut watch, begun) = watch();
+        let now = begun.plus(MINUTE * 10);
+        let stored = all(&watch, now);
+        assert_eq!(watch.apply(&stored, now), None);
+        let before = watch.minute(now);
+        // An hour back: the store answers with nothing of what lies ahead.
+        let back = now.minus(MINUTE * 60);
+        assert_eq!(watch.apply(&BTreeMap::new(), back), None);
+        assert!(watch.is_well() && watch.age(back) == Duration::ZERO);
+        let told = watch.apply(&BTreeMap::new(), back.plus(MINUTE * 4));
+        assert!(matches!(told, Some(Change::Missing(..))));
+        assert!(watch.minute(back.plus(MINUTE * 4)) > before, "the book takes it");
+    }
+
+    #[test]
     fn a_header_reads_back_and_what_is_none_is_refused() {
         let canary = Canary { sender: "a-1".into(), sent: Time(5) };
         assert_eq!(Canary::from_header(&canary.header()), Some(canary));
@@ -249,10 +285,10 @@ mod tests {
         let rules = RuleSet::builtin().unwrap();
         let now = Time::from_seconds(6_000);
         let missing = Change::Missing(vec![("t".into(), 0)], MINUTE * 4);
-        let raised = signal(&missing, &registry, &rules, now);
+        let raised = signal(&missing, &registry, &rules, 100, now);
         assert_eq!((raised.agency.as_str(), raised.system.as_str()), ("G22", SYSTEM));
         assert_eq!(raised.origin.as_ref().map(|origin| origin.offset), Some(100));
-        let cleared = signal(&Change::Back, &registry, &rules, now);
+        let cleared = signal(&Change::Back, &registry, &rules, 101, now);
         assert_eq!((cleared.kind(), &cleared.group), (SignalKind::Cleared, &raised.group));
     }
 }

@@ -94,6 +94,19 @@ pub fn run(arguments: &Arguments) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
+    // The others say it themselves, or do not touch the store.
+    if matches!(
+        arguments.command,
+        Command::Dead(_)
+            | Command::Retention(_)
+            | Command::Backup(_)
+            | Command::Export(_)
+            | Command::Hold(_)
+    ) {
+        if let Err(error) = runtime.block_on(migrate::refuse_newer(&Store::new(&config))) {
+            return complain(&format!("failed to {error}"), Exit::Failure);
+        }
+    }
     let outcome = match &arguments.command {
         Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => kept(
             runtime
@@ -117,16 +130,16 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
         Command::Serve => runtime.block_on(app::run(config)).map(|()| String::new()),
         Command::Migrate => runtime
-            .block_on(migrate::run(&Store::new(&config)))
+            .block_on(migrate::run(&Store::new(&config).patiently()))
             .map(|taken| format!("{} steps taken", taken.len()))
             .map_err(anyhow::Error::from),
         Command::Retention(command) => {
-            let (store, keeping) = (Store::new(&config), config.keeping);
+            let (store, keeping) = (Store::new(&config).patiently(), config.keeping);
             kept(runtime.block_on(retention::run(&store, &keeping, command, &say)))
         }
         Command::Backup(asked) => runtime.block_on(backup::backup(&config, asked, &say)),
         Command::Export(asked) => runtime
-            .block_on(export::run(&Store::new(&config), asked, &say))
+            .block_on(export::run(&Store::new(&config).patiently(), asked, &say))
             .map_err(|error| anyhow::Error::from(error).context("failed to")),
         Command::Restore(asked) => runtime.block_on(backup::restore(&config, asked, &say)),
         Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),

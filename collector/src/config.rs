@@ -26,6 +26,10 @@ pub const BLOCK_BYTES_MAX: u64 = 32 << 20;
 /// How long a block is gathered: the greater part of the delay from event to row.
 pub const BLOCK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long the engine may say nothing before a question counts as failed. No block, question or step of the roll-ups takes nearly as long;
+/// what the engine does all the same is known again by its token when it is tried again.
+pub const ENGINE_ANSWER_WITHIN: Duration = Duration::from_secs(300);
+
 /// How far back detection is rebuilt: longer than the longest window of a rule.
 pub const REPLAY: Duration = Duration::from_secs(15 * 60);
 
@@ -52,6 +56,8 @@ pub struct Config {
     pub database: String,
     /// Who speaks to the engine, where it has users.
     pub engine_user: Option<(String, Secret)>,
+    /// How long the engine may say nothing.
+    pub engine_answer_within: Duration,
     /// Where consoles connect.
     pub grpc: SocketAddr,
     /// Where `/metrics` listens; `None`: nowhere.
@@ -98,15 +104,23 @@ impl Config {
                 kafka.text("group").unwrap_or_else(|| "vonggac-collector".into()),
             )
         });
-        let (engine_url, database, engine_user) = root.table("engine", |engine| {
-            let user = engine.text("user");
-            let password = Secret::new(engine.text("password").unwrap_or_default());
-            (
-                engine.text_required("url"),
-                engine.text("database").unwrap_or_else(|| "vonggac".into()),
-                user.map(|user| (user, password)),
-            )
-        });
+        let (engine_url, database, engine_user, engine_answer_within) =
+            root.table("engine", |engine| {
+                let user = engine.text("user");
+                let password = Secret::new(engine.text("password").unwrap_or_default());
+                (
+                    engine.text_required("url"),
+                    engine.text("database").unwrap_or_else(|| "vonggac".into()),
+                    user.map(|user| (user, password)),
+                    engine
+                        .duration(
+                            "answer_within",
+                            Duration::from_secs(1),
+                            Duration::from_secs(86_400),
+                        )
+                        .unwrap_or(ENGINE_ANSWER_WITHIN),
+                )
+            });
         let (block_rows_max, block_bytes_max, block_interval) = root.table("block", |block| {
             (
                 block.integer("rows_max", 1, 1_000_000).unwrap_or(BLOCK_ROWS_MAX),
@@ -124,6 +138,7 @@ impl Config {
             engine_url,
             database,
             engine_user,
+            engine_answer_within,
             grpc: root.table("grpc", |grpc| {
                 grpc.parsed_required(
                     "listen",

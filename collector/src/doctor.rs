@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use vonggac_wire::Time;
 
+use crate::store::refusal::Refusal;
+
 pub mod look;
 
 /// Below this share of the disk an operator should act within days...
@@ -25,6 +27,9 @@ const MUTATION_MAX: Duration = Duration::from_secs(3_600);
 
 /// Clocks of engine and collector that differ by more make ages and windows wrong.
 const CLOCK_APART_MAX: f64 = 5.0;
+
+/// Rows that were stored so far ahead of now were stored before the clock was set back.
+const CLOCK_BACK: Duration = Duration::from_secs(60);
 
 /// Agents that were cut off for three days still bring what they kept; topics must hold at least as long.
 const RETENTION_LEAST: Duration = Duration::from_secs(72 * 3_600);
@@ -114,6 +119,17 @@ pub struct EngineSeen {
     pub agents: (u64, u64),
 }
 
+/// The engine did not do something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The cause.
+    pub refusal: Refusal,
+    /// Its own words; empty where it says none.
+    pub said: String,
+    /// For how long.
+    pub span: Duration,
+}
+
 /// All that was seen. `Err`: what the part said instead.
 #[derive(Debug)]
 pub struct Seen {
@@ -122,9 +138,9 @@ pub struct Seen {
     /// Kafka.
     pub kafka: Result<KafkaSeen, String>,
     /// The engine.
-    pub engine: Result<EngineSeen, String>,
-    /// Whether a collector answers where consoles connect.
-    pub serves: Result<(), String>,
+    pub engine: Result<EngineSeen, Refused>,
+    /// What the collector says of its writes, where one answers at the place that consoles connect to; `None`: all are taken.
+    pub serves: Result<Option<Refused>, String>,
     /// Files of rules that were refused.
     pub rules_refused: Vec<String>,
     /// Threat lists, or entries of them, that were refused.
@@ -153,7 +169,7 @@ pub fn diagnose(seen: &Seen, wanted: &Wanted) -> Vec<Trouble> {
         Ok(kafka) => topics(kafka, wanted, &mut found),
     }
     match &seen.engine {
-        Err(said) => found.push(trouble(Level::Broken, "engine-away", [("said", said.clone())])),
+        Err(refused) => found.push(refusal(refused)),
         Ok(engine) => {
             schema(engine, wanted, &mut found);
             disk_and_parts(engine, &mut found);
@@ -163,8 +179,16 @@ pub fn diagnose(seen: &Seen, wanted: &Wanted) -> Vec<Trouble> {
     if let (Ok(kafka), Ok(engine)) = (&seen.kafka, &seen.engine) {
         positions(kafka, engine, wanted, &mut found);
     }
-    if let Err(said) = &seen.serves {
-        found.push(trouble(Level::Broken, "not-serving", [("said", said.clone())]));
+    match &seen.serves {
+        Err(said) => found.push(trouble(Level::Broken, "not-serving", [("said", said.clone())])),
+        Ok(Some(refused)) => {
+            // What was seen here and what the collector met is one trouble.
+            let told = refusal(refused);
+            if found.iter().all(|trouble| trouble.name != told.name) {
+                found.push(told);
+            }
+        }
+        Ok(None) => {}
     }
     for file in &seen.rules_refused {
         found.push(trouble(Level::Warning, "rule-refused", [("file", file.clone())]));
@@ -182,6 +206,27 @@ fn trouble<const N: usize>(
     values: [(&'static str, String); N],
 ) -> Trouble {
     Trouble { level, name, values: values.into() }
+}
+
+/// The trouble that the engine's refusal is.
+fn refusal(refused: &Refused) -> Trouble {
+    let said = || vec![("said", refused.said.clone())];
+    let waited = || vec![("seconds", refused.span.as_secs().to_string())];
+    let (level, name, values) = match refused.refusal {
+        Refusal::Away => (Level::Broken, "engine-away", said()),
+        Refusal::Hangs => (Level::Broken, "engine-hangs", waited()),
+        Refusal::Slow => (Level::Warning, "engine-slow", waited()),
+        Refusal::ReadOnly => (Level::Broken, "engine-read-only", said()),
+        Refusal::DiskFull => (Level::Broken, "engine-disk-full", said()),
+        Refusal::PartsMany => (Level::Broken, "engine-parts-many", said()),
+        Refusal::Memory => (Level::Broken, "engine-memory", said()),
+        Refusal::Denied => (Level::Broken, "engine-denied", said()),
+        Refusal::Schema => (Level::Broken, "engine-schema", said()),
+        Refusal::Busy => (Level::Broken, "engine-busy", said()),
+        Refusal::Damaged => (Level::Broken, "engine-damaged", said()),
+        Refusal::Other => (Level::Broken, "engine-refuses", said()),
+    };
+    Trouble { level, name, values }
 }
 
 fn topics(kafka: &KafkaSeen, wanted: &Wanted, found: &mut Vec<Trouble>) {
@@ -240,7 +285,8 @@ fn disk_and_parts(engine: &EngineSeen, found: &mut Vec<Trouble>) {
         found.push(trouble(level, "disk-full", [("free", gib(free)), ("all", gib(all))]));
     }
     if engine.read_only {
-        found.push(trouble(Level::Broken, "engine-read-only", []));
+        let said = ("said", "readonly is set for its user".to_owned());
+        found.push(trouble(Level::Broken, "engine-read-only", [said]));
     }
     if engine.parts.1 > PARTS_MANY {
         found.push(trouble(
@@ -270,6 +316,11 @@ fn contents(engine: &EngineSeen, now: Time, found: &mut Vec<Trouble>) {
     }
     let (known, silent) = engine.agents;
     match engine.newest {
+        // Of a clock that is wrong nothing else can be said: what is silent seems fresh.
+        Some(newest) if newest.since(now) > CLOCK_BACK => {
+            let minutes = ("minutes", (newest.since(now).as_secs() / 60).to_string());
+            found.push(trouble(Level::Broken, "clock-back", [minutes]));
+        }
         Some(newest) if now.since(newest) > NOTHING_STORED => {
             let minutes = ("minutes", (now.since(newest).as_secs() / 60).to_string());
             found.push(trouble(Level::Broken, "nothing-stored", [minutes]));

@@ -9,7 +9,10 @@ use std::{
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use vonggac_wire::{Time, proto::DeadLetter};
 
-use crate::detect::Lost;
+use crate::{
+    detect::Lost,
+    store::{StoreError, refusal::Refusal},
+};
 
 /// Delays and insert times that are kept for a percentile.
 const SAMPLES_MAX: usize = 2_048;
@@ -50,6 +53,8 @@ pub struct Recent {
     pub newest_stored: Option<Time>,
     /// The engine or Kafka did not answer when last asked: since when.
     pub store_down_since: Option<Time>,
+    /// Kafka did not take the last canary: since when.
+    pub kafka_down_since: Option<Time>,
     /// Offsets in Kafka that are not stored.
     pub lag: u64,
     /// Partitions held.
@@ -80,7 +85,8 @@ pub struct Figures {
     duplicates: IntCounter,
     dead: IntCounterVec,
     signals: IntCounter,
-    store_failures: IntCounter,
+    store_failures: IntCounterVec,
+    store_ailing: IntGauge,
     delay: Histogram,
     insert: Histogram,
     lag: IntGauge,
@@ -131,6 +137,14 @@ impl Figures {
         for reason in DEAD_REASONS {
             dead.with_label_values(&[reason]);
         }
+        let store_failures = counters(
+            "store_failures_total",
+            "Times that the engine did not do something",
+            "reason",
+        )?;
+        for refusal in Refusal::ALL {
+            store_failures.with_label_values(&[refusal.name()]);
+        }
         let seconds = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0, 3600.0];
         Ok(Self {
             records: counters("records_total", "Kafka records taken", "topic")?,
@@ -141,9 +155,10 @@ impl Figures {
             )?,
             dead,
             signals: counter("signals_total", "Signals that detection gave")?,
-            store_failures: counter(
-                "store_failures_total",
-                "Times that the engine did not take something",
+            store_failures,
+            store_ailing: gauge(
+                "store_ailing_seconds",
+                "For how long the store has refused, or not answered, what is to be written",
             )?,
             delay: histogram("event_to_row_seconds", "From reading an event to its row", &seconds)?,
             insert: histogram("insert_seconds", "Of one block", &seconds)?,
@@ -221,11 +236,28 @@ impl Figures {
         }
     }
 
-    /// The engine did not take something.
-    pub fn store_failed(&self, what: &str, error: &dyn std::fmt::Display, now: Time) {
-        self.store_failures.inc();
-        tracing::warn!(what, %error, "the engine did not take it; it is tried again");
+    /// The engine did not take something, or did not answer.
+    pub fn store_failed(&self, what: &str, error: &StoreError, now: Time) {
+        let reason = Refusal::of(error).unwrap_or(Refusal::Other).name();
+        self.store_failures.with_label_values(&[reason]).inc();
+        let error = vonggac_daemon::log::Harmless(&error.to_string()).to_string();
+        tracing::warn!(what, reason, error, "the engine did not take it; it is tried again");
         self.recent().store_down_since.get_or_insert(now);
+    }
+
+    /// Kafka took the canary, or did not.
+    pub fn kafka(&self, takes: bool, now: Time) {
+        let mut recent = self.recent();
+        if takes {
+            recent.kafka_down_since = None;
+        } else {
+            recent.kafka_down_since.get_or_insert(now);
+        }
+    }
+
+    /// For how long the store has been ailing; zero: it is well.
+    pub fn ailing(&self, span: Duration) {
+        self.store_ailing.set(i64::try_from(span.as_secs()).unwrap_or(i64::MAX));
     }
 
     /// What this collector works with.

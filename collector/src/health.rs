@@ -133,6 +133,14 @@ impl Nation {
         })
     }
 
+    /// Looks at the clock: what lies ahead of one that was set back would seem fresh for as long as it was set back.
+    pub fn tick(&mut self, now: Time) {
+        let past = |time: &mut Option<i64>| *time = time.map(|time| time.min(now.0));
+        self.newest = self.newest.map(|newest| newest.min(now));
+        self.agents.values_mut().for_each(|state| past(&mut state.row.last_heard_unix_nano));
+        self.checks.values_mut().for_each(|state| past(&mut state.row.last_time_unix_nano));
+    }
+
     /// A record that is stored.
     pub fn apply(&mut self, record: &Record, now: Time) {
         let batch = &record.batch;

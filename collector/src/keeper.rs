@@ -30,6 +30,7 @@ pub fn spawn(store: Store, keeping: Keeping, stop: CancellationToken) {
         tracing::info!("retention is not applied by itself: retention.daily is false");
         return;
     }
+    let store = store.patiently();
     tokio::spawn(async move {
         let mut wait = FIRST_AFTER;
         loop {

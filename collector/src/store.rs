@@ -1,6 +1,9 @@
 //! ClickHouse: what is written and how it is asked.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 use clickhouse::{Client, Compression, Row};
 use serde::{Deserialize, Serialize};
@@ -15,10 +18,12 @@ use crate::{
     tenure::{Key, Next},
 };
 
+pub mod ailing;
 pub mod backup;
 pub mod baseline;
 mod canary;
 pub mod cold;
+mod connection;
 pub mod dead;
 pub mod export;
 mod losses;
@@ -26,6 +31,7 @@ pub mod migrate;
 mod month;
 mod own;
 pub mod query;
+pub mod refusal;
 pub mod retention;
 pub mod rollup;
 pub mod row;
@@ -40,7 +46,7 @@ use row::EventRow;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The engine is away or refuses; its own words.
-    #[error("ask the engine: {0}")]
+    #[error("ask the engine: {}", refusal::whole(.0))]
     Engine(#[from] clickhouse::error::Error),
     /// The store was written by a newer program.
     #[error(
@@ -184,27 +190,49 @@ const INCIDENTS_LOADED_MAX: u64 = 20_000;
 #[derive(Clone)]
 pub struct Store {
     client: Client,
+    patient: Client,
     database: String,
     shelf: Option<cold::Shelf>,
+    watch: ailing::Watch,
 }
+
+/// How long one statement of retention, backup or export may take: they go through months of rows, within a night.
+const PATIENCE: Duration = Duration::from_secs(4 * 3_600);
 
 impl Store {
     /// A store at the configured address; nothing is asked yet.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mut client =
-            Client::default().with_url(&config.engine_url).with_compression(Compression::None);
-        if let Some((user, password)) = &config.engine_user {
-            client = client.with_user(user).with_password(password.reveal());
+        let client = |answer_within| {
+            let client = connection::client(answer_within)
+                .with_url(&config.engine_url)
+                .with_compression(Compression::None);
+            match &config.engine_user {
+                Some((user, password)) => client.with_user(user).with_password(password.reveal()),
+                None => client,
+            }
+        };
+        Self {
+            client: client(config.engine_answer_within),
+            patient: client(PATIENCE.max(config.engine_answer_within)),
+            database: config.database.clone(),
+            shelf: config.keeping.cold.clone().map(cold::Shelf::new),
+            watch: ailing::Watch::default(),
         }
-        let shelf = config.keeping.cold.clone().map(cold::Shelf::new);
-        Self { client, database: config.database.clone(), shelf }
+    }
+
+    /// The same store for work that goes through many rows: it waits for hours.
+    #[must_use]
+    pub fn patiently(mut self) -> Self {
+        self.client = self.patient.clone();
+        self
     }
 
     /// The same store with a setting of the engine for all that is asked.
     #[must_use]
     pub fn with_setting(mut self, name: &str, value: &str) -> Self {
         self.client = self.client.with_setting(name, value);
+        self.patient = self.patient.with_setting(name, value);
         self
     }
 
@@ -226,6 +254,10 @@ impl Store {
     /// # Errors
     /// If the engine does not take it.
     pub async fn insert_events(&self, rows: &[EventRow], token: &str) -> Result<(), StoreError> {
+        self.writes("events", self.write_events(rows, token)).await
+    }
+
+    async fn write_events(&self, rows: &[EventRow], token: &str) -> Result<(), StoreError> {
         let mut insert = self
             .client()
             .insert::<EventRow>("events")
@@ -242,6 +274,14 @@ impl Store {
     /// # Errors
     /// If the engine does not take it.
     pub async fn save_progress(
+        &self,
+        parts: &[ProgressPart],
+        next: Option<&Next>,
+    ) -> Result<(), StoreError> {
+        self.writes("progress", self.write_progress(parts, next)).await
+    }
+
+    async fn write_progress(
         &self,
         parts: &[ProgressPart],
         next: Option<&Next>,
@@ -337,6 +377,10 @@ impl Store {
     /// # Errors
     /// If the engine does not take them.
     pub async fn insert_gaps(&self, gaps: &[GapRow]) -> Result<(), StoreError> {
+        self.writes("gaps", self.write_gaps(gaps)).await
+    }
+
+    async fn write_gaps(&self, gaps: &[GapRow]) -> Result<(), StoreError> {
         if gaps.is_empty() {
             return Ok(());
         }
@@ -352,6 +396,14 @@ impl Store {
     /// # Errors
     /// If the engine does not take them.
     pub async fn insert_transitions(
+        &self,
+        steps: &[StoredTransition],
+        token: &str,
+    ) -> Result<(), StoreError> {
+        self.writes("incidents", self.write_transitions(steps, token)).await
+    }
+
+    async fn write_transitions(
         &self,
         steps: &[StoredTransition],
         token: &str,

@@ -45,6 +45,13 @@ pub enum Fault {
         /// How often an answer is lost.
         every: u64,
     },
+    /// It passes on so many requests, then it is gone for good: before the next one is carried out, or behind it.
+    GoneAfter {
+        /// How many are answered.
+        requests: u64,
+        /// Whether the next one is still carried out.
+        carried_out: bool,
+    },
     /// A bug put in on purpose: the engine does not know inserts again, as without their tokens, and each n-th answer is lost, so that what is tried again is stored twice.
     WithoutToken {
         /// How often an answer is lost.
@@ -235,6 +242,13 @@ async fn carry_out(mut head: request::Parts, body: Bytes, pass: Arc<Pass>) -> Re
             }
         }
         Fault::Refuse => return Err(Cut),
+        Fault::GoneAfter { requests, .. } if met <= requests => {}
+        Fault::GoneAfter { requests, carried_out } => {
+            if carried_out && met == requests + 1 {
+                let _answer_is_lost = pass_on(head, body, &pass).await;
+            }
+            return Err(Cut);
+        }
         Fault::Answer(status, text) => return Ok(refusal(status, &text)),
         Fault::WithoutToken { .. } => head.uri = with_token(&head.uri, touched),
         Fault::AnswerBeforeStoring(delay) => {

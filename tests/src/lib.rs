@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a harness tells what it skips and what went wrong")]
 
 pub mod agent;
+pub mod ailing;
 pub mod between;
 pub mod centre;
 pub mod collector;

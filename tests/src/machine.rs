@@ -96,6 +96,30 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Starts some of the parts; what the data folder needs before is made in it. `None`: the programs are missing, told loudly.
+    ///
+    /// # Errors
+    /// If it does not get ready.
+    pub fn only(
+        parts: &str,
+        before: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<Self>> {
+        if !program("vonggac-single").exists() {
+            eprintln!(
+                "SKIPPED: no {}; build the programs first",
+                program("vonggac-single").display()
+            );
+            return Ok(None);
+        }
+        let folder = tempfile::tempdir()?;
+        let machine = Self { log: folder.path().join("watched.log"), folder };
+        fs::create_dir_all(machine.data())?;
+        before(&machine.data())?;
+        let base = free_ports()?.to_string();
+        machine.start(&["--only", parts, "--port-base", &base].map(str::to_owned))?;
+        Ok(Some(machine))
+    }
+
     /// The data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {

@@ -1,9 +1,13 @@
 //! A store of each earlier version, with rows in it, is brought to the present one by the real engine, and its rows are still read.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
-use anyhow::Context;
-use system_tests::engine::Engine;
+use anyhow::{Context, ensure};
+use system_tests::{
+    between::{Between, Fault},
+    engine::Engine,
+    machine::program,
+};
 use vonggac_collector::{
     config::Config,
     rollup::RollUps,
@@ -80,6 +84,100 @@ fn stores_of_each_earlier_version_are_brought_to_the_present_and_read() -> anyho
             assert_eq!((lost, old.iter().map(|gap| gap.events).sum::<u64>()), (was, was));
             gaps_tell_their_extent(&store, day, was).await?;
             rows_of_before_are_rolled_up(&store, u64::from(version >= 1)).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Every table with its columns, indexes and settings, and every step that is written down.
+async fn schema(client: &clickhouse::Client, database: &str) -> anyhow::Result<Vec<String>> {
+    let mut made: Vec<String> = client
+        .query("SELECT create_table_query FROM system.tables WHERE database = ? ORDER BY name")
+        .bind(database)
+        .fetch_all()
+        .await?;
+    made.iter_mut().for_each(|text| *text = text.replace(database, "DATABASE"));
+    let steps: Vec<(u32, String)> = client
+        .query("SELECT version, name FROM schema_migrations FINAL ORDER BY version")
+        .fetch_all()
+        .await?;
+    made.extend(steps.iter().map(|(version, name)| format!("{version} {name}")));
+    Ok(made)
+}
+
+/// A store of a program of tomorrow: whatever would write to it, or read what it does not know, says so and ends.
+#[test]
+fn a_schema_that_is_newer_than_the_program_is_refused_in_a_sentence() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let Some(engine) = Engine::start(folder.path())? else { return Ok(()) };
+    tokio::runtime::Runtime::new()?.block_on(async {
+        migrate::run(&store(&engine, "newer")?).await?;
+        let later = "INSERT INTO schema_migrations (version, name) VALUES (9999, 'later')";
+        engine.client("newer").query(later).execute().await?;
+        anyhow::Ok(())
+    })?;
+    let file = engine.configuration_file("newer", "")?;
+    for command in [
+        &["serve"][..],
+        &["migrate"],
+        &["retention", "apply", "--by", "l"],
+        &["dead", "list"],
+        &["hold", "list"],
+        &["backup", "--to", "/nowhere"],
+        &["export", "--format", "ocsf", "--to", "/nowhere", "--since", "2026-11-26"],
+    ] {
+        let told = Command::new(program("vonggac-collector"))
+            .args(command)
+            .arg("--config")
+            .arg(&file)
+            .output()?;
+        let words = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(1), "{command:?}: {words}");
+        assert!(
+            words.contains("its schema is version 9999") && words.contains("update the collector"),
+            "{command:?}: {words}"
+        );
+    }
+    Ok(())
+}
+
+/// Requests before the first step: the database, the table of steps, and the question how far it came.
+const BEFORE: u64 = 3;
+
+/// Each step is cut before it is written down, and behind; the engine had carried the last request out, or had not.
+#[test]
+fn a_migration_that_is_cut_between_any_statement_and_its_record_is_finished() -> anyhow::Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let Some(engine) = Engine::start(folder.path())? else { return Ok(()) };
+    let between = Between::to(engine.address())?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        migrate::run(&store(&engine, "whole")?).await?;
+        let whole = schema(&engine.client("whole"), "whole").await?;
+        for carried_out in [false, true] {
+            let database = format!("cut_{carried_out}");
+            let file = engine.configuration_file(&database, "")?;
+            let text = std::fs::read_to_string(&file)?.replace(&engine.url(), &between.url());
+            std::fs::write(&file, text)?;
+            let store = Store::new(&Config::read(&file)?);
+            let mut cuts = 0;
+            for (version, name, _) in MIGRATIONS {
+                // The statement is done and not written down; then it is done again, written down, and cut before the next one.
+                for answered in [1, 2] {
+                    let requests = BEFORE + answered - u64::from(carried_out);
+                    between.set(Fault::GoneAfter { requests, carried_out });
+                    let cut = migrate::run(&store).await;
+                    let last = answered == 2 && *version == migrate::known();
+                    ensure!(cut.is_err() || last, "{name} was not cut");
+                    between.set(Fault::None);
+                    let found = migrate::version(&store).await?;
+                    assert_eq!(u64::from(found), u64::from(*version) + answered - 2, "{name}");
+                    cuts += 1;
+                }
+            }
+            assert_eq!(cuts, 2 * MIGRATIONS.len());
+            assert_eq!(migrate::run(&store).await?, Vec::<&str>::new(), "all was written down");
+            assert_eq!(schema(&engine.client(&database), &database).await?, whole, "{database}");
         }
         Ok(())
     })

@@ -84,14 +84,17 @@ pub async fn run(parts: Parts, age: Age, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            _ = sends.tick() => send(&parts.producer, &sender, &watch).await,
+            _ = sends.tick() => {
+                let takes = send(&parts.producer, &sender, &watch).await;
+                parts.figures.kafka(takes, Time::now());
+            }
             _ = looks.tick() => look(&parts, &sender, &mut watch, &age).await,
         }
     }
 }
 
-/// One canary into each partition. What Kafka does not take will be missing, which tells more than the error.
-async fn send(producer: &FutureProducer, sender: &str, watch: &Watch) {
+/// One canary into each partition, and whether Kafka takes them. What it does not take will be missing, which tells more than the error.
+async fn send(producer: &FutureProducer, sender: &str, watch: &Watch) -> bool {
     let canary = Canary { sender: sender.to_owned(), sent: Time::now() };
     let value = canary.header();
     let sent = watch.places().map(|(topic, partition)| {
@@ -103,11 +106,16 @@ async fn send(producer: &FutureProducer, sender: &str, watch: &Watch) {
     });
     let all = futures::future::join_all(sent);
     match tokio::time::timeout(SENT_WITHIN, all).await {
-        Err(_) => tracing::debug!("Kafka does not take canaries"),
+        Err(_) => {
+            tracing::debug!("Kafka does not take canaries");
+            false
+        }
         Ok(outcomes) => {
-            for (error, _) in outcomes.into_iter().filter_map(Result::err) {
+            let refused: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+            for (error, _) in &refused {
                 tracing::debug!(%error, "a canary was not sent");
             }
+            refused.is_empty()
         }
     }
 }
@@ -135,7 +143,8 @@ async fn look(parts: &Parts, sender: &str, watch: &mut Watch, age: &Age) {
         }
         Change::Back => tracing::info!("all canaries come back"),
     }
-    let told = signal(&change, &parts.registry, &parts.rules, now);
+    let minute = watch.minute(now);
+    let told = signal(&change, &parts.registry, &parts.rules, minute, now);
     // While Kafka itself is away the signal waits with everything else; nobody waits for it.
     let producer = parts.producer.clone();
     tokio::spawn(async move { send_signals(&producer, &[told]).await });

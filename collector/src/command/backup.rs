@@ -56,8 +56,11 @@ pub(super) async fn backup(
         return Ok(format!("whole: {}", summed(&manifest)));
     }
     let folder = asked.to.clone().unwrap_or_default();
-    let manifest =
-        Store::new(config).backup(&folder, &asked.by, tell).await.context("failed to")?;
+    let manifest = Store::new(config)
+        .patiently()
+        .backup(&folder, &asked.by, tell)
+        .await
+        .context("failed to")?;
     Ok(format!("{}: {}", folder.display(), summed(&manifest)))
 }
 
@@ -77,6 +80,7 @@ pub(super) async fn restore(
             .context("failed to")?;
     }
     Store::new(config)
+        .patiently()
         .restore(&asked.from, &manifest, asked.replace, &asked.by, tell)
         .await
         .context("failed to")?;

@@ -145,8 +145,13 @@ impl Silence {
 
     /// Looks who has not been heard.
     pub(super) fn tick(&mut self, now: Time) -> Vec<Told> {
-        let from =
-            *self.judged_from.get_or_insert_with(|| now.plus(INTERVAL.mul_f64(self.heartbeats)));
+        // What lies ahead of a clock that was set back would hide a silence for as long as it was set back.
+        let latest = now.plus(INTERVAL.mul_f64(self.heartbeats));
+        let from = (*self.judged_from.get_or_insert(latest)).min(latest);
+        self.judged_from = Some(from);
+        for agent in self.agents.values_mut() {
+            agent.heard = agent.heard.min(now);
+        }
         if now < from {
             return Vec::new();
         }
@@ -233,5 +238,43 @@ fn of_agency(kind: SignalKind, agency: &str, hosts: usize) -> Finding {
         system: String::new(),
         host: String::new(),
         values: BTreeMap::from([("hosts".to_owned(), hosts.to_string())]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Seconds behind `begun` until an agent that was heard until then is told as silent.
+    fn told_after(mut silence: Silence, begun: Time) -> Option<u32> {
+        (0..120).find(|seconds| {
+            silence.tick(begun.plus(SECOND * *seconds)).iter().any(|(finding, ..)| {
+                finding.rule == "agent-silent" && finding.kind == SignalKind::Raised
+            })
+        })
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_silence() {
+        let rules = RuleSet::builtin().unwrap();
+        let now = Time::from_seconds(1_764_000_000);
+        let heard = |at: Time| {
+            let mut silence = Silence::new(&rules);
+            silence.know("H49", "a", "h", false, at);
+            silence
+        };
+        let usual = told_after(heard(now), now);
+        assert!(usual.is_some_and(|seconds| seconds < 60), "{usual:?}");
+        // An hour is taken back while it runs, and before it looks for the first time.
+        let mut ran = heard(now);
+        for seconds in 0..20 {
+            ran.tick(now.plus(SECOND * seconds));
+        }
+        let back = told_after(ran, now.minus(HOUR));
+        assert!(back.is_some_and(|seconds| seconds < 60), "{back:?}");
+        assert_eq!(told_after(heard(now.plus(HOUR)), now), usual);
     }
 }

@@ -13,15 +13,15 @@ use rdkafka::{
 use tonic::transport::Endpoint;
 use vonggac_wire::{
     Time,
-    proto::{DeadLettersRequest, console_client::ConsoleClient},
+    proto::{WatchRequest, console_client::ConsoleClient},
     topic,
 };
 
-use super::{EngineSeen, KafkaSeen, NOTHING_STORED, Seen, TopicSeen, Wanted};
+use super::{EngineSeen, KafkaSeen, NOTHING_STORED, Refused, Seen, TopicSeen, Wanted};
 use crate::{
     config::Config,
     rule::RuleSet,
-    store::{Store, StoreError, migrate},
+    store::{Store, StoreError, migrate, refusal::Refusal},
     threat::ThreatList,
 };
 
@@ -42,7 +42,8 @@ pub fn wanted(config: &Config) -> Wanted {
 /// Looks at everything.
 pub async fn look(config: &Config, now: Time) -> Seen {
     let store = Store::new(config);
-    let (kafka, engine, serves) = tokio::join!(kafka(config), engine(&store, now), serves(config));
+    let (kafka, engine, serves) =
+        tokio::join!(kafka(config), engine(&store, now), serves(config, now));
     let (rules_refused, threats_refused) = files(config);
     Seen { now, kafka, engine, serves, rules_refused, threats_refused }
 }
@@ -118,15 +119,29 @@ fn retention(resource: &ConfigResource) -> Option<Duration> {
     Some(Duration::from_millis(kept))
 }
 
-async fn engine(store: &Store, now: Time) -> Result<EngineSeen, String> {
-    within(store.ping()).await?;
-    let schema = within(migrate::version(store)).await?;
-    let machine = within(store.machine(now)).await?;
+async fn engine(store: &Store, now: Time) -> Result<EngineSeen, Refused> {
+    answered(store.ping()).await?;
+    let schema = answered(migrate::version(store)).await?;
+    let machine = answered(store.machine(now)).await?;
     let mut seen = EngineSeen { schema, ..machine };
     if schema == migrate::known() {
-        within(contents(store, now, &mut seen)).await?;
+        answered(contents(store, now, &mut seen)).await?;
     }
     Ok(seen)
+}
+
+/// What the engine answered, or why it did not.
+async fn answered<T>(question: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
+    match tokio::time::timeout(ANSWER_WITHIN, question).await {
+        Ok(answer) => answer.map_err(|error| Refused {
+            refusal: Refusal::of(&error).unwrap_or(Refusal::Other),
+            said: error.to_string(),
+            span: Duration::ZERO,
+        }),
+        Err(_) => {
+            Err(Refused { refusal: Refusal::Hangs, said: String::new(), span: ANSWER_WITHIN })
+        }
+    }
 }
 
 /// What the tables say; only of a schema that this program knows.
@@ -142,15 +157,24 @@ async fn contents(store: &Store, now: Time, seen: &mut EngineSeen) -> Result<(),
     Ok(())
 }
 
-async fn serves(config: &Config) -> Result<(), String> {
+/// Whether a collector answers, and what it says of the store. Its picture is in its memory, so that it answers while the store does not.
+async fn serves(config: &Config, now: Time) -> Result<Option<Refused>, String> {
     let endpoint = Endpoint::from_shared(format!("http://{}", config.grpc))
         .map_err(|error| error.to_string())?;
     let mut client = ConsoleClient::new(within(endpoint.connect()).await?);
-    within(async {
-        let asked = client.dead_letters(DeadLettersRequest { limit: 1 }).await;
-        asked.map(|_| ()).map_err(|status| status.message().to_owned())
-    })
-    .await
+    // The flow alone is wanted, with the rows of no agency.
+    let wanted = WatchRequest { agencies: vec![String::new()] };
+    let first = within(async {
+        let asked = client.watch(wanted).await;
+        let mut told = asked.map_err(|status| status.message().to_owned())?.into_inner();
+        told.message().await.map_err(|status| status.message().to_owned())
+    });
+    let flow = first.await?.and_then(|picture| picture.flow).unwrap_or_default();
+    Ok(Refusal::named(&flow.engine_trouble).map(|refusal| Refused {
+        refusal,
+        said: flow.engine_said,
+        span: now.since(Time(flow.engine_since_unix_nano)),
+    }))
 }
 
 fn files(config: &Config) -> (Vec<String>, Vec<String>) {

@@ -29,7 +29,7 @@ fn well() -> Seen {
         now,
         kafka: Ok(KafkaSeen { topics: topics.into() }),
         engine: Ok(engine),
-        serves: Ok(()),
+        serves: Ok(None),
         rules_refused: Vec::new(),
         threats_refused: Vec::new(),
     }
@@ -52,8 +52,7 @@ fn cases() -> Vec<(&'static str, Level, Seen)> {
     let gone = || Err("refused".to_owned());
     vec![
         ("kafka-away", Broken, Seen { kafka: gone().map(|()| KafkaSeen::default()), ..well() }),
-        ("engine-away", Broken, Seen { engine: gone().map(|()| EngineSeen::default()), ..well() }),
-        ("not-serving", Broken, Seen { serves: gone(), ..well() }),
+        ("not-serving", Broken, Seen { serves: gone().map(|()| None), ..well() }),
         ("rule-refused", Warning, Seen { rules_refused: vec!["a.yml".into()], ..well() }),
         ("threats-refused", Warning, Seen { threats_refused: vec!["a.csv".into()], ..well() }),
         ("topic-partitions", Broken, topic(|t| _ = t.partitions.insert(2, (0, 0)))),
@@ -78,6 +77,7 @@ fn cases() -> Vec<(&'static str, Level, Seen)> {
         ("dead-open", Warning, engine(|e| _ = e.dead.insert("identity".into(), 4))),
         ("gaps-unexplained", Broken, engine(|e| e.unexplained = 7)),
         ("nothing-stored", Broken, engine(|e| e.newest = Some(Time::from_seconds(999_000)))),
+        ("clock-back", Broken, engine(|e| e.newest = Some(Time::from_seconds(1_003_600)))),
         ("store-empty", Note, engine(|e| e.newest = None)),
         ("agents-silent", Warning, engine(|e| e.agents = (3, 1))),
         ("topic-missing", Broken, {
@@ -88,6 +88,35 @@ fn cases() -> Vec<(&'static str, Level, Seen)> {
     ]
 }
 
+/// Each refusal of the engine, as it is met by the doctor itself, and by the collector.
+fn refusals() -> Vec<(&'static str, Level, Seen)> {
+    let name = |refusal| match refusal {
+        Refusal::Away => "engine-away",
+        Refusal::Hangs => "engine-hangs",
+        Refusal::Slow => "engine-slow",
+        Refusal::ReadOnly => "engine-read-only",
+        Refusal::DiskFull => "engine-disk-full",
+        Refusal::PartsMany => "engine-parts-many",
+        Refusal::Memory => "engine-memory",
+        Refusal::Denied => "engine-denied",
+        Refusal::Schema => "engine-schema",
+        Refusal::Busy => "engine-busy",
+        Refusal::Damaged => "engine-damaged",
+        Refusal::Other => "engine-refuses",
+    };
+    let mut cases = Vec::new();
+    for refusal in Refusal::ALL {
+        let level = if refusal == Refusal::Slow { Level::Warning } else { Level::Broken };
+        let told = Refused { refusal, said: "its words".into(), span: Duration::from_secs(77) };
+        let met = Seen { serves: Ok(Some(told.clone())), ..well() };
+        let both = Seen { engine: Err(told.clone()), serves: Ok(Some(told.clone())), ..well() };
+        for seen in [met, Seen { engine: Err(told), ..well() }, both] {
+            cases.push((name(refusal), level, seen));
+        }
+    }
+    cases
+}
+
 #[test]
 fn of_a_centre_that_is_well_nothing_is_told() {
     assert_eq!(diagnose(&well(), &wanted()), []);
@@ -95,7 +124,7 @@ fn of_a_centre_that_is_well_nothing_is_told() {
 
 #[test]
 fn each_fault_is_told_by_its_name_and_no_other_beside_it() {
-    for (name, level, seen) in cases() {
+    for (name, level, seen) in cases().into_iter().chain(refusals()) {
         let found = diagnose(&seen, &wanted());
         let told: Vec<_> = found.iter().map(|trouble| (trouble.name, trouble.level)).collect();
         assert_eq!(told, [(name, level)]);
@@ -119,7 +148,7 @@ fn the_worst_is_told_first() {
 fn every_fault_has_a_sentence_and_a_remedy_in_both_languages_with_its_values() {
     for lang in [Lang::Vi, Lang::En] {
         let words = crate::words::of(lang);
-        for (name, _, seen) in cases() {
+        for (name, _, seen) in cases().into_iter().chain(refusals()) {
             for trouble in diagnose(&seen, &wanted()) {
                 let values: Vec<(&str, &str)> =
                     trouble.values.iter().map(|(key, value)| (*key, value.as_str())).collect();

@@ -1,7 +1,9 @@
 //! The data's own way: how much, how late, what is missing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use vonggac_wire::{
     Time,
     proto::{Cell, Flow, GapRow, HealthState as H, Indicator, WatchReply},
@@ -10,11 +12,14 @@ use vonggac_wire::{
 use crate::{
     figures::{Figures, Recent, percentile},
     indicator,
-    store::Store,
+    store::{Store, ailing::Ailing, refusal::Refusal},
 };
 
 /// How often the store is asked for sums.
 const ASK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// After so long without an answer the engine is not said to answer: two questions of before, and some seconds for a busy machine.
+const ANSWERS_DUE: Duration = Duration::from_secs(30);
 
 /// Gaps that are shown.
 const GAPS_MAX: usize = 50;
@@ -32,9 +37,8 @@ const EVICTION_SHOWN: Duration = Duration::from_secs(900);
 const MEMORY_BYTES: u64 = 1 << 30;
 
 /// What is asked of the store now and then.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Slow {
-    asked: Option<Time>,
     pub(super) indicators: Vec<Indicator>,
     gaps: Vec<GapRow>,
     lost: u64,
@@ -43,12 +47,45 @@ pub(super) struct Slow {
     answers: bool,
 }
 
-impl Slow {
-    pub(super) async fn refresh(&mut self, store: &Store, now: Time) {
-        if self.asked.is_some_and(|asked| now.since(asked) < ASK_INTERVAL) {
-            return;
+/// The sums, asked for beside the picture, so that an engine that hangs does not stop the clock on consoles.
+pub(super) struct Asked {
+    newest: watch::Receiver<Slow>,
+    seen: Instant,
+}
+
+impl Asked {
+    /// Begins to ask.
+    pub(super) fn spawn(store: Store, stop: CancellationToken) -> Self {
+        let (tell, newest) = watch::channel(Slow::default());
+        tokio::spawn(async move {
+            let mut slow = Slow::default();
+            loop {
+                slow.refresh(&store, Time::now()).await;
+                if tell.send(slow.clone()).is_err() {
+                    return;
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(ASK_INTERVAL) => {}
+                }
+            }
+        });
+        Self { newest, seen: Instant::now() }
+    }
+
+    /// The newest answers. Those that are overdue do not speak for the engine any longer.
+    pub(super) fn newest(&mut self) -> Slow {
+        if self.newest.has_changed().unwrap_or(false) {
+            self.seen = Instant::now();
         }
-        self.asked = Some(now);
+        let mut slow = self.newest.borrow_and_update().clone();
+        slow.answers &= self.seen.elapsed() < ANSWERS_DUE;
+        slow
+    }
+}
+
+impl Slow {
+    async fn refresh(&mut self, store: &Store, now: Time) {
         let day = now.minus(Duration::from_secs(86_400));
         match store.usage(day, now, "").await {
             Ok(sums) => {
@@ -72,9 +109,16 @@ impl Slow {
     }
 }
 
-pub(super) fn flow(picture: &WatchReply, figures: &Figures, slow: &Slow, now: Time) -> Flow {
+pub(super) fn flow(
+    picture: &WatchReply,
+    figures: &Figures,
+    slow: &Slow,
+    ailing: Option<&Ailing>,
+    now: Time,
+) -> Flow {
     let mut recent = figures.recent();
     recent.roll(now);
+    recent.detection_ticked = recent.detection_ticked.map(|ticked| ticked.min(now));
     let open =
         picture.incidents.iter().filter(|incident| incident.current_state().is_open()).count();
     let new = picture
@@ -84,7 +128,10 @@ pub(super) fn flow(picture: &WatchReply, figures: &Figures, slow: &Slow, now: Ti
         .count();
     let held: u64 = picture.agencies.iter().map(|agency| agency.events_held).sum();
     let numbered: u64 = picture.agencies.iter().map(|agency| agency.events_numbered).sum();
-    let engine_down = recent.store_down_since.is_some();
+    figures.ailing(ailing.map_or(Duration::ZERO, |ailing| ailing.span.max(Duration::from_secs(1))));
+    // A question of the chain that failed says it as well, until a block is stored again.
+    let engine = engine(slow.answers && recent.store_down_since.is_none(), ailing);
+    let behind = ailing.map(|ailing| now.minus(ailing.span));
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let rss = own_rss();
     figures.rss(rss);
@@ -132,13 +179,29 @@ pub(super) fn flow(picture: &WatchReply, figures: &Figures, slow: &Slow, now: Ti
         #[expect(clippy::cast_precision_loss, reason = "cells of a sparkline")]
         rate_cells: recent.rates.iter().map(|rate| Cell { value: Some(*rate as f64) }).collect(),
         dead_letters: recent.dead.iter().cloned().collect(),
+        engine_trouble: ailing.map(|ailing| ailing.refusal.name().to_owned()).unwrap_or_default(),
+        engine_said: ailing.map(|ailing| ailing.said.clone()).unwrap_or_default(),
+        engine_since_unix_nano: behind.map_or(0, |since| since.0),
         ..Flow::default()
     };
-    flow.set_kafka(if recent.partitions > 0 { H::Fine } else { H::Unknown });
-    flow.set_engine(if engine_down || !slow.answers { H::Down } else { H::Fine });
+    flow.set_kafka(match recent.kafka_down_since {
+        Some(_) => H::Down,
+        None if recent.partitions > 0 => H::Fine,
+        None => H::Unknown,
+    });
+    flow.set_engine(engine);
     flow.set_detection(detection(&recent, now));
-    flow.set_book(if engine_down { H::Degraded } else { H::Fine });
+    flow.set_book(if engine == H::Fine { H::Fine } else { H::Degraded });
     flow
+}
+
+/// The engine is as well as what was written to it last, and as its answers.
+fn engine(answers: bool, ailing: Option<&Ailing>) -> H {
+    match ailing.map(|ailing| ailing.refusal) {
+        Some(Refusal::Slow) if answers => H::Degraded,
+        None if answers => H::Fine,
+        _ => H::Down,
+    }
 }
 
 /// The nation's last midnight.
@@ -191,6 +254,23 @@ mod tests {
             let mut recent = Recent::default();
             (recent.detection_ticked, recent.detection_evicted) = (ticked, evicted);
             assert_eq!(detection(&recent, now), state, "{ticked:?} {evicted:?}");
+        }
+    }
+
+    #[test]
+    fn the_engine_is_as_well_as_what_was_written_last() {
+        let ailing = |refusal| Ailing {
+            refusal,
+            what: "events",
+            said: String::new(),
+            span: Duration::from_secs(20),
+        };
+        assert_eq!(engine(true, None), H::Fine);
+        assert_eq!(engine(false, None), H::Down);
+        for refusal in Refusal::ALL {
+            let expected = if refusal == Refusal::Slow { H::Degraded } else { H::Down };
+            assert_eq!(engine(true, Some(&ailing(refusal))), expected, "{refusal:?}");
+            assert_eq!(engine(false, Some(&ailing(refusal))), H::Down, "{refusal:?}");
         }
     }
 

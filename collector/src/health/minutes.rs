@@ -23,6 +23,10 @@ impl Minutes {
     /// One more at this time; times beyond the hour or in the future are left out.
     pub(super) fn add(&mut self, time: Time, now: Time) {
         let (minute, present) = (time.seconds() / 60, now.seconds() / 60);
+        // Minutes ahead of a clock that was set back come again, and are not counted twice.
+        while self.counts.back().is_some_and(|(minute, _)| *minute > present + 1) {
+            self.counts.pop_back();
+        }
         if minute <= present - MINUTES || minute > present + 1 {
             return;
         }
@@ -95,6 +99,16 @@ mod tests {
             (cells[0].value, cells[57].value, cells[59].value),
             (None, Some(1.0), Some(0.0))
         );
+    }
+
+    #[test]
+    fn minutes_that_come_again_are_counted_once() {
+        let mut minutes = Minutes::default();
+        let at = |minute: i64| Time::from_seconds(60 * minute);
+        minutes.add(at(1_000), at(1_000));
+        minutes.add(at(995), at(995));
+        minutes.add(at(1_000), at(1_000));
+        assert_eq!(minutes.cells(at(1_000))[59].value, Some(1.0));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn spawn(
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut slow = flow::Slow::default();
+        let mut asked = flow::Asked::spawn(store.clone(), stop.clone());
         let mut usual = spawn_baselines(store.clone(), stop.clone());
         loop {
             tokio::select! {
@@ -68,10 +68,11 @@ pub fn spawn(
                 Some(baselines) = usual.recv() => nation.apply_baselines(baselines),
                 _ = ticks.tick() => {
                     let now = Time::now();
-                    slow.refresh(&store, now).await;
+                    let (slow, ailing) = (asked.newest(), store.ailing());
+                    nation.tick(now);
                     let mut fresh = nation.whole(now);
                     fresh.indicators.clone_from(&slow.indicators);
-                    fresh.flow = Some(flow::flow(&fresh, &figures, &slow, now));
+                    fresh.flow = Some(flow::flow(&fresh, &figures, &slow, ailing.as_ref(), now));
                     let fresh = Arc::new(fresh);
                     let delta = delta(&tell.borrow(), &fresh);
                     tell.send_replace(fresh);

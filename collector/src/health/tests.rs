@@ -150,3 +150,15 @@ fn an_older_state_never_replaces_a_newer_one() {
     let system = picture.systems.iter().find(|row| row.id == "local-machine").unwrap();
     assert_eq!((system.minutes_up, system.minutes_open), (Some(1), Some(2)), "minutes all count");
 }
+
+#[test]
+fn a_clock_that_is_set_back_keeps_nobody_fresh() {
+    let mut nation = nation();
+    nation.apply(&record("H49", "a", NOW, vec![(beat(), "")]), NOW);
+    let back = NOW.minus(Duration::from_secs(3_600));
+    nation.tick(back);
+    let whole = nation.whole(back.plus(Duration::from_secs(60)));
+    let agent = whole.agents.iter().find(|row| row.agent == "a").unwrap();
+    assert_eq!((agent.state(), agent.last_heard_unix_nano), (H::Silent, Some(back.0)));
+    assert_eq!(whole.newest_event_unix_nano, back.0);
+}

@@ -39,6 +39,10 @@ impl Store {
     /// # Errors
     /// If the engine does not take them.
     pub async fn insert_canaries(&self, rows: &[CanaryRow]) -> Result<(), StoreError> {
+        self.writes("canaries", self.write_canaries(rows)).await
+    }
+
+    async fn write_canaries(&self, rows: &[CanaryRow]) -> Result<(), StoreError> {
         let mut insert = self.client().insert::<CanaryRow>("canaries").await?;
         for row in rows {
             insert.write(row).await?;
@@ -46,7 +50,8 @@ impl Store {
         Ok(insert.end().await?)
     }
 
-    /// When the newest canary of a sender was sent that came through each place, of those sent since a time.
+    /// When the newest canary of a sender was sent that came through each place, of those sent since a time. What was sent ahead of `now`,
+    /// before the clock was set back, says nothing of the way.
     ///
     /// # Errors
     /// If the engine does not answer.
@@ -60,10 +65,12 @@ impl Store {
             .client()
             .query(
                 "SELECT kafka_topic, kafka_partition, toUnixTimestamp64Micro(max(sent)) FROM canaries \
-                 WHERE sender = ? AND sent >= fromUnixTimestamp64Micro(?, 'UTC') GROUP BY kafka_topic, kafka_partition",
+                 WHERE sender = ? AND sent >= fromUnixTimestamp64Micro(?, 'UTC') \
+                 AND sent <= fromUnixTimestamp64Micro(?, 'UTC') GROUP BY kafka_topic, kafka_partition",
             )
             .bind(sender)
             .bind(now.minus(within).micros())
+            .bind(now.micros())
             .fetch_all()
             .await?;
         let place = |(topic, partition, sent): (String, i32, i64)| {

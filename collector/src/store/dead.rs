@@ -105,6 +105,10 @@ impl Store {
     /// # Errors
     /// If the engine does not take them.
     pub async fn insert_dead(&self, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        self.writes("dead letters", self.write_dead(letters)).await
+    }
+
+    async fn write_dead(&self, letters: &[DeadLetter]) -> Result<(), StoreError> {
         let mut insert = self.client().insert::<DeadRow>("dead_letters").await?;
         for letter in letters {
             let row = DeadRow {

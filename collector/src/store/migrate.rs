@@ -74,6 +74,17 @@ pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
     Ok(taken)
 }
 
+/// Refuses a store that a newer program wrote: what its tables mean is not known here. One that does not answer is told by what is asked next.
+///
+/// # Errors
+/// If it is newer.
+pub async fn refuse_newer(store: &Store) -> Result<(), StoreError> {
+    match version(store).await {
+        Ok(found) if found > known() => Err(StoreError::Newer { found, known: known() }),
+        _ => Ok(()),
+    }
+}
+
 /// The schema's version; 0: there is none.
 ///
 /// # Errors

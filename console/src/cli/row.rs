@@ -225,6 +225,9 @@ pub(super) fn flow(flow: &Flow) -> Row {
         "store_bytes": flow.store_bytes,
         "kafka": flow.kafka().name(),
         "engine": flow.engine().name(),
+        "engine_trouble": flow.engine_trouble,
+        "engine_said": flow.engine_said,
+        "engine_since": time((flow.engine_since_unix_nano != 0).then_some(flow.engine_since_unix_nano)),
     }))
 }
 

@@ -90,17 +90,7 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
             ],
         ),
     );
-    row(
-        "ClickHouse".into(),
-        Some(flow.engine()),
-        words.with(
-            "flow-engine-line",
-            &[
-                ("insert", &seconds(flow.insert_p99_seconds)),
-                ("store", &wording::bytes(lang, flow.store_bytes)),
-            ],
-        ),
-    );
+    row("ClickHouse".into(), Some(flow.engine()), engine(app, flow, area.now));
     row(
         words.get("flow-book"),
         Some(flow.book()),
@@ -115,6 +105,40 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
     lines.extend(silent(app, area));
     lines.extend(missing(app, flow, area));
     lines
+}
+
+/// How long blocks take and what the store holds; what is the matter with it, and for how long. A cause that this console does not know is
+/// told by the centre's word.
+fn engine(app: &App, flow: &Flow, now: Time) -> String {
+    const CAUSES: [&str; 12] = [
+        "away",
+        "hangs",
+        "slow",
+        "read-only",
+        "disk-full",
+        "parts-many",
+        "memory",
+        "denied",
+        "schema",
+        "busy",
+        "damaged",
+        "other",
+    ];
+    let (words, lang) = (&app.words, app.words.lang());
+    let cause = flow.engine_trouble.as_str();
+    if cause.is_empty() {
+        let p99 = flow.insert_p99_seconds;
+        let insert = p99.map_or_else(|| words.get("no-data"), |p99| wording::seconds(lang, p99));
+        let store = wording::bytes(lang, flow.store_bytes);
+        return words.with("flow-engine-line", &[("insert", &insert), ("store", &store)]);
+    }
+    let what = if CAUSES.contains(&cause) {
+        words.get(&format!("engine-{cause}"))
+    } else {
+        cause.to_owned()
+    };
+    let span = wording::duration(lang, now.since(Time(flow.engine_since_unix_nano)));
+    words.with("flow-engine-trouble", &[("what", &what), ("span", &span)])
 }
 
 /// How the collector is, by what it tells and how lately: nobody is fine who was not heard.

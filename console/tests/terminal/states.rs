@@ -252,3 +252,40 @@ fn a_count_of_dead_letters_without_their_list_is_not_none() {
     app.told(Told::Dead(number, DeadLettersReply::default()), now());
     assert!(draw(&app, 80, 24).contains("The list has not come"), "three are counted today");
 }
+
+#[test]
+fn what_ails_the_store_is_said_on_the_flow_in_eighty_columns() {
+    for lang in [Lang::Vi, Lang::En] {
+        for cause in [
+            "away",
+            "hangs",
+            "slow",
+            "read-only",
+            "disk-full",
+            "parts-many",
+            "memory",
+            "denied",
+            "schema",
+            "busy",
+            "damaged",
+            "other",
+            "of-tomorrow",
+        ] {
+            let mut app = app(lang, false);
+            let mut whole = picture();
+            let flow = whole.flow.get_or_insert_default();
+            flow.engine_trouble = cause.into();
+            flow.engine_since_unix_nano = now().minus(Duration::from_secs(125)).0;
+            app.told(Told::Picture(Box::new(whole)), now());
+            press(&mut app, "8");
+            let said = match cause {
+                "of-tomorrow" => cause.to_owned(),
+                known => app.words.get(&format!("engine-{known}")),
+            };
+            assert!(!said.starts_with("engine-"), "{cause} has no words");
+            let drawn = draw(&app, 80, 24);
+            let line = drawn.lines().find(|line| line.contains("ClickHouse")).unwrap_or_default();
+            assert!(line.contains(&format!("{said}, ")) && line.contains('2'), "{cause}: {drawn}");
+        }
+    }
+}

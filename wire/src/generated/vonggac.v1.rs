@@ -1626,6 +1626,13 @@ pub struct Flow {
     pub rate_cells: ::prost::alloc::vec::Vec<Cell>,
     #[prost(message, repeated, tag = "37")]
     pub dead_letters: ::prost::alloc::vec::Vec<DeadLetter>,
+    /// What is the matter with the store, as one word ("disk-full", "hangs", ...); empty: it takes everything. Its own words, and since when.
+    #[prost(string, tag = "38")]
+    pub engine_trouble: ::prost::alloc::string::String,
+    #[prost(string, tag = "39")]
+    pub engine_said: ::prost::alloc::string::String,
+    #[prost(sfixed64, tag = "40")]
+    pub engine_since_unix_nano: i64,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

@@ -23,6 +23,12 @@ struct LeaseRow {
     ended: bool,
 }
 
+/// A sign from far ahead was given before the clock was set back, and says as little as one of long ago. Should its holder live after all,
+/// it loses the lease at its next sign, before it takes anything away.
+fn is_alive(beat: Time, now: Time) -> bool {
+    now.since(beat) < DEAD_AFTER && beat.since(now) < DEAD_AFTER
+}
+
 /// The right to work on the store as a whole.
 pub struct Lease {
     store: Store,
@@ -48,7 +54,7 @@ impl Lease {
         let mut number = 1;
         if let Some((taken, owner, beat, ended)) = last {
             let beat = Time(beat.saturating_mul(1_000));
-            if !ended && Time::now().since(beat) < DEAD_AFTER {
+            if !ended && is_alive(beat, Time::now()) {
                 return Err(RetentionError::Busy { owner, since: beat });
             }
             number = taken + 1;
@@ -101,5 +107,25 @@ impl Lease {
     /// If the engine does not answer; it ends by itself then.
     pub async fn end(self) -> Result<(), RetentionError> {
         Ok(self.write(true, None).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_dead_after_a_while_whichever_way_the_clock_went() {
+        let now = Time::from_seconds(1_764_000_000);
+        let (while_, hour) = (Duration::from_secs(599), Duration::from_secs(3_600));
+        for (beat, alive) in [
+            (now, true),
+            (now.minus(while_), true),
+            (now.plus(while_), true),
+            (now.minus(hour), false),
+            (now.plus(hour), false),
+        ] {
+            assert_eq!(is_alive(beat, now), alive, "{beat}");
+        }
     }
 }
