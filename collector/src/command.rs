@@ -8,7 +8,7 @@ use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 use crate::{
     app,
     config::Config,
-    store::{Store, migrate, retention::RetentionError},
+    store::{Store, cluster, migrate, retention::RetentionError},
 };
 
 mod backup;
@@ -37,7 +37,7 @@ enum Command {
     /// Run until told to stop.
     Serve,
     /// Bring the store to the present schema.
-    Migrate,
+    Migrate(Migrate),
     /// Tell every mistake of a configuration.
     CheckConfig,
     /// Rules: which there are, and whether files of them are right.
@@ -62,6 +62,48 @@ enum Command {
     Export(export::Arguments),
     /// Make the store what a copy of it says; the collector has to be stopped.
     Restore(backup::Restore),
+}
+
+/// Where the tables are made.
+#[derive(Debug, clap::Args)]
+struct Migrate {
+    /// On the machines of this cluster, as the engine's remote_servers names it: replicated tables, and distributed ones in front of what is
+    /// sharded. `serve` has to be told the same by `[engine] cluster`.
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Print the statements that an empty engine would be given, and touch nothing.
+    #[arg(long)]
+    print: bool,
+}
+
+impl Migrate {
+    /// The configuration with the cluster that was named.
+    fn meant(&self, mut config: Config) -> Result<Config, String> {
+        let Some(name) = &self.cluster else { return Ok(config) };
+        if !cluster::is_name(name) {
+            return Err(format!("failed to migrate: {name:?} is no cluster's name"));
+        }
+        match &config.cluster {
+            Some(configured) if configured != name => Err(format!(
+                "failed to migrate: --cluster is {name:?}, the configuration has {configured:?}; one of them is wrong"
+            )),
+            _ if config.keeping.cold.is_some() => Err(
+                "failed to migrate: the cold tier cannot be had on a cluster yet; leave out [cold] dir".into(),
+            ),
+            _ => {
+                config.cluster = Some(name.clone());
+                Ok(config)
+            }
+        }
+    }
+}
+
+async fn migrated(config: &Config, print: bool) -> anyhow::Result<String> {
+    let store = Store::new(config);
+    if print {
+        return Ok(migrate::script(store.layout(), &config.database)?);
+    }
+    Ok(format!("{} steps taken", migrate::run(&store).await?.len()))
 }
 
 /// Does what is asked.
@@ -116,10 +158,12 @@ pub fn run(arguments: &Arguments) -> Exit {
             };
         }
         Command::Serve => runtime.block_on(app::run(config)).map(|()| String::new()),
-        Command::Migrate => runtime
-            .block_on(migrate::run(&Store::new(&config)))
-            .map(|taken| format!("{} steps taken", taken.len()))
-            .map_err(anyhow::Error::from),
+        Command::Migrate(asked) => match asked.meant(config) {
+            Ok(config) => runtime
+                .block_on(migrated(&config, asked.print))
+                .map_err(|error| error.context("failed to")),
+            Err(text) => return complain(&text, Exit::Configuration),
+        },
         Command::Retention(command) => {
             let (store, keeping) = (Store::new(&config), config.keeping);
             kept(runtime.block_on(retention::run(&store, &keeping, command, &say)))
@@ -188,6 +232,7 @@ mod tests {
                 && !parsed("c hold add a --by l --agency H49")
         );
         assert!(parsed("c hold lift a --why w --by l") && !parsed("c hold lift a --by l"));
+        assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));
         assert!(
             parsed("c export --format stix --to /e --since 2026-11-26")

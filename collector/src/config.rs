@@ -12,7 +12,7 @@ use vonggac_daemon::{
     settings::{Document, SettingsError, Table},
 };
 
-use crate::{canary::heartbeat, retention::Keeping};
+use crate::{canary::heartbeat, retention::Keeping, store::cluster};
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
 pub const PARTITIONS: u64 = 4;
@@ -50,6 +50,8 @@ pub struct Config {
     pub engine_url: String,
     /// The database.
     pub database: String,
+    /// The cluster on whose machines the tables lie; `None`: on one machine.
+    pub cluster: Option<String>,
     /// Who speaks to the engine, where it has users.
     pub engine_user: Option<(String, Secret)>,
     /// Where consoles connect.
@@ -98,12 +100,17 @@ impl Config {
                 kafka.text("group").unwrap_or_else(|| "vonggac-collector".into()),
             )
         });
-        let (engine_url, database, engine_user) = root.table("engine", |engine| {
+        let (engine_url, database, cluster, engine_user) = root.table("engine", |engine| {
             let user = engine.text("user");
             let password = Secret::new(engine.text("password").unwrap_or_default());
+            let cluster = engine.text("cluster");
+            if cluster.as_deref().is_some_and(|name| !cluster::is_name(name)) {
+                engine.wrong("cluster", "is no cluster's name; wanted are up to 64 letters, digits, `-`, `_` and `.`, as in the engine's remote_servers");
+            }
             (
                 engine.text_required("url"),
                 engine.text("database").unwrap_or_else(|| "vonggac".into()),
+                cluster,
                 user.map(|user| (user, password)),
             )
         });
@@ -116,6 +123,10 @@ impl Config {
                     .unwrap_or(BLOCK_INTERVAL),
             )
         });
+        let keeping = Keeping::take(root);
+        if cluster.is_some() && keeping.cold.is_some() {
+            root.wrong("cold", "cannot be had on a cluster yet: the files would be on one of its machines; leave out [cold] dir, or [engine] cluster");
+        }
         Self {
             brokers,
             partitions: i32::try_from(partitions).unwrap_or(1),
@@ -123,6 +134,7 @@ impl Config {
             group,
             engine_url,
             database,
+            cluster,
             engine_user,
             grpc: root.table("grpc", |grpc| {
                 grpc.parsed_required(
@@ -150,7 +162,7 @@ impl Config {
                 })
                 .unwrap_or(CANARY_INTERVAL),
             heartbeat: root.table("heartbeat", heartbeat_of),
-            keeping: Keeping::take(root),
+            keeping,
         }
     }
 }

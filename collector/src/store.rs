@@ -17,6 +17,7 @@ use crate::{
 pub mod backup;
 pub mod baseline;
 mod canary;
+pub mod cluster;
 pub mod cold;
 pub mod dead;
 pub mod export;
@@ -52,6 +53,22 @@ pub enum StoreError {
     /// A query that may not be run.
     #[error("run this query: {0}")]
     Forbidden(String),
+    /// The tables lie otherwise than the configuration says.
+    #[error(
+        "use the database {database:?}: it is laid out for {found}, the configuration is for {wanted}; set [engine] cluster accordingly, or name another \
+         [engine] database and fill it by `backup` and `restore`"
+    )]
+    LaidOut {
+        /// The database.
+        database: String,
+        /// As it is.
+        found: cluster::Layout,
+        /// As it should be.
+        wanted: cluster::Layout,
+    },
+    /// A migration that no cluster can be brought to.
+    #[error(transparent)]
+    Shape(#[from] cluster::ddl::ShapeError),
     /// What was stored does not read back.
     #[error("understand a stored incident: {0}")]
     Stored(#[from] serde_json::Error),
@@ -61,7 +78,10 @@ impl StoreError {
     /// Trying again cannot help.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Newer { .. } | Self::Forbidden(_))
+        matches!(
+            self,
+            Self::Newer { .. } | Self::Forbidden(_) | Self::LaidOut { .. } | Self::Shape(_)
+        )
     }
 }
 
@@ -178,6 +198,7 @@ pub struct Store {
     client: Client,
     database: String,
     shelf: Option<cold::Shelf>,
+    layout: cluster::Layout,
 }
 
 impl Store {
@@ -189,8 +210,14 @@ impl Store {
         if let Some((user, password)) = &config.engine_user {
             client = client.with_user(user).with_password(password.reveal());
         }
+        let layout = cluster::Layout::of(config.cluster.as_deref());
+        if layout.is_cluster() {
+            for (name, value) in cluster::SETTINGS {
+                client = client.with_setting(name, value);
+            }
+        }
         let shelf = config.keeping.cold.clone().map(cold::Shelf::new);
-        Self { client, database: config.database.clone(), shelf }
+        Self { client, database: config.database.clone(), shelf, layout }
     }
 
     /// The same store with a setting of the engine for all that is asked.
@@ -258,6 +285,7 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn progress(&self, topic: &str, partition: i32) -> Result<Progress, StoreError> {
+        self.settle("progress").await?;
         let rows: Vec<HeldRow> = self
             .client()
             .query("SELECT agent, argMax(value, version) AS mark, argMax(ahead, version) AS ranges FROM progress WHERE topic = ? AND partition = ? GROUP BY agent")
@@ -286,6 +314,7 @@ impl Store {
         partition: i32,
         from: i64,
     ) -> Result<HashSet<(i64, u32)>, StoreError> {
+        self.settle("events").await?;
         let rows: Vec<(i64, u32)> = self
             .client()
             .query("SELECT kafka_offset, kafka_index FROM events WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset >= ?")
@@ -352,6 +381,7 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn book_state(&self) -> Result<BookState, StoreError> {
+        self.settle("transitions").await?;
         let client = self.client();
         let incidents: Vec<String> = client
             .query("SELECT argMax(after, version) FROM transitions GROUP BY incident ORDER BY incident DESC LIMIT ?")
