@@ -20,6 +20,7 @@ mod rehearse;
 mod retention;
 mod rules;
 mod sheet;
+mod sizing;
 
 /// Takes what agents send, and tells consoles.
 #[derive(Debug, Parser)]
@@ -43,6 +44,8 @@ enum Command {
     /// Rules: which there are, and whether files of them are right.
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Tell what a number of hosts needs: events, disks, partitions, machines.
+    Sizing(sizing::Arguments),
     /// Tell in sentences what is wrong with this centre, and what to do.
     Doctor(doctor::Arguments),
     /// Dead letters: what could not be taken, and what is done about it.
@@ -114,6 +117,10 @@ pub fn run(arguments: &Arguments) -> Exit {
         say(&text);
         return exit;
     }
+    if let Command::Sizing(arguments) = &arguments.command {
+        say(&sizing::run(arguments));
+        return Exit::Success;
+    }
     if let Command::Rehearse(arguments) = &arguments.command {
         let (text, exit) = rehearse::run(arguments);
         if exit != Exit::Success {
@@ -137,11 +144,13 @@ pub fn run(arguments: &Arguments) -> Exit {
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
     let outcome = match &arguments.command {
-        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => kept(
-            runtime
-                .block_on(retention::checked(&Store::new(&config), &config.keeping))
-                .map(|()| "the configuration is right".into()),
-        ),
+        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) | Command::Sizing(_) => {
+            kept(
+                runtime
+                    .block_on(retention::checked(&Store::new(&config), &config.keeping))
+                    .map(|()| "the configuration is right".into()),
+            )
+        }
         Command::Doctor(arguments) => {
             let (text, exit) = runtime.block_on(doctor::run(arguments, &config));
             say(text.trim_end());
@@ -232,6 +241,11 @@ mod tests {
                 && !parsed("c hold add a --by l --agency H49")
         );
         assert!(parsed("c hold lift a --why w --by l") && !parsed("c hold lift a --by l"));
+        assert!(
+            parsed("c sizing --hosts 9 --events-per-second 1")
+                && !parsed("c sizing")
+                && !parsed("c sizing --hosts 0")
+        );
         assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));
         assert!(

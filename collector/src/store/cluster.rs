@@ -314,4 +314,59 @@ mod tests {
             assert!(!is_name(wrong), "{wrong}");
         }
     }
+
+    /// Statements outside this module that work on the parts of a table, on its definition, or ask what lies on the disks: each of them has
+    /// to be thought about for a cluster. `(file, how it begins, why it may stand there)`.
+    const ELSEWHERE: [(&str, &str, &str); 3] = [
+        ("store/retention/apply.rs", "ALTER TABLE events DROP PART", "only on one machine"),
+        ("store/cold/view.rs", "CREATE OR REPLACE TABLE", "the cold tier is refused on a cluster"),
+        ("store/cold/view.rs", "CREATE OR REPLACE VIEW", "the cold tier is refused on a cluster"),
+    ];
+
+    #[test]
+    fn statements_that_depend_on_the_layout_are_made_here() {
+        const WORDS: [&str; 12] = [
+            "ALTER TABLE",
+            "DELETE FROM",
+            "DROP DATABASE",
+            "DROP TABLE",
+            "DROP PART",
+            "TRUNCATE",
+            "OPTIMIZE TABLE",
+            "CREATE OR REPLACE",
+            "CREATE TABLE",
+            "FROM system.parts",
+            "FROM system.disks",
+            "FROM system.mutations",
+        ];
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let (mut folders, mut found) = (vec![root.clone()], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(&root).unwrap().display().to_string();
+                let own = name.starts_with("store/cluster")
+                    || name == "store/migrate.rs"
+                    || name.ends_with("tests.rs");
+                if own || !name.ends_with(".rs") {
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+                for line in code.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+                    let told = ELSEWHERE
+                        .iter()
+                        .any(|(file, begins, _)| name == *file && line.contains(begins));
+                    if !told && WORDS.iter().any(|word| line.contains(word)) {
+                        found.push(format!("{name}: {line}"));
+                    }
+                }
+            }
+        }
+        assert_eq!(found, Vec::<String>::new());
+    }
 }
