@@ -50,7 +50,7 @@ pub const SMALL: Profile = Profile {
     block_rows_max: config::BLOCK_ROWS_MAX,
     block_bytes_max: config::BLOCK_BYTES_MAX,
     block_interval: config::BLOCK_INTERVAL,
-    events_per_second_max: Some(2_000),
+    events_per_second_max: Some(5_000),
 };
 
 /// A few machines: a ministry, a large city.
@@ -58,7 +58,7 @@ pub const MEDIUM: Profile = Profile {
     name: "medium",
     partitions: 12,
     replication: 3,
-    events_per_second_max: Some(20_000),
+    events_per_second_max: Some(50_000),
     ..SMALL
 };
 
@@ -124,7 +124,7 @@ mod tests {
         assert!("large".parse::<Profile>().is_err());
         let name = |events| Profile::for_events(events).name;
         assert_eq!(
-            [name(0.0), name(2_000.0), name(2_001.0), name(1e9)],
+            [name(0.0), name(5_000.0), name(5_001.0), name(1e9)],
             ["small", "small", "medium", "national"]
         );
     }

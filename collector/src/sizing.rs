@@ -49,27 +49,27 @@ macro_rules! figures {
 
 figures! {
     OWN_EVENTS = 0.12, Set, "events a second of each agent itself", "a heartbeat each 10 s, host figures each minute";
-    LINES = 1.0, Estimate, "log lines a second of each host", "86,400 a day: an ordinary server; a busy portal has twenty times as many, so name --events-per-second";
+    LINES = 1.0, Estimate, "log lines a second of each host", "86,400 a day, an ordinary server; a busy portal has twenty times as many, so name --events-per-second";
     SECURITY_SHARE = 0.3, Estimate, "share of the lines that are security events", "the others are requests and dossiers";
     PEAK = 4.0, Estimate, "events of the busiest hour against the mean", "two thirds of a day come in eight hours, and a morning has its peak";
-    RAW_SECURITY = 109.0, Measured, "bytes of raw line of a security event", "`tests/bench collector`, authentication";
-    RAW_USAGE = 190.0, Measured, "bytes of raw line of a usage event", "`tests/bench collector`, http_activity";
-    STORED_SECURITY = 40.0, Measured, "bytes on disk of a security event", "`tests/bench collector`, authentication, with its indexes";
-    STORED_USAGE = 60.0, Measured, "bytes on disk of a usage event", "`tests/bench collector`, http_activity, with its indexes";
-    STORED_UPTIME = 30.0, Measured, "bytes on disk of an uptime event", "`tests/bench collector`, check and heartbeat";
-    ROLLUPS_SHARE = 0.1, Estimate, "bytes of roll-ups against those of a year's events", "a third at a few events a second, a hundredth at thousands";
-    COLD_SHARE = 1.0, Estimate, "bytes of a cold file against those in the engine", "Parquet with zstd; about the same";
+    RAW_SECURITY = 102.0, Measured, "bytes of raw line of a security event", "`tests/bench collector --rows 3000000`, authentication";
+    RAW_USAGE = 220.0, Measured, "bytes of raw line of a usage event", "the same, http_activity";
+    STORED_SECURITY = 70.4, Measured, "bytes on disk of a security event", "the same, authentication, all columns and indexes; the events are made, and logs repeat themselves more";
+    STORED_USAGE = 92.7, Measured, "bytes on disk of a usage event", "the same, http_activity, the largest class";
+    STORED_UPTIME = 32.2, Measured, "bytes on disk of an uptime event", "the same, check; a heartbeat has 30.6";
+    ROLLUPS_SHARE = 0.37, Measured, "bytes of roll-ups against those of events", "the same, 94.0 MB of 251.5 MB at 1.2 events a second; it falls as more events share a minute, so this is the most";
+    COLD_SHARE = 1.0, Estimate, "bytes of a cold file against those in the engine", "Parquet with zstd, about the same";
     HEADROOM = 1.5, Estimate, "disk against what is stored", "a merge needs room for its parts, and a disk is not filled beyond two thirds";
     KAFKA_BYTES = 100.0, Estimate, "bytes of an event on Kafka", "batches with zstd level 1";
     KAFKA_DAYS = 7.0, Set, "days that Kafka keeps", "its default; at least three, for agents that were cut off for 72 hours";
     SECURITY_DAYS = 366.0, Set, "days of security events", "the law's twelve months, with a leap day";
-    USAGE_DAYS = 366.0, Set, "days of usage events", "[retention] usage";
-    UPTIME_DAYS = 92.0, Set, "days of uptime events", "[retention] uptime";
-    HOT_DAYS = 92.0, Set, "days in the engine where there is a cold tier", "a quarter; `hot` of each set";
-    COLLECTOR_EVENTS = 30_000.0, Measured, "events a second of one collector", "`tests/bench`, a burst through the whole way on two cores that agent, Kafka and engine shared, rounded down";
+    USAGE_DAYS = 366.0, Set, "days of usage events", "the default of the retention";
+    UPTIME_DAYS = 92.0, Set, "days of uptime events", "the default of the retention";
+    HOT_DAYS = 92.0, Set, "days in the engine where there is a cold tier", "a quarter, by `hot` of each set";
+    COLLECTOR_EVENTS = 30_000.0, Measured, "events a second of one collector", "`tests/bench`: 70,175 lines for each second of its CPU on a machine that others loaded; 112,994 on a free one, where 37,740 a second came through the whole way on two cores with agent, Kafka and engine";
     CATCH_UP = 3.0, Set, "times the busiest hour that the centre bears", "an hour's outage is made good in half an hour";
-    SHARD_EVENTS = 100_000.0, Estimate, "events a second of one shard", "eight cores, half of them for merges and questions; `tests/bench` has 111,000 a core without them";
-    SHARD_BYTES = 2e13, Estimate, "bytes of disk of one shard", "what is copied to a new replica in a day over 2 Gbit/s";
+    SHARD_EVENTS = 100_000.0, Estimate, "events a second of one shard", "eight cores; `tests/bench` has 65,000 to 111,000 lines for each second of the engine's CPU, the rest is for merges, copies and questions";
+    SHARD_BYTES = 2e13, Estimate, "bytes of disk of one replica of a shard", "what a new replica copies in a day over 2 Gbit/s";
 }
 
 /// Where a profile has too few partitions, they come in fours.
@@ -155,11 +155,13 @@ pub fn sizing(asked: Asked) -> Sizing {
     let (year, hot) = (days(f64::MAX), days(HOT_DAYS.value));
     let disk =
         |stored: f64| (stored + year * ROLLUPS_SHARE.value) * HEADROOM.value * number(replicas);
-    let disk_with_cold = disk(hot);
     let collectors = whole(busiest * CATCH_UP.value / COLLECTOR_EVENTS.value);
+    // A cluster has no cold tier yet: all of it lies on the shards.
+    let (disk_hot, disk_with_cold) = (disk(year), disk(hot));
+    let lies = if replicas > 1 { disk_hot } else { disk_with_cold };
     let shards = whole(
         (busiest * CATCH_UP.value / SHARD_EVENTS.value)
-            .max(disk_with_cold / number(replicas) / SHARD_BYTES.value),
+            .max(lies / number(replicas) / SHARD_BYTES.value),
     );
     Sizing {
         hosts: asked.hosts,
@@ -167,7 +169,7 @@ pub fn sizing(asked: Asked) -> Sizing {
         busiest,
         raw_a_day: DAY * (security * RAW_SECURITY.value + usage * RAW_USAGE.value),
         stored_a_day: days(1.0),
-        disk_hot: disk(year),
+        disk_hot,
         disk_with_cold,
         cold: (year - hot) * COLD_SHARE.value,
         kafka: all
