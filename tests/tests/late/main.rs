@@ -22,7 +22,7 @@ use system_tests::{
 };
 use vonggac_wire::{Time, event::CheckOutcome};
 
-use outage::{HEARTBEAT, Writer, Written, check, heartbeat, refused, request};
+use outage::{Writer, Written, check, heartbeat, refused, request};
 
 /// How long the link was away.
 const AWAY: Duration = Duration::from_secs(72 * 3_600);
@@ -43,6 +43,9 @@ const STORED_WITHIN: Duration = Duration::from_secs(240);
 /// Who tried passwords during the outage.
 const ATTACKER: [u8; 4] = [203, 0, 113, 77];
 
+/// Another province, of which a server falls silent while all that comes.
+const ELSEWHERE: &str = "tk-04";
+
 /// Passwords that it tried.
 const TRIES: u64 = 90;
 
@@ -52,12 +55,13 @@ const STRANGE: u64 = 240;
 /// A folder with an agent that may run over a spool that is there.
 struct Server {
     folder: tempfile::TempDir,
+    agency: &'static str,
     host: &'static str,
 }
 
 impl Server {
     fn new(host: &'static str) -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder"), host }
+        Self { folder: tempfile::tempdir().expect("a folder"), agency: "H49", host }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -71,9 +75,10 @@ impl Server {
     fn configuration(&self, kafka: &str) -> anyhow::Result<PathBuf> {
         let path = self.path("agent.toml");
         let text = format!(
-            "agency = \"H49\"\nhost = \"{}\"\nplain_text = true\n[kafka]\nbrokers = [\"{kafka}\"]\n\
+            "agency = \"{}\"\nhost = \"{}\"\nplain_text = true\n[kafka]\nbrokers = [\"{kafka}\"]\n\
              [heartbeat]\ninterval = \"2s\"\n[host_figures]\nenabled = false\n[journal]\nenabled = false\n\
              [spool]\ndir = \"{}\"\n",
+            self.agency,
             self.host,
             self.path("spool").display()
         );
@@ -254,8 +259,21 @@ async fn story(machine: &Machine) -> anyhow::Result<String> {
         server.carried(&kafka)?;
     }
     let agent = linked.runs(&kafka)?;
+    let silent = Server { agency: ELSEWHERE, ..Server::new("falls-silent") };
+    let falls = silent.runs(&kafka)?;
     let most = stored(machine, &engine, &written).await?;
     let took = back.elapsed();
+    machine.until(
+        "a sign of life from elsewhere",
+        Duration::from_secs(30),
+        |machine| {
+            machine.count(&format!(
+                "SELECT count() FROM events WHERE agency = '{ELSEWHERE}' AND class = 'heartbeat'"
+            ))
+        },
+        |count| *count > 0,
+    )?;
+    drop(falls);
 
     for written in &written {
         let found = as_written(&engine, written).await?;
@@ -298,8 +316,15 @@ async fn judged(machine: &Machine, engine: &Client, begun: Time) -> anyhow::Resu
         })?;
     let attack =
         attack.iter().find(|row| row.to_string().contains("203.0.113.77")).context("told")?;
-    // Long enough for the watch over silence to look several times, and shorter than a carried agent may be silent.
-    tokio::time::sleep(HEARTBEAT / 12).await;
+    // The watch over silence looks: one that really fell silent is told.
+    machine.until(
+        "the silence of now",
+        Duration::from_secs(90),
+        |machine| {
+            machine.count(&format!("SELECT count() FROM transitions WHERE rule = 'agent-silent' AND position(after, '{ELSEWHERE}') > 0"))
+        },
+        |count| *count > 0,
+    )?;
     // Whatever was ever told of the province, closed or not.
     let rules: Vec<String> = engine
         .query("SELECT DISTINCT toString(rule) FROM transitions WHERE position(after, 'H49') > 0")

@@ -13,10 +13,10 @@ use vonggac_wire::{
 };
 
 /// From reading to reading of the log.
-pub(super) const STEP: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_secs(15);
 
-/// Between heartbeats.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(120);
+/// Between heartbeats: a carried agent is silent again after 2.75 of them, which is longer than the story.
+const HEARTBEAT: Duration = Duration::from_secs(120);
 
 /// How long after its own time a line was read.
 const READ_AFTER: Duration = Duration::from_millis(1_500);
