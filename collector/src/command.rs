@@ -8,7 +8,7 @@ use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 use crate::{
     app,
     config::Config,
-    store::{Store, migrate, retention::RetentionError},
+    store::{Store, cluster, migrate, retention::RetentionError},
 };
 
 mod backup;
@@ -20,6 +20,7 @@ mod rehearse;
 mod retention;
 mod rules;
 mod sheet;
+mod sizing;
 
 /// Takes what agents send, and tells consoles.
 #[derive(Debug, Parser)]
@@ -37,12 +38,14 @@ enum Command {
     /// Run until told to stop.
     Serve,
     /// Bring the store to the present schema.
-    Migrate,
+    Migrate(Migrate),
     /// Tell every mistake of a configuration.
     CheckConfig,
     /// Rules: which there are, and whether files of them are right.
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Tell what a number of hosts needs: events, disks, partitions, machines.
+    Sizing(sizing::Arguments),
     /// Tell in sentences what is wrong with this centre, and what to do.
     Doctor(doctor::Arguments),
     /// Dead letters: what could not be taken, and what is done about it.
@@ -64,6 +67,48 @@ enum Command {
     Restore(backup::Restore),
 }
 
+/// Where the tables are made.
+#[derive(Debug, clap::Args)]
+struct Migrate {
+    /// On the machines of this cluster, as the engine's remote_servers names it: replicated tables, and distributed ones in front of what is
+    /// sharded. `serve` has to be told the same by `[engine] cluster`.
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Print the statements that an empty engine would be given, and touch nothing.
+    #[arg(long)]
+    print: bool,
+}
+
+impl Migrate {
+    /// The configuration with the cluster that was named.
+    fn meant(&self, mut config: Config) -> Result<Config, String> {
+        let Some(name) = &self.cluster else { return Ok(config) };
+        if !cluster::is_name(name) {
+            return Err(format!("failed to migrate: {name:?} is no cluster's name"));
+        }
+        match &config.cluster {
+            Some(configured) if configured != name => Err(format!(
+                "failed to migrate: --cluster is {name:?}, the configuration has {configured:?}; one of them is wrong"
+            )),
+            _ if config.keeping.cold.is_some() => Err(
+                "failed to migrate: the cold tier cannot be had on a cluster yet; leave out [cold] dir".into(),
+            ),
+            _ => {
+                config.cluster = Some(name.clone());
+                Ok(config)
+            }
+        }
+    }
+}
+
+async fn migrated(config: &Config, print: bool) -> anyhow::Result<String> {
+    let store = Store::new(config).patiently();
+    if print {
+        return Ok(migrate::script(store.layout(), &config.database)?);
+    }
+    Ok(format!("{} steps taken", migrate::run(&store).await?.len()))
+}
+
 /// Does what is asked.
 #[must_use]
 pub fn run(arguments: &Arguments) -> Exit {
@@ -71,6 +116,10 @@ pub fn run(arguments: &Arguments) -> Exit {
         let (text, exit) = rules::run(command);
         say(&text);
         return exit;
+    }
+    if let Command::Sizing(arguments) = &arguments.command {
+        say(&sizing::run(arguments));
+        return Exit::Success;
     }
     if let Command::Rehearse(arguments) = &arguments.command {
         let (text, exit) = rehearse::run(arguments);
@@ -108,11 +157,13 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
     }
     let outcome = match &arguments.command {
-        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) => kept(
-            runtime
-                .block_on(retention::checked(&Store::new(&config), &config.keeping))
-                .map(|()| "the configuration is right".into()),
-        ),
+        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) | Command::Sizing(_) => {
+            kept(
+                runtime
+                    .block_on(retention::checked(&Store::new(&config), &config.keeping))
+                    .map(|()| "the configuration is right".into()),
+            )
+        }
         Command::Doctor(arguments) => {
             let (text, exit) = runtime.block_on(doctor::run(arguments, &config));
             say(text.trim_end());
@@ -129,10 +180,12 @@ pub fn run(arguments: &Arguments) -> Exit {
             };
         }
         Command::Serve => runtime.block_on(app::run(config)).map(|()| String::new()),
-        Command::Migrate => runtime
-            .block_on(migrate::run(&Store::new(&config).patiently()))
-            .map(|taken| format!("{} steps taken", taken.len()))
-            .map_err(anyhow::Error::from),
+        Command::Migrate(asked) => match asked.meant(config) {
+            Ok(config) => runtime
+                .block_on(migrated(&config, asked.print))
+                .map_err(|error| error.context("failed to")),
+            Err(text) => return complain(&text, Exit::Configuration),
+        },
         Command::Retention(command) => {
             let (store, keeping) = (Store::new(&config).patiently(), config.keeping);
             kept(runtime.block_on(retention::run(&store, &keeping, command, &say)))
@@ -201,6 +254,12 @@ mod tests {
                 && !parsed("c hold add a --by l --agency H49")
         );
         assert!(parsed("c hold lift a --why w --by l") && !parsed("c hold lift a --by l"));
+        assert!(
+            parsed("c sizing --hosts 9 --events-per-second 1")
+                && !parsed("c sizing")
+                && !parsed("c sizing --hosts 0")
+        );
+        assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));
         assert!(
             parsed("c export --format stix --to /e --since 2026-11-26")

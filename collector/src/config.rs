@@ -1,4 +1,4 @@
-//! The collector's settings. Every default is a constant with its reason.
+//! The collector's settings. Every default is a constant with its reason, or stands in a [`profile`].
 
 use std::{
     net::SocketAddr,
@@ -12,7 +12,7 @@ use vonggac_daemon::{
     settings::{Document, SettingsError, Table},
 };
 
-use crate::{canary::heartbeat, retention::Keeping};
+use crate::{canary::heartbeat, profile, retention::Keeping, store::cluster};
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
 pub const PARTITIONS: u64 = 4;
@@ -54,6 +54,8 @@ pub struct Config {
     pub engine_url: String,
     /// The database.
     pub database: String,
+    /// The cluster on whose machines the tables lie; `None`: on one machine.
+    pub cluster: Option<String>,
     /// Who speaks to the engine, where it has users.
     pub engine_user: Option<(String, Secret)>,
     /// How long the engine may say nothing.
@@ -95,22 +97,28 @@ impl Config {
         if root.bool("plain_text") != Some(true) {
             root.wrong("plain_text", "must be true: this version speaks plain text and has to be told that this is wanted");
         }
+        let profile = root.parsed("profile", profile::WANTED).unwrap_or(profile::SMALL);
         let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let (brokers, partitions, replication, group) = root.table("kafka", |kafka| {
             (
                 kafka.texts_required("brokers"),
-                kafka.integer("partitions", 1, 1024).unwrap_or(PARTITIONS),
-                kafka.integer("replication", 1, 9).unwrap_or(1),
+                kafka.integer("partitions", 1, 1024).unwrap_or(profile.partitions),
+                kafka.integer("replication", 1, 9).unwrap_or(profile.replication),
                 kafka.text("group").unwrap_or_else(|| "vonggac-collector".into()),
             )
         });
-        let (engine_url, database, engine_user, engine_answer_within) =
+        let (engine_url, database, cluster, engine_user, engine_answer_within) =
             root.table("engine", |engine| {
                 let user = engine.text("user");
                 let password = Secret::new(engine.text("password").unwrap_or_default());
+                let cluster = engine.text("cluster");
+                if cluster.as_deref().is_some_and(|name| !cluster::is_name(name)) {
+                    engine.wrong("cluster", "is no cluster's name; wanted are up to 64 letters, digits, `-`, `_` and `.`, as in the engine's remote_servers");
+                }
                 (
                     engine.text_required("url"),
                     engine.text("database").unwrap_or_else(|| "vonggac".into()),
+                    cluster,
                     user.map(|user| (user, password)),
                     engine
                         .duration(
@@ -123,13 +131,17 @@ impl Config {
             });
         let (block_rows_max, block_bytes_max, block_interval) = root.table("block", |block| {
             (
-                block.integer("rows_max", 1, 1_000_000).unwrap_or(BLOCK_ROWS_MAX),
-                block.bytes("bytes_max", 1 << 20, 1 << 30).unwrap_or(BLOCK_BYTES_MAX),
+                block.integer("rows_max", 1, 1_000_000).unwrap_or(profile.block_rows_max),
+                block.bytes("bytes_max", 1 << 20, 1 << 30).unwrap_or(profile.block_bytes_max),
                 block
                     .duration("interval", Duration::from_millis(10), Duration::from_secs(60))
-                    .unwrap_or(BLOCK_INTERVAL),
+                    .unwrap_or(profile.block_interval),
             )
         });
+        let keeping = Keeping::take(root);
+        if cluster.is_some() && keeping.cold.is_some() {
+            root.wrong("cold", "cannot be had on a cluster yet: the files would be on one of its machines; leave out [cold] dir, or [engine] cluster");
+        }
         Self {
             brokers,
             partitions: i32::try_from(partitions).unwrap_or(1),
@@ -137,6 +149,7 @@ impl Config {
             group,
             engine_url,
             database,
+            cluster,
             engine_user,
             engine_answer_within,
             grpc: root.table("grpc", |grpc| {
@@ -165,7 +178,7 @@ impl Config {
                 })
                 .unwrap_or(CANARY_INTERVAL),
             heartbeat: root.table("heartbeat", heartbeat_of),
-            keeping: Keeping::take(root),
+            keeping,
         }
     }
 }
@@ -183,4 +196,52 @@ fn heartbeat_of(table: &mut Table<'_>) -> Option<heartbeat::Settings> {
         .duration("interval", Duration::from_secs(1), Duration::from_secs(86_400))
         .unwrap_or(HEARTBEAT_INTERVAL);
     (file.is_some() || url.is_some()).then_some(heartbeat::Settings { interval, file, url })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "[kafka]\nbrokers = [\"k:1\"]\n[engine]\nurl = \"http://e\"\nENGINE\n[grpc]\nlisten = \"127.0.0.1:1\"\n";
+
+    fn read(first: &str, of_engine: &str, more: &str) -> Result<Config, String> {
+        let text =
+            format!("plain_text = true\n{first}\n{}{more}", LEAST.replace("ENGINE", of_engine));
+        Document::from_text(Path::new("c.toml"), text)
+            .finish(Config::take)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_profile_is_a_set_of_defaults_that_single_settings_override() {
+        let of = |config: &Config| {
+            (config.partitions, config.replication, config.block_rows_max, config.block_interval)
+        };
+        let plain = read("", "", "").unwrap();
+        assert_eq!(of(&plain), (4, 1, 50_000, BLOCK_INTERVAL));
+        assert_eq!(of(&read("profile = \"small\"", "", "").unwrap()), of(&plain));
+        let national = read("profile = \"national\"", "", "").unwrap();
+        assert_eq!(of(&national), (48, 3, 100_000, Duration::from_secs(1)));
+        assert_eq!(national.block_bytes_max, 64 << 20);
+        let mixed = read("profile = \"national\"", "", "[block]\ninterval = \"200ms\"\n").unwrap();
+        assert_eq!(of(&mixed), (48, 3, 100_000, Duration::from_millis(200)));
+        let wrong = read("profile = \"large\"", "", "").unwrap_err();
+        assert!(wrong.contains("profile") && wrong.contains(profile::WANTED), "{wrong}");
+    }
+
+    #[test]
+    fn a_cluster_has_a_name_and_no_cold_tier_yet() {
+        assert_eq!(
+            read("", "cluster = \"nation\"", "").unwrap().cluster.as_deref(),
+            Some("nation")
+        );
+        assert_eq!(read("", "", "").unwrap().cluster, None);
+        let wrong = read("", "cluster = \"a b\"", "").unwrap_err();
+        assert!(
+            wrong.contains("engine.cluster") && wrong.contains("is no cluster's name"),
+            "{wrong}"
+        );
+        let cold = read("", "cluster = \"nation\"", "[cold]\ndir = \"/cold\"\n").unwrap_err();
+        assert!(cold.contains("cannot be had on a cluster yet"), "{cold}");
+    }
 }

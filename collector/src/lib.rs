@@ -8,6 +8,7 @@
 //! * [`export`] (pure): what is stored in the words of others;
 //! * [`keeper`]: retention once a day; [`rewind`]: Kafka's group after a restore;
 //! * [`store`]: ClickHouse; [`rollup`]: keeps sums up with its rows; [`serve`]: gRPC;
+//! * [`profile`] (pure): defaults by size; [`sizing`] (pure): what a size needs;
 //! * [`canary`]: whether the way is open; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
 pub mod app;
@@ -28,6 +29,7 @@ pub mod indicator;
 pub mod keeper;
 pub mod offsets;
 pub mod pipeline;
+pub mod profile;
 pub mod record;
 pub mod registry;
 pub mod rehearse;
@@ -36,6 +38,7 @@ pub mod rewind;
 pub mod rollup;
 pub mod rule;
 pub mod serve;
+pub mod sizing;
 pub mod store;
 pub mod tenure;
 pub mod threat;

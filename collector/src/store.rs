@@ -22,6 +22,7 @@ pub mod ailing;
 pub mod backup;
 pub mod baseline;
 mod canary;
+pub mod cluster;
 pub mod cold;
 mod connection;
 pub mod dead;
@@ -61,6 +62,22 @@ pub enum StoreError {
     /// A query that may not be run.
     #[error("run this query: {0}")]
     Forbidden(String),
+    /// The tables lie otherwise than the configuration says.
+    #[error(
+        "use the database {database:?}: it is laid out for {found}, the configuration is for {wanted}; set [engine] cluster accordingly, or name another \
+         [engine] database and fill it by `backup` and `restore`"
+    )]
+    LaidOut {
+        /// The database.
+        database: String,
+        /// As it is.
+        found: cluster::Layout,
+        /// As it should be.
+        wanted: cluster::Layout,
+    },
+    /// A migration that no cluster can be brought to.
+    #[error(transparent)]
+    Shape(#[from] cluster::ddl::ShapeError),
     /// What was stored does not read back.
     #[error("understand a stored incident: {0}")]
     Stored(#[from] serde_json::Error),
@@ -73,7 +90,14 @@ impl StoreError {
     /// Trying again cannot help.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Newer { .. } | Self::Forbidden(_) | Self::Superseded)
+        matches!(
+            self,
+            Self::Newer { .. }
+                | Self::Forbidden(_)
+                | Self::LaidOut { .. }
+                | Self::Shape(_)
+                | Self::Superseded
+        )
     }
 }
 
@@ -194,6 +218,7 @@ pub struct Store {
     database: String,
     shelf: Option<cold::Shelf>,
     watch: ailing::Watch,
+    layout: cluster::Layout,
 }
 
 /// How long one statement of retention, backup or export may take: they go through months of rows, within a night.
@@ -203,10 +228,16 @@ impl Store {
     /// A store at the configured address; nothing is asked yet.
     #[must_use]
     pub fn new(config: &Config) -> Self {
+        let layout = cluster::Layout::of(config.cluster.as_deref());
         let client = |answer_within| {
-            let client = connection::client(answer_within)
+            let mut client = connection::client(answer_within)
                 .with_url(&config.engine_url)
                 .with_compression(Compression::None);
+            if layout.is_cluster() {
+                for (name, value) in cluster::SETTINGS {
+                    client = client.with_setting(name, value);
+                }
+            }
             match &config.engine_user {
                 Some((user, password)) => client.with_user(user).with_password(password.reveal()),
                 None => client,
@@ -218,6 +249,7 @@ impl Store {
             database: config.database.clone(),
             shelf: config.keeping.cold.clone().map(cold::Shelf::new),
             watch: ailing::Watch::default(),
+            layout,
         }
     }
 
@@ -326,6 +358,7 @@ impl Store {
         if keys.is_empty() {
             return Ok(all);
         }
+        self.settle("progress").await?;
         let places = vec!["(topic = ? AND partition = ?)"; keys.len()].join(" OR ");
         let text = format!(
             "SELECT toString(topic) AS topic, partition, agent, argMax(value, version) AS mark, argMax(ahead, version) AS ranges FROM progress WHERE {places} GROUP BY topic, partition, agent"
@@ -355,6 +388,7 @@ impl Store {
         if from.is_empty() {
             return Ok(HashMap::new());
         }
+        self.settle("events").await?;
         let place = "(kafka_topic = ? AND kafka_partition = ? AND kafka_offset >= ?)";
         let text = format!(
             "SELECT toString(kafka_topic), kafka_partition, kafka_offset, kafka_index FROM events WHERE {}",
@@ -443,6 +477,7 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn book_state(&self) -> Result<BookState, StoreError> {
+        self.settle("transitions").await?;
         let client = self.client();
         let incidents: Vec<String> = client
             .query("SELECT argMax(after, version) FROM transitions GROUP BY incident ORDER BY incident DESC LIMIT ?")

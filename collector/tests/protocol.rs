@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use stateright::{Checker, Model, Property};
 use vonggac_collector::tenure::{self, Doubted, End, Key, Kind, Taking};
 
-/// Records of the partition, by their months: one row each.
-const MONTHS: [u8; 2] = [1, 2];
+/// Records of the partition: one row each.
+const ROWS: usize = 2;
+
+/// Months of these: an insert is written for each month as a whole.
+const MONTHS: [[u8; ROWS]; 2] = [[1, 2], [1, 1]];
 
 /// Collectors, and how often the group may give the partition.
 const COLLECTORS: usize = 2;
@@ -92,7 +95,7 @@ struct Insert {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
-    stored: [u8; MONTHS.len()],
+    stored: [u8; ROWS],
     tokens: BTreeSet<(Token, u8)>,
     progress: usize,
     numbers: BTreeMap<usize, u64>,
@@ -116,7 +119,10 @@ enum Action {
     Land(usize),
 }
 
-struct Protocol(Wrong);
+struct Protocol {
+    wrong: Wrong,
+    months: [u8; ROWS],
+}
 
 fn key() -> Key {
     ("t".into(), 0)
@@ -126,11 +132,11 @@ impl Protocol {
     fn insert(&self, state: &mut State, which: usize, token: Token, rows: &[usize], then: At) {
         let mut months: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
         for row in rows {
-            months.entry(MONTHS[*row]).or_default().push(*row);
+            months.entry(self.months[*row]).or_default().push(*row);
         }
         let by = Some((which, state.collectors[which].tenure));
         for rows in months.values() {
-            let token = if self.0 == Wrong::NoToken {
+            let token = if self.wrong == Wrong::NoToken {
                 state.fresh += 1;
                 (usize::MAX, state.fresh)
             } else {
@@ -148,7 +154,7 @@ impl Protocol {
     fn sure(&self, state: &mut State, which: usize, skip: Wrong, then: At) {
         let newest = state.takings.last().map(|taking| taking.0);
         let collector = &mut state.collectors[which];
-        let sure = self.0 == skip || newest == Some(collector.tenure);
+        let sure = self.wrong == skip || newest == Some(collector.tenure);
         collector.at = if sure { then } else { At::Idle };
     }
 
@@ -165,7 +171,7 @@ impl Protocol {
         };
         let taking = |(epoch, (tenure, told, valid)): (usize, &(usize, Option<Vec<Token>>, _))| {
             let end = told.as_ref().map(|told| End {
-                high: MONTHS.len() as i64,
+                high: ROWS as i64,
                 blocks: told.iter().map(doubted).collect(),
                 sums: Vec::new(),
             });
@@ -199,7 +205,7 @@ impl Protocol {
             .flat_map(BTreeMap::into_keys)
             .map(|doubted| (state.takings[doubted.epoch as usize].0, doubted.number))
             .collect();
-        match self.0 {
+        match self.wrong {
             Wrong::NoSettling => doubts.clear(),
             Wrong::YoungestFirst => doubts.reverse(),
             _ => {}
@@ -212,7 +218,7 @@ impl Protocol {
 
     fn tell(&self, state: &mut State, which: usize) {
         let (epoch, doubts) = (Self::epoch(state, which), state.collectors[which].doubts.clone());
-        let told = if self.0 == Wrong::NotTold { Vec::new() } else { doubts };
+        let told = if self.wrong == Wrong::NotTold { Vec::new() } else { doubts };
         state.takings[epoch].1 = Some(told);
         state.collectors[which].at = At::Ended;
     }
@@ -224,10 +230,10 @@ impl Protocol {
     }
 
     fn held(&self, state: &State, next: usize) -> BTreeSet<usize> {
-        if self.0 == Wrong::NotAsked {
+        if self.wrong == Wrong::NotAsked {
             return BTreeSet::new();
         }
-        (next..MONTHS.len()).filter(|row| state.stored[*row] > 0).collect()
+        (next..ROWS).filter(|row| state.stored[*row] > 0).collect()
     }
 
     fn block(collector: &Collector) -> Vec<usize> {
@@ -242,7 +248,7 @@ impl Protocol {
         }
         let (token, month) = owed.remove(0);
         collector.settled.push((token, month));
-        let row = Self::block(collector).into_iter().find(|row| MONTHS[*row] == month);
+        let row = Self::block(collector).into_iter().find(|row| self.months[*row] == month);
         match row {
             Some(row) => self.insert(state, which, token, &[row], At::Asking(owed)),
             None => collector.at = At::Settling(owed),
@@ -264,7 +270,7 @@ impl Protocol {
                 let collector = &mut state.collectors[which];
                 collector.end = end;
                 let months: BTreeSet<u8> =
-                    Self::block(collector).iter().map(|row| MONTHS[*row]).collect();
+                    Self::block(collector).iter().map(|row| self.months[*row]).collect();
                 let owed = collector
                     .doubts
                     .iter()
@@ -279,7 +285,7 @@ impl Protocol {
                 state.collectors[which].held = held;
                 state.collectors[which].at = At::Settling(owed);
             }
-            At::Before if self.0 == Wrong::ProgressFirst => {
+            At::Before if self.wrong == Wrong::ProgressFirst => {
                 self.sure(state, which, Wrong::Nothing, At::Progress);
             }
             At::Before => {
@@ -287,23 +293,23 @@ impl Protocol {
                 self.sure(state, which, Wrong::NotSureBefore, At::Waiting(0, Box::new(At::Behind)));
             }
             At::Waiting(0, then) => {
-                let collector = &state.collectors[which];
+                let collector = &mut state.collectors[which];
                 let (token, rows) = ((collector.tenure, collector.number), Self::block(collector));
+                if self.wrong == Wrong::ProgressFirst {
+                    (collector.next, collector.number) = (collector.end, token.1 + 1);
+                }
                 self.insert(state, which, token, &rows, *then);
             }
             At::Behind => self.sure(state, which, Wrong::NotSureBehind, At::Progress),
             At::Progress => {
                 let collector = &mut state.collectors[which];
-                let (from, end, number) = (collector.next, collector.end, collector.number);
-                (collector.next, collector.number) = (end, number + 1);
-                state.numbers.insert(collector.tenure, number + 1);
-                state.progress = state.progress.max(end);
-                if self.0 == Wrong::ProgressFirst {
-                    let rows: Vec<usize> =
-                        (from..end).filter(|row| !collector.held.contains(row)).collect();
-                    let token = (collector.tenure, number);
-                    self.insert(state, which, token, &rows, At::Ready);
+                let next = collector.number + 1;
+                state.numbers.insert(collector.tenure, next);
+                state.progress = state.progress.max(collector.end);
+                if self.wrong == Wrong::ProgressFirst {
+                    collector.at = At::Waiting(0, Box::new(At::Ready));
                 } else {
+                    (collector.next, collector.number) = (collector.end, next);
                     collector.at = At::Ready;
                 }
             }
@@ -311,9 +317,9 @@ impl Protocol {
         }
     }
 
-    fn land(state: &mut State, which: usize) {
+    fn land(&self, state: &mut State, which: usize) {
         let insert = state.flying.remove(which);
-        let month = MONTHS[insert.rows[0]];
+        let month = self.months[insert.rows[0]];
         if state.tokens.insert((insert.token, month)) {
             for row in &insert.rows {
                 state.stored[*row] += 1;
@@ -349,7 +355,7 @@ impl Model for Protocol {
             held: BTreeSet::new(),
         };
         vec![State {
-            stored: [0; MONTHS.len()],
+            stored: [0; ROWS],
             tokens: BTreeSet::new(),
             progress: 0,
             numbers: BTreeMap::new(),
@@ -371,7 +377,7 @@ impl Model for Protocol {
                 At::Idle => {}
                 At::Waiting(answers, _) if *answers > 0 => actions.push(Action::Crash(which)),
                 At::Ready => {
-                    let ends = collector.next + 1..=MONTHS.len();
+                    let ends = collector.next + 1..=ROWS;
                     actions.extend(ends.map(|end| Action::Step(which, end)));
                 }
                 _ => {
@@ -394,7 +400,7 @@ impl Model for Protocol {
             }
             Action::Crash(which) => state.collectors[which].at = At::Idle,
             Action::Step(which, end) => self.step(&mut state, which, end),
-            Action::Land(which) => Self::land(&mut state, which),
+            Action::Land(which) => self.land(&mut state, which),
         }
         Some(state)
     }
@@ -408,18 +414,22 @@ impl Model for Protocol {
                 "what is below the progress is stored",
                 |model: &Self, state: &State| {
                     let below = state.stored.iter().take(state.progress);
-                    // Rows whose progress is written first are on their way for a while: only then they are lost.
+                    // Rows whose progress is written first are on their way for a while: only when nobody brings them any more they are lost.
+                    let idle = |collector: &Collector| collector.at == At::Idle;
+                    let on_their_way =
+                        !state.flying.is_empty() || !state.collectors.iter().all(idle);
                     let lost = below.filter(|times| **times == 0).count() > 0;
-                    !lost || (model.0 == Wrong::ProgressFirst && !state.flying.is_empty())
+                    !lost || (model.wrong == Wrong::ProgressFirst && on_their_way)
                 },
             ),
-            Property::sometimes("all is stored", |_, state: &State| state.progress == MONTHS.len()),
+            Property::sometimes("all is stored", |_, state: &State| state.progress == ROWS),
         ]
     }
 }
 
-fn check(wrong: Wrong) -> (bool, usize) {
-    let checker = Protocol(wrong).checker().threads(2).spawn_bfs().join();
+/// Whether it is found to be wrong with these months, and after how many states.
+fn check(wrong: Wrong, months: [u8; ROWS]) -> (bool, usize) {
+    let checker = Protocol { wrong, months }.checker().threads(2).spawn_bfs().join();
     let found = checker.discoveries();
     let broken = found.keys().any(|name| *name != "all is stored");
     if wrong == Wrong::Nothing {
@@ -432,9 +442,11 @@ fn check(wrong: Wrong) -> (bool, usize) {
 
 #[test]
 fn no_order_of_steps_loses_a_row_or_stores_it_twice() {
-    let (broken, states) = check(Wrong::Nothing);
-    assert!(!broken, "the protocol is broken");
-    assert!(states > 10_000, "{states} states: the model tries too little");
+    for months in MONTHS {
+        let (broken, states) = check(Wrong::Nothing, months);
+        assert!(!broken, "the protocol is broken");
+        assert!(states > 10_000, "{states} states: the model tries too little");
+    }
 }
 
 #[test]
@@ -449,6 +461,7 @@ fn each_step_that_is_left_out_is_found_out() {
         Wrong::NotTold,
         Wrong::NotAsked,
     ] {
-        assert!(check(wrong).0, "{wrong:?} is not found out");
+        let found = MONTHS.into_iter().rev().any(|months| check(wrong, months).0);
+        assert!(found, "{wrong:?} is not found out");
     }
 }

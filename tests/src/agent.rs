@@ -47,7 +47,9 @@ impl Agent {
         fs::write(self.folder.path().join("agent.toml"), text)
     }
 
-    fn spool(&self) -> PathBuf {
+    /// Its spool's folder.
+    #[must_use]
+    pub fn spool(&self) -> PathBuf {
         self.folder.path().join("spool")
     }
 

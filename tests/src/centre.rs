@@ -94,7 +94,7 @@ impl Centre {
             Ok(kafka.address(name)?.rsplit_once(':').context("an address")?.1.parse()?)
         };
         // Ports that the machine keeps for its parts, of which only Kafka runs: below those that the kernel gives to whoever asks.
-        let engine = Engine::start_at(folder.path(), port("engine")?)?;
+        let engine = Engine::start_at(folder.path(), port("engine")?, None)?;
         let seen_at = way(engine.url().trim_start_matches("http://"))?;
         let interval = if settings.block_interval.is_empty() {
             String::new()

@@ -21,6 +21,7 @@ pub struct Engine {
     child: Option<Child>,
     folder: PathBuf,
     port: u16,
+    settings: Option<PathBuf>,
 }
 
 impl Engine {
@@ -29,6 +30,14 @@ impl Engine {
     /// # Errors
     /// If it does not listen.
     pub fn start(folder: &Path) -> anyhow::Result<Option<Self>> {
+        Self::start_with(folder, None)
+    }
+
+    /// The same with a settings file in the engine's own form.
+    ///
+    /// # Errors
+    /// If it does not listen.
+    pub fn start_with(folder: &Path, settings: Option<&str>) -> anyhow::Result<Option<Self>> {
         if !program("vonggac-single").exists() {
             eprintln!(
                 "SKIPPED: no {}; build the programs first",
@@ -37,15 +46,23 @@ impl Engine {
             return Ok(None);
         }
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        Self::start_at(folder, port).map(Some)
+        Self::start_at(folder, port, settings).map(Some)
     }
 
     /// The same at a port of its owner's choice: one that is kept for it while it is dead.
     ///
     /// # Errors
     /// If it does not listen.
-    pub fn start_at(folder: &Path, port: u16) -> anyhow::Result<Self> {
-        let mut engine = Self { child: None, folder: folder.to_owned(), port };
+    pub fn start_at(folder: &Path, port: u16, settings: Option<&str>) -> anyhow::Result<Self> {
+        let settings = match settings {
+            Some(text) => {
+                let path = folder.join("engine.xml");
+                fs::write(&path, text)?;
+                Some(path)
+            }
+            None => None,
+        };
+        let mut engine = Self { child: None, folder: folder.to_owned(), port, settings };
         engine.again()?;
         Ok(engine)
     }
@@ -55,9 +72,11 @@ impl Engine {
     /// # Errors
     /// If it does not listen.
     pub fn again(&mut self) -> anyhow::Result<()> {
+        let settings = self.settings.iter().flat_map(|path| [Path::new("--settings"), path]);
         let child = Command::new(program("vonggac-single"))
             .args(["engine", "--listen", &format!("127.0.0.1:{}", self.port), "--store"])
             .arg(self.folder.join("store"))
+            .args(settings)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;

@@ -1,6 +1,15 @@
 //! Numbered steps from an empty database to the present schema, one way.
 
-use super::{Store, StoreError};
+use std::fmt::Write;
+
+use super::{
+    Store, StoreError,
+    cluster::{Layout, ddl},
+};
+
+/// Which steps were taken.
+pub const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, done DateTime DEFAULT now()) \
+     ENGINE = ReplacingMergeTree ORDER BY version";
 
 /// The steps, in order.
 pub const MIGRATIONS: &[(u32, &str, &str)] = &[
@@ -39,16 +48,14 @@ pub fn known() -> u32 {
 /// # Errors
 /// If the engine refuses, or the store is newer than this program.
 pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
-    let quoted = store.database.replace('`', "");
-    store.client.query(&format!("CREATE DATABASE IF NOT EXISTS `{quoted}`")).execute().await?;
+    store.check_layout().await?;
+    let (layout, database) = (store.layout(), store.database.as_str());
+    store.client.query_raw(&ddl::database(layout, database)).execute().await?;
     let client = store.client();
-    client
-        .query(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, done DateTime DEFAULT now()) \
-             ENGINE = ReplacingMergeTree ORDER BY version",
-        )
-        .execute()
-        .await?;
+    for statement in ddl::statements(layout, database, VERSIONS)? {
+        client.query_raw(&statement).execute().await?;
+    }
+    store.settle("schema_migrations").await?;
     let found: u32 = client.query("SELECT max(version) FROM schema_migrations").fetch_one().await?;
     let known = known();
     if found > known {
@@ -56,12 +63,9 @@ pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
     }
     let mut taken = Vec::new();
     for (version, name, text) in MIGRATIONS.iter().filter(|(version, ..)| *version > found) {
-        let statement: String = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("--"))
-            .collect::<Vec<_>>()
-            .join("\n");
-        client.query(statement.trim()).execute().await?;
+        for statement in ddl::statements(layout, database, text)? {
+            client.query_raw(&statement).execute().await?;
+        }
         client
             .query("INSERT INTO schema_migrations (version, name) VALUES (?, ?)")
             .bind(*version)
@@ -83,6 +87,23 @@ pub async fn refuse_newer(store: &Store) -> Result<(), StoreError> {
         Ok(found) if found > known() => Err(StoreError::Newer { found, known: known() }),
         _ => Ok(()),
     }
+}
+
+/// All that [`run`] carries out on an empty engine, as a text.
+///
+/// # Errors
+/// If a step is of a form that is not known for a cluster.
+pub fn script(layout: &Layout, database: &str) -> Result<String, StoreError> {
+    let mut text = format!("{};\n", ddl::database(layout, database));
+    let files =
+        std::iter::once((0, "schema_migrations", VERSIONS)).chain(MIGRATIONS.iter().copied());
+    for (version, name, file) in files {
+        let _written = write!(text, "\n-- {version:04} {name}\n");
+        for statement in ddl::statements(layout, database, file)? {
+            let _written = writeln!(text, "{statement};");
+        }
+    }
+    Ok(text)
 }
 
 /// The schema's version; 0: there is none.

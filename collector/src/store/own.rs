@@ -19,7 +19,10 @@ impl Store {
             client.query("SELECT toUnixTimestamp64Micro(now64(6))").fetch_one().await?;
         let ahead = Time(clock.saturating_mul(1000)).seconds_since(now);
         let disk: (u64, u64) = client
-            .query("SELECT toUInt64(min(free_space)), toUInt64(min(total_space)) FROM system.disks WHERE total_space > 0")
+            .query(&format!(
+                "SELECT toUInt64(min(free_space)), toUInt64(min(total_space)) FROM {} WHERE total_space > 0",
+                self.layout.system("disks")
+            ))
             .fetch_one()
             .await?;
         let read_only: String = client
@@ -28,12 +31,18 @@ impl Store {
             .await?
             .unwrap_or_default();
         let parts: Option<(String, u64)> = client
-            .query("SELECT concat(table, ' ', partition), count() FROM system.parts WHERE active AND database = ? GROUP BY table, partition ORDER BY count() DESC LIMIT 1")
+            .query(&format!(
+                "SELECT concat(table, ' ', partition), count() FROM {} WHERE active AND database = ? GROUP BY hostName(), table, partition ORDER BY count() DESC LIMIT 1",
+                self.layout.system("parts")
+            ))
             .bind(&self.database)
             .fetch_optional()
             .await?;
         let mutation: Option<(String, i64)> = client
-            .query("SELECT table, toInt64(dateDiff('second', min(create_time), now())) FROM system.mutations WHERE database = ? AND NOT is_done GROUP BY table ORDER BY 2 DESC LIMIT 1")
+            .query(&format!(
+                "SELECT table, toInt64(dateDiff('second', min(create_time), now())) FROM {} WHERE database = ? AND NOT is_done GROUP BY table ORDER BY 2 DESC LIMIT 1",
+                self.layout.system("mutations")
+            ))
             .bind(&self.database)
             .fetch_optional()
             .await?;

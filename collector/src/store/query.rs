@@ -340,7 +340,10 @@ impl Store {
     pub async fn bytes(&self) -> Result<u64, StoreError> {
         Ok(self
             .client()
-            .query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active")
+            .query(&format!(
+                "SELECT sum(bytes_on_disk) FROM {} WHERE active",
+                self.layout.system("parts")
+            ))
             .fetch_one()
             .await?)
     }

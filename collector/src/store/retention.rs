@@ -217,6 +217,7 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+        self.settle("hold_events").await?;
         let events: Vec<HoldEvent> = self
             .client()
             .query("SELECT ?fields FROM hold_events ORDER BY time")

@@ -271,6 +271,7 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn rollups_held(&self, shares: &[Share]) -> Result<Vec<Held>, StoreError> {
+        self.settle("rollups").await?;
         let places =
             vec!["(kafka_topic = ? AND kafka_partition = ? AND last_offset >= ?)"; shares.len()];
         let text = format!(
@@ -298,6 +299,7 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn rollup_marks(&self) -> Result<HashMap<(String, i32), (i64, bool)>, StoreError> {
+        self.settle("progress").await?;
         let rows: Vec<(String, i32, u64)> = self
             .client()
             .query(

@@ -73,6 +73,7 @@ impl Store {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        self.settle("tenures").await?;
         let text = format!(
             "SELECT ?fields FROM tenures WHERE {} ORDER BY epoch DESC LIMIT {} BY topic, partition",
             places(keys),
@@ -149,6 +150,7 @@ impl Store {
     /// [`StoreError::Superseded`] if a later one made it void, or if the engine does not answer.
     pub async fn make_valid(&self, tenure: &Tenure, now: Time) -> Result<(), StoreError> {
         self.decide(tenure, Step::Valid, now).await?;
+        self.settle("tenures").await?;
         let valid: u64 = self
             .client()
             .query("SELECT count() FROM tenures WHERE topic = '' AND partition = 0 AND epoch = ? AND name = ? AND step = 'valid'")
@@ -190,6 +192,7 @@ impl Store {
         if tenure.keys.is_empty() {
             return Ok(());
         }
+        self.settle("tenures").await?;
         let text = format!(
             "SELECT count() FROM tenures WHERE epoch >= ? AND step = 'claimed' AND name != ? AND ({})",
             places(&tenure.keys)
@@ -245,6 +248,7 @@ impl Store {
         if names.is_empty() {
             return Ok(HashMap::new());
         }
+        self.settle("progress").await?;
         let rows: Vec<(String, String, u64)> = self
             .client()
             .query(&format!(

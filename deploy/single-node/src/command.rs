@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command as Process, Stdio},
     time::{Duration, Instant},
 };
@@ -98,6 +98,9 @@ enum Command {
         store: PathBuf,
         #[arg(long)]
         listen: SocketAddr,
+        /// A settings file in the engine's own form.
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
     },
     /// Become a command that dies with its parent.
     #[command(hide = true)]
@@ -118,7 +121,7 @@ pub fn run(arguments: Arguments) -> Exit {
         }
         Command::Status { data, format } => status(&data.root(), &format),
         Command::Down { data } => down(&data.root()),
-        Command::Engine { store, listen } => engine(store, listen),
+        Command::Engine { store, listen, settings } => engine(&store, listen, settings.as_deref()),
         Command::Child { command } => complain(&child::become_command(&command), Exit::Failure),
     }
 }
@@ -382,11 +385,11 @@ fn down(root: &std::path::Path) -> Exit {
     complain(&format!("failed to stop within {STOPPED_WITHIN:?}; see deploy/status"), Exit::Failure)
 }
 
-fn engine(store: PathBuf, listen: SocketAddr) -> Exit {
+fn engine(store: &Path, listen: SocketAddr, settings: Option<&Path>) -> Exit {
     log::start();
     let serve = || -> Result<(), Box<dyn std::error::Error>> {
-        std::fs::create_dir_all(&store)?;
-        let pool = Pool::open(&layout::library(), store)?;
+        std::fs::create_dir_all(store)?;
+        let pool = Pool::open(&layout::library(), store, settings)?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {

@@ -33,7 +33,7 @@ async fn the_ordinary_client_writes_reads_binds_and_gets_errors() {
     let Some(library) = library() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("store");
-    let pool = tokio::task::spawn_blocking(move || Pool::open(&library, store))
+    let pool = tokio::task::spawn_blocking(move || Pool::open(&library, &store, None))
         .await
         .expect("a thread")
         .expect("the engine opens");

@@ -102,8 +102,8 @@ impl Store {
                 return Err(BackupError::Held(holds));
             }
             let lease = Lease::take(self, "restore", who).await?;
-            let quoted = self.database.replace('`', "");
-            self.client.query_raw(&format!("DROP DATABASE `{quoted}` SYNC")).execute().await?;
+            let text = self.layout().drop_database(&self.database);
+            self.client.query_raw(&text).execute().await?;
             drop(lease);
             migrate::run(self).await?;
         }

@@ -158,6 +158,39 @@ impl Store {
         condition: &str,
     ) -> Result<(u64, u64), RetentionError> {
         let client = self.client();
+        let (mut rows, dropped, rest) = if self.layout().is_cluster() {
+            // Parts of the same name on two shards are not the same.
+            let text = format!(
+                "SELECT count() FROM events WHERE _partition_id = '{month}' AND {condition}"
+            );
+            (0, 0, client.query_raw(&text).fetch_one::<u64>().await?)
+        } else {
+            self.drop_parts(month, condition).await?
+        };
+        if rest > 0 {
+            let delete = self.layout().delete("events", Some(&month.to_string()), condition);
+            client.query_raw(&delete).execute().await?;
+            rows += rest;
+        }
+        let left: u64 = client
+            .query_raw(&format!(
+                "SELECT count() FROM events WHERE _partition_id = '{month}' AND {condition}"
+            ))
+            .fetch_one()
+            .await?;
+        if left > 0 {
+            return Err(RetentionError::Stayed { table: "events".into(), rows: left });
+        }
+        Ok((rows, dropped))
+    }
+
+    /// Drops the parts of a month that go as a whole; gives their rows, their number, and rows that are left to go.
+    async fn drop_parts(
+        &self,
+        month: u32,
+        condition: &str,
+    ) -> Result<(u64, u64, u64), RetentionError> {
+        let client = self.client();
         let text = format!(
             "SELECT _part, count(), countIf({condition}) AS go FROM events WHERE _partition_id = '{month}' GROUP BY _part HAVING go > 0"
         );
@@ -178,21 +211,7 @@ impl Store {
                 Err(error) => return Err(error.into()),
             }
         }
-        if rest > 0 {
-            let delete = format!("DELETE FROM events IN PARTITION '{month}' WHERE {condition}");
-            client.query_raw(&delete).execute().await?;
-            rows += rest;
-        }
-        let left: u64 = client
-            .query_raw(&format!(
-                "SELECT count() FROM events WHERE _partition_id = '{month}' AND {condition}"
-            ))
-            .fetch_one()
-            .await?;
-        if left > 0 {
-            return Err(RetentionError::Stayed { table: "events".into(), rows: left });
-        }
-        Ok((rows, dropped))
+        Ok((rows, dropped, rest))
     }
 }
 

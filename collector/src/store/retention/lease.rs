@@ -43,6 +43,7 @@ impl Lease {
     /// If another has it, or the engine does not answer.
     pub async fn take(store: &Store, what: &str, who: &str) -> Result<Self, RetentionError> {
         let owner = format!("{what} by {who} ({})", uuid::Uuid::new_v4().simple());
+        store.settle("leases").await?;
         let last: Option<(u64, String, i64, bool)> = store
             .client()
             .query(
@@ -61,6 +62,7 @@ impl Lease {
         }
         let lease = Self { store: store.clone(), number, owner };
         lease.write(false, Some(format!("lease/{number}"))).await?;
+        store.settle("leases").await?;
         let first: (String, i64) = store
             .client()
             .query("SELECT argMin(owner, beat), toUnixTimestamp64Micro(min(beat)) FROM leases WHERE number = ?")
@@ -93,6 +95,7 @@ impl Lease {
     /// # Errors
     /// If another took over, or the engine does not answer.
     pub async fn beat(&self) -> Result<(), RetentionError> {
+        self.store.settle("leases").await?;
         let newest: u64 =
             self.store.client().query("SELECT max(number) FROM leases").fetch_one().await?;
         if newest != self.number {

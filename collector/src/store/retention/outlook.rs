@@ -76,10 +76,12 @@ impl Store {
                 flow.cold_by_age.push((u32::from(today.saturating_sub(file.day)), file.bytes));
             }
         }
+        // Of a cluster one machine of each shard: what is there twice was counted once.
         let (free, path): (u64, String) = client
-            .query(
-                "SELECT free_space, path FROM system.disks ORDER BY name = 'default' DESC LIMIT 1",
-            )
+            .query(&format!(
+                "SELECT sum(free_space), any(path) FROM {} GROUP BY name ORDER BY name = 'default' DESC LIMIT 1",
+                self.layout.system_once("disks")
+            ))
             .fetch_one()
             .await?;
         let beside = self.shelf.as_ref().is_some_and(|shelf| shelf.is_beside(Path::new(&path)));

@@ -308,8 +308,12 @@ impl Store {
     pub(super) async fn row_bytes(&self) -> Result<HashMap<u32, f64>, StoreError> {
         let rows: Vec<(u32, f64)> = self
             .client()
-            .query("SELECT toUInt32OrZero(partition), sum(bytes_on_disk) / greatest(sum(rows), 1) FROM system.parts WHERE active AND database = ? AND table = 'events' GROUP BY partition")
+            .query(&format!(
+                "SELECT toUInt32OrZero(partition), sum(bytes_on_disk) / greatest(sum(rows), 1) FROM {} WHERE active AND database = ? AND table = ? GROUP BY partition",
+                self.layout.system_once("parts")
+            ))
             .bind(self.database.as_str())
+            .bind(self.layout.local("events"))
             .fetch_all()
             .await?;
         Ok(rows.into_iter().collect())

@@ -50,7 +50,8 @@ impl Run<'_> {
             let lines: Vec<DeletionRow> = lines.into_values().collect();
             let ids: Vec<String> = chunk.iter().map(|old| old.id.to_string()).collect();
             self.log("begun", &lines).await?;
-            let text = format!("DELETE FROM transitions WHERE incident IN ({})", ids.join(", "));
+            let condition = format!("incident IN ({})", ids.join(", "));
+            let text = self.store.layout().delete("transitions", None, &condition);
             self.store.client().query_raw(&text).execute().await?;
             self.log("done", &lines).await?;
             self.report.incidents += chunk.len() as u64;
@@ -95,7 +96,7 @@ impl Run<'_> {
         self.log("begun", &lines).await?;
         self.store
             .client()
-            .query_raw(&format!("DELETE FROM {table} WHERE {condition}"))
+            .query_raw(&self.store.layout().delete(table, None, &condition))
             .execute()
             .await?;
         self.log("done", &lines).await?;

@@ -139,14 +139,21 @@ impl Engine {
         })
     }
 
-    /// Opens a connection to the store in this folder. A connection is used by one thread at a time.
+    /// Opens a connection to the store in this folder, with a settings file of the engine's own where one is named. A connection is used by one
+    /// thread at a time.
     ///
     /// # Errors
     /// If the engine cannot open the folder.
-    pub fn connect(&self, store: &Path) -> Result<Session<'_>, EngineError> {
+    pub fn connect(
+        &self,
+        store: &Path,
+        settings: Option<&Path>,
+    ) -> Result<Session<'_>, EngineError> {
         let open = || EngineError::Open { path: store.display().to_string() };
+        let settings = settings.map(|file| format!("--config-file={}", file.display()));
         let arguments = ["clickhouse".to_owned(), format!("--path={}", store.display())]
             .into_iter()
+            .chain(settings)
             .map(|argument| CString::new(argument).map_err(|_| EngineError::Nul))
             .collect::<Result<Vec<_>, _>>()?;
         let mut pointers: Vec<*mut c_char> =

@@ -1,7 +1,7 @@
 //! A few connections to the engine, each with a thread of its own. Work waits in one bounded queue.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
@@ -45,17 +45,21 @@ pub enum PoolError {
 }
 
 impl Pool {
-    /// Loads the engine and opens its connections; blocks for about a second.
+    /// Loads the engine and opens its connections, with a settings file of its own where one is named; blocks for about a second.
     ///
     /// # Errors
     /// If the library or the folder cannot be opened.
-    pub fn open(library: &Path, store: PathBuf) -> Result<Self, EngineError> {
+    pub fn open(
+        library: &Path,
+        store: &Path,
+        settings: Option<&Path>,
+    ) -> Result<Self, EngineError> {
         let engine: &'static Engine = Box::leak(Box::new(Engine::load(library)?));
         let (jobs, waiting) = mpsc::sync_channel::<Job>(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
         let mut sessions = Vec::new();
         for _ in 0..CONNECTIONS_MAX {
-            sessions.push(engine.connect(&store)?);
+            sessions.push(engine.connect(store, settings)?);
         }
         for session in sessions {
             let waiting = Arc::clone(&waiting);
