@@ -5,6 +5,7 @@ pub mod agent;
 pub mod digest;
 pub mod engine;
 pub mod lines;
+pub mod load;
 pub mod machine;
 pub mod made;
 pub mod shipper;
