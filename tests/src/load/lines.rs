@@ -176,8 +176,7 @@ fn mail(kind: u32, number: u64, host: &str, stamps: &Stamps, chance: &mut StdRng
     let (user, address, pid) = (user(chance), address(chance), chance.random_range(900..400_000));
     let said = match kind {
         880..890 => format!(
-            "postfix/smtpd[{pid}]: {:010X}: client=unknown[{address}], sasl_method=PLAIN, sasl_username={user}",
-            number
+            "postfix/smtpd[{pid}]: {number:010X}: client=unknown[{address}], sasl_method=PLAIN, sasl_username={user}"
         ),
         890..900 => format!(
             "postfix/smtpd[{pid}]: warning: unknown[{address}]: SASL LOGIN authentication failed: authentication failure, sasl_username={user}"

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::ensure;
 use system_tests::load::Load;
 use vonggac_wire::Time;
 
@@ -28,6 +29,12 @@ const WATCHED: Duration = Duration::from_secs(25);
 /// How long members may take to join.
 const JOIN_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long the group may take to give partitions to all of them.
+const JOINED_AFTER: Duration = Duration::from_secs(12);
+
+/// Rows that a collector stored.
+const STORED: &str = "vonggac_collector_rows_stored_total";
+
 /// Members.
 const MEMBERS: usize = 4;
 
@@ -45,12 +52,7 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
         let caught = site.caught_up(&collectors, events, begun).await?;
         let shares: Vec<String> = collectors
             .iter()
-            .map(|one| {
-                Ok(format!(
-                    "{:.0} %",
-                    one.figure("vonggac_collector_rows_stored_total")? / events as f64 * 100.0
-                ))
-            })
+            .map(|one| Ok(format!("{:.0} %", one.figure(STORED)? / events as f64 * 100.0)))
             .collect::<anyhow::Result<_>>()?;
         println!(
             "| {members} | {:.0} | {} |",
@@ -70,12 +72,12 @@ async fn joined(site: &Site, members: usize) -> anyhow::Result<Vec<Collector>> {
         .map(|name| site.collector(name))
         .collect::<anyhow::Result<_>>()?;
     let begun = Instant::now();
-    let log = |one: &Collector| one.figure("vonggac_collector_rebalances_total");
-    while collectors.iter().any(|one| log(one).is_err()) && begun.elapsed() < JOIN_WITHIN {
+    // A metrics address answers before its collector is a member; the group gives partitions anew when one comes.
+    while collectors.iter().any(|one| one.figure(STORED).is_err()) {
+        ensure!(begun.elapsed() < JOIN_WITHIN, "a collector does not start");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    // The group waits for more members before it gives partitions, and gives them anew when one comes.
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    tokio::time::sleep(JOINED_AFTER).await;
     Ok(collectors)
 }
 

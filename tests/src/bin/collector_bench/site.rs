@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clickhouse::{Client, Compression};
 use rdkafka::{
     ClientConfig,
@@ -30,8 +30,8 @@ use vonggac_wire::limits::RECORD_BYTES_MAX;
 
 pub(crate) const DATABASE: &str = "bench";
 
-/// How often rows are counted and memory is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How often rows are counted and memory is looked at: seldom enough that the engine does not notice.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long nothing may come before a run is given up.
 const STALLED_MAX: Duration = Duration::from_secs(120);
@@ -165,6 +165,17 @@ impl Site {
             self.send(&batch)?;
         }
         self.flush()
+    }
+
+    /// Sends a few events and waits until they are rows: every partition has been taken over, and what follows is steady.
+    pub(crate) async fn steady(&self, load: &mut Load, events: u64) -> anyhow::Result<()> {
+        self.prepare(load, events)?;
+        let begun = Instant::now();
+        while self.rows().await? < events {
+            ensure!(begun.elapsed() < STALLED_MAX, "the first {events} events are no rows");
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Ok(())
     }
 
     /// Rows that are stored.

@@ -163,7 +163,9 @@ async fn fill(site: &Site, logs: &[Log], copies: u64) -> anyhow::Result<u64> {
         let (text, user) = &log.lines[usize::try_from(line)?];
         let time = Time(START.0 + after);
         let text = varied(text, user, u64::from(copy), time);
-        let context = Context::at(Time(time.0 + chance.random_range(0..SEND_NANOS)), TimeZone::UTC);
+        // Lines that are read at once were observed at once.
+        let read = Time(START.0 + sent + SEND_NANOS + i64::from(copy) * 1_000_003);
+        let context = Context::at(read, TimeZone::UTC);
         let offset = u64::from(line) * 220;
         let (event, _) = format::event_of("auto", text.into_bytes(), 0, &context);
         let event = redactor.apply(event.with_source(&log.source, offset));
