@@ -26,8 +26,8 @@ use crate::{
     topics,
 };
 
-/// Records that may wait for the national picture.
-const PICTURE_WAITING_MAX: usize = 1_024;
+/// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
+const PICTURE_WAITING_MAX: usize = 32;
 
 /// How long Kafka and the engine may take to come up.
 const START_RETRY: Duration = Duration::from_millis(500);
@@ -67,16 +67,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     watch_the_way(&config, &store, &registry, &rules, &figures, &producer, &stop);
 
-    let (runner, book) = BookRunner::open(book_runner::Parts {
+    let opening = BookRunner::open(book_runner::Parts {
         config: config.clone(),
         store: store.clone(),
         registry: Arc::clone(&registry),
         rules: Arc::clone(&rules),
         figures: figures.clone(),
         producer: producer.clone(),
-    })
-    .await
-    .context("failed to open the incident book")?;
+    });
+    let opened = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        opened = opening => opened,
+    };
+    let (runner, book) = opened.context("failed to open the incident book")?;
     let mut nation = Nation::new(Arc::clone(&registry), Arc::clone(&rules));
     for agent in store.agents().await.context("failed to ask for known agents")? {
         nation.know_agent(&agent);

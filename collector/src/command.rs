@@ -179,7 +179,15 @@ pub fn run(arguments: &Arguments) -> Exit {
                 Err(error) => complain(&format!("failed to {error}"), error.exit()),
             };
         }
-        Command::Serve => runtime.block_on(app::run(config)).map(|()| String::new()),
+        Command::Serve => {
+            let served = runtime.block_on(app::run(config)).map(|()| String::new());
+            // A consumer that waits for its broker would hold a stop up: what it had in hand is finished, or given up.
+            runtime.shutdown_background();
+            return match served {
+                Ok(_) => Exit::Success,
+                Err(error) => complain(&format!("{error:#}"), Exit::Failure),
+            };
+        }
         Command::Migrate(asked) => match asked.meant(config) {
             Ok(config) => runtime
                 .block_on(migrated(&config, asked.print))

@@ -14,4 +14,5 @@ pub mod load;
 pub mod machine;
 pub mod made;
 pub mod shipper;
+pub mod traffic;
 pub mod verdict;

@@ -110,6 +110,8 @@ fn decoded(text: &str, separators: bool) -> String {
                 }
             }
             '\0' => {}
+            // Nearly all of them.
+            ' '..='~' => plain.push(character.to_ascii_lowercase()),
             PARAMETER | QUERY => plain.push(character),
             '\u{3002}' | '\u{ff61}' => plain.push('.'),
             // Full-width forms are letters to many servers.
@@ -126,6 +128,9 @@ fn decoded(text: &str, separators: bool) -> String {
 
 /// Bare separators, before anything is decoded.
 fn separated(url: &str) -> String {
+    if !url.contains('?') {
+        return url.to_owned();
+    }
     let mut query = false;
     url.chars()
         .map(|character| match character {

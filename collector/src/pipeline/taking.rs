@@ -112,7 +112,7 @@ impl Pipeline {
             };
             let untouched = |key: &Key, state: &PartitionState| {
                 holder(key).as_ref() == Some(&resting.tenure)
-                    && state.next() == progress.get(key).and_then(|known| known.next_offset)
+                    && state.next() == places.get(key).map(|(place, _)| place.next)
                     && places.get(key).is_some_and(|(place, _)| !place.renewed)
             };
             kept_of(&tenure.keys, resting.partitions, resting.detectors, untouched)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use vonggac_collector::store::row::EventRow;
 
-use crate::Rig;
+use crate::filled::Rig;
 
 /// Rows of a block: the collector's own.
 const BLOCK: u64 = 50_000;

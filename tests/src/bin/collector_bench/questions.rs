@@ -13,7 +13,7 @@ use vonggac_wire::{
     proto::{SearchRequest, Term},
 };
 
-use crate::{DAYS, Rig, START};
+use crate::filled::{DAYS, Rig, START};
 
 /// How often each is asked; the median is told.
 const TIMES: usize = 9;
