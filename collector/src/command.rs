@@ -109,24 +109,34 @@ async fn migrated(config: &Config, print: bool) -> anyhow::Result<String> {
     Ok(format!("{} steps taken", migrate::run(&store).await?.len()))
 }
 
+/// What needs neither configuration nor store.
+fn without_configuration(command: &Command) -> Option<Exit> {
+    match command {
+        Command::Rules(command) => {
+            let (text, exit) = rules::run(command);
+            say(&text);
+            Some(exit)
+        }
+        Command::Sizing(arguments) => {
+            say(&sizing::run(arguments));
+            Some(Exit::Success)
+        }
+        Command::Rehearse(arguments) => {
+            let (text, exit) = rehearse::run(arguments);
+            if exit != Exit::Success {
+                return Some(complain(&text, exit));
+            }
+            say(&text);
+            Some(exit)
+        }
+        _ => None,
+    }
+}
+
 /// Does what is asked.
 #[must_use]
 pub fn run(arguments: &Arguments) -> Exit {
-    if let Command::Rules(command) = &arguments.command {
-        let (text, exit) = rules::run(command);
-        say(&text);
-        return exit;
-    }
-    if let Command::Sizing(arguments) = &arguments.command {
-        say(&sizing::run(arguments));
-        return Exit::Success;
-    }
-    if let Command::Rehearse(arguments) = &arguments.command {
-        let (text, exit) = rehearse::run(arguments);
-        if exit != Exit::Success {
-            return complain(&text, exit);
-        }
-        say(&text);
+    if let Some(exit) = without_configuration(&arguments.command) {
         return exit;
     }
     let config = match Config::read(&arguments.config) {

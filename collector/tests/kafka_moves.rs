@@ -1,6 +1,11 @@
 //! The consumer against a mock cluster of three brokers: leaders move, brokers go, answer late and refuse; each record comes once and in order.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where its ground is missing")]
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    time::Duration,
+};
 
 use rdkafka::{
     ClientConfig,
@@ -9,7 +14,11 @@ use rdkafka::{
     types::{RDKafkaApiKey, RDKafkaRespErr},
     util::Timeout,
 };
-use vonggac_collector::{config::Config, consume::Consumer};
+use vonggac_collector::{
+    config::Config,
+    consume::{Consumer, Received, group::Change},
+    tenure::Key,
+};
 use vonggac_wire::topic;
 
 /// Records of each phase.
@@ -46,7 +55,9 @@ impl Way {
             brokers.join(", ")
         );
         fs::write(&file, text).unwrap();
-        let consumer = Consumer::new(&Config::read(&file).unwrap()).unwrap();
+        let config = Config::read(&file).unwrap();
+        let consumer =
+            Consumer::new(&config, &config.group, "vonggac-collector", &topic::EVENTS).unwrap();
         let producer = ClientConfig::new()
             .set("bootstrap.servers", cluster.bootstrap_servers())
             .set("reconnect.backoff.max.ms", "500")
@@ -58,20 +69,25 @@ impl Way {
     /// Sends records and takes them: all, each once, in order.
     async fn passes(&mut self, phase: &str) {
         let first = self.sent;
+        let Self { consumer, producer, next, .. } = self;
         let sent = async {
             for number in first..first + RECORDS {
                 let payload = number.to_string();
                 let record = FutureRecord::<str, str>::to(topic::SECURITY)
                     .partition(i32::try_from(number % 2).unwrap())
                     .payload(&payload);
-                self.producer.send(record, Timeout::Never).await.unwrap();
+                producer.send(record, Timeout::Never).await.unwrap();
             }
         };
         let mut numbers = Vec::new();
-        let next = &mut self.next;
         let taken = async {
             while numbers.len() < RECORDS {
-                let taken = self.consumer.recv().await.unwrap();
+                follow(consumer, next);
+                let received = tokio::select! {
+                    () = consumer.changed() => continue,
+                    received = consumer.recv() => received.unwrap(),
+                };
+                let Received::Record(taken) = received else { panic!("{phase}: out of range") };
                 let expected = next.entry(taken.origin.partition).or_default();
                 assert_eq!(taken.origin.offset, *expected, "{phase}: {:?}", taken.origin);
                 *expected += 1;
@@ -86,6 +102,24 @@ impl Way {
         numbers.sort_unstable();
         assert_eq!(numbers, (first..first + RECORDS).collect::<Vec<_>>(), "{phase}");
         self.sent += RECORDS;
+    }
+}
+
+/// Does what the group wants, as the chain does.
+fn follow(consumer: &mut Consumer, next: &BTreeMap<i32, i64>) {
+    while let Some(change) = consumer.change() {
+        match change {
+            Change::Taken => consumer.release().unwrap(),
+            Change::Given(keys) => {
+                let offset = |key: &Key| match key.0.as_str() {
+                    topic::SECURITY => next.get(&key.1).copied().unwrap_or(0),
+                    _ => 0,
+                };
+                let offsets: Vec<(Key, i64)> =
+                    keys.iter().map(|key| (key.clone(), offset(key))).collect();
+                consumer.assign(&offsets, HashMap::new()).unwrap();
+            }
+        }
     }
 }
 

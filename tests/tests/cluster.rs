@@ -20,6 +20,7 @@ use vonggac_collector::{
         migrate::{self, MIGRATIONS, VERSIONS},
         rollup::Span,
     },
+    tenure::Tenure,
 };
 use vonggac_wire::topic;
 
@@ -230,10 +231,8 @@ fn the_store_works_through_the_tables_in_front_as_on_plain_ones() -> anyhow::Res
             .iter()
             .flat_map(|topic| (0..PARTITIONS).map(|partition| ((*topic).to_owned(), partition)))
             .collect();
-        let mut rows = 0;
-        for (topic, partition) in &held {
-            rows += store.held(topic, *partition, 0).await?.len() as u64;
-        }
+        let from = held.iter().map(|key| (key.clone(), 0)).collect();
+        let rows: u64 = store.held(&from).await?.values().map(|rows| rows.len() as u64).sum();
         let below = format!("SELECT count() FROM events_local WHERE kafka_partition < {PARTITIONS}");
         assert_eq!(rows, number(&client, &below).await?, "what is stored at or above an offset");
         assert!(rows > 0);
@@ -243,9 +242,10 @@ fn the_store_works_through_the_tables_in_front_as_on_plain_ones() -> anyhow::Res
             next_offset: made.next_offset().cast_signed(),
             held: Vec::new(),
         };
-        store.save_progress(&held.iter().map(progress).collect::<Vec<_>>()).await?;
+        store.save_progress(&held.iter().map(progress).collect::<Vec<_>>(), None).await?;
         let mut rollups = RollUps::new(store.clone());
-        while rollups.pass(&held, 0).await? {}
+        let mut tenure = Tenure::new("tenure-1".into(), 1, held);
+        while rollups.pass(&mut tenure).await? {}
         for span in Span::ALL {
             let (of_rows, of_rollups) = digest::queries(span, &format!("kafka_partition < {PARTITIONS}"));
             let of_rows: (u64, i64, String) = client.query(&of_rows).fetch_one().await?;
