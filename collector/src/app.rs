@@ -97,6 +97,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         stop.clone(),
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
+    tokio::spawn(topics::keep(config.clone(), stop.clone()));
     let chain = Pipeline::new(
         pipeline::Parts {
             config: config.clone(),

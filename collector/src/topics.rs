@@ -9,6 +9,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
+use tokio_util::sync::CancellationToken;
 use vonggac_wire::{limits::RECORD_BYTES_MAX, topic};
 
 use crate::config::Config;
@@ -85,4 +86,20 @@ pub async fn ensure(config: &Config) -> Result<(), TopicsError> {
         }
     }
     Ok(())
+}
+
+/// How often topics are looked after: one that somebody deleted takes no record until it is there again.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+
+/// Makes topics again that are deleted while the collector runs.
+pub async fn keep(config: Config, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        if let Err(error) = ensure(&config).await {
+            tracing::warn!(%error, "the topics are not as they should be");
+        }
+    }
 }

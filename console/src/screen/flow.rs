@@ -253,6 +253,8 @@ fn missed(app: &App, gap: &GapRow) -> String {
         "damage" => words.get("gap-damage"),
         "truncation" => words.get("gap-truncation"),
         "removed" => words.get("gap-removed"),
+        "expired" => words.get("gap-expired"),
+        "topic-renewed" => words.get("gap-topic-renewed"),
         _ => words.get("gap-unexplained"),
     };
     let when = match (gap.first_observed_unix_nano, gap.last_observed_unix_nano) {
