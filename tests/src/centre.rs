@@ -222,9 +222,18 @@ impl Centre {
     /// # Errors
     /// If Kafka does not answer.
     pub fn bury(&self) -> anyhow::Result<()> {
-        for group in GROUPS {
+        let bury = |group: &str| -> anyhow::Result<()> {
             for member in group::members(&self.broker, group)? {
                 group::leave(&self.broker, group, &member)?;
+            }
+            Ok(())
+        };
+        let begun = Instant::now();
+        for group in GROUPS {
+            // A broker that was killed is not back at once.
+            while let Err(error) = bury(group) {
+                ensure!(begun.elapsed() < PROGRESS_WITHIN, "the group {group}: {error:#}");
+                thread::sleep(Duration::from_millis(200));
             }
         }
         Ok(())
