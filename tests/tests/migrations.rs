@@ -141,8 +141,8 @@ fn a_schema_that_is_newer_than_the_program_is_refused_in_a_sentence() -> anyhow:
     Ok(())
 }
 
-/// Requests before the first step: the database, the table of steps, and the question how far it came.
-const BEFORE: u64 = 3;
+/// Requests before the first step: how the store is laid out, the database, the table of steps, and the question how far it came.
+const BEFORE: u64 = 4;
 
 /// Each step is cut before it is written down, and behind; the engine had carried the last request out, or had not.
 #[test]

@@ -143,7 +143,10 @@ fn a_life_with_a_copy_in_it(machine: &Machine, copy: &Path) -> Vec<(String, u64,
         .to_string();
     let acted = machine.ask(&["incidents", "ack", &id, "--operator", "Lan"]).expect("asked");
     assert!(acted.status.success());
-    incidents(machine)
+    // The picture learns of it a moment after the command is answered.
+    let new =
+        |all: &Vec<(String, u64, String)>| all.iter().filter(|one| one.2.contains("new")).count();
+    machine.until("one taken", SOON, |m| Ok(incidents(m)), |all| new(all) == 1).expect("taken")
 }
 
 #[test]
