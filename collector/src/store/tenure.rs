@@ -189,6 +189,11 @@ impl Store {
     /// # Errors
     /// That, or if the engine does not answer.
     pub async fn sure_of(&self, tenure: &Tenure) -> Result<(), StoreError> {
+        // Each block begins with it: where an engine hangs, it hangs here.
+        self.writes("tenures", self.look(tenure)).await
+    }
+
+    async fn look(&self, tenure: &Tenure) -> Result<(), StoreError> {
         if tenure.keys.is_empty() {
             return Ok(());
         }
