@@ -236,9 +236,10 @@ fn kept(outcome: Result<String, RetentionError>) -> anyhow::Result<String> {
     outcome.map_err(|error| anyhow::Error::from(error).context("failed to"))
 }
 
-#[expect(clippy::print_stdout, reason = "the one place where commands answer")]
+/// The one place where commands answer. Whoever reads may have enough and go.
 fn say(text: &str) {
-    println!("{text}");
+    use std::io::Write as _;
+    let _gone = writeln!(std::io::stdout(), "{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where commands complain")]
