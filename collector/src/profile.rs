@@ -83,10 +83,10 @@ pub const ALL: [Profile; 3] = [SMALL, MEDIUM, NATIONAL];
 pub const WANTED: &str = "\"small\", \"medium\" or \"national\"";
 
 impl FromStr for Profile {
-    type Err = String;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        ALL.into_iter().find(|profile| profile.name == text).ok_or_else(|| WANTED.to_owned())
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        ALL.into_iter().find(|profile| profile.name == text).ok_or("no profile has that name")
     }
 }
 

@@ -418,12 +418,12 @@ impl Model for Protocol {
             Property::always(
                 "what is below the progress is stored",
                 |model: &Self, state: &State| {
-                    let below = state.stored.iter().take(state.progress);
+                    let below = &state.stored[..state.progress];
                     // Rows whose progress is written first are on their way for a while: only when nobody brings them any more they are lost.
                     let idle = |collector: &Collector| collector.at == At::Idle;
                     let on_their_way =
                         !state.flying.is_empty() || !state.collectors.iter().all(idle);
-                    let lost = below.filter(|times| **times == 0).count() > 0;
+                    let lost = below.contains(&0);
                     !lost || (model.wrong == Wrong::ProgressFirst && on_their_way)
                 },
             ),

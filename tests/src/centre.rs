@@ -25,7 +25,7 @@ use crate::{
     collector::Collector,
     engine::Engine,
     group,
-    machine::{Machine, Part, program},
+    machine::{Machine, Part, is_built},
 };
 
 /// The database of all collectors.
@@ -80,11 +80,7 @@ impl Centre {
         settings: &Settings,
         way: impl FnOnce(&str) -> anyhow::Result<String>,
     ) -> anyhow::Result<Option<Self>> {
-        if !program("vonggac-single").exists() {
-            eprintln!(
-                "SKIPPED: no {}; build the programs first",
-                program("vonggac-single").display()
-            );
+        if !is_built() {
             return Ok(None);
         }
         let kafka = Machine::broker()?;

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::machine::program;
+use crate::machine::{is_built, program};
 
 /// How long it may take until it listens.
 const START_WITHIN: Duration = Duration::from_secs(60);
@@ -38,11 +38,7 @@ impl Engine {
     /// # Errors
     /// If it does not listen.
     pub fn start_with(folder: &Path, settings: Option<&str>) -> anyhow::Result<Option<Self>> {
-        if !program("vonggac-single").exists() {
-            eprintln!(
-                "SKIPPED: no {}; build the programs first",
-                program("vonggac-single").display()
-            );
+        if !is_built() {
             return Ok(None);
         }
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();

@@ -56,11 +56,7 @@ impl Machine {
     /// # Errors
     /// If it does not get ready.
     pub fn up(probes: &[String], nation: bool) -> anyhow::Result<Option<Self>> {
-        if !program("vonggac-single").exists() {
-            eprintln!(
-                "SKIPPED: no {}; build the programs first",
-                program("vonggac-single").display()
-            );
+        if !is_built() {
             return Ok(None);
         }
         let folder = tempfile::tempdir()?;
@@ -104,11 +100,7 @@ impl Machine {
         parts: &str,
         before: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<Self>> {
-        if !program("vonggac-single").exists() {
-            eprintln!(
-                "SKIPPED: no {}; build the programs first",
-                program("vonggac-single").display()
-            );
+        if !is_built() {
             return Ok(None);
         }
         let folder = tempfile::tempdir()?;
@@ -306,6 +298,16 @@ impl Drop for Machine {
             eprintln!("{error:#}");
         }
     }
+}
+
+/// Whether the programs are there; if not, that is told loudly.
+#[must_use]
+pub fn is_built() -> bool {
+    let supervisor = program("vonggac-single");
+    if !supervisor.exists() {
+        eprintln!("SKIPPED: no {}; build the programs first", supervisor.display());
+    }
+    supervisor.exists()
 }
 
 /// Where a program was built: beside this test.
