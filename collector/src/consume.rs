@@ -11,7 +11,7 @@ use std::{collections::HashMap, time::Duration};
 
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{CommitMode, Consumer as _, StreamConsumer},
+    consumer::{CommitMode, Consumer as _, ConsumerContext, StreamConsumer},
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers as _},
 };
@@ -21,6 +21,7 @@ use crate::{canary::Canary, config::Config, decode::Taken, store::ProgressPart, 
 
 pub mod group;
 pub mod place;
+pub mod reread;
 
 use group::{Change, Group};
 
@@ -92,47 +93,7 @@ impl Consumer {
     /// # Errors
     /// Those that do not pass.
     pub async fn recv(&self) -> Result<Received, KafkaError> {
-        loop {
-            match self.inner.recv().await {
-                Ok(message) => return Ok(Received::Record(self.taken(&message))),
-                Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error),
-                Err(KafkaError::MessageConsumption(
-                    RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
-                )) => return Ok(Received::OutOfRange),
-                Err(error) => {
-                    tracing::warn!(%error, "Kafka does not give records; waiting");
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-            }
-        }
-    }
-
-    fn taken(&self, message: &BorrowedMessage<'_>) -> Taken {
-        let mut origin = Origin {
-            topic: message.topic().to_owned(),
-            partition: message.partition(),
-            offset: message.offset(),
-        };
-        let mut base = 0;
-        if !self.bases.is_empty() {
-            let key = (origin.topic, origin.partition);
-            base = self.bases.get(&key).copied().unwrap_or(0);
-            origin.topic = key.0;
-        }
-        origin.offset += base;
-        let replay_of: Option<i64> =
-            text(message, header::REPLAY_OF).and_then(|offset| offset.parse().ok());
-        Taken {
-            origin,
-            appended: message
-                .timestamp()
-                .to_millis()
-                .map_or_else(Time::now, |ms| Time(ms.saturating_mul(1_000_000))),
-            key: message.key().unwrap_or_default().to_vec(),
-            value: message.payload().unwrap_or_default().to_vec(),
-            replay_of,
-            canary: text(message, header::CANARY).and_then(Canary::from_header),
-        }
+        next(&self.inner, &self.bases).await
     }
 
     /// Waits until the group gives or takes partitions.
@@ -155,7 +116,7 @@ impl Consumer {
         bases: HashMap<Key, i64>,
     ) -> Result<(), KafkaError> {
         self.bases = bases;
-        self.inner.assign(&self.list(offsets)?)
+        self.inner.assign(&list(offsets, &self.bases)?)
     }
 
     /// Gives all back: the group goes on.
@@ -175,24 +136,9 @@ impl Consumer {
         self.inner.subscribe(&self.topics.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    fn list(&self, offsets: &[(Key, i64)]) -> Result<TopicPartitionList, KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for (key, offset) in offsets {
-            let base = self.bases.get(key).copied().unwrap_or(0);
-            list.add_partition_offset(&key.0, key.1, Offset::Offset((offset - base).max(0)))?;
-        }
-        Ok(list)
-    }
-
     /// What a partition has, by Kafka's own offsets; `None`: Kafka does not say.
     pub fn extent(&self, key: &Key) -> Option<Extent> {
-        let asked = || {
-            self.inner.fetch_watermarks(&key.0, key.1, ANSWER_WITHIN).inspect_err(|error| {
-                tracing::warn!(topic = key.0, partition = key.1, %error, "Kafka does not say what a partition has");
-            })
-        };
-        let (low, high) = tokio::task::block_in_place(asked).ok()?;
-        Some(Extent { low, high })
+        extent(&self.inner, key)
     }
 
     /// Kafka's own first offset that was appended at or after a time; `None` if there is none, or Kafka does not say.
@@ -221,7 +167,8 @@ impl Consumer {
             .iter()
             .map(|part| ((part.topic.clone(), part.partition), part.next_offset))
             .collect();
-        let told = self.list(&offsets).and_then(|list| self.inner.commit(&list, CommitMode::Async));
+        let told = list(&offsets, &self.bases)
+            .and_then(|list| self.inner.commit(&list, CommitMode::Async));
         if let Err(error) = told {
             tracing::debug!(%error, "Kafka did not take the offsets; the store has them");
         }
@@ -248,6 +195,79 @@ fn settings(config: &Config, group: &str) -> ClientConfig {
         .set("max.poll.interval.ms", ANSWER_THE_GROUP_WITHIN.as_millis().to_string())
         .set("reconnect.backoff.max.ms", "2000");
     client
+}
+
+/// What comes next.
+async fn next<C: ConsumerContext + 'static>(
+    consumer: &StreamConsumer<C>,
+    bases: &HashMap<Key, i64>,
+) -> Result<Received, KafkaError> {
+    loop {
+        match consumer.recv().await {
+            Ok(message) => return Ok(Received::Record(taken(&message, bases))),
+            Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error),
+            Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+            )) => return Ok(Received::OutOfRange),
+            Err(error) => {
+                tracing::warn!(%error, "Kafka does not give records; waiting");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+}
+
+/// What a partition has, by Kafka's own offsets; `None`: Kafka does not say.
+fn extent<C: ConsumerContext>(consumer: &StreamConsumer<C>, key: &Key) -> Option<Extent> {
+    let asked = || {
+        consumer.fetch_watermarks(&key.0, key.1, ANSWER_WITHIN).inspect_err(|error| {
+            tracing::warn!(topic = key.0, partition = key.1, %error, "Kafka does not say what a partition has");
+        })
+    };
+    let (low, high) = tokio::task::block_in_place(asked).ok()?;
+    Some(Extent { low, high })
+}
+
+/// A message, at its place in the store.
+fn taken(message: &BorrowedMessage<'_>, bases: &HashMap<Key, i64>) -> Taken {
+    let mut origin = Origin {
+        topic: message.topic().to_owned(),
+        partition: message.partition(),
+        offset: message.offset(),
+    };
+    let mut base = 0;
+    if !bases.is_empty() {
+        let key = (origin.topic, origin.partition);
+        base = bases.get(&key).copied().unwrap_or(0);
+        origin.topic = key.0;
+    }
+    origin.offset += base;
+    let replay_of: Option<i64> =
+        text(message, header::REPLAY_OF).and_then(|offset| offset.parse().ok());
+    Taken {
+        origin,
+        appended: message
+            .timestamp()
+            .to_millis()
+            .map_or_else(Time::now, |ms| Time(ms.saturating_mul(1_000_000))),
+        key: message.key().unwrap_or_default().to_vec(),
+        value: message.payload().unwrap_or_default().to_vec(),
+        replay_of,
+        canary: text(message, header::CANARY).and_then(Canary::from_header),
+    }
+}
+
+/// These places, by Kafka's own offsets.
+fn list(
+    places: &[(Key, i64)],
+    bases: &HashMap<Key, i64>,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (key, offset) in places {
+        let base = bases.get(key).copied().unwrap_or(0);
+        list.add_partition_offset(&key.0, key.1, Offset::Offset((offset - base).max(0)))?;
+    }
+    Ok(list)
 }
 
 /// A header's text.

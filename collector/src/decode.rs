@@ -41,6 +41,16 @@ pub enum Rejection {
     /// It would leave more behind than is remembered.
     #[error(transparent)]
     Ahead(#[from] TooFarAhead),
+    /// The store refuses events of it for what they say.
+    #[error("the engine refuses {events} of its {of} events: {words}")]
+    Refused {
+        /// So many.
+        events: usize,
+        /// Of so many.
+        of: usize,
+        /// The engine's own words.
+        words: String,
+    },
     /// The topic holds no events.
     #[error("{0} is no topic of events")]
     Topic(String),
@@ -55,6 +65,7 @@ impl Rejection {
             Self::Key { .. } => "identity",
             Self::Agency(_) => "unknown-agency",
             Self::Ahead(_) => "ahead",
+            Self::Refused { .. } => "refused",
             Self::Topic(_) => "wrong-topic",
         }
     }

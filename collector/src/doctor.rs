@@ -224,6 +224,7 @@ fn refusal(refused: &Refused) -> Trouble {
         Refusal::Schema => (Level::Broken, "engine-schema", said()),
         Refusal::Busy => (Level::Broken, "engine-busy", said()),
         Refusal::Damaged => (Level::Broken, "engine-damaged", said()),
+        Refusal::Rows => (Level::Broken, "engine-rows", said()),
         Refusal::Other => (Level::Broken, "engine-refuses", said()),
     };
     Trouble { level, name, values }

@@ -24,7 +24,7 @@ const RATES_MAX: usize = 60;
 const DEAD_MAX: usize = 50;
 
 /// Words of [`crate::decode::Rejection::reason`].
-const DEAD_REASONS: [&str; 10] = [
+const DEAD_REASONS: [&str; 11] = [
     "too-large",
     "undecodable",
     "version",
@@ -35,6 +35,7 @@ const DEAD_REASONS: [&str; 10] = [
     "event",
     "unknown-agency",
     "ahead",
+    "refused",
 ];
 
 /// Recent figures.
@@ -94,6 +95,7 @@ pub struct Figures {
     incidents_open: IntGauge,
     transitions: IntCounter,
     detection_keys: IntGauge,
+    detection_rebuilding: IntGauge,
     detection_evicted: IntCounter,
     detection_late: IntCounter,
     rss: IntGauge,
@@ -167,6 +169,10 @@ impl Figures {
             incidents_open: gauge("incidents_open", "Incidents that are not resolved")?,
             transitions: counter("transitions_total", "Steps of incidents")?,
             detection_keys: gauge("detection_keys", "Keys that detection holds")?,
+            detection_rebuilding: gauge(
+                "detection_rebuilding_records",
+                "Stored records that detection still reads again after a taking-over; it says nothing of their partitions meanwhile",
+            )?,
             detection_evicted: counter(
                 "detection_keys_evicted_total",
                 "Keys that detection forgot before their time, because there were too many",
@@ -274,6 +280,11 @@ impl Figures {
         recent.signals += signals;
         recent.detection_keys = keys;
         recent.detection_ticked = Some(now);
+    }
+
+    /// So many stored records are still to be read again.
+    pub fn rebuilding(&self, records: u64) {
+        self.detection_rebuilding.set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
     /// What detection gave up since the start; told in the log when it grows.

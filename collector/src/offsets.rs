@@ -128,6 +128,13 @@ impl PartitionState {
         Ok(Judged { known, holes })
     }
 
+    /// Whether what came before this batch is known, so that its numbers say whether it was seen.
+    #[must_use]
+    pub fn is_followed_by(&self, batch: &Batch) -> bool {
+        let mark = self.replayed.get(batch.agent.as_str()).and_then(|numbers| numbers.mark);
+        mark.is_some_and(|mark| batch.first_seq <= mark.saturating_add(1))
+    }
+
     /// Whether this row is in the store already.
     #[must_use]
     pub fn holds(&self, offset: i64, index: u32) -> bool {

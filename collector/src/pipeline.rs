@@ -1,19 +1,24 @@
-//! The one chain: consume . decode . judge . detect . batch . store . signal . progress . commit; what is rejected goes to the dead letters.
+//! The one chain: consume . decode . judge . batch . store . progress . commit . detect . signal; what is rejected goes to the dead letters.
 //!
-//! Two tasks own it. One gathers, in the order of each partition:
+//! Three tasks own it. One gathers, in the order of each partition:
 //!
 //! 1. messages are gathered for [`block_interval`](crate::config::BLOCK_INTERVAL) or until a block is full; librdkafka's own bounded queue is the back-pressure;
-//! 2. each is decoded, judged against its partition's [`offsets`](crate::offsets), shown to detection, and made into rows;
+//! 2. each is decoded, judged against its partition's [`offsets`](crate::offsets), and made into rows;
 //!
-//! and while it gathers the next block, the other one [stores](storing) the last:
+//! while it gathers the next block, another one [stores](storing) the last:
 //!
 //! 3. the rows are inserted as one block, tried again with the same token until the engine has them;
-//! 4. the signals are produced and their delivery awaited;
-//! 5. the progress of all partitions is inserted as one block; then Kafka is told, for tools that show lag.
+//! 4. the progress of all partitions is inserted as one block; then Kafka is told, for tools that show lag;
 //!
-//! Behind 3 and before it the store is asked whether another collector took a partition over; see [`tenure`](crate::tenure). A crash after 3 is
-//! found by whoever [takes the partition over](taking), who asks which rows at or above the progress are stored; a crash after 4 gives
-//! signals a second time, which the book knows by their origin.
+//! and the third one [shows](watching) what is stored to detection:
+//!
+//! 5. signals are produced, and their delivery awaited; how far they are given is written down;
+//! 6. the national picture sees the records.
+//!
+//! Behind 3 and before it, and before 5, the store is asked whether another collector took a partition over; see [`tenure`](crate::tenure).
+//! A crash after 3 is found by whoever [takes the partition over](taking), who asks which rows at or above the progress are stored; a crash
+//! after 4 makes its detection read again what was stored and not shown; a crash in 5 gives signals a second time, which the book knows by
+//! their origin.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,27 +29,22 @@ use std::{
 use rdkafka::{error::KafkaError, producer::FutureProducer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vonggac_wire::{
-    Time,
-    event::Body,
-    proto::{DeadLetter, Signal},
-    topic,
-};
+use vonggac_wire::{Time, event::Body, proto::DeadLetter, topic};
 
 use self::gaps::{gap, told_gap};
 pub(crate) use self::{
     claim::{claim, decide, keep_trying},
     replay::Filled,
-    storing::send_signals,
+    watching::send_signals,
 };
 use crate::{
     config::Config,
     consume::{Consumer, Received},
     dead_letter,
     decode::{self, Taken},
-    detect::{Detector, Lost, sigma::Matcher},
+    detect::sigma::Matcher,
     figures::Figures,
-    offsets::{Numbers, PartitionState, Place},
+    offsets::{Numbers, PartitionState},
     record::{Known, Record},
     registry::Registry,
     rule::RuleSet,
@@ -53,15 +53,19 @@ use crate::{
 };
 
 mod claim;
+mod course;
 mod gaps;
+mod poison;
 mod replay;
 mod storing;
 mod taking;
+mod watching;
 
 use storing::Storer;
 use taking::Resting;
+use watching::Watcher;
 
-/// How often detection looks at the clock.
+/// How often it is told how far the chain is.
 const TICK: Duration = Duration::from_secs(1);
 
 /// What ends the pipeline.
@@ -100,12 +104,12 @@ pub struct Pipeline {
     parts: Parts,
     consumer: Consumer,
     storer: Storer,
+    watcher: Watcher,
     /// The name of the tenure.
     tenure: Option<String>,
     /// What is held now.
     keys: Vec<Key>,
     partitions: HashMap<Key, PartitionState>,
-    detectors: BTreeMap<i32, Detector>,
     /// What was held before the group took it, in case it gives the same back.
     resting: Option<Resting>,
     block: Block,
@@ -116,7 +120,6 @@ pub struct Pipeline {
 struct Block {
     rows: Vec<EventRow>,
     bytes: usize,
-    signals: Vec<Signal>,
     gaps: Vec<GapRow>,
     filled: Vec<Filled>,
     canaries: Vec<CanaryRow>,
@@ -124,13 +127,11 @@ struct Block {
     records: Vec<Arc<Record>>,
     /// Next offset of each partition, with the numbers of agents that changed.
     ends: BTreeMap<Key, (i64, BTreeMap<String, Numbers>)>,
-    /// Offsets of Kafka that were only replayed.
-    replayed: bool,
 }
 
 impl Block {
     fn is_empty(&self) -> bool {
-        self.ends.is_empty() && self.signals.is_empty() && self.gaps.is_empty() && !self.replayed
+        self.ends.is_empty() && self.gaps.is_empty()
     }
 }
 
@@ -142,12 +143,20 @@ impl Pipeline {
     pub fn new(parts: Parts, shutdown: &CancellationToken) -> Result<Self, PipelineError> {
         let group = parts.config.group.clone();
         let consumer = Consumer::new(&parts.config, &group, "vonggac-collector", &topic::EVENTS)?;
+        let watcher = Watcher::spawn(watching::Parts {
+            config: parts.config.clone(),
+            store: parts.store.clone(),
+            registry: Arc::clone(&parts.registry),
+            figures: parts.figures.clone(),
+            producer: parts.producer.clone(),
+            picture: parts.picture.clone(),
+        });
         let storer = Storer::spawn(
             storing::Parts {
                 store: parts.store.clone(),
                 figures: parts.figures.clone(),
                 producer: parts.producer.clone(),
-                picture: parts.picture.clone(),
+                watch: watcher.work(),
             },
             shutdown.clone(),
         );
@@ -155,10 +164,10 @@ impl Pipeline {
             parts,
             consumer,
             storer,
+            watcher,
             tenure: None,
             keys: Vec::new(),
             partitions: HashMap::new(),
-            detectors: BTreeMap::new(),
             resting: None,
             block: Block::default(),
         })
@@ -172,7 +181,8 @@ impl Pipeline {
         let mut ticked = Instant::now();
         while !shutdown.is_cancelled() {
             self.gather(&shutdown).await?;
-            if self.storer.is_lost() {
+            let seen = self.tenure.as_ref().is_some_and(|tenure| self.watcher.is_lost(tenure));
+            if seen || self.storer.is_lost() {
                 self.abandon().await?;
             }
             if ticked.elapsed() >= TICK {
@@ -185,7 +195,10 @@ impl Pipeline {
             }
             self.follow_group().await?;
         }
-        self.finish_all().await
+        self.finish_all().await?;
+        drop(self.storer);
+        self.watcher.end().await;
+        Ok(())
     }
 
     fn is_full(&self) -> bool {
@@ -210,7 +223,7 @@ impl Pipeline {
                 }
                 Received::OutOfRange => {
                     self.finish_all().await?;
-                    return self.take_over(self.keys.clone()).await;
+                    return self.take_anew().await;
                 }
             }
         }
@@ -249,7 +262,7 @@ impl Pipeline {
         }
     }
 
-    /// One message through decode, judge and detect into the block. `known`: what of it the store has, where its numbers cannot say.
+    /// One message through decode and judge into the block. `known`: what of it the store has, where its numbers cannot say.
     fn take(&mut self, taken: Taken, known: Option<Known>, now: Time) {
         let key = (taken.origin.topic.clone(), taken.origin.partition);
         // What is not held any more may still be on its way.
@@ -259,42 +272,26 @@ impl Pipeline {
             return;
         }
         state.position = offset + 1;
-        let place = state.place(offset);
-        if place == Place::New {
-            self.block.ends.entry(key.clone()).or_default().0 = offset + 1;
-            self.parts.figures.record(&key.0);
-        }
+        self.block.ends.entry(key.clone()).or_default().0 = offset + 1;
+        self.parts.figures.record(&key.0);
         if let Some(canary) = taken.canary {
-            if place == Place::New {
-                self.block.canaries.push(CanaryRow::new(&canary, &taken.origin, now));
-            }
+            self.block.canaries.push(CanaryRow::new(&canary, &taken.origin, now));
             return;
         }
         let judged = decode::decode(&taken, &self.parts.registry)
             .and_then(|record| Ok((state.judge(offset, &record.batch)?, record)));
         let (judged, mut record) = match judged {
             Ok(judged) => judged,
-            Err(rejection) if place == Place::New => {
+            Err(rejection) => {
                 let letter = dead_letter::letter(&taken, &rejection, now);
                 self.block.bytes += taken.value.len();
                 self.block.dead.push((taken, letter));
                 return;
             }
-            Err(_) => return,
         };
         let replayed = known.is_some();
         record.known = known.unwrap_or(judged.known);
         let record = Arc::new(record);
-        let signals = match self.detectors.get_mut(&key.1) {
-            Some(detector) => detector.apply(&record, now),
-            None => Vec::new(),
-        };
-        if place == Place::Replayed {
-            self.block.bytes += record.bytes;
-            self.block.replayed = true;
-            self.block.records.push(record);
-            return;
-        }
         let known = record.known.count();
         if known > 0 {
             self.parts.figures.duplicates(known as u64);
@@ -324,20 +321,10 @@ impl Pipeline {
             }
         }
         self.block.bytes += record.bytes;
-        self.block.signals.extend(signals);
         self.block.records.push(record);
     }
 
-    fn tick(&mut self) {
-        let now = Time::now();
-        let (mut keys, mut lost) = (0, Lost::default());
-        for detector in self.detectors.values_mut() {
-            self.block.signals.extend(detector.tick(now));
-            keys += detector.keys() as u64;
-            lost = lost.and(detector.lost());
-        }
-        self.parts.figures.detection_lost(lost, now);
-        self.parts.figures.detected(self.block.signals.len() as u64, keys, now);
+    fn tick(&self) {
         let lag =
             self.partitions.iter().map(|(key, state)| self.consumer.lag(key, state.position)).sum();
         self.parts.figures.position(lag, u32::try_from(self.partitions.len()).unwrap_or(u32::MAX));

@@ -72,6 +72,9 @@ impl Age {
     }
 }
 
+/// How soon Kafka is tried again that took no canary.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Sends and looks until it is told to stop.
 pub async fn run(parts: Parts, age: Age, shutdown: CancellationToken) {
     let sender = format!("collector-{}", uuid::Uuid::new_v4());
@@ -87,6 +90,10 @@ pub async fn run(parts: Parts, age: Age, shutdown: CancellationToken) {
             _ = sends.tick() => {
                 let takes = send(&parts.producer, &sender, &watch).await;
                 parts.figures.kafka(takes, Time::now());
+                if !takes {
+                    // Nobody should wait a minute to learn that it is back.
+                    sends.reset_after(AGAIN.min(parts.interval));
+                }
             }
             _ = looks.tick() => look(&parts, &sender, &mut watch, &age).await,
         }

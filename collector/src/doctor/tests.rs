@@ -102,6 +102,7 @@ fn refusals() -> Vec<(&'static str, Level, Seen)> {
         Refusal::Schema => "engine-schema",
         Refusal::Busy => "engine-busy",
         Refusal::Damaged => "engine-damaged",
+        Refusal::Rows => "engine-rows",
         Refusal::Other => "engine-refuses",
     };
     let mut cases = Vec::new();

@@ -6,7 +6,9 @@ use vonggac_wire::Lane;
 use super::{Pipeline, PipelineError, claim::keep_trying};
 use crate::{
     decode::{self, Taken},
-    record::Known,
+    figures::Figures,
+    record::{Known, Record},
+    store::{Store, StoreError},
 };
 
 /// What a letter filled.
@@ -30,12 +32,21 @@ impl Pipeline {
         }
         let Ok(record) = decode::decode(taken, &self.parts.registry) else { return Ok(None) };
         self.finish_all().await?;
-        let parts = &self.parts;
-        let batch = &record.batch;
-        let stored =
-            keep_trying(&parts.figures, "stored numbers", || parts.store.stored_elsewhere(&record))
-                .await?;
-        let index = |seq: u64| usize::try_from(seq.saturating_sub(batch.first_seq)).unwrap_or(0);
-        Ok(Some(stored.into_iter().map(|seq| index(seq)..index(seq) + 1).collect()))
+        Ok(Some(elsewhere(&self.parts.store, &self.parts.figures, &record).await?))
     }
+}
+
+/// Which events of a record are stored by another one.
+///
+/// # Errors
+/// What can never work.
+pub(super) async fn elsewhere(
+    store: &Store,
+    figures: &Figures,
+    record: &Record,
+) -> Result<Known, StoreError> {
+    let stored = keep_trying(figures, "stored numbers", || store.stored_elsewhere(record)).await?;
+    let first = record.batch.first_seq;
+    let index = |seq: u64| usize::try_from(seq.saturating_sub(first)).unwrap_or(0);
+    Ok(stored.into_iter().map(|seq| index(seq)..index(seq) + 1).collect())
 }

@@ -1,4 +1,5 @@
-//! The second half of the chain, in a task of its own: store, signal, progress, in this order, each until it is done; roll-ups between blocks.
+//! The second part of the chain, in a task of its own: store, then progress, each until it is done; roll-ups between blocks. What is stored goes
+//! on to [detection](super::watching).
 //!
 //! At most one block is being stored while the next one is gathered.
 
@@ -11,31 +12,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prost::Message as _;
-use rdkafka::{
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
+use rdkafka::producer::FutureProducer;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use vonggac_wire::{
-    Time,
-    proto::{DeadLetter, Signal},
-    topic,
-};
+use vonggac_wire::{Time, proto::DeadLetter};
 
-use super::{Block, claim::keep_trying};
+use super::{
+    Block,
+    claim::keep_trying,
+    poison::{self, Fate, Good, Refused, Storing},
+    watching::{self, Work as Watch},
+};
 use crate::{
     dead_letter,
     figures::Figures,
-    record::Record,
     rollup::RollUps,
     store::{ProgressPart, Store, StoreError, row::EventRow},
-    tenure::{Doubted, Key, Kind, Tenure},
+    tenure::{Doubted, Key, Kind, Next, Tenure},
 };
-
-/// How long a signal waits that was not delivered.
-const RETRY: Duration = Duration::from_millis(200);
 
 /// Rows whose delay is taken as a sample, of each block.
 const DELAY_SAMPLES: usize = 64;
@@ -48,7 +42,8 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) figures: Figures,
     pub(super) producer: FutureProducer,
-    pub(super) picture: mpsc::Sender<Arc<Record>>,
+    /// Where stored blocks go.
+    pub(super) watch: mpsc::Sender<Watch>,
 }
 
 /// What is known of a partition that was taken over.
@@ -99,6 +94,7 @@ impl Storer {
             doubts: BTreeMap::new(),
             settled: BTreeSet::new(),
             found: HashMap::new(),
+            good: Good::default(),
             lost: Arc::clone(&lost),
             shutdown,
         };
@@ -155,6 +151,8 @@ struct Task {
     settled: BTreeSet<(Doubted, u32)>,
     /// Rows of others that were found when it was; beyond what the gathering task knows.
     found: HashMap<Key, HashSet<(i64, u32)>>,
+    /// The last that the engine took.
+    good: Good,
     lost: Arc<AtomicBool>,
     shutdown: CancellationToken,
 }
@@ -196,6 +194,8 @@ impl Task {
         self.settled.clear();
         self.found.clear();
         self.rollups.begin_tenure();
+        // Its token is of the tenure before, and may be forgotten by now.
+        self.good = Good::default();
         let (tenure, doubts) = match beginning {
             Some(Beginning { tenure, doubts }) => (Some(tenure), doubts),
             None => (None, BTreeMap::new()),
@@ -209,7 +209,8 @@ impl Task {
 
     async fn store(&mut self, mut block: Block) -> Stored {
         self.settle(&mut block.rows).await?;
-        let next = self.store_rows(&block.rows).await?;
+        let (next, refused) = self.store_rows(&mut block.rows).await?;
+        block.dead.extend(poison::letters(refused, &block.records, Time::now()));
         let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
         for (taken, letter) in &block.dead {
             if !dead_letter::send(&self.parts.producer, taken, letter, &self.shutdown).await {
@@ -232,13 +233,6 @@ impl Task {
         for filled in &block.filled {
             keep_trying(&figures, "filled gaps", || store.recount_gaps(filled)).await?;
         }
-        send_signals(&self.parts.producer, &block.signals).await;
-        for record in block.records {
-            // The picture holds back the chain rather than miss a record.
-            if self.parts.picture.send(record).await.is_err() {
-                break;
-            }
-        }
         let parts: Vec<ProgressPart> = block
             .ends
             .into_iter()
@@ -259,26 +253,38 @@ impl Task {
         self.rollups.rows(&block.rows);
         self.rollups.stored(&parts);
         self.passed(&parts);
+        let end = |part: &ProgressPart| ((part.topic.clone(), part.partition), part.next_offset);
+        let ends = parts.iter().map(end).collect();
+        let watched = Watch::Stored(watching::Stored { ends, records: block.records });
+        // Detection that cannot follow holds storing back. Without it, the collector is ending.
+        let _ended = self.parts.watch.send(watched).await;
         Ok(parts)
     }
 
-    /// Inserts the rows, and is sure behind them that they count. Gives the number of the next insert.
+    /// Inserts the rows, and is sure behind them that they count. Gives the number of the next insert, and what the engine refuses.
     async fn store_rows(
         &mut self,
-        rows: &[EventRow],
-    ) -> Result<Option<crate::tenure::Next>, StoreError> {
+        rows: &mut Vec<EventRow>,
+    ) -> Result<(Option<Next>, Vec<Refused>), StoreError> {
         let Some(tenure) = &mut self.tenure else { return Err(StoreError::Superseded) };
         let (store, figures) = (&self.parts.store, &self.parts.figures);
         if rows.is_empty() {
             keep_trying(figures, "the tenure", || store.sure_of(tenure)).await?;
-            return Ok(None);
+            return Ok((None, Vec::new()));
         }
         let begun = Instant::now();
         let token = tenure.token(Kind::Blocks);
         keep_trying(figures, "the tenure", || store.sure_of(tenure)).await?;
-        keep_trying(figures, "a block of events", || store.insert_events(rows, &token)).await?;
+        let fate = poison::insert(store, figures, rows, &token, poison::TRIES).await?;
         let took = begun.elapsed();
         keep_trying(figures, "the tenure", || store.sure_of(tenure)).await?;
+        let refused = if fate == Fate::Stored {
+            self.good.took(rows, &token);
+            Vec::new()
+        } else {
+            let good = &mut self.good;
+            Storing { store, figures, tenure, good }.take_apart(rows).await?
+        };
         let now = Time::now();
         let step = (rows.len() / DELAY_SAMPLES).max(1);
         let delays: Vec<f64> = rows
@@ -287,22 +293,31 @@ impl Task {
             .map(|row| now.seconds_since(Time(row.observed.saturating_mul(1000))))
             .collect();
         figures.stored(rows.len() as u64, took, &delays, now);
-        Ok(Some(tenure.after(Kind::Blocks)))
+        Ok((Some(tenure.after(Kind::Blocks)), refused))
     }
 
     /// Takes the tokens of those before away, in each month in which this block has rows of theirs, and leaves out what they stored.
     async fn settle(&mut self, rows: &mut Vec<EventRow>) -> Result<(), StoreError> {
         let owed = if self.doubts.is_empty() { BTreeSet::new() } else { self.owed(rows) };
         for (doubted, month) in owed {
-            // Any row of theirs will do. If all are stored, they were stored behind a block that is over.
-            let row = rows.iter().find(|row| {
+            // Any row of theirs will do that the engine takes. If all are stored, they were stored behind a block that is over; where it
+            // refuses all, another block has to do it.
+            let (store, figures) = (&self.parts.store, &self.parts.figures);
+            let of_theirs = rows.iter().filter(|row| {
                 row.month() == month && self.is_in_doubt(row, &doubted) && !self.is_found(row)
             });
-            if let Some(row) = row {
-                let (store, figures) = (&self.parts.store, &self.parts.figures);
-                let insert = || store.insert_events(std::slice::from_ref(row), &doubted.token);
-                keep_trying(figures, "a token of another", insert).await?;
-                self.find().await?;
+            let mut fate = None;
+            for row in of_theirs {
+                let one = std::slice::from_ref(row);
+                fate = Some(poison::insert(store, figures, one, &doubted.token, 1).await?);
+                if fate == Some(Fate::Stored) {
+                    break;
+                }
+            }
+            match fate {
+                Some(Fate::Stored) => self.find().await?,
+                Some(Fate::Refused(_)) => continue,
+                None => {}
             }
             self.settled.insert((doubted, month));
         }
@@ -371,22 +386,4 @@ impl Task {
             }
         }
     }
-}
-
-/// Produces signals and waits until Kafka has them all.
-pub(crate) async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
-    let deliveries = signals.iter().map(|signal| async move {
-        let value = signal.encode_to_vec();
-        loop {
-            let record = FutureRecord::to(topic::SIGNALS).key(&signal.group).payload(&value);
-            match producer.send(record, Timeout::Never).await {
-                Ok(_) => return,
-                Err((error, _)) => {
-                    tracing::warn!(%error, "a signal was not delivered; it is sent again");
-                }
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-    });
-    futures::future::join_all(deliveries).await;
 }

@@ -1,8 +1,8 @@
 //! How the chain follows Kafka's group: what it has in hand is finished before anything is given back, and what is given is taken over from
 //! the store.
 //!
-//! A taking says first that it is one, and asks then: see [`tenure`](crate::tenure). Detection is rebuilt by replaying what lies below the
-//! progress, unless the same comes back to whoever held it last.
+//! A taking says first that it is one, and asks then: see [`tenure`](crate::tenure). Storing begins at once; detection is rebuilt beside it,
+//! unless the same comes back to whoever held it last.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,8 +15,10 @@ use vonggac_wire::Time;
 use super::{
     Block, Pipeline, PipelineError,
     claim::{claim, decide, keep_trying},
+    course::Start,
     gaps::expired,
     storing::{Beginning, Doubt},
+    watching::{self, Work},
 };
 use crate::{
     consume::{
@@ -33,11 +35,16 @@ use crate::{
 /// How long Kafka is waited for that does not say what it has.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How old a backlog may be for its own past to be looked up; Kafka keeps no more than days.
+const BACKLOG_MAX: Duration = Duration::from_secs(14 * 86_400);
+
+/// Halvings of that until a time is known to the minute.
+const BACKLOG_STEPS: usize = 15;
+
 /// What was held before the group took it.
 pub(super) struct Resting {
     tenure: String,
     partitions: HashMap<Key, PartitionState>,
-    detectors: BTreeMap<i32, Detector>,
 }
 
 impl Pipeline {
@@ -55,16 +62,25 @@ impl Pipeline {
 
     /// Gives all back. It is kept for a while, because the group often gives the same again.
     async fn rest(&mut self) -> Result<(), PipelineError> {
+        self.lay_down().await;
+        Ok(self.consumer.release()?)
+    }
+
+    /// Takes what is held anew: Kafka has not what it had.
+    pub(super) async fn take_anew(&mut self) -> Result<(), PipelineError> {
+        let keys = self.keys.clone();
+        self.lay_down().await;
+        self.take_over(keys).await
+    }
+
+    async fn lay_down(&mut self) {
         if let Some(tenure) = self.tenure.take() {
-            self.resting = Some(Resting {
-                tenure,
-                partitions: std::mem::take(&mut self.partitions),
-                detectors: std::mem::take(&mut self.detectors),
-            });
+            let partitions = std::mem::take(&mut self.partitions);
+            self.resting = Some(Resting { tenure, partitions });
         }
         self.keys.clear();
         self.storer.begin(None).await;
-        Ok(self.consumer.release()?)
+        self.watcher.tell(Work::Rest).await;
     }
 
     /// Forgets all that is held: another one took it over. The group says what is held now.
@@ -72,6 +88,7 @@ impl Pipeline {
         tracing::warn!("another collector took over what this one held; the group is asked anew");
         self.forget();
         self.storer.begin(None).await;
+        self.watcher.tell(Work::Forget).await;
         Ok(self.consumer.rejoin()?)
     }
 
@@ -81,7 +98,6 @@ impl Pipeline {
         self.resting = None;
         self.keys.clear();
         self.partitions.clear();
-        self.detectors.clear();
     }
 
     /// Takes partitions over.
@@ -104,54 +120,80 @@ impl Pipeline {
             Err(StoreError::Superseded) => return self.abandon().await,
             valid => valid?,
         }
-        let mut kept = resting.map(|resting| {
-            let holder = |key: &Key| {
-                let earlier = before.iter().filter(|t| t.key == *key && t.valid == Some(true));
-                let last = earlier.filter(|t| t.epoch < tenure.epoch).max_by_key(|t| t.epoch);
-                last.map(|taking| taking.name.clone())
-            };
+        let holder = |key: &Key| {
+            let earlier = before.iter().filter(|t| t.key == *key && t.valid == Some(true));
+            let last = earlier.filter(|t| t.epoch < tenure.epoch).max_by_key(|t| t.epoch);
+            last.map(|taking| taking.name.clone())
+        };
+        let kept = resting.map(|resting| {
             let untouched = |key: &Key, state: &PartitionState| {
                 holder(key).as_ref() == Some(&resting.tenure)
                     && state.next() == places.get(key).map(|(place, _)| place.next)
                     && places.get(key).is_some_and(|(place, _)| !place.renewed)
             };
-            kept_of(&tenure.keys, resting.partitions, resting.detectors, untouched)
+            kept_of(&tenure.keys, resting.partitions, untouched)
         });
+        self.partitions = kept.unwrap_or_default();
+        let kept: BTreeSet<i32> = self.partitions.keys().map(|key| key.1).collect();
+        let starts = self.starts(progress, &places, &doubts).await?;
         let agents = keep_trying(&figures, "agents", || store.agents()).await?;
-        let mut offsets = Vec::new();
-        for (key, progress) in progress {
-            let Some((place, _)) = places.get(&key).copied() else { continue };
-            let found = kept.as_mut().and_then(|kept| kept.0.remove(&key));
-            let held = doubts.get(&key).map(|doubt| doubt.held.clone()).unwrap_or_default();
-            let state = match found {
-                Some(state) => state,
-                None => {
-                    let start = self.replay_from(&key, place);
-                    tracing::info!(
-                        topic = key.0,
-                        partition = key.1,
-                        next = place.next,
-                        replay_from = start,
-                        held = held.len(),
-                        "a partition was taken over"
-                    );
-                    let progress = Progress { next_offset: Some(place.next), ..progress };
-                    PartitionState::new(progress, held, start)
-                }
-            };
-            offsets.push((key.clone(), state.position));
-            self.partitions.insert(key, state);
-        }
-        for (_, partition) in &tenure.keys {
-            let found = kept.as_mut().and_then(|kept| kept.1.remove(partition));
-            let detector = found.unwrap_or_else(|| self.detector(*partition, &agents));
-            self.detectors.entry(*partition).or_insert(detector);
-        }
+        let fresh = tenure.keys.iter().map(|key| key.1).filter(|number| !kept.contains(number));
+        let detectors = fresh.map(|number| (number, self.detector(number, &agents))).collect();
+        let offsets: Vec<(Key, i64)> =
+            self.partitions.iter().map(|(key, state)| (key.clone(), state.position)).collect();
+        let bases: HashMap<Key, i64> =
+            places.into_iter().map(|(key, (place, _))| (key, place.base)).collect();
         self.keys = tenure.keys.clone();
         self.tenure = Some(tenure.name.clone());
+        let beginning = watching::Beginning {
+            tenure: tenure.clone(),
+            kept,
+            starts,
+            detectors,
+            bases: bases.clone(),
+        };
+        self.watcher.tell(Work::Begin(Box::new(beginning))).await;
         self.storer.begin(Some(Beginning { tenure, doubts })).await;
-        let bases = places.into_iter().map(|(key, (place, _))| (key, place.base)).collect();
         Ok(self.consumer.assign(&offsets, bases)?)
+    }
+
+    /// Begins the partitions that are not kept, and says where their detection begins.
+    async fn starts(
+        &mut self,
+        progress: HashMap<Key, Progress>,
+        places: &HashMap<Key, (Place, i64)>,
+        doubts: &BTreeMap<Key, Doubt>,
+    ) -> Result<Vec<(Key, Start)>, PipelineError> {
+        let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
+        let keys: Vec<Key> = progress.keys().cloned().collect();
+        let signalled =
+            keep_trying(&figures, "how far signals are given", || store.signalled(&keys)).await?;
+        let mut starts = Vec::new();
+        for (key, progress) in progress {
+            let Some((place, end)) = places.get(&key).copied() else { continue };
+            if self.partitions.contains_key(&key) {
+                continue;
+            }
+            // A store that never wrote it down gave all signals of what it stored.
+            let signalled = signalled.get(&key).copied().unwrap_or(place.next);
+            let signalled = signalled.clamp(place.low.min(place.next), place.next);
+            let from = self.reread_from(&key, place, signalled, end);
+            let held = doubts.get(&key).map(|doubt| doubt.held.clone()).unwrap_or_default();
+            tracing::info!(
+                topic = key.0,
+                partition = key.1,
+                next = place.next,
+                signalled,
+                reread_from = from,
+                held = held.len(),
+                "a partition was taken over"
+            );
+            let progress = Progress { next_offset: Some(place.next), ..progress };
+            let start = Start { from, signalled, progress: progress.clone() };
+            starts.push((key.clone(), start));
+            self.partitions.insert(key, PartitionState::new(progress, held, place.next));
+        }
+        Ok(starts)
     }
 
     /// What Kafka has of a partition: who takes it over has to know.
@@ -258,14 +300,27 @@ impl Pipeline {
         Ok(doubts)
     }
 
-    /// Where detection begins.
-    fn replay_from(&self, key: &Key, place: Place) -> i64 {
+    /// Where detection is rebuilt from: so long before what it has to speak of as windows last.
+    fn reread_from(&self, key: &Key, place: Place, signalled: i64, end: i64) -> i64 {
         if place.renewed {
             return place.next;
         }
-        let since = Time::now().minus(self.parts.config.replay);
-        let back = self.consumer.offset_at(key, since).map(|offset| offset + place.base);
-        back.map_or(place.next, |back| back.min(place.next)).max(place.low)
+        let at = |time: Time| Some(self.consumer.offset_at(key, time)? + place.base);
+        let (now, replay) = (Time::now(), self.parts.config.replay);
+        let recent = at(now.minus(replay)).unwrap_or(place.next).min(place.next).max(place.low);
+        if recent <= signalled || signalled >= end {
+            return recent;
+        }
+        // A backlog: what is to be spoken of is older than that, and so is what led to it.
+        let (mut early, mut late) = (now.minus(BACKLOG_MAX), now);
+        for _ in 0..BACKLOG_STEPS {
+            let middle = Time(early.0.midpoint(late.0));
+            match at(middle) {
+                Some(offset) if offset <= signalled => early = middle,
+                _ => late = middle,
+            }
+        }
+        at(early.minus(replay)).unwrap_or(signalled).clamp(place.low.min(signalled), signalled)
     }
 
     /// Detection of a partition, with the agents that were heard on it before: silence is seen even where nothing comes.
@@ -289,9 +344,8 @@ impl Pipeline {
 fn kept_of(
     keys: &[Key],
     mut partitions: HashMap<Key, PartitionState>,
-    mut detectors: BTreeMap<i32, Detector>,
     untouched: impl Fn(&Key, &PartitionState) -> bool,
-) -> (HashMap<Key, PartitionState>, BTreeMap<i32, Detector>) {
+) -> HashMap<Key, PartitionState> {
     let mut broken: BTreeSet<i32> = BTreeSet::new();
     for key in keys {
         if !partitions.get(key).is_some_and(|state| untouched(key, state)) {
@@ -301,6 +355,5 @@ fn kept_of(
     let wanted: BTreeSet<&Key> = keys.iter().collect();
     broken.extend(partitions.keys().filter(|key| !wanted.contains(key)).map(|key| key.1));
     partitions.retain(|key, _| !broken.contains(&key.1));
-    detectors.retain(|number, _| !broken.contains(number));
-    (partitions, detectors)
+    partitions
 }

@@ -29,13 +29,15 @@ pub enum Refusal {
     Busy,
     /// Its disk fails, or what lies on it is damaged.
     Damaged,
+    /// It refuses rows for what they say.
+    Rows,
     /// Something else; its own words say what.
     Other,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Away,
         Self::Hangs,
         Self::Slow,
@@ -47,6 +49,7 @@ impl Refusal {
         Self::Schema,
         Self::Busy,
         Self::Damaged,
+        Self::Rows,
         Self::Other,
     ];
 
@@ -65,8 +68,15 @@ impl Refusal {
             Self::Schema => "schema",
             Self::Busy => "busy",
             Self::Damaged => "damaged",
+            Self::Rows => "rows",
             Self::Other => "other",
         }
+    }
+
+    /// The engine speaks of the rows, not of itself.
+    #[must_use]
+    pub fn is_of_rows(self) -> bool {
+        self == Self::Rows
     }
 
     /// The one with this word.
@@ -126,6 +136,10 @@ impl Refusal {
             // CHECKSUM_DOESNT_MATCH, CANNOT_READ_ALL_DATA, CORRUPTED_DATA, CANNOT_OPEN_FILE, CANNOT_WRITE_TO_FILE_DESCRIPTOR, CANNOT_FSYNC,
             // BROKEN_CHUNK... and a folder that the engine may not write
             Some(33 | 40 | 74 | 75 | 76 | 87 | 246 | 481 | 1000 | 1001) => Self::Damaged,
+            // CANNOT_PARSE_TEXT, CANNOT_PARSE_INPUT_ASSERTION_FAILED, ARGUMENT_OUT_OF_BOUND, CANNOT_CONVERT_TYPE, CANNOT_PARSE_NUMBER,
+            // INCORRECT_DATA, TOO_LARGE_ARRAY_SIZE, TOO_LARGE_STRING_SIZE, SIZES_OF_ARRAYS_DONT_MATCH, VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
+            // VIOLATED_CONSTRAINT, UNKNOWN_ELEMENT_OF_ENUM
+            Some(6 | 27 | 69 | 70 | 72 | 117 | 128 | 131 | 190 | 321 | 469 | 691) => Self::Rows,
             _ => Self::Other,
         }
     }

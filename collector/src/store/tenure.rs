@@ -20,6 +20,9 @@ enum Step {
     Void = 4,
 }
 
+/// Before a topic's name in `progress`: below which offset all signals of a partition were given.
+const SIGNALLED: &str = "signalled/";
+
 /// A token: its tenure's epoch, the token with its number behind the last slash.
 type TokenPair = (u64, String);
 
@@ -240,6 +243,44 @@ impl Store {
             held: Vec::new(),
         };
         self.save_progress(&[part], None).await
+    }
+
+    /// Below which offset all signals of partitions were given; nothing, where nobody wrote it down yet.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn signalled(&self, keys: &[Key]) -> Result<HashMap<Key, i64>, StoreError> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        self.settle("progress").await?;
+        let text = format!(
+            "SELECT toString(topic), partition, max(value) FROM progress WHERE agent = '' AND ({}) GROUP BY topic, partition",
+            places(keys)
+        );
+        let query = keys.iter().fold(self.client().query(&text), |query, (topic, partition)| {
+            query.bind(format!("{SIGNALLED}{topic}")).bind(*partition)
+        });
+        let place = |(name, partition, value): (String, i32, u64)| {
+            let topic = name.strip_prefix(SIGNALLED)?.to_owned();
+            Some(((topic, partition), i64::try_from(value).ok()?))
+        };
+        let rows: Vec<(String, i32, u64)> = query.fetch_all().await?;
+        Ok(rows.into_iter().filter_map(place).collect())
+    }
+
+    /// Writes that down; it only grows.
+    ///
+    /// # Errors
+    /// If the engine does not take it.
+    pub async fn save_signalled(&self, places: &[(Key, i64)]) -> Result<(), StoreError> {
+        let part = |((topic, partition), next): &(Key, i64)| ProgressPart {
+            topic: format!("{SIGNALLED}{topic}"),
+            partition: *partition,
+            next_offset: *next,
+            held: Vec::new(),
+        };
+        self.save_progress(&places.iter().map(part).collect::<Vec<_>>(), None).await
     }
 
     /// The numbers of inserts of tenures that may be in doubt; where there is none it is the first, 0.

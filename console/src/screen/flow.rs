@@ -110,13 +110,14 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
 /// How long blocks take and what the store holds; what is the matter with it, and for how long. A cause that this console does not know is
 /// told by the centre's word.
 fn engine(app: &App, flow: &Flow, now: Time) -> String {
-    const CAUSES: [&str; 12] = [
+    const CAUSES: [&str; 13] = [
         "away",
         "hangs",
         "slow",
         "read-only",
         "disk-full",
         "parts-many",
+        "rows",
         "memory",
         "denied",
         "schema",

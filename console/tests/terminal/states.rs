@@ -263,6 +263,7 @@ fn what_ails_the_store_is_said_on_the_flow_in_eighty_columns() {
             "read-only",
             "disk-full",
             "parts-many",
+            "rows",
             "memory",
             "denied",
             "schema",

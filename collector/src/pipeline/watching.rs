@@ -1,0 +1,443 @@
+//! The third part of the chain, in a task of its own: what is stored is shown to detection, signals are produced, the national picture is
+//! told. Storing never waits for detection to be rebuilt: that is read again from Kafka beside it, see [`course`](super::course).
+//!
+//! Signals are given at least once: how far they were is written down behind them, a second later at most, and whoever takes a partition
+//! over gives those of what lies above that. The book knows a signal by its origin.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use prost::Message as _;
+use rdkafka::{
+    error::KafkaError,
+    producer::{FutureProducer, FutureRecord},
+    util::Timeout,
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+use vonggac_wire::{Time, proto::Signal, topic};
+
+use super::{
+    claim::keep_trying,
+    course::{Courses, Start, Turn},
+    replay::elsewhere,
+};
+use crate::{
+    config::Config,
+    consume::{Received, reread::Rereader},
+    decode::{self, Taken},
+    detect::{Detector, Lost},
+    figures::Figures,
+    record::Record,
+    registry::Registry,
+    store::{Store, StoreError},
+    tenure::{Key, Tenure},
+};
+
+/// How often detection looks at the clock, and what it did is written down.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long a signal waits that was not delivered.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Stored blocks that wait for detection. One: the next is being stored meanwhile, and blocks are large.
+const BLOCKS_WAITING_MAX: usize = 1;
+
+/// Signals that are gathered while detection is rebuilt, before they are given.
+const SIGNALS_WAITING_MAX: usize = 1_000;
+
+/// What the task needs.
+pub(super) struct Parts {
+    pub(super) config: Config,
+    pub(super) store: Store,
+    pub(super) registry: Arc<Registry>,
+    pub(super) figures: Figures,
+    pub(super) producer: FutureProducer,
+    pub(super) picture: mpsc::Sender<Arc<Record>>,
+}
+
+/// What was stored.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// Next offset of each partition.
+    pub(super) ends: Vec<(Key, i64)>,
+    /// In the order of each partition.
+    pub(super) records: Vec<Arc<Record>>,
+}
+
+/// A tenure, as detection sees it.
+pub(super) struct Beginning {
+    pub(super) tenure: Tenure,
+    /// Numbers whose detection goes on as it was.
+    pub(super) kept: BTreeSet<i32>,
+    /// The other partitions.
+    pub(super) starts: Vec<(Key, Start)>,
+    /// Their detectors.
+    pub(super) detectors: BTreeMap<i32, Detector>,
+    /// What is added to Kafka's own offsets.
+    pub(super) bases: HashMap<Key, i64>,
+}
+
+/// What the task is told.
+pub(super) enum Work {
+    Stored(Stored),
+    Begin(Box<Beginning>),
+    /// The group took all; it may give the same back.
+    Rest,
+    /// Another collector took over what was held.
+    Forget,
+}
+
+/// The name of the tenure that another collector took over.
+type Superseded = Arc<Mutex<Option<String>>>;
+
+/// The task, as the others see it.
+pub(super) struct Watcher {
+    work: mpsc::Sender<Work>,
+    superseded: Superseded,
+    task: JoinHandle<()>,
+}
+
+impl Watcher {
+    pub(super) fn spawn(parts: Parts) -> Self {
+        let (work, taken) = mpsc::channel(BLOCKS_WAITING_MAX);
+        let superseded = Superseded::default();
+        let task = Task {
+            parts,
+            courses: Courses::default(),
+            detectors: BTreeMap::new(),
+            tenure: None,
+            bases: HashMap::new(),
+            rereader: None,
+            signals: Vec::new(),
+            told: 0,
+            superseded: Arc::clone(&superseded),
+        };
+        let task = tokio::spawn(task.run(taken));
+        Self { work, superseded, task }
+    }
+
+    /// Where stored blocks go.
+    pub(super) fn work(&self) -> mpsc::Sender<Work> {
+        self.work.clone()
+    }
+
+    /// Another collector took over what this tenure holds.
+    pub(super) fn is_lost(&self, tenure: &str) -> bool {
+        let superseded = self.superseded.lock().unwrap_or_else(PoisonError::into_inner);
+        superseded.as_deref() == Some(tenure)
+    }
+
+    /// Tells it what it has to do after all that it was given.
+    pub(super) async fn tell(&self, work: Work) {
+        // The task ends only with its handles.
+        let _ended = self.work.send(work).await;
+    }
+
+    /// Finishes what it was given; all other handles are gone.
+    pub(super) async fn end(self) {
+        drop(self.work);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "detection ended early");
+        }
+    }
+}
+
+struct Task {
+    parts: Parts,
+    courses: Courses,
+    detectors: BTreeMap<i32, Detector>,
+    tenure: Option<Tenure>,
+    bases: HashMap<Key, i64>,
+    rereader: Option<Rereader>,
+    /// Not given yet.
+    signals: Vec<Signal>,
+    /// Signals since the clock was last looked at.
+    told: u64,
+    superseded: Superseded,
+}
+
+impl Task {
+    async fn run(mut self, mut work: mpsc::Receiver<Work>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                // What is stored never waits for what is read again.
+                biased;
+                taken = work.recv() => match taken {
+                    Some(work) => self.work(work).await,
+                    None => break,
+                },
+                _ = ticks.tick() => self.tick().await,
+                received = again(self.rereader.as_ref()) => self.read_again(received).await,
+            }
+        }
+        self.give().await;
+        self.write_down().await;
+    }
+
+    async fn work(&mut self, work: Work) {
+        match work {
+            Work::Stored(stored) => self.stored(stored).await,
+            Work::Begin(beginning) => self.begin(*beginning),
+            Work::Rest => {
+                self.give().await;
+                self.write_down().await;
+                (self.tenure, self.rereader) = (None, None);
+            }
+            Work::Forget => self.forget(),
+        }
+    }
+
+    fn begin(&mut self, beginning: Beginning) {
+        let Beginning { tenure, kept, starts, detectors, bases } = beginning;
+        self.signals.clear();
+        self.courses.keep(&kept);
+        self.detectors.retain(|number, _| kept.contains(number));
+        self.detectors.extend(detectors);
+        for (key, start) in starts {
+            self.courses.begin(key, start);
+        }
+        (self.tenure, self.bases) = (Some(tenure), bases);
+        self.join();
+        self.open();
+    }
+
+    fn forget(&mut self) {
+        self.courses = Courses::default();
+        self.detectors.clear();
+        self.signals.clear();
+        (self.tenure, self.rereader) = (None, None);
+    }
+
+    /// Reads again what is behind, from where it stands.
+    fn open(&mut self) {
+        self.rereader = None;
+        let places: Vec<(Key, i64)> =
+            self.courses.behind().map(|(key, from)| (key.clone(), from)).collect();
+        if places.is_empty() || self.tenure.is_none() {
+            return;
+        }
+        match Rereader::open(&self.parts.config, &places, self.bases.clone()) {
+            Ok(rereader) => {
+                for key in self.courses.waiting() {
+                    rereader.pause(key);
+                }
+                self.rereader = Some(rereader);
+            }
+            // It is tried again at the next look at the clock.
+            Err(error) => tracing::error!(%error, "failed to read again what detection needs"),
+        }
+    }
+
+    async fn stored(&mut self, stored: Stored) {
+        for (key, next) in &stored.ends {
+            self.courses.stored(key, *next);
+        }
+        let now = Time::now();
+        for record in stored.records {
+            let key = (record.origin.topic.clone(), record.origin.partition);
+            if self.courses.follows(&key) {
+                self.show(key.1, record, true, now).await;
+            }
+        }
+        self.courses.shown();
+        self.give().await;
+        while let Some((key, taken)) = self.courses.ripe() {
+            self.see_again(&key, taken).await;
+            let resumed = self.rereader.as_ref().map(|rereader| rereader.resume(&key));
+            if let Some(Err(error)) = resumed {
+                tracing::warn!(%error, "what detection needs is asked for anew");
+                self.rereader = None;
+            }
+        }
+        self.join();
+    }
+
+    /// Shows a record to detection and to the picture. `tells`: its signals were not given yet.
+    async fn show(&mut self, number: i32, record: Arc<Record>, tells: bool, now: Time) {
+        if let Some(detector) = self.detectors.get_mut(&number) {
+            let signals = detector.apply(&record, now);
+            if tells {
+                self.signals.extend(signals);
+            }
+        }
+        // The picture holds back the chain rather than miss a record. Without one, the collector is ending.
+        let _ended = self.parts.picture.send(record).await;
+    }
+
+    async fn read_again(&mut self, received: Result<Received, KafkaError>) {
+        match received {
+            Ok(Received::Record(taken)) => {
+                let key = (taken.origin.topic.clone(), taken.origin.partition);
+                match self.courses.turn(&key, taken.origin.offset) {
+                    Turn::Passed => {}
+                    Turn::Due => self.see_again(&key, taken).await,
+                    Turn::Early => {
+                        self.courses.hold(&key, taken);
+                        if let Some(rereader) = &self.rereader {
+                            rereader.pause(&key);
+                        }
+                    }
+                }
+                if self.signals.len() >= SIGNALS_WAITING_MAX {
+                    self.give().await;
+                }
+                self.join();
+            }
+            Ok(Received::OutOfRange) => {
+                self.bound();
+                self.join();
+                self.open();
+            }
+            Err(error) => {
+                tracing::error!(%error, "failed to read again what detection needs; trying anew");
+                self.rereader = None;
+            }
+        }
+    }
+
+    /// What Kafka gave up meanwhile, detection does without.
+    fn bound(&mut self) {
+        let Some(rereader) = &self.rereader else { return };
+        let keys: Vec<Key> = self.courses.behind().map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            if let Some(extent) = rereader.extent(&key) {
+                self.courses.bounded(&key, extent.low, extent.high);
+            }
+        }
+        tracing::warn!(
+            "Kafka no longer has all that detection is rebuilt from; it goes on without"
+        );
+    }
+
+    async fn see_again(&mut self, key: &Key, taken: Taken) {
+        let offset = taken.origin.offset;
+        if taken.canary.is_none()
+            && let Ok(record) = decode::decode(&taken, &self.parts.registry)
+            && let Ok(Some(again)) = self.courses.judge(key, offset, &record.batch)
+        {
+            let record = self.known(key, taken.replay_of.is_some(), record, &again).await;
+            self.show(key.1, Arc::new(record), !again.told, Time::now()).await;
+        }
+        self.courses.passed(key, offset);
+    }
+
+    /// Which of its events were seen in another record.
+    async fn known(
+        &mut self,
+        key: &Key,
+        replayed: bool,
+        mut record: Record,
+        again: &super::course::Again,
+    ) -> Record {
+        record.known = again.judged.known.clone();
+        if replayed || again.doubtful {
+            let found = elsewhere(&self.parts.store, &self.parts.figures, &record).await;
+            match found {
+                Ok(known) => {
+                    self.courses.answered(key, record.batch.agent.as_str(), known.count() > 0);
+                    record.known = known;
+                }
+                // What can never be asked is told where blocks are stored.
+                Err(error) => tracing::error!(%error, "failed to ask for what is stored"),
+            }
+        }
+        record
+    }
+
+    /// Follows what has come up.
+    fn join(&mut self) {
+        let joined = self.courses.join();
+        if joined.is_empty() {
+            return;
+        }
+        tracing::info!(partitions = ?joined, "detection is rebuilt");
+        if self.courses.behind().next().is_none() {
+            self.rereader = None;
+        }
+    }
+
+    async fn tick(&mut self) {
+        let now = Time::now();
+        let (mut keys, mut lost) = (0, Lost::default());
+        for (number, detector) in &mut self.detectors {
+            // Whoever was not read again yet would seem to be silent.
+            if self.tenure.is_some() && !self.courses.is_behind(*number) {
+                self.signals.extend(detector.tick(now));
+            }
+            keys += detector.keys() as u64;
+            lost = lost.and(detector.lost());
+        }
+        self.give().await;
+        self.write_down().await;
+        if self.rereader.is_none() {
+            self.open();
+        }
+        self.parts.figures.detection_lost(lost, now);
+        self.parts.figures.detected(std::mem::take(&mut self.told), keys, now);
+        self.parts.figures.rebuilding(self.courses.owed());
+    }
+
+    /// Gives the signals, if what is held is still ours.
+    async fn give(&mut self) {
+        if !self.signals.is_empty() {
+            let Some(tenure) = &self.tenure else { return self.signals.clear() };
+            let (store, figures) = (&self.parts.store, &self.parts.figures);
+            if let Err(error) = keep_trying(figures, "the tenure", || store.sure_of(tenure)).await {
+                if !matches!(error, StoreError::Superseded) {
+                    tracing::error!(%error, "failed to ask whether signals may be given");
+                }
+                *self.superseded.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(tenure.name.clone());
+                return self.forget();
+            }
+            let signals = std::mem::take(&mut self.signals);
+            self.told += signals.len() as u64;
+            send_signals(&self.parts.producer, &signals).await;
+        }
+        self.courses.signalled();
+    }
+
+    async fn write_down(&mut self) {
+        let places = self.courses.unwritten();
+        if places.is_empty() {
+            return;
+        }
+        let store = &self.parts.store;
+        let save = || store.save_signalled(&places);
+        match keep_trying(&self.parts.figures, "how far signals are given", save).await {
+            Ok(()) => self.courses.written(&places),
+            Err(error) => tracing::error!(%error, "failed to write how far signals are given"),
+        }
+    }
+}
+
+/// The next that is read again; never, if nothing is.
+async fn again(rereader: Option<&Rereader>) -> Result<Received, KafkaError> {
+    match rereader {
+        Some(rereader) => rereader.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Produces signals and waits until Kafka has them all.
+pub(crate) async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
+    let deliveries = signals.iter().map(|signal| async move {
+        let value = signal.encode_to_vec();
+        loop {
+            let record = FutureRecord::to(topic::SIGNALS).key(&signal.group).payload(&value);
+            match producer.send(record, Timeout::Never).await {
+                Ok(_) => return,
+                Err((error, _)) => {
+                    tracing::warn!(%error, "a signal was not delivered; it is sent again");
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    });
+    futures::future::join_all(deliveries).await;
+}
