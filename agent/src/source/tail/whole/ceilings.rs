@@ -258,6 +258,8 @@ async fn fresh_lines_pass_back_fill_after_what_is_in_the_queue_already() {
     append(&at("old.log"), &(0..60_000).map(request).collect::<String>());
     let (intake, mut chunks) = intake::queue();
     let stop = CancellationToken::new();
+    // A reading thread that nobody stops would outlive a test that fails.
+    let _stopped = stop.clone().drop_guard();
     let context = SourceContext {
         intake,
         checkpoints: Arc::new(spool(&at("spool"))),
@@ -275,8 +277,9 @@ async fn fresh_lines_pass_back_fill_after_what_is_in_the_queue_already() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let name = if round % 2 == 0 { "new.log" } else { "new.txt" };
         append(&at(name), &format!("fresh {round}\n"));
-        // Long enough to be found.
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        // Long enough to be found, which takes longer where looking for files does; what is found already is only read.
+        let found = if round < 2 { 8 } else { 1 };
+        tokio::time::sleep(Duration::from_secs(found)).await;
         let before = chunks_before_fresh(&mut chunks).await;
         let most = intake::CHUNKS_WAITING_MAX + 4;
         assert!(before <= most, "{before} chunks of old lines came before a fresh one of {name}");
