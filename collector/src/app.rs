@@ -17,12 +17,13 @@ use crate::{
     figures::Figures,
     health::{self, Nation},
     keeper,
+    lag::probe,
     pipeline::{self, Pipeline},
     registry::Registry,
     rule::RuleSet,
     serve,
     store::{Store, migrate},
-    threat::ThreatList,
+    threat::{ThreatList, reload},
     topics,
 };
 
@@ -47,6 +48,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let threats = threats(&config)?;
     let matcher = Matcher::new(&rules).context("failed to compile the rules")?;
     let matcher = Arc::new(matcher.with_threats(Arc::new(threats)));
+    if let Some(folder) = config.threats_dir.clone() {
+        tokio::spawn(reload::run(folder, matcher.threats(), figures.clone(), stop.clone()));
+    }
     let rules = Arc::new(rules);
     if let Some(address) = config.metrics {
         metrics::serve(address, figures.registry(), stop.clone())
@@ -154,6 +158,9 @@ fn watch_the_way(
         producer: producer.clone(),
     };
     tokio::spawn(canary::run(parts, age.clone(), stop.clone()));
+    let (config_of_it, store, registry) = (config.clone(), store.clone(), Arc::clone(registry));
+    let parts = probe::Parts { config: config_of_it, store, registry, figures: figures.clone() };
+    tokio::spawn(probe::run(parts, stop.clone()));
     if let Some(settings) = config.heartbeat.clone() {
         tokio::spawn(heartbeat::run(settings, age, figures.clone(), stop.clone()));
     }

@@ -24,8 +24,8 @@ use crate::{
     config::Config,
     consume::{Consumer, Received, group::Change},
     decode::Taken,
-    figures::Figures,
-    incident::Step,
+    figures::{Figures, Part},
+    incident::{IncidentBook, Step},
     registry::Registry,
     rule::RuleSet,
     store::{Store, StoreError},
@@ -258,6 +258,7 @@ impl BookRunner {
 
     /// Applies what came and the clock, stores the steps, and tells them.
     async fn apply(&mut self, taken: &[Taken]) -> Result<(), BookError> {
+        self.tell_held();
         let Some(lead) = &mut self.lead else { return Ok(()) };
         let now = Time::now();
         let (mut steps, mut answers) = (Vec::new(), Vec::new());
@@ -276,8 +277,24 @@ impl BookRunner {
         Ok(())
     }
 
+    /// Who does not lead holds no book.
+    fn tell_held(&self) {
+        let book = self.lead.as_ref().map(|lead| &lead.book);
+        let figures = &self.parts.figures;
+        figures.holds(Part::BookIncidents, book.map_or(0, |book| book.incidents().count()));
+        figures.holds(Part::BookSignals, book.map_or(0, IncidentBook::pending));
+        figures.holds(Part::BookCommands, self.waiting.len());
+    }
+
     /// The compacted topic, the consoles, and who waits for an answer.
     async fn tell(&self, steps: &[Step], answers: Vec<(oneshot::Sender<Answer>, Answer)>) {
+        let now = Time::now();
+        for step in steps.iter().filter(|step| step.transition.action == "opened") {
+            if let Some(after) = &step.transition.after {
+                let seconds = now.seconds_since(Time(after.last_time_unix_nano));
+                self.parts.figures.incident_opened(seconds);
+            }
+        }
         let mut newest: HashMap<u64, &Incident> = HashMap::new();
         for after in steps.iter().filter_map(|step| step.transition.after.as_ref()) {
             newest.insert(after.id, after);

@@ -5,7 +5,8 @@
 //!
 //! * [`sigma`]: what a single event says, by Sigma rules;
 //! * [`window`]: how often it says so (threshold, then each further match), and "after" another rule;
-//! * [`uptime`]: services, certificates, disks; [`silence`]: who is not heard; [`usage`]: portals that nobody uses;
+//! * [`uptime`]: services, certificates, disks; [`silence`]: who is not heard; [`usage`]: portals that nobody uses; [`cut`]: logs
+//!   that were cut;
 //! * [`correlation`]: Sigma's correlations.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -20,6 +21,7 @@ use vonggac_wire::{
 use crate::{record::Record, registry::Registry, rule::RuleSet};
 
 pub mod correlation;
+mod cut;
 mod eviction;
 pub mod request;
 pub mod sigma;
@@ -143,6 +145,10 @@ impl Detector {
                 }
                 Body::Dossier(dossier) => {
                     let finding = self.usage.dossier(record, event, dossier);
+                    signals.extend(finding.map(|f| self.signal(f, record, Some(index), now)));
+                }
+                Body::Gap(gap) => {
+                    let finding = cut::finding(record, event, gap);
                     signals.extend(finding.map(|f| self.signal(f, record, Some(index), now)));
                 }
                 _ => {}

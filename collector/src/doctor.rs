@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use vonggac_wire::Time;
 
-use crate::store::refusal::Refusal;
+use crate::{lag::Head, store::refusal::Refusal};
 
 pub mod look;
 
@@ -37,8 +37,11 @@ const RETENTION_LEAST: Duration = Duration::from_secs(72 * 3_600);
 /// Heartbeats come every few seconds: a store that took nothing for so long is not being fed.
 const NOTHING_STORED: Duration = Duration::from_secs(120);
 
-/// Records that wait are worth a word above this number.
+/// Records that wait are worth a word above this number...
 const LAG_MANY: u64 = 1_000;
+
+/// ... or if the oldest of them has waited for so long: storing takes a second or two.
+const LAG_LONG: Duration = Duration::from_secs(60);
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +82,8 @@ pub struct Trouble {
 pub struct TopicSeen {
     /// First and next offset of each partition.
     pub partitions: BTreeMap<i32, (i64, i64)>,
+    /// Of partitions with records that are not stored, the first of them, as far as it could be read.
+    pub oldest: BTreeMap<i32, Head>,
     /// Partitions with fewer copies in step than they should have, or without a leader.
     pub short_of_copies: usize,
     /// How long records are kept; `None`: for ever, or not told.
@@ -107,7 +112,7 @@ pub struct EngineSeen {
     pub parts: (String, u64),
     /// The longest mutation that has not ended.
     pub mutation: Option<(String, Duration)>,
-    /// Next offset of each topic's partition.
+    /// Next offset of each topic's partition, by Kafka's own numbers.
     pub progress: BTreeMap<(String, i32), i64>,
     /// Open dead letters by reason.
     pub dead: BTreeMap<String, u64>,
@@ -177,7 +182,7 @@ pub fn diagnose(seen: &Seen, wanted: &Wanted) -> Vec<Trouble> {
         }
     }
     if let (Ok(kafka), Ok(engine)) = (&seen.kafka, &seen.engine) {
-        positions(kafka, engine, wanted, &mut found);
+        positions(kafka, engine, wanted, seen.now, &mut found);
     }
     match &seen.serves {
         Err(said) => found.push(trouble(Level::Broken, "not-serving", [("said", said.clone())])),
@@ -336,18 +341,23 @@ fn contents(engine: &EngineSeen, now: Time, found: &mut Vec<Trouble>) {
 }
 
 /// Where the store stands in Kafka: what it lost, what it waits for, and what cannot be.
-fn positions(kafka: &KafkaSeen, engine: &EngineSeen, wanted: &Wanted, found: &mut Vec<Trouble>) {
+fn positions(
+    kafka: &KafkaSeen,
+    engine: &EngineSeen,
+    wanted: &Wanted,
+    now: Time,
+    found: &mut Vec<Trouble>,
+) {
     let mut waiting = 0;
+    let mut oldest: Option<(String, &Head)> = None;
+    let mut unread = Vec::new();
     for name in &wanted.events {
         let Some(topic) = kafka.topics.get(*name) else { continue };
         for (partition, (first, next)) in &topic.partitions {
             let place = engine.progress.get(&((*name).to_owned(), *partition)).copied();
+            let named = format!("{name}/{partition}");
             let values = |from: i64, to: i64| {
-                [
-                    ("place", format!("{name}/{partition}")),
-                    ("first", from.to_string()),
-                    ("last", to.to_string()),
-                ]
+                [("place", named.clone()), ("first", from.to_string()), ("last", to.to_string())]
             };
             let at = place.unwrap_or(0);
             if at < *first {
@@ -356,11 +366,30 @@ fn positions(kafka: &KafkaSeen, engine: &EngineSeen, wanted: &Wanted, found: &mu
             if at > *next {
                 found.push(trouble(Level::Broken, "progress-beyond", values(*next, at)));
             }
-            waiting += u64::try_from(next - at.clamp(*first, *next)).unwrap_or(0);
+            let here = u64::try_from(next - at.clamp(*first, *next)).unwrap_or(0);
+            waiting += here;
+            match topic.oldest.get(partition) {
+                Some(head) if oldest.as_ref().is_none_or(|(_, of)| head.appended < of.appended) => {
+                    oldest = Some((named, head));
+                }
+                // What was passed is told already.
+                None if here > 0 && at >= *first => unread.push(named),
+                _ => {}
+            }
         }
     }
-    if waiting > LAG_MANY {
-        found.push(trouble(Level::Warning, "records-waiting", [("count", waiting.to_string())]));
+    let count = ("count", waiting.to_string());
+    let long = oldest.filter(|(_, head)| now.since(head.appended) > LAG_LONG);
+    if let Some((place, head)) = long {
+        let minutes = ("minutes", (now.since(head.appended).as_secs() / 60).to_string());
+        let agency = if head.agency.is_empty() { "–" } else { &head.agency };
+        let values = [count, minutes, ("place", place), ("agency", agency.to_owned())];
+        found.push(trouble(Level::Warning, "records-late", values));
+    } else if waiting > LAG_MANY {
+        found.push(trouble(Level::Warning, "records-waiting", [count]));
+    } else if !unread.is_empty() {
+        // Few records may wait for long.
+        found.push(trouble(Level::Warning, "records-unread", [("places", unread.join(", "))]));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The collector's metrics, and the recent figures that consoles show.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,8 +11,16 @@ use vonggac_wire::{Time, proto::DeadLetter};
 
 use crate::{
     detect::Lost,
+    doctor::EngineSeen,
+    lag::{LOOK_DUE, Lag, Oldest, Usual},
+    record::Record,
     store::{StoreError, refusal::Refusal},
 };
+
+mod own;
+mod process;
+
+pub use own::{AGENCIES_MAX, OTHERS, Own, Part};
 
 /// Delays and insert times that are kept for a percentile.
 const SAMPLES_MAX: usize = 2_048;
@@ -74,6 +82,25 @@ pub struct Recent {
     pub partitions_all: u32,
     /// Rules that are loaded.
     pub rules: u32,
+    /// From events to their incidents, seconds.
+    pub incident_delays: VecDeque<f64>,
+    /// How far the store is behind Kafka, when last looked at.
+    pub behind: Option<Behind>,
+    /// The oldest event of each agency that Kafka has and the store has not, as far as it is known.
+    oldest_in_kafka: BTreeMap<String, f64>,
+}
+
+/// How far the store is behind Kafka as a whole. `None`: not known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Behind {
+    /// When it was looked at.
+    pub at: Time,
+    /// Age of the oldest record that is not stored.
+    pub seconds: Option<f64>,
+    /// Bytes that are not stored, in part estimated.
+    pub bytes: Option<f64>,
+    /// The oldest event that was seen there.
+    pub oldest: Option<Oldest>,
 }
 
 /// The metrics. Cloning shares them.
@@ -102,6 +129,7 @@ pub struct Figures {
     watchers: IntGauge,
     canary_age: IntGauge,
     heartbeats: IntCounter,
+    own: Own,
 }
 
 impl Figures {
@@ -189,6 +217,7 @@ impl Figures {
             heartbeats: counter("heartbeats_total", "Signs of life given to the outside")?,
             watchers: gauge("consoles_watching", "Consoles that are connected")?,
             recent: Arc::default(),
+            own: Own::new(&registry)?,
             registry,
         })
     }
@@ -228,6 +257,7 @@ impl Figures {
     pub fn stored(&self, rows: u64, took: Duration, delays: &[f64], now: Time) {
         self.rows.inc_by(rows);
         self.insert.observe(took.as_secs_f64());
+        self.own.block(rows);
         let mut recent = self.recent();
         keep(&mut recent.inserts, took.as_secs_f64());
         for delay in delays {
@@ -311,6 +341,66 @@ impl Figures {
         self.partitions.set(partitions.into());
         let mut recent = self.recent();
         (recent.lag, recent.partitions) = (lag, partitions);
+    }
+
+    /// What stored records are like, for a moment.
+    pub fn usual(&self) -> MutexGuard<'_, Usual> {
+        self.own.usual()
+    }
+
+    /// A record is stored, as the picture is given it.
+    pub fn kept(&self, record: &Record) {
+        self.usual().stored(record);
+    }
+
+    /// How far the store is behind Kafka.
+    pub fn behind(&self, lag: Lag, now: Time) {
+        self.own.behind(&lag);
+        let (seconds, bytes, oldest) = (lag.seconds(), lag.bytes(), lag.oldest());
+        let mut recent = self.recent();
+        recent.behind = Some(Behind { at: now, seconds, bytes, oldest });
+        recent.oldest_in_kafka = lag.agencies;
+    }
+
+    /// By agency, the age of the oldest event that its agents have and Kafka has not; with it, what Kafka has and the store has not is told.
+    /// Who looked there last too long ago knows nothing any more.
+    pub fn waiting(&self, on_agents: &BTreeMap<String, f64>, now: Time) {
+        let mut recent = self.recent();
+        if recent.behind.as_ref().is_some_and(|told| now.since(told.at) >= LOOK_DUE) {
+            recent.behind = None;
+            recent.oldest_in_kafka.clear();
+            self.own.overdue();
+        }
+        let in_kafka = recent.oldest_in_kafka.clone();
+        drop(recent);
+        self.own.oldest(&in_kafka, on_agents);
+    }
+
+    /// So many entries of threat lists are in force, and so much was refused.
+    pub fn threats(&self, entries: usize, refused: usize) {
+        self.own.threats(entries, refused);
+    }
+
+    /// So many things are held in memory by a part.
+    pub fn holds(&self, part: Part, items: usize) {
+        self.own.holds(part, items);
+    }
+
+    /// What the engine says of itself, its open dead letters by reason, and how many events are missing without an explanation; `None`: it
+    /// says nothing.
+    pub fn engine(&self, told: Option<(&EngineSeen, &BTreeMap<String, u64>, u64)>) {
+        self.own.engine(told);
+    }
+
+    /// Incidents were opened and stored so long after the event that made their rule fire.
+    pub fn incident_opened(&self, seconds: f64) {
+        self.own.incident(seconds);
+        keep(&mut self.recent().incident_delays, seconds.max(0.0));
+    }
+
+    /// Looks what this process holds open.
+    pub fn look_at_process(&self) {
+        self.own.open(process::open());
     }
 
     /// The book made steps.

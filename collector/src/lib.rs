@@ -9,7 +9,7 @@
 //! * [`keeper`]: retention once a day; [`rewind`]: Kafka's group after a restore;
 //! * [`store`]: ClickHouse; [`rollup`]: keeps sums up with its rows; [`serve`]: gRPC;
 //! * [`profile`] (pure): defaults by size; [`sizing`] (pure): what a size needs;
-//! * [`canary`]: whether the way is open; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
+//! * [`canary`]: whether the way is open; [`lag`]: how far the store is behind; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
 pub mod app;
 pub mod book_runner;
@@ -27,6 +27,7 @@ pub mod health;
 pub mod incident;
 pub mod indicator;
 pub mod keeper;
+pub mod lag;
 pub mod offsets;
 pub mod pipeline;
 pub mod profile;

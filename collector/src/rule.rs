@@ -353,6 +353,7 @@ const PACK: &[(&str, &str)] = pack![
     "platform-down",
     "certificate-ends",
     "disk-full",
+    "log-cut",
     "agent-silent",
     "agency-silent",
     "portal-without-use",

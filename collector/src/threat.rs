@@ -14,6 +14,8 @@ use regex::Regex;
 use serde::Deserialize;
 use vonggac_wire::{Time, event::Activity};
 
+pub mod reload;
+
 /// Entries of all lists: a national feed has some hundred thousand.
 const ENTRIES_MAX: usize = 2_000_000;
 

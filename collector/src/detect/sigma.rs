@@ -17,7 +17,7 @@ use vonggac_wire::{
 use super::{request::Views, source};
 use crate::{
     rule::{Rule, RuleSet},
-    threat::ThreatList,
+    threat::{ThreatList, reload::Threats},
 };
 
 /// Why a pack cannot be matched.
@@ -36,7 +36,7 @@ pub struct Matcher {
     host: Room,
     /// Rules of others, and the sources that they are about.
     foreign: HashMap<usize, LogSource>,
-    threats: Arc<ThreatList>,
+    threats: Threats,
 }
 
 /// An engine, and where its rules are in the set.
@@ -73,7 +73,7 @@ impl Matcher {
             web: Room::new(),
             host: Room::new(),
             foreign: HashMap::new(),
-            threats: Arc::default(),
+            threats: Threats::default(),
         };
         for (index, rule) in rules.rules().iter().enumerate() {
             let Some(sigma) = &rule.sigma else { continue };
@@ -95,8 +95,14 @@ impl Matcher {
     /// The same with lists of what is known to be bad.
     #[must_use]
     pub fn with_threats(mut self, threats: Arc<ThreatList>) -> Self {
-        self.threats = threats;
+        self.threats = Threats::of(threats);
         self
+    }
+
+    /// The lists in force: what replaces them is matched from then on.
+    #[must_use]
+    pub fn threats(&self) -> Threats {
+        self.threats.clone()
     }
 
     /// The rules that match.
@@ -107,7 +113,8 @@ impl Matcher {
             return Vec::new();
         }
         let mut view = View::new(event, activity);
-        view.threats = Some(&self.threats);
+        let threats = self.threats.now();
+        view.threats = Some(&threats);
         room.engine
             .evaluate(&view)
             .into_iter()

@@ -9,7 +9,10 @@ use std::{
 
 use vonggac_wire::{
     AgencyId, AgentId, Batch, BatchHash, Event, Lane,
-    event::{Activity, Check, CheckOutcome, Class, Dossier, Heartbeat, HttpRequest, Status},
+    event::{
+        Activity, Check, CheckOutcome, Class, Dossier, Gap, GapReason, Heartbeat, HttpRequest,
+        Status,
+    },
 };
 
 use super::*;
@@ -458,4 +461,28 @@ fn dossiers_of_a_backlog_neither_end_a_pause_nor_make_one() {
         raised += tell(60, now, vec![dossier()]);
     }
     assert_eq!(raised, 1, "old ones go on coming, and end nothing");
+}
+
+#[test]
+fn a_log_that_was_cut_opens_an_incident_and_a_gap_of_the_spool_does_not() {
+    let cut = |reason: GapReason, bytes| {
+        (Body::Gap(Gap { reason: reason.into(), bytes, ..Gap::default() }), "")
+    };
+    let of = |bodies| {
+        let mut record = record("H49", "web-1", 7, NOW, bodies);
+        for event in &mut record.batch.events {
+            *event = event.clone().with_source("/var/log/auth.log", 0);
+        }
+        detector().apply(&record, NOW)
+    };
+    let signals = of(vec![cut(GapReason::Truncation, 512)]);
+    let [signal] = signals.as_slice() else { panic!("{signals:?}") };
+    assert_eq!((signal.rule.as_str(), signal.group.as_str()), ("log-cut", "H49/web-1"));
+    assert_eq!(signal.entity.as_ref().unwrap().value, "H49/web-1/var/log/auth.log");
+    assert_eq!((signal.values["bytes"].as_str(), signal.evidence.len()), ("512", 1));
+    let unknown = of(vec![cut(GapReason::Truncation, 0)]);
+    assert_eq!(unknown[0].values["bytes"], "?");
+    for reason in [GapReason::Overflow, GapReason::Damage, GapReason::Removed] {
+        assert_eq!(of(vec![cut(reason, 512)]), []);
+    }
 }

@@ -1,6 +1,6 @@
 //! Asks the parts of a centre how they are. Each question ends within [`ANSWER_WITHIN`]; what does not answer is told, not waited for.
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use rdkafka::{
     ClientConfig,
@@ -20,6 +20,8 @@ use vonggac_wire::{
 use super::{EngineSeen, KafkaSeen, NOTHING_STORED, Refused, Seen, TopicSeen, Wanted};
 use crate::{
     config::Config,
+    lag::probe,
+    registry::Registry,
     rule::RuleSet,
     store::{Store, StoreError, migrate, refusal::Refusal},
     threat::ThreatList,
@@ -44,8 +46,45 @@ pub async fn look(config: &Config, now: Time) -> Seen {
     let store = Store::new(config);
     let (kafka, engine, serves) =
         tokio::join!(kafka(config), engine(&store, now), serves(config, now));
+    let mut kafka = kafka;
+    if let (Ok(kafka), Ok(engine)) = (&mut kafka, &engine) {
+        if let Err(error) = oldest(config, kafka, engine).await {
+            tracing::debug!(error, "what waits in Kafka could not be read");
+        }
+    }
     let (rules_refused, threats_refused) = files(config);
     Seen { now, kafka, engine, serves, rules_refused, threats_refused }
+}
+
+/// Reads the first of the records that wait.
+async fn oldest(config: &Config, kafka: &mut KafkaSeen, engine: &EngineSeen) -> Result<(), String> {
+    // Of a schema that this program does not know it is not known what is stored.
+    if engine.schema != migrate::known() {
+        return Ok(());
+    }
+    let mut wanted = BTreeMap::new();
+    for (name, topic) in &kafka.topics {
+        for (partition, (first, next)) in &topic.partitions {
+            let key = (name.clone(), *partition);
+            let at = engine.progress.get(&key).copied().unwrap_or(0).max(*first);
+            if at < *next {
+                wanted.insert(key, (at, at + 1));
+            }
+        }
+    }
+    let consumer = probe::consumer(config).map_err(|error| error.to_string())?;
+    let registry = Registry::builtin().map_err(|error| error.to_string())?;
+    let reading = tokio::task::spawn_blocking(move || {
+        probe::heads(&consumer, &wanted, &registry, ANSWER_WITHIN)
+    });
+    let read = reading.await.map_err(|error| error.to_string())?;
+    for ((name, partition), heads) in read.map_err(|error| error.to_string())? {
+        let topic = kafka.topics.get_mut(&name);
+        if let (Some(topic), Some(head)) = (topic, heads.into_iter().next()) {
+            topic.oldest.insert(partition, head);
+        }
+    }
+    Ok(())
 }
 
 async fn within<T, E: std::fmt::Display>(
@@ -146,7 +185,7 @@ async fn answered<T>(question: impl Future<Output = Result<T, StoreError>>) -> R
 
 /// What the tables say; only of a schema that this program knows.
 async fn contents(store: &Store, now: Time, seen: &mut EngineSeen) -> Result<(), StoreError> {
-    seen.progress = store.positions().await?;
+    seen.progress = probe::progress(store).await?.into_iter().collect();
     seen.dead = store.dead_open().await?;
     seen.unexplained = store.unexplained(now.minus(Duration::from_secs(86_400))).await?;
     seen.newest = store.newest_stored().await?;

@@ -13,6 +13,7 @@ fn well() -> Seen {
     let now = Time::from_seconds(1_000_000);
     let topic = |count: i32| TopicSeen {
         partitions: (0..count).map(|partition| (partition, (100, 500))).collect(),
+        oldest: BTreeMap::new(),
         short_of_copies: 0,
         retention: Some(RETENTION_LEAST),
     };
@@ -47,6 +48,20 @@ fn topic(change: impl Fn(&mut TopicSeen)) -> Seen {
     seen
 }
 
+/// So many records of partition 0 are not stored, and the first of them came so many seconds ago.
+fn waits(topic: &mut TopicSeen, count: i64, seconds: u64) {
+    topic.partitions.insert(0, (0, 500 + count));
+    let head = Head {
+        offset: 500,
+        appended: Time::from_seconds(1_000_000).minus(Duration::from_secs(seconds)),
+        bytes: 10,
+        events: 1,
+        agency: "H49".into(),
+        waited: Duration::ZERO,
+    };
+    topic.oldest.insert(0, head);
+}
+
 fn cases() -> Vec<(&'static str, Level, Seen)> {
     use Level::{Broken, Note, Warning};
     let gone = || Err("refused".to_owned());
@@ -61,6 +76,10 @@ fn cases() -> Vec<(&'static str, Level, Seen)> {
         ("records-passed", Broken, topic(|t| _ = t.partitions.insert(0, (501, 600)))),
         ("progress-beyond", Broken, topic(|t| _ = t.partitions.insert(0, (0, 499)))),
         ("records-waiting", Warning, topic(|t| _ = t.partitions.insert(0, (0, 501 + 1_000)))),
+        ("records-waiting", Warning, topic(|t| waits(t, 2_000, 5))),
+        ("records-late", Warning, topic(|t| waits(t, 3, 600))),
+        ("records-late", Warning, topic(|t| waits(t, 2_000, 600))),
+        ("records-unread", Warning, topic(|t| _ = t.partitions.insert(0, (0, 503)))),
         ("schema-none", Broken, engine(|e| e.schema = 0)),
         ("schema-old", Warning, engine(|e| e.schema = 8)),
         ("schema-newer", Broken, engine(|e| e.schema = 10)),

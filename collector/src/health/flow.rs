@@ -1,12 +1,15 @@
 //! The data's own way: how much, how late, what is missing.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{
     Time,
-    proto::{Cell, Flow, GapRow, HealthState as H, Indicator, WatchReply},
+    proto::{Agent, Cell, Flow, GapRow, HealthState as H, Indicator, WatchReply},
 };
 
 use crate::{
@@ -116,8 +119,11 @@ pub(super) fn flow(
     ailing: Option<&Ailing>,
     now: Time,
 ) -> Flow {
+    let on_agents = waiting(&picture.agents);
+    figures.waiting(&on_agents, now);
     let mut recent = figures.recent();
     recent.roll(now);
+    let behind_kafka = recent.behind.clone().unwrap_or_default();
     recent.detection_ticked = recent.detection_ticked.map(|ticked| ticked.min(now));
     let open =
         picture.incidents.iter().filter(|incident| incident.current_state().is_open()).count();
@@ -182,8 +188,21 @@ pub(super) fn flow(
         engine_trouble: ailing.map(|ailing| ailing.refusal.name().to_owned()).unwrap_or_default(),
         engine_said: ailing.map(|ailing| ailing.said.clone()).unwrap_or_default(),
         engine_since_unix_nano: behind.map_or(0, |since| since.0),
+        lag_seconds: behind_kafka.seconds,
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate, never negative"
+        )]
+        lag_bytes: behind_kafka.bytes.map(|bytes| bytes.round() as u64),
+        incident_delay_p99_seconds: percentile(&recent.incident_delays, 0.99),
         ..Flow::default()
     };
+    let in_kafka = behind_kafka.oldest.map(|oldest| (oldest.agency, oldest.seconds));
+    let oldest = on_agents.into_iter().chain(in_kafka).max_by(|a, b| a.1.total_cmp(&b.1));
+    if let Some((agency, seconds)) = oldest {
+        (flow.oldest_agency, flow.oldest_event_seconds) = (agency, Some(seconds));
+    }
     flow.set_kafka(match recent.kafka_down_since {
         Some(_) => H::Down,
         None if recent.partitions > 0 => H::Fine,
@@ -193,6 +212,19 @@ pub(super) fn flow(
     flow.set_detection(detection(&recent, now));
     flow.set_book(if engine == H::Fine { H::Fine } else { H::Degraded });
     flow
+}
+
+/// By agency, how old the oldest event is that its agents have and Kafka has not. Of agents that are silent nobody knows.
+fn waiting(agents: &[Agent]) -> BTreeMap<String, f64> {
+    let mut oldest: BTreeMap<String, f64> = BTreeMap::new();
+    for agent in agents {
+        if matches!(agent.state(), H::Silent | H::NotConnected | H::Unknown | H::Unspecified) {
+            continue;
+        }
+        let age = oldest.entry(agent.agency.clone()).or_default();
+        *age = agent.oldest_age_seconds.max(*age);
+    }
+    oldest
 }
 
 /// The engine is as well as what was written to it last, and as its answers.
@@ -255,6 +287,25 @@ mod tests {
             (recent.detection_ticked, recent.detection_evicted) = (ticked, evicted);
             assert_eq!(detection(&recent, now), state, "{ticked:?} {evicted:?}");
         }
+    }
+
+    #[test]
+    fn what_waits_on_silent_agents_is_not_known() {
+        let agent = |agency: &str, state: H, seconds: f64| {
+            let mut row =
+                Agent { agency: agency.into(), oldest_age_seconds: seconds, ..Agent::default() };
+            row.set_state(state);
+            row
+        };
+        let agents = [
+            agent("H49", H::Fine, 3.0),
+            agent("H49", H::Degraded, 70.0),
+            agent("H49", H::Silent, 900.0),
+            agent("G22", H::Silent, 5.0),
+            agent("H29", H::Fine, 0.0),
+        ];
+        let told = waiting(&agents);
+        assert_eq!(told, BTreeMap::from([("H49".to_owned(), 70.0), ("H29".to_owned(), 0.0)]));
     }
 
     #[test]

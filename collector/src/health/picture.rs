@@ -11,7 +11,7 @@ use vonggac_wire::{
 
 use super::{Baselines, Nation, flow};
 use crate::{
-    figures::Figures,
+    figures::{Figures, Part},
     record::Record,
     store::{Store, baseline},
 };
@@ -63,7 +63,10 @@ pub fn spawn(
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(record) = records.recv() => nation.apply(&record, Time::now()),
+                Some(record) = records.recv() => {
+                    figures.kept(&record);
+                    nation.apply(&record, Time::now());
+                }
                 Ok(incident) = changes.recv() => nation.apply_incident(&incident),
                 Some(baselines) = usual.recv() => nation.apply_baselines(baselines),
                 _ = ticks.tick() => {
@@ -73,6 +76,11 @@ pub fn spawn(
                     let mut fresh = nation.whole(now);
                     fresh.indicators.clone_from(&slow.indicators);
                     fresh.flow = Some(flow::flow(&fresh, &figures, &slow, ailing.as_ref(), now));
+                    figures.holds(Part::PictureRecords, records.len());
+                    figures.holds(Part::PictureDeltas, deltas.len());
+                    figures.holds(Part::PictureAgents, fresh.agents.len());
+                    figures.holds(Part::PictureChecks, fresh.checks.len());
+                    figures.holds(Part::PictureIncidents, fresh.incidents.len());
                     let fresh = Arc::new(fresh);
                     let delta = delta(&tell.borrow(), &fresh);
                     tell.send_replace(fresh);

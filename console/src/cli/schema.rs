@@ -149,6 +149,18 @@ const FLOW: &[Field] = &[
     AGENCY,
     ("delay_p99_seconds", "number", "from reading to storing"),
     ("kafka_lag", "number", "records not stored"),
+    ("lag_seconds", "number", "age of the oldest of them; 0: all came within 5 s; null: not known"),
+    ("lag_bytes", "number", "of them, in part estimated; null: not known"),
+    (
+        "oldest_event_seconds",
+        "number",
+        "age of the oldest event that is not stored, of oldest_agency; null: not known",
+    ),
+    (
+        "incident_delay_p99_seconds",
+        "number",
+        "from events to the incidents they opened; null: none was opened",
+    ),
     ("events_lost", "number", "numbered and known to be gone, last 24 h"),
 ];
 const GAPS: &[Field] = &[

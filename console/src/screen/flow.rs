@@ -1,5 +1,7 @@
 //! The data's own way: how much, how late, who is silent, what is missing.
 
+use std::time::Duration;
+
 use ratatui::{style::Style, text::Line};
 use vonggac_wire::{
     Time,
@@ -61,7 +63,7 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
             "flow-kafka-line",
             &[
                 ("rate", &rate(lang, flow.events_per_second)),
-                ("lag", &number(lang, flow.kafka_lag)),
+                ("lag", &lag(app, flow)),
                 ("partitions", &flow.partitions_held.to_string()),
             ],
         ),
@@ -99,12 +101,35 @@ pub(super) fn lines(app: &App, area: Area) -> Vec<Line<'static>> {
             &[
                 ("open", &flow.incidents_open.to_string()),
                 ("rate", &flow.incidents_new_10m.to_string()),
+                ("delay", &seconds(flow.incident_delay_p99_seconds)),
             ],
         ),
     );
     lines.extend(silent(app, area));
     lines.extend(missing(app, flow, area));
     lines
+}
+
+/// Records that are not stored; where there are some that did not come just now, since when and how many bytes.
+fn lag(app: &App, flow: &Flow) -> String {
+    let (words, lang) = (&app.words, app.words.lang());
+    let records = number(lang, flow.kafka_lag);
+    match flow.lag_seconds {
+        Some(age) if age > 0.0 => {
+            let bytes = flow.lag_bytes.map(|bytes| format!(", {}", wording::bytes(lang, bytes)));
+            format!("{records} ({}{})", span(lang, age), bytes.unwrap_or_default())
+        }
+        Some(_) => records,
+        None => format!("{records} ({})", words.get("flow-lag-unknown")),
+    }
+}
+
+/// Seconds as a person tells them.
+fn span(lang: crate::words::Lang, seconds: f64) -> String {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(span) if span >= Duration::from_secs(60) => wording::duration(lang, span),
+        _ => wording::seconds(lang, seconds),
+    }
 }
 
 /// How long blocks take and what the store holds; what is the matter with it, and for how long. A cause that this console does not know is
@@ -156,6 +181,9 @@ fn collector(app: &App, flow: &Flow, now: Time) -> H {
 
 /// Seconds from reading to storing above which the collector does not keep up.
 const DELAY_MAX: f64 = 10.0;
+
+/// An event that has not been stored for so many seconds is told with its agency.
+const OLDEST_SHOWN: f64 = 60.0;
 
 /// Events a second: whole, unless they are few.
 fn rate(lang: crate::words::Lang, rate: f64) -> String {
@@ -233,6 +261,11 @@ fn missing(app: &App, flow: &Flow, area: Area) -> Vec<Line<'static>> {
             ],
         )),
     ];
+    if let Some(age) = flow.oldest_event_seconds.filter(|age| *age > OLDEST_SHOWN) {
+        let age = span(lang, age);
+        let text = words.with("flow-oldest", &[("agency", &flow.oldest_agency), ("age", &age)]);
+        lines.push(plain(&fit(&text, area.width)));
+    }
     let told = flow.gaps.iter().take(GAPS_SHOWN);
     lines.extend(told.map(|gap| plain(&fit(&format!(" {}", missed(app, gap)), area.width))));
     lines.extend(dead(app, flow, area));

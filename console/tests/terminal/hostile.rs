@@ -138,6 +138,8 @@ fn poisoned(text: &str) -> WatchReply {
         let mut gap = GapRow { first_seq: 1, last_seq: 7, ..GapRow::default() };
         put(&mut [&mut gap.agency, &mut gap.host, &mut gap.lane, &mut gap.reason]);
         flow.gaps.push(gap);
+        put(&mut [&mut flow.oldest_agency]);
+        flow.oldest_event_seconds = Some(900.0);
     }
     whole
 }

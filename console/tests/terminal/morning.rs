@@ -263,6 +263,8 @@ pub(crate) fn picture() -> WatchReply {
         events_per_second: 4_812.0,
         delay_p50_seconds: Some(0.4),
         delay_p99_seconds: Some(1.8),
+        lag_seconds: Some(0.0),
+        incident_delay_p99_seconds: Some(2.1),
         partitions_held: 12,
         events_held: 167_120_441,
         events_numbered: 167_127_918,

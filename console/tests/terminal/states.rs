@@ -5,7 +5,7 @@ use std::time::Duration;
 use vonggac_console::{app::App, feed::Told, keymap::Keymap, theme::Theme, words::Lang};
 use vonggac_wire::{
     Time,
-    proto::{DeadLetter, DeadLettersReply, Incident, IncidentState, SearchReply, WatchReply},
+    proto::{DeadLetter, DeadLettersReply, Flow, Incident, IncidentState, SearchReply, WatchReply},
 };
 
 use crate::morning::{app, draw, incident, now, picture, press, sized};
@@ -287,6 +287,49 @@ fn what_ails_the_store_is_said_on_the_flow_in_eighty_columns() {
             let drawn = draw(&app, 80, 24);
             let line = drawn.lines().find(|line| line.contains("ClickHouse")).unwrap_or_default();
             assert!(line.contains(&format!("{said}, ")) && line.contains('2'), "{cause}: {drawn}");
+        }
+    }
+}
+
+#[test]
+fn how_far_the_store_is_behind_and_whose_event_waits_is_said_in_eighty_columns() {
+    for lang in [Lang::Vi, Lang::En] {
+        let drawn = |change: &dyn Fn(&mut Flow)| {
+            let mut app = app(lang, false);
+            let mut whole = picture();
+            change(whole.flow.get_or_insert_default());
+            app.told(Told::Picture(Box::new(whole)), now());
+            press(&mut app, "8");
+            let line = |text: &str, of: &str| {
+                text.lines().find(|line| line.contains(of)).unwrap_or_default().to_owned()
+            };
+            let text = draw(&app, 80, 24);
+            let unknown = app.words.get("flow-lag-unknown");
+            (line(&text, "Kafka"), line(&text, "H49, "), unknown, text)
+        };
+        let (kafka, oldest, unknown, text) = drawn(&|flow| {
+            flow.kafka_lag = 1_234_567;
+            flow.lag_seconds = Some(7_380.0);
+            flow.lag_bytes = Some(12_400_000_000);
+            flow.oldest_event_seconds = Some(754.0);
+            flow.oldest_agency = "H49".into();
+        });
+        assert!(kafka.contains("567 (2") && kafka.contains("GB)"), "{text}");
+        assert!(oldest.contains("12 "), "{text}");
+        assert!(!text.contains(&unknown), "{text}");
+        let (kafka, ..) = drawn(&|flow| flow.lag_seconds = None);
+        assert!(kafka.contains(&unknown), "silence is no health: {kafka}");
+        // What came just now is on its way, and a young event is nobody's trouble.
+        let (kafka, oldest, ..) = drawn(&|flow| {
+            (flow.kafka_lag, flow.lag_seconds) = (7, Some(0.0));
+            (flow.oldest_event_seconds, flow.oldest_agency) = (Some(2.0), "H49".into());
+        });
+        assert!(kafka.contains(" 7  ") && !kafka.contains('('), "{kafka}");
+        assert_eq!(oldest, "");
+        for odd in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+            drawn(&|flow| {
+                (flow.lag_seconds, flow.oldest_event_seconds) = (Some(odd), Some(odd));
+            });
         }
     }
 }

@@ -1633,6 +1633,19 @@ pub struct Flow {
     pub engine_said: ::prost::alloc::string::String,
     #[prost(sfixed64, tag = "40")]
     pub engine_since_unix_nano: i64,
+    /// How far the store is behind Kafka: age of the oldest record that is not stored, and bytes, in part estimated; absent: not known.
+    #[prost(double, optional, tag = "41")]
+    pub lag_seconds: ::core::option::Option<f64>,
+    #[prost(uint64, optional, tag = "42")]
+    pub lag_bytes: ::core::option::Option<u64>,
+    /// The oldest event that is not stored, as far as it is known: in Kafka, or on an agent's own disk; and its agency.
+    #[prost(double, optional, tag = "43")]
+    pub oldest_event_seconds: ::core::option::Option<f64>,
+    #[prost(string, tag = "44")]
+    pub oldest_agency: ::prost::alloc::string::String,
+    /// From events to the incidents that they opened.
+    #[prost(double, optional, tag = "45")]
+    pub incident_delay_p99_seconds: ::core::option::Option<f64>,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
