@@ -11,7 +11,7 @@ use vonggac_collector::{
     record::Record,
     registry::Registry,
     rule::RuleSet,
-    store::row::EventRow,
+    store::row::NewRow,
 };
 use vonggac_wire::{
     AgencyId, AgentId, Batch, BatchHash, Event, Lane, Time,
@@ -77,11 +77,11 @@ fn request(n: usize) -> Event {
 fn rows(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("rows");
     group.throughput(Throughput::Elements(BATCH_EVENTS_MAX as u64));
-    let record = record(1, Lane::Security, failed_login);
+    let record = Arc::new(record(1, Lane::Security, failed_login));
     group.bench_function("build", |bencher| {
         bencher.iter(|| {
             for (index, event) in record.fresh() {
-                black_box(EventRow::new(&record, index, event, NOW));
+                black_box(NewRow::new(&record, index, event, NOW).columns());
             }
         });
     });

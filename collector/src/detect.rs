@@ -9,7 +9,10 @@
 //!   that were cut;
 //! * [`correlation`]: Sigma's correlations.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use vonggac_wire::{
     Time,
@@ -156,17 +159,7 @@ impl Detector {
         }
         signals.extend(self.windows.signals(&self.rules, record, now));
         signals.extend(self.correlations.signals(&self.rules, record, now));
-        // Several findings of one rule and entity in a record: the last says how it stands.
-        let mut kept: Vec<Signal> = Vec::with_capacity(signals.len());
-        for signal in signals {
-            match kept.iter_mut().find(|k| {
-                k.rule == signal.rule && k.entity == signal.entity && k.kind == signal.kind
-            }) {
-                Some(known) => *known = signal,
-                None => kept.push(signal),
-            }
-        }
-        kept
+        last_of_each(signals)
     }
 
     /// Looks at the clock.
@@ -260,6 +253,25 @@ impl Detector {
     }
 }
 
+/// Several findings of one rule and entity in a record: the last says how it stands.
+fn last_of_each(signals: Vec<Signal>) -> Vec<Signal> {
+    let mut places = HashMap::new();
+    let mut lasts: Vec<usize> = Vec::new();
+    for (index, signal) in signals.iter().enumerate() {
+        let place =
+            *places.entry((&signal.rule, signal.kind, &signal.entity)).or_insert(lasts.len());
+        match lasts.get_mut(place) {
+            Some(last) => *last = index,
+            None => lasts.push(index),
+        }
+    }
+    if lasts.len() == signals.len() {
+        return signals;
+    }
+    let mut signals: Vec<Option<Signal>> = signals.into_iter().map(Some).collect();
+    lasts.iter().filter_map(|last| signals.get_mut(*last)?.take()).collect()
+}
+
 /// Names an event as evidence.
 pub(crate) fn reference(record: &Record, index: usize) -> EventRef {
     let time = record.batch.events.get(index).map_or(record.appended, vonggac_wire::Event::time);
@@ -272,9 +284,9 @@ pub(crate) fn reference(record: &Record, index: usize) -> EventRef {
 }
 
 /// Adds evidence up to its limit.
-pub(crate) fn add_evidence(all: &mut Vec<EventRef>, one: EventRef) {
+pub(crate) fn add_evidence(all: &mut Vec<EventRef>, one: impl FnOnce() -> EventRef) {
     if all.len() < EVIDENCE_EVENTS_MAX {
-        all.push(one);
+        all.push(one());
     }
 }
 

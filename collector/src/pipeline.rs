@@ -48,7 +48,7 @@ use crate::{
     record::{Known, Record},
     registry::Registry,
     rule::RuleSet,
-    store::{CanaryRow, GapRow, Store, StoreError, row::EventRow},
+    store::{CanaryRow, GapRow, Store, StoreError, row::NewRow},
     tenure::Key,
 };
 
@@ -118,7 +118,7 @@ pub struct Pipeline {
 /// What is gathered.
 #[derive(Default)]
 struct Block {
-    rows: Vec<EventRow>,
+    rows: Vec<NewRow>,
     bytes: usize,
     gaps: Vec<GapRow>,
     filled: Vec<Filled>,
@@ -317,7 +317,7 @@ impl Pipeline {
                 self.block.gaps.push(told_gap(&record, index, event, told, now));
             }
             if !state.holds(offset, u32::try_from(index).unwrap_or(u32::MAX)) {
-                self.block.rows.push(EventRow::new(&record, index, event, now));
+                self.block.rows.push(NewRow::new(&record, index, event, now));
             }
         }
         self.block.bytes += record.bytes;

@@ -104,13 +104,14 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::row::EventRow;
+    use crate::store::row::NewRow;
 
     #[test]
     fn a_block_of_each_profile_leaves_room_below_what_a_collector_may_take() {
         for profile in ALL {
-            // The row itself; its texts are no more than the records that they were read from.
-            let rows = profile.block_rows_max * size_of::<EventRow>() as u64;
+            // The row and its event; its texts are no more than the records that they were read from.
+            let row = size_of::<NewRow>() + vonggac_wire::Event::BYTES_BESIDE_TEXTS;
+            let rows = profile.block_rows_max * row as u64;
             let bytes = rows + 2 * profile.block_bytes_max;
             assert!(bytes < MEMORY_BYTES_MAX, "{}: {bytes}", profile.name);
         }

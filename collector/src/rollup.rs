@@ -16,8 +16,8 @@ use crate::{
     figures::Figures,
     store::{
         ProgressPart, Store, StoreError,
+        month::Times,
         rollup::{Held, Insert, Share, Span},
-        row::EventRow,
     },
     tenure::{Doubted, Kind, Next, Tenure},
 };
@@ -162,7 +162,7 @@ impl<S: Side> RollUps<S> {
     }
 
     /// Rows that are about to be below the progress.
-    pub fn rows(&mut self, rows: &[EventRow]) {
+    pub fn rows(&mut self, rows: impl Iterator<Item = Times>) {
         self.ledger.rows(rows);
     }
 

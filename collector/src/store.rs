@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -26,10 +27,11 @@ pub mod cluster;
 pub mod cold;
 mod connection;
 pub mod dead;
+mod events;
 pub mod export;
 mod losses;
 pub mod migrate;
-mod month;
+pub mod month;
 mod own;
 pub mod query;
 pub mod refusal;
@@ -41,7 +43,6 @@ mod tenure;
 pub mod usage;
 
 pub use canary::CanaryRow;
-use row::EventRow;
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -220,6 +221,8 @@ pub struct Store {
     shelf: Option<cold::Shelf>,
     watch: ailing::Watch,
     layout: cluster::Layout,
+    /// The columns of the table are those that rows are written with.
+    columns_known: Arc<AtomicBool>,
 }
 
 /// How long one statement of retention, backup or export may take: they go through months of rows, within a night.
@@ -251,6 +254,7 @@ impl Store {
             shelf: config.keeping.cold.clone().map(cold::Shelf::new),
             watch: ailing::Watch::default(),
             layout,
+            columns_known: Arc::default(),
         }
     }
 
@@ -280,26 +284,6 @@ impl Store {
     /// If it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.client.query("SELECT 1").execute().await?)
-    }
-
-    /// Inserts a block of events. The same token a second time is harmless.
-    ///
-    /// # Errors
-    /// If the engine does not take it.
-    pub async fn insert_events(&self, rows: &[EventRow], token: &str) -> Result<(), StoreError> {
-        self.writes("events", self.write_events(rows, token)).await
-    }
-
-    async fn write_events(&self, rows: &[EventRow], token: &str) -> Result<(), StoreError> {
-        let mut insert = self
-            .client()
-            .insert::<EventRow>("events")
-            .await?
-            .with_setting("insert_deduplication_token", token);
-        for row in rows {
-            insert.write(row).await?;
-        }
-        Ok(insert.end().await?)
     }
 
     /// Writes how far partitions were taken, with the number of the tenure's next insert, as one block.

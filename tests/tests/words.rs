@@ -74,7 +74,7 @@ fn words_are_found_whatever_their_letters_marks_and_bytes() -> anyhow::Result<()
                 ..EventRow::default()
             })
             .collect();
-        store.insert_events(&rows, "lines").await?;
+        store.insert_rows(&rows, "lines").await?;
         let without = store.clone().with_setting("use_skip_indexes", "0");
         for (sought, places) in [
             ("mat khau", vec![0]),

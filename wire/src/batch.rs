@@ -12,6 +12,7 @@
 use std::{fmt, ops::Range};
 
 use prost::{Message, encoding};
+use read::{Read, batch_in};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
     time::Time,
     version,
 };
+
+mod read;
 
 /// BLAKE3 of an encoded batch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -312,20 +315,16 @@ impl Batch {
         if value.len() > RECORD_BYTES_MAX {
             return Err(BatchError::TooLarge { found: value.len(), limit: RECORD_BYTES_MAX });
         }
-        let envelope = proto::Envelope::decode(value).map_err(BatchError::Envelope)?;
-        if envelope.batch.len() > BATCH_BYTES_MAX {
-            return Err(BatchError::TooLarge {
-                found: envelope.batch.len(),
-                limit: BATCH_BYTES_MAX,
-            });
+        let bytes = batch_in(value).map_err(BatchError::Envelope)?;
+        if bytes.len() > BATCH_BYTES_MAX {
+            return Err(BatchError::TooLarge { found: bytes.len(), limit: BATCH_BYTES_MAX });
         }
-        let hash = BatchHash::of(&envelope.batch);
-        let batch =
-            proto::Batch::decode(envelope.batch.as_slice()).map_err(BatchError::Malformed)?;
-        Ok((Self::check(batch, lane)?, hash))
+        let read = Read::of(&bytes, lane).map_err(BatchError::Malformed)?;
+        Ok((Self::check(read, lane)?, BatchHash::of(&bytes)))
     }
 
-    fn check(batch: proto::Batch, wanted: Lane) -> Result<Self, BatchError> {
+    fn check(read: Read, wanted: Lane) -> Result<Self, BatchError> {
+        let Read { head: batch, events, wrong, count } = read;
         if !version::is_readable(batch.schema_version) {
             return Err(BatchError::Version { found: batch.schema_version });
         }
@@ -333,7 +332,6 @@ impl Batch {
         if lane != wanted {
             return Err(BatchError::WrongTopic { found: lane, wanted });
         }
-        let count = batch.events.len();
         if count == 0 || count > BATCH_EVENTS_MAX {
             return Err(BatchError::Count { found: count });
         }
@@ -354,17 +352,9 @@ impl Batch {
                 return Err(BatchError::PreviousHash { found: batch.previous_hash.len() });
             }
         };
-        let events = batch
-            .events
-            .into_iter()
-            .enumerate()
-            .map(|(index, event)| {
-                let wrong = |source| BatchError::Event { index, source };
-                let event = Event::try_from(event).map_err(wrong)?;
-                event.require_lane(lane).map_err(wrong)?;
-                Ok(event)
-            })
-            .collect::<Result<_, _>>()?;
+        if let Some((index, source)) = wrong {
+            return Err(BatchError::Event { index, source });
+        }
         Ok(Self {
             agent: AgentId::new(&batch.agent).map_err(BatchError::Id)?,
             agency: AgencyId::new(&batch.agency).map_err(BatchError::Id)?,
@@ -388,7 +378,7 @@ mod tests {
     use super::*;
     use crate::event::{Activity, Body, Class, Heartbeat, Status};
 
-    fn sample(count: usize) -> Batch {
+    pub(super) fn sample(count: usize) -> Batch {
         let time = Time::from_seconds(1_764_000_000);
         let activity = Activity::of(Class::Authentication, 1, Status::Failure);
         Batch {

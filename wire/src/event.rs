@@ -5,7 +5,6 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use prost::Message;
 use text::Text;
 
 use crate::{
@@ -16,11 +15,13 @@ use crate::{
 };
 
 mod activity;
+mod decode;
 mod encode;
 mod known;
 mod text;
 
 pub use activity::{Class, Status};
+pub(crate) use decode::Recent;
 pub use proto::{
     Activity, Check, CheckKind, CheckOutcome, Document, Dossier, Exchange, FilesystemFigures, Gap,
     GapReason, Heartbeat, HostFigures, HttpRequest, LaneFigures, NetworkFigures, Outcome, Payment,
@@ -72,16 +73,40 @@ pub struct Event {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Parts {
-    /// Without its body and the texts below.
-    inner: proto::Event,
+    head: Head,
     system: Text,
     source: Text,
     format: Text,
-    /// Always there: what `inner.body` would hold. It is large, and is not moved from where it was made.
+    /// It is large, and is not moved from where it was made.
     body: Box<Body>,
 }
 
+/// What is an event's alone beside its body. The generated message would keep the room of a second body.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Head {
+    time: i64,
+    observed: i64,
+    time_doubt: i32,
+    source_offset: u64,
+    raw: Vec<u8>,
+    raw_cut_bytes: u64,
+    device: String,
+}
+
+impl Head {
+    /// Holds the line to its limit, and counts what is cut away.
+    fn limit_raw(&mut self) {
+        let more = self.raw.len().saturating_sub(RAW_BYTES_MAX);
+        self.raw.truncate(RAW_BYTES_MAX);
+        self.raw_cut_bytes = self.raw_cut_bytes.saturating_add(more as u64);
+    }
+}
+
 impl Event {
+    /// Bytes that an event takes beside its texts.
+    pub const BYTES_BESIDE_TEXTS: usize =
+        size_of::<Self>() + size_of::<Parts>() + size_of::<Body>();
+
     /// Starts an event; `time` is the source's, `observed` the reading clock's.
     #[must_use]
     pub fn new(time: Time, observed: Time, body: Body) -> Self {
@@ -91,13 +116,9 @@ impl Event {
     /// The same of a body that has its place.
     #[must_use]
     pub fn of(time: Time, observed: Time, body: Box<Body>) -> Self {
-        let inner = proto::Event {
-            time_unix_nano: time.0,
-            observed_time_unix_nano: observed.0,
-            ..proto::Event::default()
-        };
+        let head = Head { time: time.0, observed: observed.0, ..Head::default() };
         let (system, source, format) = Default::default();
-        let mut event = Self { parts: Box::new(Parts { inner, system, source, format, body }) };
+        let mut event = Self { parts: Box::new(Parts { head, system, source, format, body }) };
         event.limit_body();
         event
     }
@@ -105,7 +126,7 @@ impl Event {
     /// Says how sure its time is.
     #[must_use]
     pub fn with_time_doubt(mut self, doubt: TimeDoubt) -> Self {
-        self.parts.inner.time_doubt = doubt.into();
+        self.parts.head.time_doubt = doubt.into();
         self
     }
 
@@ -120,7 +141,7 @@ impl Event {
     #[must_use]
     pub fn with_source(mut self, source: &str, offset: u64) -> Self {
         self.parts.source = own(source);
-        self.parts.inner.source_offset = offset;
+        self.parts.head.source_offset = offset;
         self
     }
 
@@ -128,7 +149,7 @@ impl Event {
     #[must_use]
     pub fn with_origin(mut self, system: &Arc<str>, source: &Arc<str>, offset: u64) -> Self {
         (self.parts.system, self.parts.source) = (shared(system), shared(source));
-        self.parts.inner.source_offset = offset;
+        self.parts.head.source_offset = offset;
         self
     }
 
@@ -158,28 +179,26 @@ impl Event {
 
     /// The same of a line that is given away, and not copied.
     #[must_use]
-    pub fn with_raw_line(mut self, mut raw: Vec<u8>, cut_bytes: u64) -> Self {
-        let more = raw.len().saturating_sub(RAW_BYTES_MAX);
-        raw.truncate(RAW_BYTES_MAX);
-        self.parts.inner.raw = raw;
-        self.parts.inner.raw_cut_bytes = cut_bytes.saturating_add(more as u64);
+    pub fn with_raw_line(mut self, raw: Vec<u8>, cut_bytes: u64) -> Self {
+        self.parts.head.raw = raw;
+        self.parts.head.raw_cut_bytes = cut_bytes;
+        self.parts.head.limit_raw();
         self
     }
 
     /// Names the host that a relayed line speaks of.
     #[must_use]
     pub fn with_device(mut self, hostname: &str) -> Self {
-        self.parts.inner.device_hostname = cut(hostname.to_owned());
+        self.parts.head.device = cut(hostname.to_owned());
         self
     }
 
     /// Changes the raw line and the body in place, e.g. to redact them, and holds the result to the limits again.
     #[must_use]
     pub fn with_edits(mut self, edit: impl FnOnce(&mut Vec<u8>, &mut Body)) -> Self {
-        edit(&mut self.parts.inner.raw, &mut self.parts.body);
-        let more = self.parts.inner.raw.len().saturating_sub(RAW_BYTES_MAX);
-        self.parts.inner.raw.truncate(RAW_BYTES_MAX);
-        self.parts.inner.raw_cut_bytes = self.parts.inner.raw_cut_bytes.saturating_add(more as u64);
+        let Parts { head, body, .. } = &mut *self.parts;
+        edit(&mut head.raw, body);
+        head.limit_raw();
         self.limit_body();
         self
     }
@@ -187,19 +206,19 @@ impl Event {
     /// When it happened, by the source's clock.
     #[must_use]
     pub const fn time(&self) -> Time {
-        Time(self.parts.inner.time_unix_nano)
+        Time(self.parts.head.time)
     }
 
     /// When the agent read it.
     #[must_use]
     pub const fn observed(&self) -> Time {
-        Time(self.parts.inner.observed_time_unix_nano)
+        Time(self.parts.head.observed)
     }
 
     /// How sure the time is; an unknown number counts as the greatest doubt.
     #[must_use]
     pub fn time_doubt(&self) -> TimeDoubt {
-        TimeDoubt::try_from(self.parts.inner.time_doubt).unwrap_or(TimeDoubt::Observed)
+        TimeDoubt::try_from(self.parts.head.time_doubt).unwrap_or(TimeDoubt::Observed)
     }
 
     /// The system it is bound to, or "".
@@ -217,7 +236,7 @@ impl Event {
     /// Byte offset in the source.
     #[must_use]
     pub const fn source_offset(&self) -> u64 {
-        self.parts.inner.source_offset
+        self.parts.head.source_offset
     }
 
     /// The format that understood it, or "".
@@ -229,19 +248,19 @@ impl Event {
     /// The line as read; may be any bytes.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
-        &self.parts.inner.raw
+        &self.parts.head.raw
     }
 
     /// Bytes of the line that were cut away.
     #[must_use]
     pub const fn raw_cut_bytes(&self) -> u64 {
-        self.parts.inner.raw_cut_bytes
+        self.parts.head.raw_cut_bytes
     }
 
     /// The host named in a relayed line, or "".
     #[must_use]
     pub fn device(&self) -> &str {
-        &self.parts.inner.device_hostname
+        &self.parts.head.device
     }
 
     /// What happened.
@@ -306,7 +325,7 @@ impl Event {
     /// How many bytes [`Self::encode_to`] appends.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        self.parts.inner.encoded_len()
+        encode::head_len(&self.parts.head)
             + self.parts.system.encoded_len(SYSTEM_TAG)
             + self.parts.source.encoded_len(SOURCE_TAG)
             + self.parts.format.encoded_len(FORMAT_TAG)
@@ -315,7 +334,7 @@ impl Event {
 
     /// Appends its protobuf bytes: those of a message's fields in any order are the message.
     pub fn encode_to(&self, bytes: &mut Vec<u8>) {
-        encode::head(&self.parts.inner, bytes);
+        encode::head(&self.parts.head, bytes);
         self.parts.system.encode(SYSTEM_TAG, bytes);
         self.parts.source.encode(SOURCE_TAG, bytes);
         self.parts.format.encode(FORMAT_TAG, bytes);
@@ -330,20 +349,47 @@ impl Event {
         if bytes.len() > EVENT_BYTES_MAX {
             return Err(EventError::TooLarge { found: bytes.len() });
         }
-        proto::Event::decode(bytes).map_err(EventError::Malformed)?.try_into()
+        Self::read(bytes, &mut Recent::default()).map_err(EventError::Malformed)?
     }
 
     /// The generated message.
     #[must_use]
     pub fn into_proto(self) -> proto::Event {
-        let Parts { inner, system, source, format, body } = *self.parts;
+        let Parts { head, system, source, format, body } = *self.parts;
         proto::Event {
+            time_unix_nano: head.time,
+            observed_time_unix_nano: head.observed,
+            time_doubt: head.time_doubt,
             system: system.into_string(),
             source: source.into_string(),
+            source_offset: head.source_offset,
             format: format.into_string(),
+            raw: head.raw,
+            raw_cut_bytes: head.raw_cut_bytes,
+            device_hostname: head.device,
             body: Some(*body),
-            ..inner
         }
+    }
+
+    /// The event of what was read, held to the limits.
+    fn whole(
+        mut head: Head,
+        [system, source, format]: [Text; 3],
+        body: Option<Box<Body>>,
+    ) -> Result<Self, EventError> {
+        let body = body.ok_or(EventError::NoBody)?;
+        if let Body::Activity(activity) = &*body {
+            for address in [&activity.src_ip, &activity.dst_ip] {
+                if !matches!(address.len(), 0 | 4 | 16) {
+                    return Err(EventError::Address { found: address.len() });
+                }
+            }
+        }
+        head.device = cut(head.device);
+        head.limit_raw();
+        let mut event = Self { parts: Box::new(Parts { head, system, source, format, body }) };
+        event.limit_body();
+        Ok(event)
     }
 
     /// Cuts the body's texts to their limits.
@@ -369,30 +415,19 @@ impl Event {
 impl TryFrom<proto::Event> for Event {
     type Error = EventError;
 
-    fn try_from(mut inner: proto::Event) -> Result<Self, EventError> {
-        let body = Box::new(inner.body.take().ok_or(EventError::NoBody)?);
-        if let Body::Activity(activity) = &*body {
-            for address in [&activity.src_ip, &activity.dst_ip] {
-                if !matches!(address.len(), 0 | 4 | 16) {
-                    return Err(EventError::Address { found: address.len() });
-                }
-            }
-        }
-        let mut text = |text: fn(&mut proto::Event) -> &mut String| {
-            Text::Own(cut(std::mem::take(text(&mut inner))))
+    fn try_from(event: proto::Event) -> Result<Self, EventError> {
+        let head = Head {
+            time: event.time_unix_nano,
+            observed: event.observed_time_unix_nano,
+            time_doubt: event.time_doubt,
+            source_offset: event.source_offset,
+            raw: event.raw,
+            raw_cut_bytes: event.raw_cut_bytes,
+            device: event.device_hostname,
         };
-        let system = text(|inner| &mut inner.system);
-        let source = text(|inner| &mut inner.source);
-        let format = text(|inner| &mut inner.format);
-        inner.device_hostname = cut(std::mem::take(&mut inner.device_hostname));
-        let mut event = Self { parts: Box::new(Parts { inner, system, source, format, body }) };
-        event.limit_body();
-        if event.parts.inner.raw.len() > RAW_BYTES_MAX {
-            let more = (event.parts.inner.raw.len() - RAW_BYTES_MAX) as u64;
-            event.parts.inner.raw.truncate(RAW_BYTES_MAX);
-            event.parts.inner.raw_cut_bytes = event.parts.inner.raw_cut_bytes.saturating_add(more);
-        }
-        Ok(event)
+        let [system, source, format] =
+            [event.system, event.source, event.format].map(|text| Text::Own(cut(text)));
+        Self::whole(head, [system, source, format], event.body.map(Box::new))
     }
 }
 
@@ -448,6 +483,8 @@ pub fn address_from_bytes(bytes: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
 
     fn now() -> Time {

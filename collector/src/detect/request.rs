@@ -59,7 +59,7 @@ impl Views {
     pub fn of(url: &str, agent: &str, referrer: &str) -> Self {
         let request = decoded(cut(url), true);
         let telling = TELLING.as_ref().is_none_or(|telling| telling.is_match(&request));
-        let header = decoded(&format!("{}\n{}", cut(agent), cut(referrer)), false);
+        let header = header(cut(agent), cut(referrer));
         let header = HEADER_TELLING
             .as_ref()
             .is_none_or(|telling| telling.is_match(&header))
@@ -80,6 +80,44 @@ fn cut(text: &str) -> &str {
 /// Takes off percent-encoding, `%u0027`, overlong UTF-8, `\x27`, `\u0027` and HTML's entities; makes letters small. Line ends become
 /// one `\n`, other control characters blanks, NUL nothing.
 fn decoded(text: &str, separators: bool) -> String {
+    let mut plain = String::with_capacity(text.len());
+    if append_plain(text, separators, &mut plain) { plain } else { unveiled(text, separators) }
+}
+
+/// Agent and referrer, one below the other, decoded.
+fn header(agent: &str, referrer: &str) -> String {
+    let mut plain = String::with_capacity(agent.len() + 1 + referrer.len());
+    if append_plain(agent, false, &mut plain) {
+        plain.push('\n');
+        if append_plain(referrer, false, &mut plain) {
+            return plain;
+        }
+    }
+    unveiled(&format!("{agent}\n{referrer}"), false)
+}
+
+/// Appends a text that hides nothing, as nearly all are: one of ASCII without escapes, entities and control characters. `false`: it is to
+/// be looked at with more care, and what was appended is worth nothing.
+fn append_plain(text: &str, separators: bool, plain: &mut String) -> bool {
+    let mut query = false;
+    for byte in text.bytes() {
+        plain.push(match byte {
+            b'?' if separators && !query => {
+                query = true;
+                QUERY
+            }
+            b'&' if query => PARAMETER,
+            b'+' if query => ' ',
+            b'%' | b'\\' | b'&' => return false,
+            b' '..=b'~' => char::from(byte.to_ascii_lowercase()),
+            _ => return false,
+        });
+    }
+    true
+}
+
+/// The same of any text, step by step.
+fn unveiled(text: &str, separators: bool) -> String {
     let mut text: String = if separators { separated(text) } else { text.to_owned() };
     for turn in 0..DECODED_TIMES_MAX {
         if !text.contains('%') {
@@ -404,6 +442,21 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn a_text_that_hides_nothing_is_read_as_with_more_care(
+            text in r"[a-zA-Z0-9/?&+=. %\\\x7f\n;#\u{e9}]{0,24}", separators in proptest::prelude::any::<bool>(),
+        ) {
+            proptest::prop_assert_eq!(decoded(&text, separators), unveiled(&text, separators));
+        }
+
+        #[test]
+        fn plain_headers_are_read_as_with_more_care(
+            agent in r"[a-zA-Z/ %\n&\u{e9}]{0,12}", referrer in r"[a-zA-Z:/ %\n?&]{0,12}",
+        ) {
+            let with_care = unveiled(&format!("{agent}\n{referrer}"), false);
+            proptest::prop_assert_eq!(header(&agent, &referrer), with_care);
+        }
+
         #[test]
         fn no_request_makes_it_panic(url in ".*", agent in ".*") {
             let _views = Views::of(&url, &agent, "");

@@ -7,7 +7,7 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use rsigma_eval::{Engine, EventValue, ResultBody};
-use rsigma_parser::{LogSource, SigmaRule};
+use rsigma_parser::{Detection, LogSource, Modifier, SigmaRule, SigmaValue};
 use serde_json::Value;
 use vonggac_wire::{
     Event, Time,
@@ -46,20 +46,63 @@ struct Room {
 }
 
 impl Room {
-    fn new() -> Self {
-        Self { engine: Engine::new(), indices: Vec::new() }
+    /// Of the rules whose category is meant.
+    fn of(rules: &RuleSet, meant: impl Fn(Option<&str>) -> bool) -> Result<Self, CompileError> {
+        let (mut indices, mut named) = (Vec::new(), Vec::new());
+        for (index, rule) in rules.rules().iter().enumerate() {
+            let Some(sigma) = &rule.sigma else { continue };
+            if meant(sigma.logsource.category.as_deref()) {
+                named.push(bare(sigma, indices.len()));
+                indices.push(index);
+            }
+        }
+        let mut engine = Engine::new();
+        // All at once: rules that are added one by one stay out of the engine's index, and every event is asked about them.
+        if let Some((place, error)) = engine.add_rules(&named).first() {
+            let rule = indices.get(*place).and_then(|index| rules.rules().get(*index));
+            return Err(CompileError {
+                rule: rule.map(|rule| rule.meta.rule.to_string()).unwrap_or_default(),
+                reason: error.to_string(),
+            });
+        }
+        Ok(Self { engine, indices })
     }
+}
 
-    fn add(&mut self, index: usize, rule: &Rule, sigma: &SigmaRule) -> Result<(), CompileError> {
-        // The engine answers with titles; the index stands in for ours.
-        let mut named = sigma.clone();
-        named.title = self.indices.len().to_string();
-        self.engine.add_rule(&named).map_err(|error| CompileError {
-            rule: rule.meta.rule.to_string(),
-            reason: error.to_string(),
-        })?;
-        self.indices.push(index);
-        Ok(())
+/// A rule with its place for a title, and without what the engine would copy into each answer: it answers with titles, and the place stands
+/// in for ours.
+fn bare(sigma: &SigmaRule, place: usize) -> SigmaRule {
+    let mut bare = sigma.clone();
+    bare.title = place.to_string();
+    bare.id = None;
+    bare.tags.clear();
+    bare.custom_attributes.clear();
+    for detection in bare.detection.named.values_mut() {
+        compare_as_they_are(detection);
+    }
+    bare
+}
+
+/// Fields whose values are words of ours, all in small letters.
+const VOCABULARY: [&str; 2] = ["class", "status"];
+
+/// The engine makes a copy in small letters of each value that it compares; of what is always in small letters it need not.
+fn compare_as_they_are(detection: &mut Detection) {
+    let is_small = |value: &SigmaValue| matches!(value, SigmaValue::String(text) if text.is_plain() && !text.original.contains(|letter: char| !letter.is_ascii() || letter.is_ascii_uppercase()));
+    match detection {
+        Detection::AllOf(items) => {
+            for item in items {
+                let ours =
+                    item.field.name.as_deref().is_some_and(|name| VOCABULARY.contains(&name));
+                if ours && item.field.modifiers.is_empty() && item.values.iter().all(is_small) {
+                    item.field.modifiers.push(Modifier::Cased);
+                }
+            }
+        }
+        Detection::AnyOf(parts) | Detection::And(parts) => {
+            parts.iter_mut().for_each(compare_as_they_are);
+        }
+        _ => {}
     }
 }
 
@@ -69,27 +112,18 @@ impl Matcher {
     /// # Errors
     /// The first rule that rsigma does not take.
     pub fn new(rules: &RuleSet) -> Result<Self, CompileError> {
-        let mut matcher = Self {
-            web: Room::new(),
-            host: Room::new(),
-            foreign: HashMap::new(),
-            threats: Threats::default(),
-        };
-        for (index, rule) in rules.rules().iter().enumerate() {
-            let Some(sigma) = &rule.sigma else { continue };
-            if rule.foreign {
-                matcher.foreign.insert(index, sigma.logsource.clone());
-            }
-            let category = sigma.logsource.category.as_deref();
+        let foreign = rules.rules().iter().enumerate().filter(|(_, rule)| rule.foreign);
+        Ok(Self {
             // An application's words may stand in a web server's log too.
-            if matches!(category, Some("webserver" | "proxy" | "application")) {
-                matcher.web.add(index, rule, sigma)?;
-            }
-            if !matches!(category, Some("webserver" | "proxy")) {
-                matcher.host.add(index, rule, sigma)?;
-            }
-        }
-        Ok(matcher)
+            web: Room::of(rules, |category| {
+                matches!(category, Some("webserver" | "proxy" | "application"))
+            })?,
+            host: Room::of(rules, |category| !matches!(category, Some("webserver" | "proxy")))?,
+            foreign: foreign
+                .filter_map(|(index, rule)| Some((index, rule.sigma.as_ref()?.logsource.clone())))
+                .collect(),
+            threats: Threats::default(),
+        })
     }
 
     /// The same with lists of what is known to be bad.
@@ -338,6 +372,20 @@ impl rsigma_eval::Event for View<'_> {
 
     fn to_json(&self) -> Value {
         serde_json::json!({ "raw": String::from_utf8_lossy(self.event.raw()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_words_are_in_small_letters() {
+        let statuses = [Status::Unknown, Status::Success, Status::Failure, Status::Other];
+        let words = Class::ALL.iter().map(|class| class.name()).chain(statuses.map(Status::name));
+        for word in words {
+            assert_eq!(word, word.to_ascii_lowercase());
+        }
     }
 }
 

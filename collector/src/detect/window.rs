@@ -6,13 +6,17 @@
 //! is late, and counted as such.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
+    fmt,
+    net::IpAddr,
     time::Duration,
 };
 
 use vonggac_wire::{
     Event, RuleId, Time,
     event::Activity,
+    limits::EVIDENCE_EVENTS_MAX,
     proto::{Entity, EventRef, Signal, SignalKind},
 };
 
@@ -45,13 +49,36 @@ struct Pending {
     values: BTreeMap<String, String>,
 }
 
+/// Whose matches a window counts. An address is the same one everywhere; a user and a host are an agency's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    /// Most of them: asked for without a text being made.
+    Address(IpAddr),
+    /// Agency, slash and name, which no address has.
+    Named(Box<str>),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(formatter),
+            Self::Named(name) => formatter.write_str(name),
+        }
+    }
+}
+
+/// A rule and an entity.
+type Key = (usize, Who);
+
 /// All windows of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
-    windows: HashMap<(usize, String), Attempts>,
+    windows: HashMap<Key, Attempts>,
     /// Of events that came after newer ones.
-    behind: HashMap<(usize, String), Attempts>,
+    behind: HashMap<Key, Attempts>,
     pending: Vec<Pending>,
+    /// Where in it each is.
+    places: HashMap<Key, usize>,
     evicted: u64,
     late: u64,
 }
@@ -73,6 +100,7 @@ impl Windows {
 
     pub(super) fn begin(&mut self) {
         self.pending.clear();
+        self.places.clear();
         for windows in [&mut self.windows, &mut self.behind] {
             self.evicted += evict_older_half(windows, ENTITIES_MAX, |window| window.last);
         }
@@ -88,6 +116,9 @@ impl Windows {
         event: &Event,
         activity: &Activity,
     ) {
+        if found.is_empty() {
+            return;
+        }
         let mut heads: Vec<(usize, Vec<&Match>)> = Vec::new();
         for one in found {
             let head = rules.head(one.rule);
@@ -120,20 +151,15 @@ impl Windows {
         let meta = &whole.meta;
         let host =
             if event.device().is_empty() { record.batch.host.as_str() } else { event.device() };
-        let Some(entity) = entity(meta, host, activity) else { return };
-        // An address is the same one everywhere; a user and a host are an agency's own.
-        let group = match meta.group_by {
-            Some(GroupBy::SrcIp) => entity.clone(),
-            _ => format!("{}/{entity}", record.batch.agency),
-        };
+        let agency = record.batch.agency.as_str();
+        let Some(who) = who(meta, agency, host, activity) else { return };
         let time = event.time();
-        let full = |other: &RuleId| self.is_full(rules, other.as_str(), &group, time);
+        let full = |other: &RuleId| self.is_full(rules, other.as_str(), &who, time);
         if (!meta.after.is_empty() && !meta.after.iter().any(full)) || meta.unless.iter().any(full)
         {
             return;
         }
-        let place = format!("{}/{host}", record.batch.agency);
-        let mut attempt = attempt(&parts, meta, &place, event, activity);
+        let mut attempt = attempt(&parts, meta, (agency, host), event, activity);
         let weight: u64 = parts.iter().map(|(part, found)| found.weight(part)).sum();
         attempt.weight = attempt.events.saturating_mul(weight);
         let limits = Limits {
@@ -146,17 +172,17 @@ impl Windows {
         let forgiven = |(part, found): &(&Rule, &Match)| {
             part.meta.forgives.as_ref().is_some_and(|name| found.selections.contains(name))
         };
-        let key = (head, group.clone());
+        let key = (head, who);
         let is_late = |windows: &HashMap<_, Attempts>| {
             windows.get(&key).is_some_and(|window| window.last.since(time) > limits.span)
         };
-        let windows = match (is_late(&self.windows), is_late(&self.behind)) {
-            (false, _) => &mut self.windows,
-            (true, false) => &mut self.behind,
-            (true, true) => {
-                self.late += 1;
-                return;
-            }
+        let windows = if !is_late(&self.windows) {
+            &mut self.windows
+        } else if !is_late(&self.behind) {
+            &mut self.behind
+        } else {
+            self.late += 1;
+            return;
         };
         if parts.iter().any(forgiven) {
             // Takes back and begins nothing: a success is no sign that what fired goes on.
@@ -165,13 +191,12 @@ impl Windows {
             }
             return;
         }
-        let window = windows.entry(key).or_default();
+        let window = windows.entry(key.clone()).or_default();
         window.begin(time, limits);
-        let evidence = reference(record, index);
         let (count, first) = match window.add(attempt, limits) {
             Outcome::Known => return,
             Outcome::Kept => {
-                add_evidence(&mut window.early, evidence);
+                add_evidence(&mut window.early, || reference(record, index));
                 return;
             }
             Outcome::Told { events, first } => (events, first),
@@ -181,12 +206,11 @@ impl Windows {
             parts.iter().map(|(part, _)| part.meta.severity).min().unwrap_or(meta.severity);
         let severity = gravest.saturating_sub(u32::from(graver)).max(1);
         let early = std::mem::take(&mut window.early);
-        let pending = self.pending.iter_mut().position(|p| p.rule == head && p.group == group);
-        let at = pending.unwrap_or_else(|| {
+        let at = *self.places.entry(key).or_insert_with_key(|(rule, who)| {
             self.pending.push(Pending {
-                rule: head,
-                entity,
-                group,
+                rule: *rule,
+                entity: entity(meta, host, activity).unwrap_or_default(),
+                group: who.to_string(),
                 severity,
                 count: 0,
                 first,
@@ -205,17 +229,20 @@ impl Windows {
             pending.severity = pending.severity.min(severity);
             pending.count += count;
             pending.last = pending.last.max(time);
-            if !pending.evidence.contains(&evidence) {
-                add_evidence(&mut pending.evidence, evidence);
+            if pending.evidence.len() < EVIDENCE_EVENTS_MAX {
+                let evidence = reference(record, index);
+                if !pending.evidence.contains(&evidence) {
+                    pending.evidence.push(evidence);
+                }
             }
         }
     }
 
     /// Whether another rule has fired on this entity within its window.
-    fn is_full(&self, rules: &RuleSet, rule: &str, entity: &str, time: Time) -> bool {
+    fn is_full(&self, rules: &RuleSet, rule: &str, who: &Who, time: Time) -> bool {
         let Some(index) = rules.index(rule) else { return false };
         let Some(other) = rules.rules().get(index) else { return false };
-        let (key, span) = ((index, entity.to_owned()), other.meta.window());
+        let (key, span) = ((index, who.clone()), other.meta.window());
         // What came after a newer event lies before the window's end.
         let is_near =
             |window: &Attempts| time.since(window.last).max(window.last.since(time)) <= span;
@@ -228,6 +255,7 @@ impl Windows {
     /// One signal for each rule and entity that the record in hand speaks of.
     pub(super) fn signals(&mut self, rules: &RuleSet, record: &Record, now: Time) -> Vec<Signal> {
         let mut signals: Vec<Signal> = Vec::new();
+        let mut places: HashMap<(&str, String), usize> = HashMap::new();
         for pending in self.pending.drain(..) {
             let Some(meta) = rules.rules().get(pending.rule).map(|rule| &rule.meta) else {
                 continue;
@@ -238,10 +266,9 @@ impl Windows {
                 Some(GroupBy::ActorOnHost | GroupBy::User) => "user",
                 Some(GroupBy::Host) | None => "host",
             };
-            let known = signals
-                .iter_mut()
-                .find(|known| known.rule == told.as_str() && known.group == pending.group);
-            if let Some(known) = known {
+            let place =
+                *places.entry((told.as_str(), pending.group.clone())).or_insert(signals.len());
+            if let Some(known) = signals.get_mut(place) {
                 join(known, pending);
                 continue;
             }
@@ -276,7 +303,7 @@ fn join(signal: &mut Signal, pending: Pending) {
     signal.last_time_unix_nano = signal.last_time_unix_nano.max(pending.last.0);
     for evidence in pending.evidence {
         if !signal.evidence.contains(&evidence) {
-            add_evidence(&mut signal.evidence, evidence);
+            add_evidence(&mut signal.evidence, || evidence);
         }
     }
     for kind in pending.values.get("kinds").into_iter().flat_map(|kinds| kinds.split(", ")) {
@@ -312,7 +339,7 @@ fn add_kind(values: &mut BTreeMap<String, String>, kind: &str) {
 fn attempt(
     parts: &[(&Rule, &Match)],
     whole: &Meta,
-    place: &str,
+    (agency, host): (&str, &str),
     event: &Event,
     activity: &Activity,
 ) -> Attempt {
@@ -323,54 +350,65 @@ fn attempt(
         !found.selections.is_empty()
             && found.selections.iter().all(|name| part.meta.echoes.contains(name))
     });
+    let place = hash(&[agency, "/", host]);
+    let user = &activity.user_name;
     let connection = match (activity.process_pid, activity.src_port) {
         _ if parts.iter().all(|(part, _)| part.meta.echoes.is_empty()) => 0,
         (0, 0) => 0,
-        (0, port) => hash(&format!("{place}|port {port}|{}", activity.user_name)),
-        (pid, _) => hash(&format!("{place}|{pid}|{}", activity.user_name)),
+        (0, port) => go_on(place, &["|port ", &port.to_string(), "|", user]),
+        (pid, _) => go_on(place, &["|", &pid.to_string(), "|", user]),
     };
     Attempt {
         time: event.time(),
         weight: 1,
         events: repeated,
-        value: whole.distinct.as_ref().map_or(0, |field| hash(&value(field, event, activity))),
-        host: hash(place),
-        user: hash(&format!("{place}|{}", activity.user_name)),
+        value: whole.distinct.as_ref().map_or(0, |field| hash(&[&value(field, event, activity)])),
+        host: place,
+        user: go_on(place, &["|", user]),
         connection,
         echo,
     }
 }
 
 /// What a rule counts the different values of.
-fn value(field: &str, event: &Event, activity: &Activity) -> String {
-    match field {
-        "src_ip" => {
-            activity.source_address().map(|address| address.to_string()).unwrap_or_default()
-        }
-        "dst_port" => activity.dst_port.to_string(),
-        "user" => activity.user_name.clone(),
-        "dst_ip" => {
-            activity.destination_address().map(|address| address.to_string()).unwrap_or_default()
-        }
-        "user_agent" => {
-            activity.http.as_ref().map(|http| http.user_agent.clone()).unwrap_or_default()
-        }
-        "request" => activity.http.as_ref().map(|http| http.url.clone()).unwrap_or_default(),
-        "url" => activity
-            .http
-            .as_ref()
-            .map(|http| http.url.split('?').next().unwrap_or_default().to_owned())
-            .unwrap_or_default(),
-        "host" => event.device().to_owned(),
-        other => activity.unmapped.get(other).cloned().unwrap_or_default(),
-    }
+fn value<'a>(field: &str, event: &'a Event, activity: &'a Activity) -> Cow<'a, str> {
+    let http = activity.http.as_ref();
+    let address = |address: Option<IpAddr>| {
+        Cow::Owned(address.map(|address| address.to_string()).unwrap_or_default())
+    };
+    Cow::Borrowed(match field {
+        "src_ip" => return address(activity.source_address()),
+        "dst_ip" => return address(activity.destination_address()),
+        "dst_port" => return Cow::Owned(activity.dst_port.to_string()),
+        "user" => &activity.user_name,
+        "user_agent" => http.map_or("", |http| &http.user_agent),
+        "request" => http.map_or("", |http| &http.url),
+        "url" => http.and_then(|http| http.url.split('?').next()).unwrap_or_default(),
+        "host" => event.device(),
+        other => activity.unmapped.get(other).map_or("", String::as_str),
+    })
 }
 
-/// The same in every run, so that a replay counts alike.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// Of texts one behind the other. The same in every run, so that a replay counts alike.
+fn hash(texts: &[&str]) -> u64 {
+    go_on(0xcbf2_9ce4_8422_2325, texts)
+}
+
+/// The hash of what was hashed and what stands behind it.
+fn go_on(hash: u64, texts: &[&str]) -> u64 {
+    texts
+        .iter()
+        .flat_map(|text| text.bytes())
+        .fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Whose window a match is counted in.
+fn who(meta: &Meta, agency: &str, host: &str, activity: &Activity) -> Option<Who> {
+    match meta.group_by? {
+        GroupBy::SrcIp => activity.source_address().map(Who::Address),
+        _ => entity(meta, host, activity)
+            .map(|entity| Who::Named(format!("{agency}/{entity}").into())),
+    }
 }
 
 fn entity(meta: &Meta, host: &str, activity: &Activity) -> Option<String> {

@@ -24,7 +24,7 @@ use crate::{
     decode::{Rejection, Taken},
     figures::Figures,
     record::Record,
-    store::{Store, StoreError, refusal::Refusal, row::EventRow},
+    store::{Store, StoreError, refusal::Refusal, row::NewRow},
     tenure::{Key, Kind, Tenure},
 };
 
@@ -49,16 +49,16 @@ pub(super) enum Fate {
 /// A row that was given up, with the engine's words.
 #[derive(Debug)]
 pub(super) struct Refused {
-    pub(super) row: EventRow,
+    pub(super) row: NewRow,
     pub(super) words: String,
 }
 
 /// The last row that the engine took, with its token: inserted again it is nothing new.
 #[derive(Debug, Default)]
-pub(super) struct Good(Option<(EventRow, String)>);
+pub(super) struct Good(Option<(NewRow, String)>);
 
 impl Good {
-    pub(super) fn took(&mut self, rows: &[EventRow], token: &str) {
+    pub(super) fn took(&mut self, rows: &[NewRow], token: &str) {
         if let Some(row) = rows.last() {
             self.0 = Some((row.clone(), token.to_owned()));
         }
@@ -72,7 +72,7 @@ impl Good {
 pub(super) async fn insert(
     store: &Store,
     figures: &Figures,
-    rows: &[EventRow],
+    rows: &[NewRow],
     token: &str,
     tries: u32,
 ) -> Result<Fate, StoreError> {
@@ -113,7 +113,7 @@ impl Storing<'_> {
     /// What can never work, and [`StoreError::Superseded`].
     pub(super) async fn take_apart(
         &mut self,
-        rows: &mut Vec<EventRow>,
+        rows: &mut Vec<NewRow>,
     ) -> Result<Vec<Refused>, StoreError> {
         tracing::error!(
             rows = rows.len(),
@@ -142,7 +142,7 @@ impl Storing<'_> {
         while !refused.is_empty()
             && (refused.len() > REFUSED_ROWS_MAX || !self.takes_others(&stored).await?)
         {
-            let mut all: Vec<EventRow> = refused.iter().map(|one| one.row.clone()).collect();
+            let mut all: Vec<NewRow> = refused.iter().map(|one| one.row.clone()).collect();
             if self.insert_next(&all, HOLD_TRIES).await? == Fate::Stored {
                 stored.append(&mut all);
                 refused.clear();
@@ -153,7 +153,7 @@ impl Storing<'_> {
     }
 
     /// Inserts under the next number. Behind it the tenure still held what it holds.
-    async fn insert_next(&mut self, rows: &[EventRow], tries: u32) -> Result<Fate, StoreError> {
+    async fn insert_next(&mut self, rows: &[NewRow], tries: u32) -> Result<Fate, StoreError> {
         let (store, figures) = (self.store, self.figures);
         keep_trying(figures, "the tenure", || store.sure_of(self.tenure)).await?;
         let next = self.tenure.after(Kind::Blocks);
@@ -170,7 +170,7 @@ impl Storing<'_> {
     }
 
     /// Whether the engine takes rows of others.
-    async fn takes_others(&self, stored: &[EventRow]) -> Result<bool, StoreError> {
+    async fn takes_others(&self, stored: &[NewRow]) -> Result<bool, StoreError> {
         if !stored.is_empty() {
             return Ok(true);
         }
@@ -180,12 +180,12 @@ impl Storing<'_> {
     }
 
     /// Rows of these partitions that are stored from the first of these on.
-    async fn held(&self, rows: &[EventRow]) -> Result<HashMap<Key, HashSet<Place>>, StoreError> {
+    async fn held(&self, rows: &[NewRow]) -> Result<HashMap<Key, HashSet<Place>>, StoreError> {
         let mut from: BTreeMap<Key, i64> = BTreeMap::new();
         for row in rows {
-            let key = (row.kafka_topic.clone(), row.kafka_partition);
-            let first = from.entry(key).or_insert(row.kafka_offset);
-            *first = row.kafka_offset.min(*first);
+            let offset = row.place().0;
+            let first = from.entry(row.key()).or_insert(offset);
+            *first = offset.min(*first);
         }
         keep_trying(self.figures, "held rows", || self.store.held(&from)).await
     }
@@ -194,13 +194,12 @@ impl Storing<'_> {
 /// Offset and index.
 type Place = (i64, u32);
 
-fn is_among(row: &EventRow, held: &HashMap<Key, HashSet<Place>>) -> bool {
-    let key = (row.kafka_topic.clone(), row.kafka_partition);
-    held.get(&key).is_some_and(|held| held.contains(&(row.kafka_offset, row.kafka_index)))
+fn is_among(row: &NewRow, held: &HashMap<Key, HashSet<Place>>) -> bool {
+    held.get(&row.key()).is_some_and(|held| held.contains(&row.place()))
 }
 
 /// The second half first: the first is popped first.
-fn halves(mut rows: Vec<EventRow>) -> Vec<Vec<EventRow>> {
+fn halves(mut rows: Vec<NewRow>) -> Vec<Vec<NewRow>> {
     let rest = rows.split_off(rows.len().div_ceil(2));
     [rest, rows].into_iter().filter(|half| !half.is_empty()).collect()
 }
@@ -212,19 +211,17 @@ pub(super) fn letters(
     records: &[Arc<Record>],
     now: Time,
 ) -> Vec<(Taken, DeadLetter)> {
-    let mut of_records: BTreeMap<(String, i32, i64), (Vec<u32>, String)> = BTreeMap::new();
+    let mut of_records: BTreeMap<(Key, i64), (usize, String)> = BTreeMap::new();
     for Refused { row, words } in refused {
-        let place = (row.kafka_topic, row.kafka_partition, row.kafka_offset);
-        let (indexes, said) = of_records.entry(place).or_default();
-        indexes.push(row.kafka_index);
+        let (count, said) = of_records.entry((row.key(), row.place().0)).or_default();
+        *count += 1;
         *said = words;
     }
     let mut letters = Vec::new();
-    for ((topic, partition, offset), (indexes, words)) in of_records {
+    for ((key, offset), (events, words)) in of_records {
         let found = records.iter().find(|record| {
             let origin = &record.origin;
-            (origin.topic.as_str(), origin.partition, origin.offset)
-                == (topic.as_str(), partition, offset)
+            origin.offset == offset && origin.partition == key.1 && origin.topic == key.0
         });
         let Some(record) = found else { continue };
         let taken = Taken {
@@ -235,8 +232,7 @@ pub(super) fn letters(
             replay_of: None,
             canary: None,
         };
-        let rejection =
-            Rejection::Refused { events: indexes.len(), of: record.batch.events.len(), words };
+        let rejection = Rejection::Refused { events, of: record.batch.events.len(), words };
         let letter = dead_letter::letter(&taken, &rejection, now);
         letters.push((taken, letter));
     }

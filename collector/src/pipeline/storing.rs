@@ -27,7 +27,7 @@ use crate::{
     dead_letter,
     figures::Figures,
     rollup::RollUps,
-    store::{ProgressPart, Store, StoreError, row::EventRow},
+    store::{ProgressPart, Store, StoreError, row::NewRow},
     tenure::{Doubted, Key, Kind, Next, Tenure},
 };
 
@@ -250,7 +250,7 @@ impl Task {
         if let (Some(tenure), Some(_)) = (&mut self.tenure, next) {
             tenure.advance(Kind::Blocks);
         }
-        self.rollups.rows(&block.rows);
+        self.rollups.rows(block.rows.iter().map(NewRow::times));
         self.rollups.stored(&parts);
         self.passed(&parts);
         let end = |part: &ProgressPart| ((part.topic.clone(), part.partition), part.next_offset);
@@ -264,7 +264,7 @@ impl Task {
     /// Inserts the rows, and is sure behind them that they count. Gives the number of the next insert, and what the engine refuses.
     async fn store_rows(
         &mut self,
-        rows: &mut Vec<EventRow>,
+        rows: &mut Vec<NewRow>,
     ) -> Result<(Option<Next>, Vec<Refused>), StoreError> {
         let Some(tenure) = &mut self.tenure else { return Err(StoreError::Superseded) };
         let (store, figures) = (&self.parts.store, &self.parts.figures);
@@ -290,21 +290,23 @@ impl Task {
         let delays: Vec<f64> = rows
             .iter()
             .step_by(step)
-            .map(|row| now.seconds_since(Time(row.observed.saturating_mul(1000))))
+            .filter_map(|row| Some(now.seconds_since(row.observed()?)))
             .collect();
         figures.stored(rows.len() as u64, took, &delays, now);
         Ok((Some(tenure.after(Kind::Blocks)), refused))
     }
 
     /// Takes the tokens of those before away, in each month in which this block has rows of theirs, and leaves out what they stored.
-    async fn settle(&mut self, rows: &mut Vec<EventRow>) -> Result<(), StoreError> {
+    async fn settle(&mut self, rows: &mut Vec<NewRow>) -> Result<(), StoreError> {
         let owed = if self.doubts.is_empty() { BTreeSet::new() } else { self.owed(rows) };
         for (doubted, month) in owed {
             // Any row of theirs will do that the engine takes. If all are stored, they were stored behind a block that is over; where it
             // refuses all, another block has to do it.
             let (store, figures) = (&self.parts.store, &self.parts.figures);
             let of_theirs = rows.iter().filter(|row| {
-                row.month() == month && self.is_in_doubt(row, &doubted) && !self.is_found(row)
+                row.times().month() == month
+                    && self.is_in_doubt(row, &doubted)
+                    && !self.is_found(row)
             });
             let mut fate = None;
             for row in of_theirs {
@@ -340,28 +342,27 @@ impl Task {
         Ok(())
     }
 
-    fn is_in_doubt(&self, row: &EventRow, doubted: &Doubted) -> bool {
-        let doubt = self.doubts.get(&(row.kafka_topic.clone(), row.kafka_partition));
+    fn is_in_doubt(&self, row: &NewRow, doubted: &Doubted) -> bool {
+        let doubt = self.doubts.get(&row.key());
         let below = doubt.and_then(|doubt| doubt.blocks.get(doubted));
-        below.is_some_and(|below| row.kafka_offset < *below)
+        below.is_some_and(|below| row.place().0 < *below)
     }
 
-    fn is_found(&self, row: &EventRow) -> bool {
-        let found = self.found.get(&(row.kafka_topic.clone(), row.kafka_partition));
-        found.is_some_and(|held| held.contains(&(row.kafka_offset, row.kafka_index)))
+    fn is_found(&self, row: &NewRow) -> bool {
+        self.found.get(&row.key()).is_some_and(|held| held.contains(&row.place()))
     }
 
     /// What has to be made sure of, the oldest first.
-    fn owed(&self, rows: &[EventRow]) -> BTreeSet<(Doubted, u32)> {
+    fn owed(&self, rows: &[NewRow]) -> BTreeSet<(Doubted, u32)> {
         let mut owed = BTreeSet::new();
         for row in rows {
-            let key = (row.kafka_topic.clone(), row.kafka_partition);
-            let Some(doubt) = self.doubts.get(&key) else { continue };
-            if row.kafka_offset >= doubt.until {
+            let Some(doubt) = self.doubts.get(&row.key()) else { continue };
+            let (offset, _) = row.place();
+            if offset >= doubt.until {
                 continue;
             }
-            let month = row.month();
-            let of_row = doubt.blocks.iter().filter(|(_, below)| row.kafka_offset < **below);
+            let month = row.times().month();
+            let of_row = doubt.blocks.iter().filter(|(_, below)| offset < **below);
             let places = of_row.map(|(doubted, _)| (doubted.clone(), month));
             owed.extend(places.filter(|place| !self.settled.contains(place)));
         }

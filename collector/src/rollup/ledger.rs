@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::store::{
+    month::Times,
     rollup::{Extent, Share},
-    row::EventRow,
 };
 
 /// A topic and a partition.
@@ -89,9 +89,9 @@ impl Ledger {
     }
 
     /// Rows of a block.
-    pub fn rows(&mut self, rows: &[EventRow]) {
-        self.rows += rows.len();
+    pub fn rows(&mut self, rows: impl Iterator<Item = Times>) {
         for row in rows {
+            self.rows += 1;
             let clamped = row.clamped();
             let extent = self
                 .extent

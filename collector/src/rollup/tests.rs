@@ -330,17 +330,7 @@ impl<'a> World<'a> {
         self.model.state().rows.extend(new.iter().cloned());
         self.model.state().progress.insert(key(partition), next);
         let collector = &mut self.collectors[usize::from(self.held[1].contains(&key(partition)))];
-        let stored: Vec<EventRow> = new
-            .iter()
-            .map(|row| EventRow {
-                time: i64::from(row.month),
-                kafka_topic: row.key.0.clone(),
-                kafka_partition: row.key.1,
-                kafka_offset: row.offset,
-                ..EventRow::default()
-            })
-            .collect();
-        collector.rows(&stored);
+        collector.rows(new.iter().map(|row| Times { time: i64::from(row.month), stored: 0 }));
         let (topic, partition) = key(partition);
         collector.stored(&[ProgressPart { topic, partition, next_offset: next, held: Vec::new() }]);
     }

@@ -1,22 +1,29 @@
 //! In which month of the table `events` a row lies. As the column `day` of migration 1: by its own time, held near the time of storing.
 
-use super::row::EventRow;
-
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// How far a row's month lies from when it was stored, before and behind.
 const CLAMP: (i64, i64) = (400 * DAY_MICROS, DAY_MICROS);
 
-impl EventRow {
+/// What decides where a row lies: its own time, and when it was stored, both in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Its own.
+    pub time: i64,
+    /// When it was stored.
+    pub stored: i64,
+}
+
+impl Times {
     /// The time that decides its month, in microseconds.
     #[must_use]
-    pub fn clamped(&self) -> i64 {
+    pub fn clamped(self) -> i64 {
         self.time.min(self.stored.saturating_add(CLAMP.1)).max(self.stored.saturating_sub(CLAMP.0))
     }
 
     /// Its month, as 202611; 0: out of all calendars.
     #[must_use]
-    pub fn month(&self) -> u32 {
+    pub fn month(self) -> u32 {
         let Ok(stamp) = jiff::Timestamp::from_microsecond(self.clamped()) else { return 0 };
         let date = jiff::tz::Offset::UTC.to_datetime(stamp).date();
         u32::try_from(i32::from(date.year()) * 100 + i32::from(date.month())).unwrap_or(0)
@@ -31,7 +38,7 @@ mod tests {
 
     fn month(time: &str, stored: &str) -> u32 {
         let micros = |text: &str| text.parse::<Time>().unwrap().micros();
-        EventRow { time: micros(time), stored: micros(stored), ..EventRow::default() }.month()
+        Times { time: micros(time), stored: micros(stored) }.month()
     }
 
     #[test]

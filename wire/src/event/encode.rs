@@ -3,7 +3,9 @@
 //! The bytes are those that prost writes. It measures a message before it writes it, and those within once more for each that they
 //! stand in; here a message's length is filled in behind it. Kinds of which there are few are left to prost.
 
-use super::{Activity, Body, HttpRequest, proto};
+use prost::encoding::{encoded_len_varint, key_len};
+
+use super::{Activity, Body, Head, HttpRequest};
 
 /// Wire types (see the encoding of protocol buffers).
 const VARINT: u32 = 0;
@@ -17,31 +19,29 @@ const ACTIVITY_TAG: u32 = 24;
 const LENGTH_BYTES: usize = 2;
 
 /// What an event is without its shared texts and its body.
-pub(super) fn head(event: &proto::Event, bytes: &mut Vec<u8>) {
-    let proto::Event {
-        time_unix_nano,
-        observed_time_unix_nano,
-        time_doubt,
-        system,
-        source,
-        source_offset,
-        format,
-        raw,
-        raw_cut_bytes,
-        device_hostname,
-        body: _,
-    } = event;
-    eight(1, time_unix_nano.to_le_bytes(), bytes);
-    eight(2, observed_time_unix_nano.to_le_bytes(), bytes);
+pub(super) fn head(head: &Head, bytes: &mut Vec<u8>) {
+    let Head { time, observed, time_doubt, source_offset, raw, raw_cut_bytes, device } = head;
+    eight(1, time.to_le_bytes(), bytes);
+    eight(2, observed.to_le_bytes(), bytes);
     // Negative numbers are written as if they had 64 bits.
     number(3, i64::from(*time_doubt).cast_unsigned(), bytes);
-    field(4, system.as_bytes(), bytes);
-    field(5, source.as_bytes(), bytes);
     number(6, *source_offset, bytes);
-    field(7, format.as_bytes(), bytes);
     field(8, raw, bytes);
     number(9, *raw_cut_bytes, bytes);
-    field(10, device_hostname.as_bytes(), bytes);
+    field(10, device.as_bytes(), bytes);
+}
+
+/// How many bytes [`head`] appends.
+pub(super) fn head_len(head: &Head) -> usize {
+    let Head { time, observed, time_doubt, source_offset, raw, raw_cut_bytes, device } = head;
+    let eight = |value: i64| if value == 0 { 0 } else { 1 + size_of::<i64>() };
+    eight(*time)
+        + eight(*observed)
+        + number_len(3, i64::from(*time_doubt).cast_unsigned())
+        + number_len(6, *source_offset)
+        + field_len(8, raw)
+        + number_len(9, *raw_cut_bytes)
+        + field_len(10, device.as_bytes())
 }
 
 /// What happened.
@@ -147,6 +147,18 @@ pub(super) fn field(tag: u32, value: &[u8], bytes: &mut Vec<u8>) {
     }
 }
 
+/// How many bytes [`field`] appends.
+pub(super) fn field_len(tag: u32, value: &[u8]) -> usize {
+    if value.is_empty() {
+        return 0;
+    }
+    key_len(tag) + encoded_len_varint(value.len() as u64) + value.len()
+}
+
+fn number_len(tag: u32, value: u64) -> usize {
+    if value == 0 { 0 } else { key_len(tag) + encoded_len_varint(value) }
+}
+
 fn number(tag: u32, value: u64, bytes: &mut Vec<u8>) {
     if value != 0 {
         varint(u64::from(tag << 3 | VARINT), bytes);
@@ -196,7 +208,7 @@ mod tests {
     use proptest::prelude::*;
     use prost::Message;
 
-    use super::*;
+    use super::{super::proto, *};
 
     /// Texts around every length at which a length grows by a byte.
     fn text() -> impl Strategy<Value = String> {
@@ -285,21 +297,30 @@ mod tests {
         fn an_event_s_bytes_are_those_that_prost_writes(
             (time, observed, doubt) in any::<(i64, i64, i32)>(),
             (offset, cut, none) in any::<(u64, u64, bool)>(),
-            (raw, device, system) in (text(), text(), text()),
+            (raw, device) in (text(), text()),
         ) {
-            let event = proto::Event {
-                time_unix_nano: if none { 0 } else { time },
-                observed_time_unix_nano: observed,
+            let parts = Head {
+                time: if none { 0 } else { time },
+                observed,
                 time_doubt: doubt,
-                system,
                 source_offset: if none { 0 } else { offset },
                 raw: raw.into_bytes(),
                 raw_cut_bytes: cut,
-                device_hostname: device,
+                device,
+            };
+            let event = proto::Event {
+                time_unix_nano: parts.time,
+                observed_time_unix_nano: parts.observed,
+                time_doubt: parts.time_doubt,
+                source_offset: parts.source_offset,
+                raw: parts.raw.clone(),
+                raw_cut_bytes: parts.raw_cut_bytes,
+                device_hostname: parts.device.clone(),
                 ..proto::Event::default()
             };
             let mut own = Vec::new();
-            head(&event, &mut own);
+            head(&parts, &mut own);
+            prop_assert_eq!(own.len(), head_len(&parts));
             prop_assert_eq!(own, event.encode_to_vec());
         }
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use prost::encoding;
-
 use super::encode;
 
 /// One of them, shared where its maker has it already.
@@ -40,11 +38,7 @@ impl Text {
 
     /// How many bytes [`Self::encode`] appends.
     pub(super) fn encoded_len(&self, tag: u32) -> usize {
-        let length = self.as_str().len();
-        if length == 0 {
-            return 0;
-        }
-        encoding::key_len(tag) + encoding::encoded_len_varint(length as u64) + length
+        encode::field_len(tag, self.as_str().as_bytes())
     }
 }
 

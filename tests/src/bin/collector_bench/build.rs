@@ -11,7 +11,7 @@ use vonggac_collector::{
     record::Record,
     registry::Registry,
     rule::RuleSet,
-    store::row::EventRow,
+    store::row::NewRow,
 };
 use vonggac_wire::{Time, proto::Origin};
 
@@ -69,8 +69,10 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
         let block = taken(batches, offset);
         offset += i64::try_from(block.len())?;
         let begun = worked();
-        let records: Vec<Record> =
-            block.iter().map(|taken| decode::decode(taken, &registry)).collect::<Result<_, _>>()?;
+        let records: Vec<Arc<Record>> = block
+            .iter()
+            .map(|taken| decode::decode(taken, &registry).map(Arc::new))
+            .collect::<Result<_, _>>()?;
         let decoded = worked();
         for record in &records {
             black_box(state.judge(record.origin.offset, &record.batch)?);
@@ -80,9 +82,12 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
             black_box(detector.apply(record, record.appended));
         }
         let detected = worked();
-        let rows: Vec<EventRow> = records.iter().flat_map(rows).collect();
+        let rows: Vec<NewRow> = records.iter().flat_map(rows).collect();
         events += rows.len() as u64;
-        drop(black_box(rows));
+        for row in &rows {
+            black_box(row.columns());
+        }
+        drop(rows);
         let built = worked();
         drop(records);
         // What was decoded is given back, too.
@@ -95,8 +100,8 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rows(record: &Record) -> impl Iterator<Item = EventRow> {
-    record.fresh().map(|(index, event)| EventRow::new(record, index, event, START))
+fn rows(record: &Arc<Record>) -> impl Iterator<Item = NewRow> {
+    record.fresh().map(|(index, event)| NewRow::new(record, index, event, START))
 }
 
 fn tell(spent: &Spent, events: u64) {

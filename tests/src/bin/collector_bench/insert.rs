@@ -27,7 +27,7 @@ pub(crate) async fn measure(rig: &Rig) -> anyhow::Result<()> {
     let (mut ours, mut plain) = (Duration::ZERO, Duration::ZERO);
     for block in 0..BLOCKS {
         let begun = Instant::now();
-        rig.store.insert_events(&rows, &format!("ours-{block}")).await?;
+        rig.store.insert_rows(&rows, &format!("ours-{block}")).await?;
         ours += begun.elapsed();
         let begun = Instant::now();
         let mut insert = rig

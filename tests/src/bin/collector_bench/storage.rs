@@ -1,7 +1,7 @@
 //! What real logs take on disk, by class: lines that others have collected, in copies of which no two are alike, through the agent's formats
 //! and the collector's rows.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use jiff::tz::TimeZone;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -10,7 +10,7 @@ use vonggac_agent::{
     format::{self, Context},
     redact::{Pseudonyms, Redactor, Rules},
 };
-use vonggac_collector::{config::BLOCK_ROWS_MAX, record::Record, store::row::EventRow};
+use vonggac_collector::{config::BLOCK_ROWS_MAX, record::Record, store::row::NewRow};
 use vonggac_wire::{
     AgencyId, AgentId, Batch, BatchHash, Event, Time, limits::BATCH_EVENTS_MAX, proto::Origin,
     topic,
@@ -54,7 +54,7 @@ struct Open {
 /// Rows on their way to the store.
 struct Rows<'a> {
     site: &'a Site,
-    rows: Vec<EventRow>,
+    rows: Vec<NewRow>,
     offset: i64,
     blocks: u64,
     made: u64,
@@ -194,13 +194,13 @@ impl Rows<'_> {
                     let rest = events.split_off(events.len().min(BATCH_EVENTS_MAX));
                     let events = std::mem::replace(events, rest);
                     let count = events.len() as u64;
-                    let record = record(agency, &name, *sealed + 1, self.offset, events)?;
+                    let record = Arc::new(record(agency, &name, *sealed + 1, self.offset, events)?);
                     (self.offset, *sealed) = (self.offset + 1, *sealed + count);
                     let stored = Time(START.0 + after + ON_THE_WAY_NANOS);
                     self.rows.extend(
                         record
                             .fresh()
-                            .map(|(index, event)| EventRow::new(&record, index, event, stored)),
+                            .map(|(index, event)| NewRow::new(&record, index, event, stored)),
                     );
                 }
             }
