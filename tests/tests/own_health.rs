@@ -1,6 +1,5 @@
 //! How far the store is behind is told while it takes nothing, with whose events wait, and is over when it is over.
 #![expect(
-    clippy::expect_used,
     clippy::panic,
     reason = "a story stops where its ground is missing, and tells how it went"
 )]
