@@ -240,7 +240,7 @@ mod tests {
                 Refusal::Busy,
             ),
             ("Code: 159. DB::Exception: Timeout exceeded: elapsed 30.5 seconds", Refusal::Busy),
-            ("Code: 27. DB::Exception: Cannot parse input", Refusal::Other),
+            ("Code: 27. DB::Exception: Cannot parse input", Refusal::Rows),
             ("502 Bad Gateway", Refusal::Other),
             ("", Refusal::Other),
             ("Code: 99999999999999999999. ", Refusal::Other),
