@@ -79,6 +79,9 @@ pub enum StoreError {
     /// A migration that no cluster can be brought to.
     #[error(transparent)]
     Shape(#[from] cluster::ddl::ShapeError),
+    /// Rows of before did not come to their new order.
+    #[error(transparent)]
+    Sorting(#[from] migrate::SortingError),
     /// What was stored does not read back.
     #[error("understand a stored incident: {0}")]
     Stored(#[from] serde_json::Error),
@@ -97,6 +100,7 @@ impl StoreError {
                 | Self::Forbidden(_)
                 | Self::LaidOut { .. }
                 | Self::Shape(_)
+                | Self::Sorting(migrate::SortingError::OnCluster(_))
                 | Self::Superseded
         )
     }

@@ -3,6 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use anyhow::{Context, ensure};
+use clickhouse::Client;
 use system_tests::{
     between::{Between, Fault},
     engine::Engine,
@@ -144,6 +145,12 @@ fn a_schema_that_is_newer_than_the_program_is_refused_in_a_sentence() -> anyhow:
 /// Requests before the first step: how the store is laid out, the database, the table of steps, and the question how far it came.
 const BEFORE: u64 = 4;
 
+/// The migration after which events lie in another order: it takes many requests, and copies rows.
+const SORTED: u32 = 24;
+
+/// More than it takes.
+const REQUESTS_MAX: u64 = 200;
+
 /// Each step is cut before it is written down, and behind; the engine had carried the last request out, or had not.
 #[test]
 fn a_migration_that_is_cut_between_any_statement_and_its_record_is_finished() -> anyhow::Result<()>
@@ -162,6 +169,10 @@ fn a_migration_that_is_cut_between_any_statement_and_its_record_is_finished() ->
             let store = Store::new(&Config::read(&file)?);
             let mut cuts = 0;
             for (version, name, _) in MIGRATIONS {
+                if *version == SORTED {
+                    cuts += cut_at_each_request(&between, &store, carried_out).await?;
+                    continue;
+                }
                 // The statement is done and not written down; then it is done again, written down, and cut before the next one.
                 for answered in [1, 2] {
                     let requests = BEFORE + answered - u64::from(carried_out);
@@ -175,11 +186,147 @@ fn a_migration_that_is_cut_between_any_statement_and_its_record_is_finished() ->
                     cuts += 1;
                 }
             }
-            assert_eq!(cuts, 2 * MIGRATIONS.len());
+            assert!(cuts > 2 * MIGRATIONS.len(), "{cuts}");
             assert_eq!(migrate::run(&store).await?, Vec::<&str>::new(), "all was written down");
             assert_eq!(schema(&engine.client(&database), &database).await?, whole, "{database}");
         }
         Ok(())
+    })
+}
+
+/// Cuts a migration one request later each time, until it comes to its end and writes that down.
+async fn cut_at_each_request(
+    between: &Between,
+    store: &Store,
+    carried_out: bool,
+) -> anyhow::Result<usize> {
+    for cuts in 0..REQUESTS_MAX {
+        let requests = BEFORE + cuts - u64::from(carried_out);
+        between.set(Fault::GoneAfter { requests, carried_out });
+        let _cut = migrate::run(store).await;
+        between.set(Fault::None);
+        if migrate::version(store).await? >= SORTED {
+            return Ok(usize::try_from(cuts)? + 1);
+        }
+    }
+    anyhow::bail!("more than {REQUESTS_MAX} requests did not bring it to its end")
+}
+
+/// A store of the last version before the new order, with what is in the table that is copied. Its parts: two months, three agencies, and
+/// a row of before that says less than those of today.
+async fn before_the_order(engine: &Engine, database: &str) -> anyhow::Result<Client> {
+    let url = engine.url();
+    let root = Client::default().with_url(&url);
+    root.query(&format!("CREATE DATABASE {database}")).execute().await?;
+    let client = root.with_database(database);
+    as_of(&client, SORTED - 2).await?;
+    for month in ["2026-10-05", "2026-11-05"] {
+        let text = format!(
+            "INSERT INTO events (agency, class, time, stored, host, source, lane, raw, message, user_agent, fields, online, kafka_topic, kafka_partition, kafka_offset) \
+             SELECT ['H01', 'H02', 'H\\'3'][1 + number % 3], ['http_activity', 'authentication'][1 + number % 2], toDateTime64('{month} 00:00:00', 6, 'UTC') + number AS seen, seen, \
+             concat('h', toString(number % 5)), '/var/log/a', 'usage', concat('Hồ sơ ', toString(number), ' \\xff'), 'm', concat('agent ', toString(number % 7)), \
+             map('a', toString(number)), if(number % 4 = 0, NULL, number % 4 = 1), 'vonggac.usage.v1', number % 3, number FROM numbers(3000)"
+        );
+        client.query_raw(&text).execute().await?;
+    }
+    // A row that was taken out stays out.
+    client.query("DELETE FROM events WHERE kafka_offset = 17").execute().await?;
+    Ok(client)
+}
+
+/// All rows with all that they say, whatever their order and the types of the columns.
+async fn rows(client: &Client) -> anyhow::Result<(u64, u64)> {
+    let columns: Vec<String> = client
+        .query("SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'events' AND default_kind != 'ALIAS' ORDER BY name")
+        .fetch_all()
+        .await?;
+    let all: Vec<String> =
+        columns.iter().map(|name| format!("ifNull(toString(`{name}`), 'none')")).collect();
+    let text = format!("SELECT count(), sum(cityHash64([{}])) FROM events", all.join(", "));
+    Ok(client.query_raw(&text).fetch_one().await?)
+}
+
+#[test]
+fn each_row_is_there_once_in_its_new_order_wherever_the_step_to_it_is_cut() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let Some(engine) = Engine::start(folder.path())? else { return Ok(()) };
+    let between = Between::to(engine.address())?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        for carried_out in [false, true] {
+            let database = format!("sorted_{carried_out}");
+            let client = before_the_order(&engine, &database).await?;
+            let (before, words) = (rows(&client).await?, words(&client).await?);
+            assert_eq!(before.0, 5_998);
+            let file = engine.configuration_file(&database, "")?;
+            let text = std::fs::read_to_string(&file)?.replace(&engine.url(), &between.url());
+            std::fs::write(&file, text)?;
+            let store = Store::new(&Config::read(&file)?);
+            let cuts = cut_at_each_request(&between, &store, carried_out).await?;
+            assert!(cuts > 20, "{cuts}");
+            migrate::run(&store).await?;
+            is_in_order(&client, before, words).await?;
+        }
+        Ok(())
+    })
+}
+
+/// How many rows are found by a word of the line.
+async fn words(client: &Client) -> anyhow::Result<u64> {
+    Ok(client
+        .query("SELECT count() FROM events WHERE hasAll(tokens(folded), ['ho', '2999'])")
+        .fetch_one()
+        .await?)
+}
+
+async fn is_in_order(client: &Client, before: (u64, u64), found: u64) -> anyhow::Result<()> {
+    assert_eq!(rows(client).await?, before);
+    assert_eq!((words(client).await?, found), (2, 2));
+    let tables: Vec<(String, String, Option<u64>)> = client
+        .query("SELECT name, sorting_key, total_rows FROM system.tables WHERE database = currentDatabase() AND startsWith(name, 'events') ORDER BY name")
+        .fetch_all()
+        .await?;
+    let names: Vec<&str> = tables.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["events", "events_before"], "nothing else is left");
+    ensure!(tables[0].1.contains("host, source"), "{tables:?}");
+    assert_eq!((tables[0].2, tables[1].2), (Some(before.0), Some(0)));
+    // An insert's token is known from then on.
+    for _ in 0..2 {
+        client
+            .query("INSERT INTO events (agency, class, time, stored) SELECT 'H01', 'check', now(), now()")
+            .with_setting("insert_deduplication_token", "after")
+            .execute()
+            .await?;
+    }
+    let again: u64 = client.query("SELECT count() FROM events").fetch_one().await?;
+    assert_eq!(again, before.0 + 1);
+    Ok(())
+}
+
+/// Collectors that start together on a store of before: one copies, and all of them go on with the same rows.
+#[test]
+fn several_that_bring_the_rows_to_their_order_at_once_do_it_once() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let Some(engine) = Engine::start(folder.path())? else { return Ok(()) };
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let client = before_the_order(&engine, "together").await?;
+        let (before, words) = (rows(&client).await?, words(&client).await?);
+        let store = store(&engine, "together")?;
+        let mut members = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let store = store.clone();
+            members.spawn(async move {
+                // As a collector does it: until it is done.
+                for _ in 0..600 {
+                    if migrate::run(&store).await.is_ok() {
+                        return true;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                false
+            });
+        }
+        assert_eq!(members.join_all().await, [true; 4]);
+        is_in_order(&client, before, words).await
     })
 }
 

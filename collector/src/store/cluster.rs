@@ -4,8 +4,8 @@
 //!
 //! **A cluster** (`[engine] cluster`, a name of the engine's own `remote_servers`). Each machine of it has two kinds of tables:
 //!
-//! * `events` and `rollups` are *sharded*: rows lie in `NAME_local`, replicated among the machines of a shard, and `NAME` is a Distributed
-//!   table in front of it. So whatever reads or inserts says `NAME` on both layouts, and only what works on the parts of a table has to ask
+//! * `events` and `rollups` are *sharded*: rows lie in `NAME_local` (those of events in `events_sorted_local`), replicated among the machines of
+//!   a shard, and `NAME` is a Distributed table in front of it. So whatever reads or inserts says `NAME` on both layouts, and only what works on the parts of a table has to ask
 //!   for [`Layout::local`]. The sharding key is `cityHash64(kafka_topic, kafka_partition)`: the protocol of progress, of insert tokens and of
 //!   "which rows at or above the progress are stored" is one for each partition of Kafka, and so is a row of the roll-ups. All of a
 //!   partition lies on one shard, so none of it has to hold over two machines.
@@ -33,7 +33,11 @@ use crate::retention::quoted;
 pub mod ddl;
 
 /// Tables whose rows lie on the shards, each in the shard of its partition of Kafka.
-pub const SHARDED: [&str; 2] = ["events", "rollups"];
+pub const SHARDED: [&str; 3] = ["events", "events_sorted", "rollups"];
+
+/// Where the rows of `events` lie since they have their present order (migration 24), and where they lay before.
+const OF_EVENTS: &str = "events_sorted_local";
+pub(super) const OF_BEFORE: &str = "events_local";
 
 /// What says on which shard a row lies.
 pub const SHARDING_KEY: &str = "cityHash64(kafka_topic, kafka_partition)";
@@ -103,6 +107,7 @@ impl Layout {
     #[must_use]
     pub fn local(&self, table: &str) -> String {
         match self {
+            Self::Cluster(_) if table == "events" => OF_EVENTS.to_owned(),
             Self::Cluster(_) if SHARDED.contains(&table) => format!("{table}_local"),
             _ => table.to_owned(),
         }
@@ -261,7 +266,7 @@ mod tests {
         let cluster = cluster();
         assert_eq!(
             cluster.delete("events", Some("202611"), "a = 1"),
-            "DELETE FROM events_local ON CLUSTER `nation` IN PARTITION '202611' WHERE a = 1"
+            "DELETE FROM events_sorted_local ON CLUSTER `nation` IN PARTITION '202611' WHERE a = 1"
         );
         assert_eq!(
             cluster.delete("rollups", None, "a = 1"),
@@ -277,7 +282,7 @@ mod tests {
         );
         assert_eq!(
             cluster.settle("vg", "events").unwrap(),
-            "SYSTEM SYNC REPLICA ON CLUSTER `nation` `vg`.`events_local` LIGHTWEIGHT"
+            "SYSTEM SYNC REPLICA ON CLUSTER `nation` `vg`.`events_sorted_local` LIGHTWEIGHT"
         );
     }
 
@@ -350,7 +355,7 @@ mod tests {
                 }
                 let name = path.strip_prefix(&root).unwrap().display().to_string();
                 let own = name.starts_with("store/cluster")
-                    || name == "store/migrate.rs"
+                    || name.starts_with("store/migrate")
                     || name.ends_with("tests.rs");
                 if own || !name.ends_with(".rs") {
                     continue;

@@ -7,6 +7,10 @@ use super::{
     cluster::{Layout, ddl},
 };
 
+mod sorting;
+
+pub use sorting::SortingError;
+
 /// Which steps were taken.
 pub const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, done DateTime DEFAULT now()) \
      ENGINE = ReplacingMergeTree ORDER BY version";
@@ -35,6 +39,8 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (20, "retention_policies", include_str!("../../migrations/0020_retention_policies.sql")),
     (21, "leases", include_str!("../../migrations/0021_leases.sql")),
     (22, "tenures", include_str!("../../migrations/0022_tenures.sql")),
+    (23, "events_sorted", include_str!("../../migrations/0023_events_sorted.sql")),
+    (24, "sorted", include_str!("../../migrations/0024_sorted.sql")),
 ];
 
 /// The version of the present schema.
@@ -52,7 +58,7 @@ pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
     let (layout, database) = (store.layout(), store.database.as_str());
     store.client.query_raw(&ddl::database(layout, database)).execute().await?;
     let client = store.client();
-    for statement in ddl::statements(layout, database, VERSIONS)? {
+    for statement in ddl::statements(layout, database, 0, VERSIONS)? {
         client.query_raw(&statement).execute().await?;
     }
     store.settle("schema_migrations").await?;
@@ -63,8 +69,12 @@ pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
     }
     let mut taken = Vec::new();
     for (version, name, text) in MIGRATIONS.iter().filter(|(version, ..)| *version > found) {
-        for statement in ddl::statements(layout, database, text)? {
-            client.query_raw(&statement).execute().await?;
+        if *version == sorting::VERSION {
+            sorting::bring(store, text).await?;
+        } else {
+            for statement in ddl::statements(layout, database, *version, text)? {
+                client.query_raw(&statement).execute().await?;
+            }
         }
         client
             .query("INSERT INTO schema_migrations (version, name) VALUES (?, ?)")
@@ -99,7 +109,7 @@ pub fn script(layout: &Layout, database: &str) -> Result<String, StoreError> {
         std::iter::once((0, "schema_migrations", VERSIONS)).chain(MIGRATIONS.iter().copied());
     for (version, name, file) in files {
         let _written = write!(text, "\n-- {version:04} {name}\n");
-        for statement in ddl::statements(layout, database, file)? {
+        for statement in ddl::statements(layout, database, version, file)? {
             let _written = writeln!(text, "{statement};");
         }
     }

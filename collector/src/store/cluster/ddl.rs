@@ -1,10 +1,10 @@
 //! A migration as the statements of one machine or of a cluster: one source, the numbered file.
 //!
-//! A file is one statement in the plain form of one machine: `CREATE TABLE IF NOT EXISTS`, `CREATE VIEW IF NOT EXISTS`, or `ALTER TABLE`. On one
-//! machine it is carried out as it stands. For a cluster it is taken apart at the few places that differ, and anything else is refused, so
+//! A file is one statement in the plain form of one machine: `CREATE TABLE IF NOT EXISTS`, `CREATE VIEW IF NOT EXISTS`, `ALTER TABLE`, or the
+//! `RENAME TABLE` by which `events` is another table. On one machine it is carried out as it stands. For a cluster it is taken apart at the few places that differ, and anything else is refused, so
 //! that a new kind of migration has to be thought about before it reaches a cluster; a test takes every file through both.
 
-use super::{Layout, SHARDED, SHARDING_KEY, identifier};
+use super::{Layout, OF_BEFORE, OF_EVENTS, SHARDED, SHARDING_KEY, identifier};
 use crate::retention::quoted;
 
 /// Where Keeper knows what lies on a shard.
@@ -29,6 +29,12 @@ const OF_PARTS: [&str; 5] =
 const OF_COLUMNS: [&str; 5] =
     ["ADD COLUMN", "MODIFY COLUMN", "DROP COLUMN", "RENAME COLUMN", "COMMENT COLUMN"];
 
+/// How `events` comes to be the table of another order, on one machine.
+const RENAMED: &str = "RENAME TABLE events TO events_before, events_sorted TO events";
+
+/// The migration that has it: statements up to it speak of the table of before.
+const RENAMED_AT: u32 = 24;
+
 /// A migration of a form that is not known here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("bring this to a cluster: {0}")]
@@ -48,14 +54,22 @@ pub fn database(layout: &Layout, name: &str) -> String {
     format!("CREATE DATABASE IF NOT EXISTS {}{}", identifier(name), layout.on_cluster())
 }
 
-/// The statements of a migration, in their order.
+/// The statements of the migration with this number, in their order.
 ///
 /// # Errors
 /// If it is of a form that is not known for a cluster.
-pub fn statements(layout: &Layout, database: &str, file: &str) -> Result<Vec<String>, ShapeError> {
+pub fn statements(
+    layout: &Layout,
+    database: &str,
+    version: u32,
+    file: &str,
+) -> Result<Vec<String>, ShapeError> {
     let text = plain(file);
     let Layout::Cluster(cluster) = layout else { return Ok(vec![text]) };
-    let place = Place { cluster, database, on: layout.on_cluster() };
+    let place = Place { cluster, database, on: layout.on_cluster(), version };
+    if text == RENAMED {
+        return Ok(place.renamed());
+    }
     if let Some(rest) = text.strip_prefix("CREATE TABLE IF NOT EXISTS ") {
         return place.table(rest);
     }
@@ -83,9 +97,40 @@ struct Place<'a> {
     cluster: &'a str,
     database: &'a str,
     on: String,
+    version: u32,
 }
 
 impl Place<'_> {
+    /// The table that has the rows of one that is sharded, when this migration comes.
+    fn local(&self, name: &str) -> String {
+        match name {
+            "events" if self.version > RENAMED_AT => OF_EVENTS.to_owned(),
+            "events" => OF_BEFORE.to_owned(),
+            name => format!("{name}_local"),
+        }
+    }
+
+    /// The table in front of one that is sharded.
+    fn front(&self, begin: &str, name: &str, local: &str) -> String {
+        format!(
+            "{begin} {name}{} AS {}.{local}\nENGINE = Distributed({}, {}, {}, {SHARDING_KEY})",
+            self.on,
+            identifier(self.database),
+            quoted(self.cluster),
+            quoted(self.database),
+            quoted(local),
+        )
+    }
+
+    /// On a cluster no table changes its name, because a statement to many machines may be carried out by some: the table in front is made
+    /// anew over the rows of the new order, which may be done again.
+    fn renamed(&self) -> Vec<String> {
+        vec![
+            self.front("CREATE OR REPLACE TABLE", "events", OF_EVENTS),
+            format!("DROP TABLE IF EXISTS events_sorted{} SYNC", self.on),
+        ]
+    }
+
     fn table(&self, text: &str) -> Result<Vec<String>, ShapeError> {
         let (name, text) = split_name(text)?;
         let (columns, tail) = text
@@ -104,7 +149,7 @@ impl Place<'_> {
         };
         let sharded = SHARDED.contains(&name);
         let (local, path, replica) = if sharded {
-            (format!("{name}_local"), SHARD_PATH, "{replica}")
+            (self.local(name), SHARD_PATH, "{replica}")
         } else {
             (name.to_owned(), EVERYWHERE_PATH, "{shard}-{replica}")
         };
@@ -115,14 +160,7 @@ impl Place<'_> {
             windowed(tail)
         )];
         if sharded {
-            all.push(format!(
-                "CREATE TABLE IF NOT EXISTS {name}{} AS {}.{local}\nENGINE = Distributed({}, {}, {}, {SHARDING_KEY})",
-                self.on,
-                identifier(self.database),
-                quoted(self.cluster),
-                quoted(self.database),
-                quoted(&local),
-            ));
+            all.push(self.front("CREATE TABLE IF NOT EXISTS", name, &local));
         }
         Ok(all)
     }
@@ -144,8 +182,7 @@ impl Place<'_> {
             return Ok(vec![format!("{}{settings}", alter(name, "", &commands))]);
         }
         // What has the rows comes first, so that the table in front never asks for a column that is not there.
-        let mut all =
-            vec![format!("{}{settings}", alter(&format!("{name}_local"), &self.on, &commands))];
+        let mut all = vec![format!("{}{settings}", alter(&self.local(name), &self.on, &commands))];
         let front: Vec<&str> =
             commands.iter().copied().filter(|command| of(&OF_COLUMNS, command)).collect();
         if !front.is_empty() {

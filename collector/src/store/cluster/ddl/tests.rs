@@ -8,18 +8,18 @@ fn cluster() -> Layout {
 }
 
 fn all(file: &str) -> Vec<String> {
-    statements(&cluster(), "vonggac", file).unwrap()
+    statements(&cluster(), "vonggac", 1, file).unwrap()
 }
 
 #[test]
 fn the_sql_of_every_migration_is_shown_for_one_machine_and_for_a_cluster() {
     for (layout, name) in [(Layout::One, "one"), (cluster(), "cluster")] {
         let mut text = format!("{}\n\n{}\n", database(&layout, "vonggac"), {
-            statements(&layout, "vonggac", VERSIONS).unwrap().join("\n\n")
+            statements(&layout, "vonggac", 0, VERSIONS).unwrap().join("\n\n")
         });
         for (number, name, file) in MIGRATIONS {
             let _written = write!(text, "\n-- {number:04} {name}\n");
-            for statement in statements(&layout, "vonggac", file).unwrap() {
+            for statement in statements(&layout, "vonggac", *number, file).unwrap() {
                 let _written = writeln!(text, "{statement};");
             }
         }
@@ -30,7 +30,7 @@ fn the_sql_of_every_migration_is_shown_for_one_machine_and_for_a_cluster() {
 #[test]
 fn one_machine_has_each_file_as_it_stands() {
     for (_, name, file) in MIGRATIONS {
-        assert_eq!(statements(&Layout::One, "vonggac", file).unwrap(), [plain(file)], "{name}");
+        assert_eq!(statements(&Layout::One, "vonggac", 1, file).unwrap(), [plain(file)], "{name}");
     }
 }
 
@@ -96,7 +96,24 @@ fn what_is_not_known_is_refused() {
         ("CREATE TABLE IF NOT EXISTS a (b UInt8)", "the table a has no engine"),
         ("CREATE TABLE IF NOT EXISTS a (b UInt8) ENGINE = MergeTree(", "a bracket does not close"),
     ] {
-        let error = statements(&cluster(), "vonggac", file).unwrap_err().to_string();
+        let error = statements(&cluster(), "vonggac", 1, file).unwrap_err().to_string();
         assert_eq!(error, format!("bring this to a cluster: {why}"));
     }
+}
+
+#[test]
+fn what_is_said_of_events_is_said_to_the_table_that_has_them_then() {
+    let altered = |version| {
+        let file = "ALTER TABLE events\n    ADD COLUMN a String";
+        statements(&cluster(), "vonggac", version, file).unwrap().swap_remove(0)
+    };
+    assert!(altered(24).starts_with("ALTER TABLE events_local ON CLUSTER"), "{}", altered(24));
+    assert!(
+        altered(25).starts_with("ALTER TABLE events_sorted_local ON CLUSTER"),
+        "{}",
+        altered(25)
+    );
+    let made = statements(&cluster(), "vonggac", 24, RENAMED).unwrap();
+    assert!(made[0].starts_with("CREATE OR REPLACE TABLE events ON CLUSTER"), "{made:?}");
+    assert!(made[0].contains("'events_sorted_local'"), "{made:?}");
 }
