@@ -149,6 +149,12 @@ impl Usual {
         }
     }
 
+    /// Records of a topic were stored, so that it is known how large they are.
+    #[must_use]
+    pub fn knows(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic)
+    }
+
     fn mean(&self, topic: &str, heads: &[Head]) -> Option<Mean> {
         let usual = self.topics.get(topic).copied();
         #[expect(clippy::cast_precision_loss, reason = "a mean")]

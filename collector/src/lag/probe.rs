@@ -18,7 +18,7 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{Time, proto::Origin, topic, topic::header};
 
-use super::{HEAD_RECORDS_MAX, Head, Lag, Looked, ON_ITS_WAY};
+use super::{HEAD_RECORDS_MAX, Head, Lag, Looked, ON_ITS_WAY, Usual};
 use crate::{
     canary::Canary,
     config::Config,
@@ -123,8 +123,9 @@ async fn look(parts: &Parts, consumer: &Arc<BaseConsumer>, mut memory: Memory) -
     }
     let keys = keys(parts.config.partitions);
     let (asked, registry) = (Arc::clone(consumer), Arc::clone(&parts.registry));
+    let usual = parts.figures.usual().clone();
     let looking = tokio::task::spawn_blocking(move || {
-        let looked = look_at_kafka(&asked, &registry, &keys, &mut memory);
+        let looked = look_at_kafka(&asked, &registry, &usual, &keys, &mut memory);
         (looked, memory)
     });
     match looking.await {
@@ -164,6 +165,7 @@ pub async fn progress(store: &Store) -> Result<HashMap<Key, i64>, StoreError> {
 fn look_at_kafka(
     consumer: &BaseConsumer,
     registry: &Registry,
+    usual: &Usual,
     keys: &[Key],
     memory: &mut Memory,
 ) -> BTreeMap<Key, Looked> {
@@ -193,8 +195,10 @@ fn look_at_kafka(
         });
         first.is_some() && heads.first().map(|head| head.offset) == first
     });
+    // Where nothing says how large records are, what came just now has to.
     let unread = |key: &&Key| {
-        !memory.heads.contains_key(*key) && looked.get(*key).is_some_and(|looked| !looked.fresh)
+        let fresh = looked.get(*key).is_some_and(|looked| looked.fresh);
+        !(memory.heads.contains_key(*key) || fresh && usual.knows(&key.0))
     };
     let unread: Vec<&Key> = waiting.iter().filter(unread).collect();
     let first = memory.turn.checked_rem(unread.len()).unwrap_or(0);
