@@ -36,6 +36,7 @@ pub mod refusal;
 pub mod retention;
 pub mod rollup;
 pub mod row;
+mod saved;
 pub mod sql;
 mod tenure;
 pub mod usage;
@@ -220,6 +221,7 @@ pub struct Store {
     shelf: Option<cold::Shelf>,
     watch: ailing::Watch,
     layout: cluster::Layout,
+    ceiling: query::Ceiling,
 }
 
 /// How long one statement of retention, backup or export may take: they go through months of rows, within a night.
@@ -251,6 +253,7 @@ impl Store {
             shelf: config.keeping.cold.clone().map(cold::Shelf::new),
             watch: ailing::Watch::default(),
             layout,
+            ceiling: query::Ceiling::default(),
         }
     }
 

@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (20, "retention_policies", include_str!("../../migrations/0020_retention_policies.sql")),
     (21, "leases", include_str!("../../migrations/0021_leases.sql")),
     (22, "tenures", include_str!("../../migrations/0022_tenures.sql")),
+    (25, "saved_searches", include_str!("../../migrations/0025_saved_searches.sql")),
 ];
 
 /// The version of the present schema.

@@ -9,6 +9,8 @@ use vonggac_wire::{
 
 use crate::record::Record;
 
+mod shown;
+
 /// A row of the table `events`; see migrations 1 and 6. Times are microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns are those of the migrations, in their words")]
