@@ -117,7 +117,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     )?;
     let served = serve::spawn(
         config.grpc,
-        serve::Parts { store, registry, rules, figures, book, nation },
+        serve::Parts { store, registry, rules, figures, book, nation, allowances: config.queries },
         stop.clone(),
     )
     .await

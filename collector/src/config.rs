@@ -12,7 +12,9 @@ use vonggac_daemon::{
     settings::{Document, SettingsError, Table},
 };
 
-use crate::{canary::heartbeat, profile, retention::Keeping, store::cluster};
+use crate::{
+    allowance::Allowances, canary::heartbeat, profile, retention::Keeping, store::cluster,
+};
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
 pub const PARTITIONS: u64 = 4;
@@ -82,6 +84,8 @@ pub struct Config {
     pub heartbeat: Option<heartbeat::Settings>,
     /// How long things are kept.
     pub keeping: Keeping,
+    /// How much of the store each kind of caller may use.
+    pub queries: Allowances,
 }
 
 impl Config {
@@ -179,6 +183,7 @@ impl Config {
                 .unwrap_or(CANARY_INTERVAL),
             heartbeat: root.table("heartbeat", heartbeat_of),
             keeping,
+            queries: Allowances::take(root),
         }
     }
 }
@@ -201,6 +206,7 @@ fn heartbeat_of(table: &mut Table<'_>) -> Option<heartbeat::Settings> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allowance;
 
     const LEAST: &str = "[kafka]\nbrokers = [\"k:1\"]\n[engine]\nurl = \"http://e\"\nENGINE\n[grpc]\nlisten = \"127.0.0.1:1\"\n";
 
@@ -227,6 +233,18 @@ mod tests {
         assert_eq!(of(&mixed), (48, 3, 100_000, Duration::from_millis(200)));
         let wrong = read("profile = \"large\"", "", "").unwrap_err();
         assert!(wrong.contains("profile") && wrong.contains(profile::WANTED), "{wrong}");
+    }
+
+    #[test]
+    fn what_callers_may_use_is_set_by_kind_and_each_mistake_is_told() {
+        assert_eq!(read("", "", "").unwrap().queries, Allowances::default());
+        let set = read("", "", "[queries.observer]\ntime_max = \"5s\"\nat_once_max = 2\n").unwrap();
+        assert_eq!(set.queries.operator, allowance::OPERATOR);
+        assert_eq!(set.queries.observer.time_max, Duration::from_secs(5));
+        assert_eq!(set.queries.observer.at_once_max, 2);
+        assert_eq!(set.queries.observer.tails_max, allowance::OBSERVER.tails_max);
+        let wrong = read("", "", "[queries.operator]\nat_once_max = 0\nrow_max = 1\n").unwrap_err();
+        assert!(wrong.contains("at_once_max") && wrong.contains("row_max"), "{wrong}");
     }
 
     #[test]

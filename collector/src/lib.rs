@@ -8,9 +8,11 @@
 //! * [`export`] (pure): what is stored in the words of others;
 //! * [`keeper`]: retention once a day; [`rewind`]: Kafka's group after a restore;
 //! * [`store`]: ClickHouse; [`rollup`]: keeps sums up with its rows; [`serve`]: gRPC;
+//! * [`allowance`] (pure): how much a caller may ask for; [`tail`]: events as they are stored; [`saved`] (pure): searches under a name;
 //! * [`profile`] (pure): defaults by size; [`sizing`] (pure): what a size needs;
 //! * [`canary`]: whether the way is open; [`lag`]: how far the store is behind; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
+pub mod allowance;
 pub mod app;
 pub mod book_runner;
 pub mod canary;
@@ -38,9 +40,11 @@ pub mod retention;
 pub mod rewind;
 pub mod rollup;
 pub mod rule;
+pub mod saved;
 pub mod serve;
 pub mod sizing;
 pub mod store;
+pub mod tail;
 pub mod tenure;
 pub mod threat;
 pub mod topics;

@@ -11,31 +11,34 @@ use vonggac_wire::{
     Time,
     limits::{EVIDENCE_EVENTS_MAX, GRPC_MESSAGE_BYTES_MAX},
     proto::{
-        ActReply, Command, DeadLettersReply, DeadLettersRequest, IncidentDetail, IncidentRequest,
-        LegalClock, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply, SqlRequest,
-        UsageReply, UsageRequest, WatchReply, WatchRequest,
+        ActReply, ChangeSavedSearchReply, ChangeSavedSearchRequest, Command, DeadLettersReply,
+        DeadLettersRequest, IncidentDetail, IncidentRequest, LegalClock, SavedSearchesReply,
+        SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply,
+        SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
         console_server::{Console, ConsoleServer},
     },
 };
 
 use crate::{
+    allowance::Allowances,
     book_runner::BookHandle,
     figures::Figures,
     health::Picture,
     indicator,
     registry::Registry,
     rule::RuleSet,
+    saved,
     store::{Store, StoreError},
+    tail::filter::Filter,
 };
+
+mod asking;
+mod tailing;
+
+use asking::{Places, Question, caller};
 
 /// Calls of one connection at once.
 const CALLS_MAX: usize = 64;
-
-/// Rows of one message of a long answer.
-const ROWS_EACH: usize = 1_000;
-
-/// Rows of a SQL answer.
-const SQL_ROWS_MAX: u32 = 100_000;
 
 /// What the service needs.
 pub struct Parts {
@@ -51,6 +54,8 @@ pub struct Parts {
     pub book: BookHandle,
     /// For watching.
     pub nation: Picture,
+    /// What callers may use.
+    pub allowances: Allowances,
 }
 
 /// Listens and serves until `stop`; gives the address that was bound.
@@ -64,7 +69,7 @@ pub async fn spawn(
 ) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
-    let service = ConsoleServer::new(Service { parts })
+    let service = ConsoleServer::new(Service::new(parts))
         .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
     tokio::spawn(async move {
@@ -85,6 +90,16 @@ pub async fn spawn(
 
 struct Service {
     parts: Parts,
+    places: Places,
+    /// Changes of saved searches, one after the other.
+    saving: tokio::sync::Mutex<()>,
+}
+
+impl Service {
+    fn new(parts: Parts) -> Self {
+        let places = Places::new(parts.allowances);
+        Self { parts, places, saving: tokio::sync::Mutex::new(()) }
+    }
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -101,6 +116,7 @@ impl Console for Service {
     type WatchStream = Answers<WatchReply>;
     type SearchEventsStream = Answers<SearchReply>;
     type SqlStream = Answers<SqlReply>;
+    type TailStream = Answers<TailReply>;
 
     async fn watch(
         &self,
@@ -133,14 +149,9 @@ impl Console for Service {
         &self,
         request: Request<SearchRequest>,
     ) -> Result<Response<Self::SearchEventsStream>, Status> {
-        let request = request.into_inner();
-        let mut reply = self.parts.store.search(&request, Time::now()).await.map_err(status)?;
-        let picture = self.parts.nation.now();
-        let heard = picture.agencies.iter().filter(|agency| agency.hosts_heard > 0).count();
-        let all = picture.agencies.iter().filter(|agency| agency.hosts_enrolled > 0).count();
-        reply.agencies_answering = u32::try_from(heard).unwrap_or(0);
-        reply.agencies_all = u32::try_from(all).unwrap_or(0);
-        Ok(Response::new(Box::pin(tokio_stream::iter(split(reply)))))
+        let role = caller(&request).role;
+        let question = Question::begin(&self.parts.store, &self.places, role).await?;
+        Ok(Response::new(asking::search(&self.parts, question, request.into_inner())))
     }
 
     async fn get_incident(
@@ -244,31 +255,9 @@ impl Console for Service {
     }
 
     async fn sql(&self, request: Request<SqlRequest>) -> Result<Response<Self::SqlStream>, Status> {
-        let request = request.into_inner();
-        let rows_max =
-            if request.rows_max == 0 { 1_000 } else { request.rows_max.min(SQL_ROWS_MAX) };
-        let seconds = if request.seconds_max > 0.0 { request.seconds_max } else { 10.0 };
-        let (columns, rows) =
-            self.parts.store.sql(&request.query, rows_max, seconds).await.map_err(|error| {
-                match error {
-                    StoreError::Engine(error) => Status::invalid_argument(error.to_string()),
-                    other => status(other),
-                }
-            })?;
-        let cut = rows.len() >= rows_max as usize;
-        let mut replies: Vec<Result<SqlReply, Status>> = rows
-            .chunks(ROWS_EACH)
-            .map(|rows| {
-                Ok(SqlReply {
-                    columns: columns.clone(),
-                    rows_json: rows.to_vec(),
-                    done: false,
-                    cut: false,
-                })
-            })
-            .collect();
-        replies.push(Ok(SqlReply { columns, rows_json: Vec::new(), done: true, cut }));
-        Ok(Response::new(Box::pin(tokio_stream::iter(replies))))
+        let role = caller(&request).role;
+        let question = Question::begin(&self.parts.store, &self.places, role).await?;
+        Ok(Response::new(asking::sql(question, request.into_inner())))
     }
 
     async fn dead_letters(
@@ -284,6 +273,7 @@ impl Console for Service {
         &self,
         request: Request<SpreadRequest>,
     ) -> Result<Response<SpreadReply>, Status> {
+        let role = caller(&request).role;
         let request = request.into_inner();
         let now = Time::now();
         let since = if request.since_unix_nano == 0 {
@@ -292,13 +282,57 @@ impl Console for Service {
             Time(request.since_unix_nano)
         };
         let until = if request.until_unix_nano == 0 { now } else { Time(request.until_unix_nano) };
-        let rows = self
-            .parts
-            .store
-            .spread(&request.field, &request.value, since, until)
-            .await
-            .map_err(status)?;
-        Ok(Response::new(SpreadReply { rows }))
+        // When the caller leaves, this is dropped, and the engine is told to stop.
+        let question = Question::begin(&self.parts.store, &self.places, role).await?;
+        let asked = question.running.store();
+        let rows = asked.spread(&request.field, &request.value, since, until).await;
+        question.running.over();
+        Ok(Response::new(SpreadReply { rows: rows.map_err(status)? }))
+    }
+
+    async fn tail(
+        &self,
+        request: Request<TailRequest>,
+    ) -> Result<Response<Self::TailStream>, Status> {
+        let place = self.places.tail(caller(&request).role)?;
+        let filter = Filter::new(&request.into_inner().terms)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(Response::new(tailing::follow(self.parts.nation.tail().view(), filter, place)))
+    }
+
+    async fn saved_searches(
+        &self,
+        request: Request<SavedSearchesRequest>,
+    ) -> Result<Response<SavedSearchesReply>, Status> {
+        let agency = request.into_inner().agency;
+        let mut searches = self.parts.store.saved_searches().await.map_err(status)?;
+        searches.retain(|search| {
+            agency.is_empty() || search.agency.is_empty() || search.agency == agency
+        });
+        Ok(Response::new(SavedSearchesReply { searches }))
+    }
+
+    async fn change_saved_search(
+        &self,
+        request: Request<ChangeSavedSearchRequest>,
+    ) -> Result<Response<ChangeSavedSearchReply>, Status> {
+        let caller = caller(&request);
+        let change = request
+            .into_inner()
+            .change
+            .ok_or_else(|| Status::invalid_argument("the request names no change"))?;
+        let _one = self.saving.lock().await;
+        let all = self.parts.store.saved_searches().await.map_err(status)?;
+        let is_agency = |code: &str| self.parts.registry.agency(code).is_some();
+        let id = uuid::Uuid::new_v4().to_string();
+        let reply = match saved::apply(&all, change, &caller, is_agency, id, Time::now().0) {
+            Ok(written) => {
+                self.parts.store.write_saved_search(&written).await.map_err(status)?;
+                ChangeSavedSearchReply { refused: String::new(), search: Some(written.search) }
+            }
+            Err(refusal) => ChangeSavedSearchReply { refused: refusal.to_string(), search: None },
+        };
+        Ok(Response::new(reply))
     }
 }
 
@@ -329,17 +363,6 @@ fn limited(reply: &WatchReply, wanted: &[String]) -> WatchReply {
         reply.incidents.retain(|row| row.agencies.iter().any(|agency| wanted.contains(agency)));
     }
     reply
-}
-
-/// A long answer in messages of a bearable size; the last one is done and carries the figures.
-fn split(mut reply: SearchReply) -> Vec<Result<SearchReply, Status>> {
-    let rows = std::mem::take(&mut reply.rows);
-    let mut replies: Vec<Result<SearchReply, Status>> = rows
-        .chunks(ROWS_EACH)
-        .map(|rows| Ok(SearchReply { rows: rows.to_vec(), ..SearchReply::default() }))
-        .collect();
-    replies.push(Ok(reply));
-    replies
 }
 
 /// "P5D" as a duration; at once is none.

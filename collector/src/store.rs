@@ -38,6 +38,7 @@ pub mod refusal;
 pub mod retention;
 pub mod rollup;
 pub mod row;
+mod saved;
 pub mod sql;
 mod tenure;
 pub mod usage;
@@ -227,6 +228,7 @@ pub struct Store {
     layout: cluster::Layout,
     /// The columns of the table are those that rows are written with.
     columns_known: Arc<AtomicBool>,
+    ceiling: query::Ceiling,
 }
 
 /// How long one statement of retention, backup or export may take: they go through months of rows, within a night.
@@ -259,6 +261,7 @@ impl Store {
             watch: ailing::Watch::default(),
             layout,
             columns_known: Arc::default(),
+            ceiling: query::Ceiling::default(),
         }
     }
 

@@ -437,7 +437,7 @@ told-real = Real data, not simulated.
 told-simulated = SIMULATED data.
 told-retrying = Trying again.
 told-save = On the events screen: :save NAME.
-told-saved = The search { $name } is kept; type : and its name.
+told-saved = The search { $name } is kept; all of them: :saved.
 told-time = That is no time. Examples: 2h, 45m, 14:30.
 usage-nation = The nation
 usage-day = last 24 hours
@@ -560,3 +560,26 @@ reason-refused = refused
 reason-timeout = timeout
 reason-unreachable = no way there
 events-raw-cut = (the line was { $bytes } bytes longer, cut where it was read)
+events-read = ; { $read } rows read, { $bytes }
+events-live = LIVE since { $since }   { $matched } match of { $seen } events seen
+events-live-missed = , { $missed } MISSED, too fast
+do-live = live
+do-live-end = end live
+told-live-ended = Events are not followed any more.
+told-live-sql = SQL cannot be followed live. Press / and type a search.
+told-live-broken = The centre ended the live events: { $error }
+screen-saved = Saved searches
+saved-name = name
+saved-owner = owner
+saved-changed = changed
+saved-line = search
+saved-none = No search is saved yet.
+saved-how-1 = Save: on screen 5 type :save NAME, for one agency alone :save NAME @CODE
+saved-how-2 = Rename: :rename NAME => NEW NAME   Delete: :unsave NAME --yes
+told-rename = To rename a search: :rename NAME => NEW NAME.
+told-renamed = The search is called { $name } now.
+told-delete = { $name } was not deleted. To delete it: :unsave NAME --yes.
+told-deleted = The search { $name } was deleted.
+cmd-dsluu = searches that are saved
+cmd-doiten = rename a search: NAME => NEW NAME
+cmd-xoaluu = delete a search: NAME --yes

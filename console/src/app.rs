@@ -13,7 +13,7 @@ use vonggac_wire::{
 };
 
 use crate::{
-    feed::{Ask, Told},
+    feed::{Ask, Progress, Told},
     keymap::Keymap,
     model::Model,
     screen::{self, Screen},
@@ -28,9 +28,11 @@ mod form;
 mod fresh;
 mod go;
 mod input;
+mod live;
 mod marks;
 mod over;
 mod palette;
+mod saved;
 mod turn;
 mod window;
 
@@ -39,9 +41,11 @@ pub use form::{Form, FormField};
 pub(crate) use form::{VERDICTS, later};
 pub use fresh::{Fresh, Heard};
 pub use go::Place;
+pub use live::Live;
 #[cfg(test)]
 pub(crate) use palette::COMMANDS;
 pub use palette::{Palette, Suggestion};
+pub(crate) use saved::{line_of as line_of_saved, refusal as refusal_of_saved};
 pub use turn::run;
 
 /// Data older than this is late, and then stale.
@@ -188,6 +192,10 @@ pub struct App {
     pub window: Option<(Time, Time)>,
     /// A search is under way since.
     pub searching: Option<Time>,
+    /// How far it is, where the centre told.
+    pub progress: Option<Progress>,
+    /// Events are followed as they are stored.
+    pub live: Option<Live>,
     /// What the search shown asked for.
     pub asked: Option<SearchRequest>,
     /// Incidents that are marked, for acting on several at once.
@@ -243,6 +251,8 @@ impl App {
             frozen: None,
             window: None,
             searching: None,
+            progress: None,
+            live: None,
             asked: None,
             marks: BTreeSet::new(),
             seen: Time::default(),
@@ -321,7 +331,16 @@ impl App {
             | Told::Sql(..)
             | Told::Spread(..)
             | Told::Usage(..)
+            | Told::Saved(..)
             | Told::Dead(..) => self.answered(told),
+            Told::Progress(number, progress) if number == self.questions.search.number => {
+                self.progress = self.searching.map(|_| progress);
+            }
+            // Of a question that nobody waits for any more.
+            Told::Progress(..) => {}
+            Told::Tail(number, reply) => self.followed(number, *reply),
+            Told::TailEnded(number, why) => self.follow_ended(number, &why),
+            Told::SavedChanged(asked, reply) => return self.saved_changed(&asked, *reply),
             Told::Refused(number, error) => {
                 self.unanswered(Some(number), &error);
                 self.message = error;

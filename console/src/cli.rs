@@ -13,9 +13,12 @@ use crate::{
 
 mod act;
 mod filter;
+mod follow;
 mod handover;
 mod help;
+mod progress;
 mod row;
+mod saved;
 mod schema;
 mod show;
 mod shown;
@@ -90,7 +93,16 @@ enum Command {
     /// Checks.
     Checks,
     /// Events.
-    Events,
+    Events {
+        /// Follow live: print events as they are stored.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Saved searches; with an action, what is done on one.
+    Saved {
+        #[command(subcommand)]
+        action: Option<saved::Action>,
+    },
     /// Incidents; with an action, what is done on one.
     Incidents {
         #[command(subcommand)]
@@ -122,7 +134,7 @@ enum Command {
     },
     /// Names, types and meanings of a screen's JSON.
     Schema {
-        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead or spread.
+        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved or spread.
         screen: String,
     },
 }
@@ -198,21 +210,28 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         None | Some(Command::Console) => return screen(&common, &words, &address).await,
         Some(command) => command,
     };
-    let mut client = match client::connect(&address).await {
+    let caller = client::Caller::new(&operator(&common), common.observer);
+    let mut client = match client::connect(&address, caller).await {
         Ok(client) => client,
         Err(error) => return complain(&told(&words, &error), Exit::Failure),
     };
     let filter = &common.filter;
     let rows = match command {
         Command::Incidents { action: Some(action) } => {
-            let operator = common
-                .operator
-                .clone()
-                .or_else(|| std::env::var("USER").ok())
-                .unwrap_or_else(|| "operator".into());
+            let operator = operator(&common);
             return act::run(&mut client, &words, &common.format, action, &operator).await;
         }
-        Command::Events => {
+        Command::Saved { action: Some(action) } => {
+            return saved::run(&mut client, &words, filter, &common.format, action).await;
+        }
+        Command::Saved { action: None } => saved::list(&mut client, filter).await,
+        Command::Events { follow: true } => {
+            return match follow::run(&mut client, &words, filter, &common.format).await {
+                Ok(()) => Exit::Success,
+                Err(error) => complain(&error, Exit::Failure),
+            };
+        }
+        Command::Events { follow: false } => {
             return match show::events(&mut client, &words, filter, &common.format).await {
                 Ok(()) => Exit::Success,
                 Err(error) => complain(&error, Exit::Failure),
@@ -224,7 +243,7 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
                 Err(error) => complain(&error, Exit::Failure),
             };
         }
-        Command::Sql { query } => show::sql(&mut client, &query, filter).await,
+        Command::Sql { query } => show::sql(&mut client, &words, &query, filter).await,
         Command::Usage { by_agency } => show::usage(&mut client, &words, filter, by_agency).await,
         Command::Dead => show::dead(&mut client, filter).await,
         Command::Spread { what } => show::spread(&mut client, &words, filter, &what).await,
@@ -252,6 +271,15 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
     }
 }
 
+/// Who acts: as said, else as the system knows who is logged in.
+fn operator(common: &Common) -> String {
+    common
+        .operator
+        .clone()
+        .or_else(|| std::env::var("USER").ok())
+        .unwrap_or_else(|| "operator".into())
+}
+
 async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
     use std::io::IsTerminal;
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
@@ -260,11 +288,7 @@ async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
     let options = crate::app::Options {
         address: address.to_owned(),
         lang: words.lang(),
-        operator: common
-            .operator
-            .clone()
-            .or_else(|| std::env::var("USER").ok())
-            .unwrap_or_else(|| "operator".into()),
+        operator: operator(common),
         ascii: common.ascii,
         slow: common.slow,
         wall: common.wall,
@@ -291,11 +315,11 @@ fn told(words: &Words, error: &ClientError) -> String {
     }
 }
 
-/// Writes an answer; a reader that left early is no error.
-pub(crate) fn print(text: &str) {
+/// Writes an answer; a reader that left early is no error, and `false` is told.
+pub(crate) fn print(text: &str) -> bool {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    let _left = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where commands complain")]

@@ -6,8 +6,45 @@ use std::{
     time::Duration,
 };
 
-use tonic::transport::{Channel, Endpoint};
-use vonggac_wire::{limits::GRPC_MESSAGE_BYTES_MAX, proto::console_client::ConsoleClient};
+use tonic::{
+    Request, Status,
+    metadata::{AsciiMetadataValue, BinaryMetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+use vonggac_wire::{caller, limits::GRPC_MESSAGE_BYTES_MAX, proto::console_client::ConsoleClient};
+
+/// The collector, as this console speaks with it.
+pub type Client = ConsoleClient<InterceptedService<Channel, Caller>>;
+
+/// What a console says of itself with each call.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    role: AsciiMetadataValue,
+    name: BinaryMetadataValue,
+}
+
+impl Caller {
+    /// An operator of this name, or one who looks alone.
+    #[must_use]
+    pub fn new(name: &str, observer: bool) -> Self {
+        let role = if observer { "observer" } else { "operator" };
+        let name = &name[..name.floor_char_boundary(caller::NAME_BYTES_MAX)];
+        Self {
+            role: AsciiMetadataValue::from_static(role),
+            name: BinaryMetadataValue::from_bytes(name.as_bytes()),
+        }
+    }
+}
+
+impl Interceptor for Caller {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        metadata.insert(caller::ROLE, self.role.clone());
+        metadata.insert_bin(caller::NAME, self.name.clone());
+        Ok(request)
+    }
+}
 
 /// How long a connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -70,7 +107,7 @@ pub fn address(collector: Option<&str>, data: Option<&Path>) -> Result<String, C
 ///
 /// # Errors
 /// If the collector does not answer.
-pub async fn connect(address: &str) -> Result<ConsoleClient<Channel>, ClientError> {
+pub async fn connect(address: &str, caller: Caller) -> Result<Client, ClientError> {
     let wrong = |source| ClientError::Unreachable { address: address.to_owned(), source };
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(wrong)?
@@ -80,5 +117,6 @@ pub async fn connect(address: &str) -> Result<ConsoleClient<Channel>, ClientErro
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true);
     let channel = endpoint.connect().await.map_err(wrong)?;
-    Ok(ConsoleClient::new(channel).max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX))
+    Ok(ConsoleClient::with_interceptor(channel, caller)
+        .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX))
 }

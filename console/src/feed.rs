@@ -3,14 +3,14 @@
 use std::{io::ErrorKind, time::Duration};
 
 use tokio::sync::mpsc;
-use tonic::transport::Channel;
 use vonggac_wire::proto::{
-    ActReply, Command, DeadLettersReply, DeadLettersRequest, IncidentDetail, IncidentRequest,
-    SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply, SqlRequest, UsageReply,
-    UsageRequest, WatchReply, WatchRequest, console_client::ConsoleClient,
+    ActReply, ChangeSavedSearchReply, ChangeSavedSearchRequest, Command, DeadLettersReply,
+    DeadLettersRequest, IncidentDetail, IncidentRequest, SavedSearch, SavedSearchesRequest,
+    SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply, SqlRequest, TailReply,
+    TailRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
 };
 
-use crate::client;
+use crate::client::{self, Caller, Client};
 
 /// Messages that may wait for the screen.
 pub const MESSAGES_MAX: usize = 256;
@@ -48,6 +48,16 @@ pub enum Told {
     Detail(Box<IncidentDetail>),
     /// Events, with the question's number.
     Search(u64, Box<SearchReply>),
+    /// How far a search or a SQL query is, with the question's number.
+    Progress(u64, Progress),
+    /// Events as they are stored, with the question's number.
+    Tail(u64, Box<TailReply>),
+    /// The tail of this number ended, and why.
+    TailEnded(u64, String),
+    /// Searches that are saved, with the question's number.
+    Saved(u64, Vec<SavedSearch>),
+    /// What became of a change of them.
+    SavedChanged(Box<ChangeSavedSearchRequest>, Box<ChangeSavedSearchReply>),
     /// A value against agencies, with the question's number.
     Spread(u64, SpreadReply),
     /// Rows of a SQL query, with the question's number.
@@ -62,6 +72,17 @@ pub enum Told {
     Refused(u64, String),
 }
 
+/// How far a question is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Rows read so far.
+    pub rows: u64,
+    /// Bytes read so far.
+    pub bytes: u64,
+    /// Rows that are expected to be read; 0: nobody knows.
+    pub rows_in_all: u64,
+}
+
 /// What the feed is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
@@ -71,8 +92,14 @@ pub enum Ask {
     Detail(u64),
     /// Events. The number comes back with the answer, so that an older one is known.
     Search(u64, Box<SearchRequest>),
-    /// Nobody waits for the search any more.
+    /// Nobody waits for the search any more, or looks at the tail.
     Cancel,
+    /// Events as they are stored.
+    Tail(u64, TailRequest),
+    /// Searches that are saved.
+    Saved(u64),
+    /// A change of them.
+    ChangeSaved(Box<ChangeSavedSearchRequest>),
     /// A value against agencies.
     Spread(u64, SpreadRequest),
     /// Rows of a SQL query.
@@ -86,10 +113,15 @@ pub enum Ask {
 }
 
 /// Runs until nobody listens any more.
-pub async fn run(address: String, mut asks: mpsc::Receiver<Ask>, tell: mpsc::Sender<Told>) {
+pub async fn run(
+    address: String,
+    caller: Caller,
+    mut asks: mpsc::Receiver<Ask>,
+    tell: mpsc::Sender<Told>,
+) {
     let mut attempt = 0;
     while !tell.is_closed() {
-        let error = match client::connect(&address).await {
+        let error = match client::connect(&address, caller.clone()).await {
             Ok(client) => watch(client, &mut asks, &tell, &mut attempt).await,
             Err(error) => deepest(&error),
         };
@@ -111,7 +143,7 @@ pub async fn run(address: String, mut asks: mpsc::Receiver<Ask>, tell: mpsc::Sen
 }
 
 async fn watch(
-    mut client: ConsoleClient<Channel>,
+    mut client: Client,
     asks: &mut mpsc::Receiver<Ask>,
     tell: &mpsc::Sender<Told>,
     attempt: &mut u32,
@@ -137,7 +169,10 @@ async fn watch(
             asked = asks.recv() => match asked {
                 Some(Ask::Retry) => return "reason-asked".into(),
                 Some(ask) => {
-                    let search = matches!(ask, Ask::Search(..) | Ask::Sql(..) | Ask::Cancel);
+                    let search = matches!(
+                        ask,
+                        Ask::Search(..) | Ask::Sql(..) | Ask::Tail(..) | Ask::Cancel
+                    );
                     // A newer search takes the place of the one before; its call ends at the collector too.
                     if let Some(before) = searching.take_if(|_| search) {
                         before.abort();
@@ -154,20 +189,31 @@ async fn watch(
     }
 }
 
-async fn answer(mut client: ConsoleClient<Channel>, ask: Ask, tell: mpsc::Sender<Told>) {
+async fn answer(mut client: Client, ask: Ask, tell: mpsc::Sender<Told>) {
     let number = match &ask {
         Ask::Search(number, _)
         | Ask::Spread(number, _)
         | Ask::Sql(number, _)
         | Ask::Usage(number, _)
+        | Ask::Tail(number, _)
+        | Ask::Saved(number)
         | Ask::Dead(number) => *number,
-        Ask::Retry | Ask::Cancel | Ask::Detail(_) | Ask::Act(_) => 0,
+        Ask::Retry | Ask::Cancel | Ask::Detail(_) | Ask::Act(_) | Ask::ChangeSaved(_) => 0,
     };
     let told = match ask {
         Ask::Retry | Ask::Cancel => return,
-        Ask::Sql(_, query) => {
-            sql(&mut client, query).await.map(|reply| Told::Sql(number, Box::new(reply)))
-        }
+        Ask::Sql(_, query) => sql(&mut client, number, query, &tell)
+            .await
+            .map(|reply| Told::Sql(number, Box::new(reply))),
+        Ask::Tail(_, request) => Ok(tail(&mut client, number, request, &tell).await),
+        Ask::Saved(_) => client
+            .saved_searches(SavedSearchesRequest::default())
+            .await
+            .map(|reply| Told::Saved(number, reply.into_inner().searches)),
+        Ask::ChangeSaved(request) => client
+            .change_saved_search((*request).clone())
+            .await
+            .map(|reply| Told::SavedChanged(request, Box::new(reply.into_inner()))),
         Ask::Usage(_, request) => {
             client.usage(request).await.map(|reply| Told::Usage(number, reply.into_inner()))
         }
@@ -179,9 +225,9 @@ async fn answer(mut client: ConsoleClient<Channel>, ask: Ask, tell: mpsc::Sender
             .get_incident(IncidentRequest { id })
             .await
             .map(|reply| Told::Detail(Box::new(reply.into_inner()))),
-        Ask::Search(_, request) => {
-            search(&mut client, *request).await.map(|reply| Told::Search(number, Box::new(reply)))
-        }
+        Ask::Search(_, request) => search(&mut client, number, *request, &tell)
+            .await
+            .map(|reply| Told::Search(number, Box::new(reply))),
         Ask::Spread(_, request) => {
             client.spread(request).await.map(|reply| Told::Spread(number, reply.into_inner()))
         }
@@ -194,14 +240,21 @@ async fn answer(mut client: ConsoleClient<Channel>, ask: Ask, tell: mpsc::Sender
     let _left = tell.send(told).await;
 }
 
-/// All messages of a search as one.
+/// All messages of a search as one; on the way it is told how far it is.
 async fn search(
-    client: &mut ConsoleClient<Channel>,
+    client: &mut Client,
+    number: u64,
     request: SearchRequest,
+    tell: &mpsc::Sender<Told>,
 ) -> Result<SearchReply, tonic::Status> {
     let mut stream = client.search_events(request).await?.into_inner();
     let mut rows = Vec::new();
     while let Some(mut reply) = stream.message().await? {
+        if !reply.done && reply.rows.is_empty() {
+            let (read, bytes, rows_in_all) =
+                (reply.rows_read, reply.bytes_read, reply.rows_to_read);
+            told_progress(tell, number, Progress { rows: read, bytes, rows_in_all });
+        }
         rows.append(&mut reply.rows);
         if reply.done {
             return Ok(SearchReply { rows, ..reply });
@@ -210,21 +263,60 @@ async fn search(
     Ok(SearchReply { rows, ..SearchReply::default() })
 }
 
-/// All messages of a SQL answer as one.
+/// A screen that is busy does without.
+fn told_progress(tell: &mpsc::Sender<Told>, number: u64, progress: Progress) {
+    let _busy = tell.try_send(Told::Progress(number, progress));
+}
+
+/// All messages of a SQL answer as one; on the way it is told how far it is.
 async fn sql(
-    client: &mut ConsoleClient<Channel>,
+    client: &mut Client,
+    number: u64,
     query: String,
+    tell: &mpsc::Sender<Told>,
 ) -> Result<SqlReply, tonic::Status> {
     let request = SqlRequest { query, rows_max: SQL_ROWS_MAX, seconds_max: SQL_SECONDS_MAX };
     let mut stream = client.sql(request).await?.into_inner();
     let mut rows_json = Vec::new();
     while let Some(mut reply) = stream.message().await? {
+        if !reply.done && reply.rows_json.is_empty() {
+            let (rows, bytes, rows_in_all) =
+                (reply.rows_read, reply.bytes_read, reply.rows_to_read);
+            told_progress(tell, number, Progress { rows, bytes, rows_in_all });
+        }
         rows_json.append(&mut reply.rows_json);
         if reply.done {
             return Ok(SqlReply { rows_json, ..reply });
         }
     }
     Ok(SqlReply { rows_json, ..SqlReply::default() })
+}
+
+/// Tells what is stored until it ends. A screen that is busy holds this stream up, and the collector tells then what went by.
+async fn tail(
+    client: &mut Client,
+    number: u64,
+    request: TailRequest,
+    tell: &mpsc::Sender<Told>,
+) -> Told {
+    let ended = match client.tail(request).await {
+        Ok(stream) => {
+            let mut stream = stream.into_inner();
+            loop {
+                match stream.message().await {
+                    Ok(Some(reply)) => {
+                        if tell.send(Told::Tail(number, Box::new(reply))).await.is_err() {
+                            break String::new();
+                        }
+                    }
+                    Ok(None) => break String::new(),
+                    Err(status) => break status.message().to_owned(),
+                }
+            }
+        }
+        Err(status) => status.message().to_owned(),
+    };
+    Told::TailEnded(number, ended)
 }
 
 /// The first cause: the name of a message where it is a common one, else what it says.
@@ -251,7 +343,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_where_nobody_listens_is_told_by_its_own_reason() {
-        let error = client::connect("127.0.0.1:1").await.err().map(|error| deepest(&error));
+        let error = client::connect("127.0.0.1:1", Caller::new("lan", false))
+            .await
+            .err()
+            .map(|error| deepest(&error));
         assert_eq!(error.as_deref(), Some("reason-refused"));
     }
 }

@@ -7,7 +7,7 @@ use vonggac_wire::{
     Time,
     proto::{
         Agency, Agent, CheckRow, DeadLetter, Flow, HealthState as H, Incident, IncidentDetail,
-        Indicator, SearchReply, SpreadRow, SqlReply, System, WatchReply,
+        Indicator, SavedSearch, SearchReply, SpreadRow, SqlReply, System, WatchReply,
     },
 };
 
@@ -54,6 +54,8 @@ pub struct Model {
     pub by_agency: Vec<Indicator>,
     /// Dead letters, as asked for last; until then those of the picture.
     pub dead: Option<Vec<DeadLetter>>,
+    /// Searches that are saved at the centre, as asked for last.
+    pub saved: Vec<SavedSearch>,
 }
 
 /// An incident is of a flood's rate for so long after it was opened.
@@ -76,6 +78,7 @@ impl Model {
                 spread: std::mem::take(&mut self.spread),
                 by_agency: std::mem::take(&mut self.by_agency),
                 dead: self.dead.take(),
+                saved: std::mem::take(&mut self.saved),
                 ..Self::default()
             };
         }

@@ -30,6 +30,7 @@ mod incidents;
 mod items;
 mod news;
 mod overlay;
+mod saved;
 mod systems;
 mod usage;
 
@@ -81,13 +82,15 @@ pub enum Screen {
     Flow,
     /// What changed on this shift.
     Shift,
+    /// Searches that are saved at the centre.
+    Saved,
 }
 
 impl Screen {
     /// Whether `/` filters its rows.
     #[must_use]
     pub const fn is_list(&self) -> bool {
-        matches!(self, Self::Incidents | Self::Shift | Self::Agencies | Self::Systems)
+        matches!(self, Self::Incidents | Self::Shift | Self::Agencies | Self::Systems | Self::Saved)
     }
 
     /// The orders that `s` goes through; what each is called stands in the messages after `sort-`.
@@ -115,6 +118,7 @@ impl Screen {
             Self::Usage | Self::ByAgency(_) => "usage",
             Self::Spread => "spread",
             Self::Flow => "flow",
+            Self::Saved => "saved",
         }
     }
 
@@ -239,6 +243,7 @@ fn body(app: &App, area: Area) -> Vec<Line<'static>> {
         Screen::ByAgency(id) => usage::by_agency(app, id, area),
         Screen::Spread => events::spread(app, area),
         Screen::Flow => flow::lines(app, area),
+        Screen::Saved => saved::list(app, area),
     }
 }
 

@@ -9,6 +9,7 @@
 //! * [`proto`]: the generated messages, for the console service.
 
 pub mod batch;
+pub mod caller;
 pub mod event;
 pub mod id;
 pub mod incident;

@@ -14,6 +14,7 @@ use crate::{
     figures::{Figures, Part},
     record::Record,
     store::{Store, baseline},
+    tail::Tail,
 };
 
 /// The picture as consoles follow it.
@@ -21,9 +22,16 @@ use crate::{
 pub struct Picture {
     whole: watch::Receiver<Arc<WatchReply>>,
     deltas: broadcast::Sender<Arc<WatchReply>>,
+    tail: Tail,
 }
 
 impl Picture {
+    /// The events that the picture is made of, as they come.
+    #[must_use]
+    pub const fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
     /// The newest whole picture, and the deltas after it.
     #[must_use]
     pub fn follow(&self) -> (Arc<WatchReply>, broadcast::Receiver<Arc<WatchReply>>) {
@@ -54,7 +62,8 @@ pub fn spawn(
     let first = Arc::new(nation.whole(Time::now()));
     let (tell, whole) = watch::channel(first);
     let (deltas, _) = broadcast::channel(DELTAS_MAX);
-    let picture = Picture { whole, deltas: deltas.clone() };
+    let tail = Tail::spawn();
+    let picture = Picture { whole, deltas: deltas.clone(), tail: tail.clone() };
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -65,6 +74,7 @@ pub fn spawn(
                 () = stop.cancelled() => return,
                 Some(record) = records.recv() => {
                     figures.kept(&record);
+                    tail.offer(&record);
                     nation.apply(&record, Time::now());
                 }
                 Ok(incident) = changes.recv() => nation.apply_incident(&incident),

@@ -53,7 +53,7 @@ const ZSTD_LEVEL: i32 = 1;
 const TRIES_MAX: usize = 20;
 
 /// Tables beside `events` and `progress`, each with what makes its rows one.
-const TABLES: [(&str, bool); 8] = [
+const TABLES: [(&str, bool); 9] = [
     ("transitions", false),
     ("dead_letters", true),
     ("dead_settled", false),
@@ -62,6 +62,7 @@ const TABLES: [(&str, bool); 8] = [
     ("deletions", false),
     ("cold_files", true),
     ("retention_policies", false),
+    ("saved_searches", true),
 ];
 
 /// Topics whose progress is copied.

@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 use vonggac_wire::event::CheckKind;
 
 mod new;
+mod owned;
 
 pub use new::{Columns, NewRow};
+
+mod shown;
 
 /// A row of the table `events`; see migrations 1 and 6. Times are microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]

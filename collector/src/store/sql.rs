@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use sqlparser::{
-    ast::{Expr, ObjectName, Statement, TableFactor, Visit, Visitor},
+    ast::{Expr, ObjectName, Query, Statement, TableFactor, Visit, Visitor},
     dialect::ClickHouseDialect,
     parser::Parser,
 };
@@ -53,6 +53,18 @@ struct Guard;
 
 impl Visitor for Guard {
     type Break = String;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<String> {
+        if query.settings.is_some() {
+            return ControlFlow::Break(
+                "SETTINGS may not be given: the limits are the centre's".into(),
+            );
+        }
+        if query.format_clause.is_some() {
+            return ControlFlow::Break("FORMAT may not be given: --format says the form".into());
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<String> {
         let name = match factor {
@@ -122,6 +134,10 @@ mod tests {
             "SELECT file('/etc/passwd')",
             "SELECT 1 UNION ALL SELECT * FROM executable('x', CSV, 'a String')",
             "SET readonly = 0",
+            "SELECT count() FROM events SETTINGS max_execution_time = 0",
+            "SELECT * FROM (SELECT 1 SETTINGS max_rows_to_read = 0)",
+            "WITH a AS (SELECT 1 SETTINGS max_rows_to_read = 0) SELECT * FROM a",
+            "SELECT 1 FORMAT TSV",
             "no sql",
         ] {
             assert!(read_only(query).is_err(), "{query}");

@@ -31,6 +31,9 @@ impl App {
             Action::Quit => return vec![Effect::Quit],
             Action::Redraw => return vec![Effect::Redraw],
             Action::Retry => return self.retry(now),
+            Action::Freeze if self.place().screen == Screen::Events && self.frozen.is_none() => {
+                return self.follow(now);
+            }
             Action::Freeze => self.freeze(now),
             Action::Filter => self.begin_line(),
             Action::NextMatch => self.match_next(true),
@@ -158,6 +161,7 @@ impl App {
             | Screen::Spread
             | Screen::Usage
             | Screen::ByAgency(_)
+            | Screen::Saved
             | Screen::Flow => self.ask_for_place(true, now),
             _ => {
                 self.nothing();

@@ -67,17 +67,22 @@ pub struct Questions {
     pub usage: Awaited,
     /// Dead letters.
     pub dead: Awaited,
+    /// Searches that are saved.
+    pub saved: Awaited,
+    /// Events as they are stored.
+    pub live: Awaited,
 }
 
 impl Questions {
-    fn new_question(&mut self, of: String) -> Awaited {
+    pub(super) fn new_question(&mut self, of: String) -> Awaited {
         self.last += 1;
         Awaited { number: self.last, of, answer: Answer::Due }
     }
 
     /// Everything that is open stays unanswered: one of them, or all.
     fn refuse(&mut self, number: Option<u64>, why: &str) {
-        for awaited in [&mut self.search, &mut self.spread, &mut self.usage, &mut self.dead] {
+        let all = [&mut self.search, &mut self.spread, &mut self.usage, &mut self.dead];
+        for awaited in all.into_iter().chain([&mut self.saved, &mut self.live]) {
             awaited.refuse(number, why);
         }
     }
@@ -122,6 +127,7 @@ impl App {
             Screen::Spread => self.ask_spread(&place.filter, again, now),
             Screen::Usage | Screen::ByAgency(_) => self.ask_usage(&place, again, now),
             Screen::Flow => self.ask_dead(again),
+            Screen::Saved => self.ask_saved(),
             _ => Vec::new(),
         }
     }
@@ -134,6 +140,7 @@ impl App {
             Screen::Events => lost(&self.questions.search),
             Screen::Usage | Screen::ByAgency(_) => lost(&self.questions.usage),
             Screen::Flow => lost(&self.questions.dead),
+            Screen::Saved => lost(&self.questions.saved),
             Screen::Incident(id) => crate::screen::detail(self, *id).is_none(),
             _ => false,
         };
@@ -198,6 +205,9 @@ impl App {
             Told::Dead(number, reply) if self.questions.dead.takes(number) => {
                 self.steady(|app| app.model.dead = Some(reply.letters));
             }
+            Told::Saved(number, searches) if self.questions.saved.takes(number) => {
+                self.steady(|app| app.model.saved = searches);
+            }
             Told::Sql(number, reply) if self.questions.search.takes(number) => {
                 self.searching = None;
                 self.model.sql = Some(*reply);
@@ -237,6 +247,9 @@ impl App {
         self.questions.refuse(number, why);
         if matches!(self.questions.search.answer, Answer::Refused(_)) {
             self.searching = None;
+        }
+        if matches!(self.questions.live.answer, Answer::Refused(_)) {
+            self.live = None;
         }
     }
 }

@@ -130,6 +130,9 @@ impl App {
         // Quoted for a shell: a name may hold anything.
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
         self.message = match &place.screen {
+            Screen::Events if self.live.is_some() => {
+                format!("vonggac events --follow {}", cli::options_of(&place.filter))
+            }
             Screen::Events => format!("vonggac events {}", cli::options_of(&place.filter)),
             Screen::Spread if !place.filter.is_empty() => {
                 format!("vonggac spread {}", quoted(&place.filter))

@@ -178,6 +178,9 @@ impl App {
                 letter.map(|(title, lines)| super::Overlay::Sheet { title, lines, from: 0 });
             return Vec::new();
         }
+        if let Some(Item::Saved(at)) = screen::item(self) {
+            return self.run_saved(at, now);
+        }
         let Some(target) = screen::target(self) else {
             self.nothing();
             return Vec::new();
@@ -206,6 +209,9 @@ impl App {
         if self.searching.take().is_some() {
             self.message = self.words.get("told-cancelled");
             return vec![Effect::Ask(Ask::Cancel)];
+        }
+        if self.place().screen == Screen::Events && self.live.is_some() {
+            return self.follow(now);
         }
         let Some(place) = self.places.last_mut() else { return Vec::new() };
         let filtered = !place.filter.is_empty() && place.screen.is_list();

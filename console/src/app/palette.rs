@@ -3,22 +3,14 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use vonggac_wire::Time;
 
-use super::{App, Effect, Form, Overlay, Place, input::edit};
-use crate::{
-    query,
-    screen::{self, Screen},
-    wording::folded,
-    words::Lang,
-};
+use super::{App, Effect, Form, Overlay, Place, input::edit, saved::line_of};
+use crate::{query, screen::Screen, wording::folded, words::Lang};
 
 /// Suggestions that are shown.
 const SUGGESTIONS_MAX: usize = 8;
 
 /// Commands that are remembered.
 const COMMANDS_MAX: usize = 50;
-
-/// Searches that may be saved.
-const SAVED_MAX: usize = 50;
 
 /// The line, and the suggestion that arrows chose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +35,7 @@ pub struct Suggestion {
 }
 
 /// Names of each command, the Vietnamese one first; what each does stands in the messages after `cmd-`.
-pub(crate) const COMMANDS: [&[&str]; 21] = [
+pub(crate) const COMMANDS: [&[&str]; 24] = [
     &["bang", "board"],
     &["suco", "inc"],
     &["coquan", "agency"],
@@ -56,6 +48,9 @@ pub(crate) const COMMANDS: [&[&str]; 21] = [
     &["soca", "shift"],
     &["gio", "at"],
     &["luu", "save"],
+    &["dsluu", "saved"],
+    &["doiten", "rename"],
+    &["xoaluu", "unsave"],
     &["xuat", "export"],
     &["visao", "why"],
     &["banchup", "snapshot"],
@@ -97,12 +92,14 @@ impl App {
         if !asked.is_empty() {
             self.suggest_agencies(command, &asked, &mut all);
         }
-        for (name, line) in &self.saved {
+        // Those of the centre, and those that this machine kept before.
+        let centre = self.model.saved.iter().map(|search| (search.name.clone(), line_of(search)));
+        for (name, line) in centre.chain(self.saved.iter().cloned()) {
             if command == Some("sukien")
-                || folded(name).starts_with(&folded(typed)) && !typed.is_empty()
+                || folded(&name).starts_with(&folded(typed)) && !typed.is_empty()
             {
                 let does = self.words.get("cmd-saved");
-                all.push(Suggestion { line: format!("sukien {line}"), about: name.clone(), does });
+                all.push(Suggestion { line: format!("sukien {line}"), about: name, does });
             }
         }
         all.truncate(SUGGESTIONS_MAX);
@@ -207,6 +204,9 @@ impl App {
             Some("sukien") => return self.go_with(Screen::Events, rest, now),
             Some("gio") => return self.at_time(&rest, now),
             Some("luu") => return self.save(&rest),
+            Some("dsluu") => return self.go_with(Screen::Saved, rest, now),
+            Some("doiten") => return self.rename_saved(&rest),
+            Some("xoaluu") => return self.delete_saved(&rest),
             Some("lan") => return self.spread_of(&rest, now),
             Some("chiso") => return self.indicators_of(&rest, now),
             Some("may") => self.host(&rest),
@@ -317,22 +317,6 @@ impl App {
             String::new()
         };
         self.go_with(Screen::Events, line, now)
-    }
-
-    /// `:luu ten` keeps this search under a name.
-    fn save(&mut self, name: &str) -> Vec<Effect> {
-        let line = self.place().filter.clone();
-        if name.is_empty() || self.place().screen != screen::Screen::Events {
-            self.message = self.words.get("told-save");
-            return Vec::new();
-        }
-        self.saved.retain(|(known, _)| known != name);
-        if self.saved.len() >= SAVED_MAX {
-            self.saved.remove(0);
-        }
-        self.saved.push((name.to_owned(), line));
-        self.message = self.words.with("told-saved", &[("name", name)]);
-        vec![Effect::Remember]
     }
 }
 

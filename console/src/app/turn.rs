@@ -13,6 +13,7 @@ use vonggac_wire::Time;
 
 use super::{App, Effect, Options};
 use crate::{
+    client::Caller,
     feed::{self, Ask, MESSAGES_MAX, Told},
     keymap::Keymap,
     screen,
@@ -50,7 +51,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
     let (asks, asked) = mpsc::channel(MESSAGES_MAX);
     let (tell, mut told) = mpsc::channel(MESSAGES_MAX);
-    tokio::spawn(feed::run(options.address.clone(), asked, tell));
+    let caller = Caller::new(&options.operator, options.observer);
+    tokio::spawn(feed::run(options.address.clone(), caller, asked, tell));
     let slow = options.slow;
     let mut app = App::new(options, theme, Keymap::load(config.as_deref()));
     let memory = Memory::read();

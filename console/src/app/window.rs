@@ -11,7 +11,7 @@ use crate::{feed::Ask, keymap::Action, query, screen::Screen};
 const SPAN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(31 * 86_400));
 
 /// Events that are kept of a search: three pages.
-const ROWS_MAX: usize = 3 * query::PAGE_ROWS as usize;
+pub(super) const ROWS_MAX: usize = 3 * query::PAGE_ROWS as usize;
 
 /// Times that a chart's hour can be halved.
 const ZOOM_MAX: usize = 2;
@@ -78,6 +78,7 @@ impl App {
     /// Asks for events, or for SQL after a semicolon.
     pub(super) fn search(&mut self, line: &str, now: Time) -> Vec<Effect> {
         self.searching = Some(now);
+        (self.progress, self.live) = (None, None);
         self.model.sql = None;
         let number = self.number_search(line, false);
         if let Some(sql) = line.trim().strip_prefix(';') {
@@ -98,12 +99,16 @@ impl App {
         let (Some(cursor), Some(asked)) = (cursor.filter(|c| !c.is_empty()), &self.asked) else {
             return Vec::new();
         };
-        if !at_end || self.searching.is_some() || self.place().screen != Screen::Events {
+        if !at_end
+            || self.searching.is_some()
+            || self.live.is_some()
+            || self.place().screen != Screen::Events
+        {
             return Vec::new();
         }
         let request =
             vonggac_wire::proto::SearchRequest { cursor, histogram_columns: 0, ..asked.clone() };
-        self.searching = Some(now);
+        (self.searching, self.progress) = (Some(now), None);
         let line = self.place().filter.clone();
         let number = self.number_search(&line, true);
         vec![Effect::Ask(Ask::Search(number, Box::new(request)))]

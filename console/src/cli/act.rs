@@ -2,7 +2,6 @@
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use tonic::transport::Channel;
 use vonggac_answer::rows::{self, Format};
 use vonggac_daemon::exit::Exit;
 use vonggac_wire::{
@@ -10,12 +9,11 @@ use vonggac_wire::{
     proto::{
         Acknowledge, Assign, Close, Command, HandOver, Hide, Hold, IncidentRequest, Judge, Merge,
         Note, Reopen, Resolve, Split, Verdict, command::Action as Wire,
-        console_client::ConsoleClient,
     },
 };
 
 use super::{complain, print, row};
-use crate::{app::later, words::Words};
+use crate::{app::later, client::Client, words::Words};
 
 /// An action.
 #[derive(Debug, Subcommand)]
@@ -194,7 +192,7 @@ impl Action {
 }
 
 pub(super) async fn run(
-    client: &mut ConsoleClient<Channel>,
+    client: &mut Client,
     words: &Words,
     form: &Format,
     action: Action,
@@ -227,7 +225,7 @@ pub(super) async fn run(
 }
 
 async fn act(
-    client: &mut ConsoleClient<Channel>,
+    client: &mut Client,
     words: &Words,
     form: &Format,
     id: u64,
@@ -271,7 +269,7 @@ pub(crate) fn refusal(words: &Words, id: &str, refused: &str) -> String {
     words.with(&format!("refused-{word}"), &[("id", id), ("detail", detail)])
 }
 
-async fn show(client: &mut ConsoleClient<Channel>, words: &Words, form: &Format, id: u64) -> Exit {
+async fn show(client: &mut Client, words: &Words, form: &Format, id: u64) -> Exit {
     let detail = match client.get_incident(IncidentRequest { id }).await {
         Ok(detail) => detail.into_inner(),
         Err(_) => {

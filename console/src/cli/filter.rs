@@ -78,6 +78,7 @@ impl Filter {
             ("src_ip", &self.src_ip),
             ("system", &self.system),
             ("status", &self.status),
+            ("rule", &self.rule),
             ("text", &self.text),
         ];
         let terms = fields

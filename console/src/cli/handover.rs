@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tonic::transport::Channel;
 use vonggac_answer::rows::{self, Format, Row};
 use vonggac_wire::{
     Time,
-    proto::{Incident, IncidentRequest, Transition, console_client::ConsoleClient},
+    proto::{Incident, IncidentRequest, Transition},
 };
 
 use super::{filter::Filter, print, row, show};
-use crate::{model::urgency, wording, words::Words};
+use crate::{client::Client, model::urgency, wording, words::Words};
 
 /// A shift, where `--since` says nothing else.
 const SHIFT: Duration = Duration::from_secs(8 * 3600);
@@ -21,7 +20,7 @@ const TOLD_MAX: usize = 500;
 
 /// Writes it. Markdown has a heading with the counts; every other form is rows alone.
 pub(super) async fn run(
-    client: &mut ConsoleClient<Channel>,
+    client: &mut Client,
     words: &Words,
     filter: &Filter,
     form: &Format,

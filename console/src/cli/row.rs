@@ -5,7 +5,7 @@ use vonggac_wire::{
     Time,
     proto::{
         Agency, Agent, CheckRow, DeadLetter, EventRow, Flow, GapRow, Incident, Indicator,
-        SpreadRow, System, Transition,
+        SavedSearch, SpreadRow, System, Transition,
     },
 };
 
@@ -267,6 +267,18 @@ pub(super) fn dead(letter: &DeadLetter) -> Row {
         "state": letter.state,
         "settled": time((letter.settled_unix_nano != 0).then_some(letter.settled_unix_nano)),
         "actor": letter.actor,
+    }))
+}
+
+pub(super) fn saved(search: &SavedSearch) -> Row {
+    row(json!({
+        "name": search.name,
+        "owner": search.owner,
+        "agency": search.agency,
+        "line": search.line,
+        "changed": time(Some(search.changed_unix_nano)),
+        "created": time(Some(search.created_unix_nano)),
+        "id": search.id,
     }))
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vonggac_answer::rows::Row;
 
 /// Screens that have a schema.
-pub(super) const NAMES: [&str; 12] = [
+pub(super) const NAMES: [&str; 13] = [
     "agencies",
     "systems",
     "agents",
@@ -17,6 +17,7 @@ pub(super) const NAMES: [&str; 12] = [
     "flow",
     "gaps",
     "dead",
+    "saved",
     "spread",
 ];
 
@@ -192,6 +193,14 @@ const DEAD: &[Field] = &[
     ("offset", "number", "of the record"),
     ("state", "text", "open, replayed or dropped"),
 ];
+const SAVED: &[Field] = &[
+    ("name", "text", "the search's name; one owner has it once for an agency"),
+    ("owner", "text", "who saved it"),
+    ("agency", "text", "code of the agency that it is limited to; empty: none"),
+    ("line", "text", "the search as it is typed on the events screen"),
+    ("changed", "RFC 3339", "its last change; also created"),
+    ("id", "text", "stays when the name changes"),
+];
 const SPREAD: &[Field] = &[
     AGENCY,
     ("count", "number", "events"),
@@ -212,6 +221,7 @@ pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
         "flow" => FLOW,
         "gaps" => GAPS,
         "dead" => DEAD,
+        "saved" => SAVED,
         "spread" => SPREAD,
         _ => return None,
     };

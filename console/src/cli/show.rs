@@ -1,19 +1,17 @@
 //! Asks the collector and makes rows.
 
-use tonic::transport::Channel;
 use vonggac_answer::rows::{self, Format, Row};
 use vonggac_wire::{
     Time,
     proto::{
         DeadLettersRequest, SearchRequest, SpreadRequest, SqlRequest, UsageRequest, WatchReply,
-        WatchRequest, console_client::ConsoleClient,
+        WatchRequest,
     },
 };
 
-use super::{filter::Filter, print, row};
-use crate::words::Words;
+use super::{filter::Filter, print, progress::Cost, row};
+use crate::{client::Client, words::Words};
 
-type Client = ConsoleClient<Channel>;
 type Rows = Result<Vec<Row>, String>;
 
 /// Rows of one page of events.
@@ -22,7 +20,7 @@ const PAGE_ROWS: u32 = 10_000;
 /// Rows of an event search that names no limit.
 const EVENTS_DEFAULT: u32 = 1_000;
 
-fn said(status: tonic::Status) -> String {
+pub(super) fn said(status: tonic::Status) -> String {
     status.message().to_owned()
 }
 
@@ -127,8 +125,20 @@ pub(super) async fn events(
     filter: &Filter,
     form: &Format,
 ) -> Result<(), String> {
-    let mut request =
+    let request =
         filter.search(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
+    pages(client, words, filter, form, request).await
+}
+
+/// The pages of a search, and at its end what was read for it.
+pub(super) async fn pages(
+    client: &mut Client,
+    words: &Words,
+    filter: &Filter,
+    form: &Format,
+    mut request: SearchRequest,
+) -> Result<(), String> {
+    let mut cost = Cost::new(words);
     let mut left = match filter.limit {
         Some(0) => u64::MAX,
         Some(limit) => limit.into(),
@@ -138,7 +148,7 @@ pub(super) async fn events(
     let mut all = Vec::new();
     while left > 0 {
         request.limit = u32::try_from(left.min(PAGE_ROWS.into())).unwrap_or(PAGE_ROWS);
-        let (rows, next) = page(client, &request).await?;
+        let (rows, next) = page(client, &request, &mut cost).await?;
         left = left.saturating_sub(rows.len() as u64);
         if stream {
             print(&rows::write(form, &rows));
@@ -150,19 +160,33 @@ pub(super) async fn events(
         }
         request.cursor = next;
     }
+    cost.clear();
     if !stream {
         print(&rows::write(form, &all));
     }
+    cost.tell();
     Ok(())
 }
 
-async fn page(client: &mut Client, request: &SearchRequest) -> Result<(Vec<Row>, String), String> {
+async fn page(
+    client: &mut Client,
+    request: &SearchRequest,
+    cost: &mut Cost<'_>,
+) -> Result<(Vec<Row>, String), String> {
     let mut stream = client.search_events(request.clone()).await.map_err(said)?.into_inner();
     let (mut rows, mut next) = (Vec::new(), String::new());
     while let Some(reply) = stream.message().await.map_err(said)? {
         rows.extend(reply.rows.iter().map(row::event));
         if reply.done {
+            cost.add(reply.rows_read, reply.bytes_read, reply.elapsed_seconds, reply.cut);
             next = reply.next_cursor;
+        } else if reply.rows.is_empty() {
+            cost.so_far(
+                reply.rows_read,
+                reply.bytes_read,
+                reply.elapsed_seconds,
+                reply.rows_to_read,
+            );
         }
     }
     Ok((rows, next))
@@ -212,7 +236,7 @@ pub(super) async fn spread(
     Ok(reply.rows.iter().map(row::spread).collect())
 }
 
-pub(super) async fn sql(client: &mut Client, query: &str, filter: &Filter) -> Rows {
+pub(super) async fn sql(client: &mut Client, words: &Words, query: &str, filter: &Filter) -> Rows {
     let request = SqlRequest {
         query: query.into(),
         rows_max: filter.limit.unwrap_or(1_000),
@@ -220,12 +244,22 @@ pub(super) async fn sql(client: &mut Client, query: &str, filter: &Filter) -> Ro
     };
     let mut stream = client.sql(request).await.map_err(said)?.into_inner();
     let mut rows = Vec::new();
+    let mut cost = Cost::new(words);
     while let Some(reply) = stream.message().await.map_err(said)? {
+        let (read, bytes, seconds) = (reply.rows_read, reply.bytes_read, reply.elapsed_seconds);
+        if reply.done {
+            // The rows alone are cut here, which is what --limit asked for.
+            cost.add(read, bytes, seconds, false);
+        } else if reply.rows_json.is_empty() {
+            cost.so_far(read, bytes, seconds, reply.rows_to_read);
+        }
         for text in &reply.rows_json {
             let values: Vec<serde_json::Value> =
                 serde_json::from_str(text).map_err(|error| error.to_string())?;
             rows.push(reply.columns.iter().cloned().zip(values).collect());
         }
     }
+    cost.clear();
+    cost.tell();
     Ok(rows)
 }

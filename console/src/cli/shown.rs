@@ -88,13 +88,14 @@ fn of(app: &App, item: &Item, now: Time) -> Option<Row> {
         }
         Item::Spread(at) => row::spread(model.spread.get(*at)?),
         Item::Dead(at) => row::dead(model.dead_letters().get(*at)?),
+        Item::Saved(at) => row::saved(model.saved.get(*at)?),
         Item::Row(_) | Item::Line(_) => return None,
     })
 }
 
 /// The options of `vonggac events` for a query line. What has no option of its own becomes `--text`.
 pub(crate) fn options_of(line: &str) -> String {
-    const OPTIONS: [(&str, &str); 7] = [
+    const OPTIONS: [(&str, &str); 8] = [
         ("agency", "--agency"),
         ("host", "--host"),
         ("class", "--class"),
@@ -102,6 +103,7 @@ pub(crate) fn options_of(line: &str) -> String {
         ("src_ip", "--src-ip"),
         ("system", "--system"),
         ("status", "--status"),
+        ("rule", "--rule"),
     ];
     let now = Time::now();
     let request = query::parse(line, now);

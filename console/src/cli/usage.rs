@@ -6,7 +6,7 @@ use vonggac_wire::{
     proto::{HealthState, IncidentState, Verdict},
 };
 
-use super::{Arguments, Command, Filter, act::Action, filter, schema};
+use super::{Arguments, Command, Filter, act::Action, filter, saved, schema};
 use crate::{app::later, words::Words};
 
 /// Fields that a value may be looked for in, over all agencies.
@@ -72,6 +72,9 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
     match &arguments.command {
         Some(Command::Incidents { action: Some(action) }) => {
             found.extend(of_action(action, words, now));
+        }
+        Some(Command::Saved { action: Some(saved::Action::Delete { search, yes: false }) }) => {
+            found.push(words.with("saved-not-sure", &[("name", search)]));
         }
         Some(Command::Spread { what }) => {
             let field = what.split_once('=').map(|(field, _)| field);
@@ -186,6 +189,7 @@ mod tests {
             ("vonggac incidents --status broken", "in_progress"),
             ("vonggac spread mac=00:00", "src_ip, user, url, host"),
             ("vonggac schema nothing", "agencies, systems"),
+            ("vonggac saved delete ssh", "--yes"),
             ("vonggac --collector http://10.0.0.5:7443 agencies", "HOST:PORT"),
             ("vonggac --collector 10.0.0.5 agencies", "HOST:PORT"),
             ("vonggac --collector 10.0.0.5:99999 agencies", "HOST:PORT"),
@@ -211,6 +215,10 @@ mod tests {
             "vonggac agencies --status ok",
             "vonggac spread 203.0.113.7",
             "vonggac schema health",
+            "vonggac saved",
+            "vonggac saved save ssh user:root --agency tk-48",
+            "vonggac saved delete ssh --yes",
+            "vonggac events --follow --class authentication",
             "vonggac --collector 10.0.0.5:7443 agencies",
             "vonggac --collector centre.example.vn:7443 agencies",
             "vonggac --collector [::1]:7443 agencies",

@@ -14,6 +14,16 @@ pub(crate) fn do_word(action: Action) -> String {
     format!("do-{}", name.replace('_', "-"))
 }
 
+/// What an action is called here: events are followed live where other screens are frozen.
+pub(crate) fn word(app: &App, action: Action) -> String {
+    let live = action == Action::Freeze && means(app, action);
+    match (live, app.live.is_some()) {
+        (false, _) => app.words.get(&do_word(action)),
+        (true, false) => app.words.get("do-live"),
+        (true, true) => app.words.get("do-live-end"),
+    }
+}
+
 /// Actions on incidents: an observer has none of them.
 pub(crate) const ON_INCIDENTS: [Action; 12] = [
     Action::Acknowledge,
@@ -67,6 +77,7 @@ pub(crate) fn means(app: &App, action: Action) -> bool {
                 | Screen::System(..)
         ),
         Action::Detail => matches!(screen, Screen::Events | Screen::Incidents | Screen::Shift),
+        Action::Freeze => *screen == Screen::Events && app.frozen.is_none(),
         Action::Period => matches!(screen, Screen::Usage | Screen::ByAgency(_)),
         Action::Full => matches!(screen, Screen::Board | Screen::Incident(_)),
         Action::HourOn | Action::HourBack | Action::DayOn | Action::DayBack | Action::Midnight => {
@@ -83,7 +94,10 @@ pub(crate) fn means(app: &App, action: Action) -> bool {
         Action::Tell => incident(app).is_some() || agency_here(app).is_some(),
         Action::Mark | Action::MarkAll => matches!(screen, Screen::Incidents | Screen::Shift),
         Action::Copy => item(app).is_some() || event(app).is_some(),
-        Action::Enter => target(app).is_some() || matches!(item(app), Some(super::Item::Dead(_))),
+        Action::Enter => {
+            target(app).is_some()
+                || matches!(item(app), Some(super::Item::Dead(_) | super::Item::Saved(_)))
+        }
         _ => false,
     }
 }

@@ -66,13 +66,13 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
     let room = area.width.saturating_sub(unicode_width::UnicodeWidthStr::width(span.as_str()) + 1);
     let mut lines = vec![plain(&format!("{} {span}", fit(&format!("/ {}", place.filter), room)))];
     if let Some(since) = app.searching {
-        let spent = wording::duration(lang, area.now.since(since));
-        lines.push(plain(&fit(&words.with("events-counting", &[("spent", &spent)]), area.width)));
+        lines.push(plain(&fit(&counting(app, area.now.since(since)), area.width)));
     }
     if let Some(sql) = &app.model.sql {
         lines.extend(self::sql(app, sql, area));
         return lines;
     }
+    lines.extend(live(app, area));
     let Some(reply) = &app.model.search else {
         if app.searching.is_none() {
             lines.extend(
@@ -81,12 +81,16 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
         }
         return lines;
     };
-    lines.push(plain(&fit(&cost(app, reply), area.width)));
-    if reply.rows.is_empty() && app.searching.is_none() {
+    if app.live.is_none() {
+        lines.push(plain(&fit(&cost(app, reply), area.width)));
+    }
+    if reply.rows.is_empty() && app.searching.is_none() && app.live.is_none() {
         lines.extend(nothing_found(app, reply, area));
         return lines;
     }
-    lines.extend(histogram(app, reply, area));
+    if app.live.is_none() {
+        lines.extend(histogram(app, reply, area));
+    }
     lines.push(rule(app, &columns(app), "", area.width));
     // `i` gives the details' rows to the list.
     let detail = if place.bare { 0 } else { 5.min(area.height / 3) };
@@ -117,6 +121,46 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
     lines.resize(area.height.saturating_sub(1), Line::default());
     lines.push(plain(&fit(&format!("{at} / {all}"), area.width)));
     lines
+}
+
+/// How long a search takes already, and how far it is.
+fn counting(app: &App, spent: std::time::Duration) -> String {
+    let words = &app.words;
+    let lang = words.lang();
+    let spent = wording::duration(lang, spent);
+    let mut text = words.with("events-counting", &[("spent", &spent)]);
+    if let Some(progress) = app.progress.filter(|progress| progress.rows > 0) {
+        let read = wording::number(lang, progress.rows);
+        let bytes = wording::bytes(lang, progress.bytes);
+        text.push_str(&words.with("events-read", &[("read", &read), ("bytes", &bytes)]));
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        if progress.rows_in_all >= progress.rows {
+            let share = progress.rows as f64 / progress.rows_in_all as f64;
+            text.push_str(&format!(", {}", wording::percent(lang, share)));
+        }
+    }
+    text
+}
+
+/// What is followed, and what went by unseen.
+fn live(app: &App, area: Area) -> Option<Line<'static>> {
+    let live = app.live.as_ref()?;
+    let words = &app.words;
+    let lang = words.lang();
+    let mut text = words.with(
+        "events-live",
+        &[
+            ("since", &wording::clock(live.since)),
+            ("matched", &wording::number(lang, live.matched)),
+            ("seen", &wording::number(lang, live.seen)),
+        ],
+    );
+    if live.missed > 0 {
+        let missed = wording::number(lang, live.missed);
+        text.push_str(&words.with("events-live-missed", &[("missed", &missed)]));
+    }
+    let style = if live.missed > 0 { app.theme.selected() } else { Style::new() };
+    Some(line(vec![(fit(&text, area.width), style)]))
 }
 
 /// ` ×41`; nothing for what was there once.
@@ -198,7 +242,15 @@ fn sql(app: &App, sql: &SqlReply, area: Area) -> Vec<Line<'static>> {
     let words = &app.words;
     let count = wording::number(words.lang(), sql.rows_json.len() as u64);
     let cut = if sql.cut { words.get("events-cut") } else { String::new() };
-    let mut lines = vec![plain(&format!("{}{cut}", words.with("sql-line", &[("count", &count)])))];
+    let read = words.with(
+        "events-read",
+        &[
+            ("read", &wording::number(words.lang(), sql.rows_read)),
+            ("bytes", &wording::bytes(words.lang(), sql.bytes_read)),
+        ],
+    );
+    let found = words.with("sql-line", &[("count", &count)]);
+    let mut lines = vec![plain(&fit(&format!("{found}{cut}{read}"), area.width))];
     let rows: Vec<Vec<String>> = sql
         .rows_json
         .iter()

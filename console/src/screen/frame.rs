@@ -38,6 +38,7 @@ fn screen_name(app: &App) -> String {
         Screen::Spread => words.get("screen-spread"),
         Screen::Flow => words.get("screen-flow"),
         Screen::Shift => words.get("screen-shift"),
+        Screen::Saved => words.get("screen-saved"),
     }
 }
 
@@ -225,6 +226,7 @@ fn shown_keys(app: &App) -> Vec<Action> {
         }
         Screen::Events => vec![
             A::Filter,
+            A::Freeze,
             A::Enter,
             A::Elsewhere,
             A::NextMatch,
@@ -281,7 +283,7 @@ pub(super) fn keys(app: &App, width: usize) -> Line<'static> {
         if !acts || key.is_empty() {
             continue;
         }
-        let word = app.words.get(&do_word(action));
+        let word = super::actions::word(app, action);
         let more = format!("{}{key} {word}", if text.is_empty() { "" } else { "  " });
         if text.width() + more.width() > width {
             break;

@@ -2,7 +2,7 @@
 
 use vonggac_wire::proto::HealthState as H;
 
-use super::{ON_INCIDENTS, do_word, means, sections};
+use super::{ON_INCIDENTS, means, sections};
 use crate::{
     app::App,
     keymap::{Action, label},
@@ -97,7 +97,7 @@ fn entry(app: &App, action: Action) -> String {
         .find(|(known, _)| *known == action)
         .map(|(_, keys)| keys.iter().map(|key| label(key)).collect())
         .unwrap_or_default();
-    let what = app.words.get(&do_word(action));
+    let what = super::actions::word(app, action);
     fit(&format!(" {} {what}", fit(&keys.join(" "), KEYS_WIDE)), COLUMN)
 }
 

@@ -7,7 +7,7 @@ use vonggac_wire::{
     proto::{Agency, EventRow, HealthState as H, Incident, IncidentDetail},
 };
 
-use super::{Screen, agencies, board, events, flow, incidents, systems, usage};
+use super::{Screen, agencies, board, events, flow, incidents, saved, systems, usage};
 use crate::{app::App, keymap::Action, wording::folded};
 
 /// A thing that the cursor may be on.
@@ -35,6 +35,8 @@ pub enum Item {
     Dead(usize),
     /// A line of a long text, by its place.
     Line(usize),
+    /// A search that is saved, by its place.
+    Saved(usize),
 }
 
 /// A list of things for each pane.
@@ -110,6 +112,7 @@ fn panes(app: &App) -> Vec<Vec<Item>> {
         ],
         Screen::Spread => vec![(0..app.model.spread.len()).map(Item::Spread).collect()],
         Screen::Flow => flow::sections(app),
+        Screen::Saved => vec![saved::shown(app).into_iter().map(Item::Saved).collect()],
         Screen::Event(at) => vec![(0..events::text(app, *at).len()).map(Item::Line).collect()],
         Screen::Host(..) => vec![Vec::new()],
     }
@@ -363,6 +366,7 @@ pub(crate) fn text_of(app: &App, item: &Item) -> String {
         Item::Event(_) => event_of(app, item).map_or_else(String::new, |row| {
             format!("{} {} {} {} {}", row.agency, row.host, row.user, row.src_ip, row.raw)
         }),
+        Item::Saved(at) => app.model.saved.get(*at).map_or_else(String::new, saved::as_text),
         Item::Line(at) => {
             event_lines(app).and_then(|lines| lines.get(*at).cloned()).unwrap_or_default()
         }

@@ -4,6 +4,7 @@
 mod duty;
 mod hostile;
 mod keyboard;
+mod live;
 mod morning;
 mod screens;
 mod searching;

@@ -142,10 +142,9 @@ impl Keep {
 
 /// Rows of the view that operators' SQL has for both places.
 async fn of_view(store: &Store) -> anyhow::Result<u64> {
-    let (_, rows) = store
-        .sql("SELECT count() FROM events_all WHERE time > '2020-01-01 00:00:00'", 10, 10.0)
-        .await?;
-    let row: Vec<serde_json::Value> = serde_json::from_str(rows.first().context("a row")?)?;
+    let found =
+        store.sql("SELECT count() FROM events_all WHERE time > '2020-01-01 00:00:00'", 10).await?;
+    let row: Vec<serde_json::Value> = serde_json::from_str(found.rows.first().context("a row")?)?;
     let count = row.first().context("a count")?;
     count.as_u64().or_else(|| count.as_str()?.parse().ok()).context("a number")
 }

@@ -1752,6 +1752,7 @@ pub struct SearchRequest {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Term {
     /// "agency", "host", "class", "user", "src_ip", "rule", "status", "system", "agent", "kind", "text", "regex", "incident", "url", "lane", "format".
+    /// "rule" and "incident": the events that incidents name as their evidence.
     #[prost(string, tag = "1")]
     pub field: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
@@ -1759,6 +1760,7 @@ pub struct Term {
     #[prost(bool, tag = "3")]
     pub negated: bool,
 }
+/// Until the last one, replies hold rows, or tell how much was read so far.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1779,7 +1781,7 @@ pub struct SearchReply {
     /// Set in the last reply.
     #[prost(bool, tag = "7")]
     pub done: bool,
-    /// The time limit was met before all was read.
+    /// A limit of time, rows or bytes was met before all was read; there is no further page then.
     #[prost(bool, tag = "8")]
     pub cut: bool,
     #[prost(string, tag = "9")]
@@ -1788,6 +1790,9 @@ pub struct SearchReply {
     pub agencies_answering: u32,
     #[prost(uint32, tag = "11")]
     pub agencies_all: u32,
+    /// Rows that the engine expects to read for what it is at; 0: it does not say.
+    #[prost(uint64, tag = "12")]
+    pub rows_to_read: u64,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1951,7 +1956,7 @@ pub struct SqlRequest {
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SqlReply {
     #[prost(string, repeated, tag = "1")]
     pub columns: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -1962,6 +1967,15 @@ pub struct SqlReply {
     pub done: bool,
     #[prost(bool, tag = "4")]
     pub cut: bool,
+    /// As in a search; before the last reply they tell how far it is.
+    #[prost(uint64, tag = "5")]
+    pub rows_read: u64,
+    #[prost(uint64, tag = "6")]
+    pub bytes_read: u64,
+    #[prost(double, tag = "7")]
+    pub elapsed_seconds: f64,
+    #[prost(uint64, tag = "8")]
+    pub rows_to_read: u64,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1999,6 +2013,129 @@ pub struct SpreadRow {
     pub first_unix_nano: i64,
     #[prost(sfixed64, tag = "6")]
     pub last_unix_nano: i64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TailRequest {
+    /// As in a search, but without "rule" and "incident", which are known only later.
+    #[prost(message, repeated, tag = "1")]
+    pub terms: ::prost::alloc::vec::Vec<Term>,
+}
+/// Rows that match, oldest first; without rows it is a sign of life.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TailReply {
+    #[prost(message, repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<EventRow>,
+    /// Events that were looked at since the reply before.
+    #[prost(uint64, tag = "2")]
+    pub events_seen: u64,
+    /// Events that went by since the reply before without being looked at, because the reader was slow.
+    #[prost(uint64, tag = "3")]
+    pub events_missed: u64,
+    #[prost(sfixed64, tag = "4")]
+    pub time_unix_nano: i64,
+}
+/// A search under a name.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SavedSearch {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub owner: ::prost::alloc::string::String,
+    /// The agency that it is limited to; empty: none.
+    #[prost(string, tag = "4")]
+    pub agency: ::prost::alloc::string::String,
+    /// As it is typed into the console.
+    #[prost(string, tag = "5")]
+    pub line: ::prost::alloc::string::String,
+    #[prost(sfixed64, tag = "6")]
+    pub created_unix_nano: i64,
+    #[prost(sfixed64, tag = "7")]
+    pub changed_unix_nano: i64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SavedSearchesRequest {
+    /// Those of this agency and those of none; empty: all.
+    #[prost(string, tag = "1")]
+    pub agency: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SavedSearchesReply {
+    /// By name.
+    #[prost(message, repeated, tag = "1")]
+    pub searches: ::prost::alloc::vec::Vec<SavedSearch>,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeSavedSearchRequest {
+    #[prost(oneof = "change_saved_search_request::Change", tags = "1, 2, 3")]
+    pub change: ::core::option::Option<change_saved_search_request::Change>,
+}
+/// Nested message and enum types in `ChangeSavedSearchRequest`.
+pub mod change_saved_search_request {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        #[prost(message, tag = "1")]
+        Save(super::SaveSearch),
+        #[prost(message, tag = "2")]
+        Rename(super::RenameSearch),
+        #[prost(message, tag = "3")]
+        Delete(super::DeleteSearch),
+    }
+}
+/// One of the same owner, agency and name is replaced.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SaveSearch {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub agency: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub line: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenameSearch {
+    /// Its id, or its name where that names one alone.
+    #[prost(string, tag = "1")]
+    pub search: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSearch {
+    /// Its id, or its name where that names one alone.
+    #[prost(string, tag = "1")]
+    pub search: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeSavedSearchReply {
+    /// Empty when it was done; else a word with what it is about behind it: "observer", "not-found NAME", "ambiguous NAME", "not-owner OWNER",
+    /// "name-taken NAME", "name-empty", "name-too-long MAX", "line-empty", "line-too-long MAX", "agency-unknown CODE", "too-many MAX".
+    #[prost(string, tag = "1")]
+    pub refused: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub search: ::core::option::Option<SavedSearch>,
 }
 /// The states of CONSOLE's table, worst first.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -2304,6 +2441,76 @@ pub mod console_client {
             req.extensions_mut().insert(GrpcMethod::new("vonggac.v1.Console", "Spread"));
             self.inner.unary(req, path, codec).await
         }
+        /// Events as this collector stores them, from now on. A slow reader is told how many it missed, and holds nothing up.
+        pub async fn tail(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::TailReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/vonggac.v1.Console/Tail");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vonggac.v1.Console", "Tail"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn saved_searches(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SavedSearchesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SavedSearchesReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/SavedSearches",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vonggac.v1.Console", "SavedSearches"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn change_saved_search(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeSavedSearchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeSavedSearchReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/ChangeSavedSearch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vonggac.v1.Console", "ChangeSavedSearch"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2380,6 +2587,31 @@ pub mod console_server {
             &self,
             request: tonic::Request<super::SpreadRequest>,
         ) -> std::result::Result<tonic::Response<super::SpreadReply>, tonic::Status>;
+        /// Server streaming response type for the Tail method.
+        type TailStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::TailReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Events as this collector stores them, from now on. A slow reader is told how many it missed, and holds nothing up.
+        async fn tail(
+            &self,
+            request: tonic::Request<super::TailRequest>,
+        ) -> std::result::Result<tonic::Response<Self::TailStream>, tonic::Status>;
+        async fn saved_searches(
+            &self,
+            request: tonic::Request<super::SavedSearchesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SavedSearchesReply>,
+            tonic::Status,
+        >;
+        async fn change_saved_search(
+            &self,
+            request: tonic::Request<super::ChangeSavedSearchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeSavedSearchReply>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct ConsoleServer<T> {
@@ -2797,6 +3029,142 @@ pub mod console_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SpreadSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/Tail" => {
+                    #[allow(non_camel_case_types)]
+                    struct TailSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::ServerStreamingService<super::TailRequest>
+                    for TailSvc<T> {
+                        type Response = super::TailReply;
+                        type ResponseStream = T::TailStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TailRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::tail(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TailSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/SavedSearches" => {
+                    #[allow(non_camel_case_types)]
+                    struct SavedSearchesSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::UnaryService<super::SavedSearchesRequest>
+                    for SavedSearchesSvc<T> {
+                        type Response = super::SavedSearchesReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SavedSearchesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::saved_searches(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SavedSearchesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/ChangeSavedSearch" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeSavedSearchSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::UnaryService<super::ChangeSavedSearchRequest>
+                    for ChangeSavedSearchSvc<T> {
+                        type Response = super::ChangeSavedSearchReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeSavedSearchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::change_saved_search(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeSavedSearchSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -93,9 +93,9 @@ pub struct Engine {
 pub struct Answer {
     /// The rows in the format asked for.
     pub body: Vec<u8>,
-    /// Rows read for it.
+    /// Rows read from the store for it, which are not the answer's.
     pub rows_read: u64,
-    /// Bytes read for it.
+    /// Bytes read from the store for it.
     pub bytes_read: u64,
 }
 
@@ -126,8 +126,8 @@ impl Engine {
                 buffer: function!(b"chdb_result_buffer\0", Text),
                 length: function!(b"chdb_result_length\0", Length),
                 error: function!(b"chdb_result_error\0", Text),
-                rows_read: function!(b"chdb_result_rows_read\0", Number),
-                bytes_read: function!(b"chdb_result_bytes_read\0", Number),
+                rows_read: function!(b"chdb_result_storage_rows_read\0", Number),
+                bytes_read: function!(b"chdb_result_storage_bytes_read\0", Number),
                 destroy: function!(b"chdb_destroy_query_result\0", Destroy),
                 insert: function!(b"chdb_stream_insert_n\0", StreamInsert),
                 insert_error: function!(b"chdb_stream_insert_error\0", Text),

@@ -1,4 +1,5 @@
-//! A few connections to the engine, each with a thread of its own. Work waits in one bounded queue.
+//! A few connections to the engine, each with a thread of its own. Work waits in one bounded queue; the order to stop what runs, and the
+//! question what runs, have a connection of their own, so that they are heard when all others are taken.
 
 use std::{
     path::Path,
@@ -19,6 +20,9 @@ const CONNECTIONS_MAX: usize = 6;
 /// Statements that may wait. Beyond it the front answers 503, and the client tries again.
 const WAITING_MAX: usize = 64;
 
+/// Questions until nothing is left of a refused statement: one takes it, one more shows that it is gone.
+const CLEANINGS_MAX: usize = 4;
+
 struct Job {
     statement: Statement,
     answer: oneshot::Sender<Result<Answer, EngineError>>,
@@ -28,6 +32,7 @@ struct Job {
 #[derive(Clone)]
 pub struct Pool {
     jobs: mpsc::SyncSender<Job>,
+    orders: mpsc::SyncSender<Job>,
 }
 
 /// Why a statement was not run.
@@ -56,16 +61,19 @@ impl Pool {
     ) -> Result<Self, EngineError> {
         let engine: &'static Engine = Box::leak(Box::new(Engine::load(library)?));
         let (jobs, waiting) = mpsc::sync_channel::<Job>(WAITING_MAX);
+        let (orders, ordered) = mpsc::sync_channel::<Job>(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
         let mut sessions = Vec::new();
         for _ in 0..CONNECTIONS_MAX {
             sessions.push(engine.connect(store, settings)?);
         }
+        let of_orders = engine.connect(store, settings)?;
         for session in sessions {
             let waiting = Arc::clone(&waiting);
             thread::spawn(move || work(session, &waiting));
         }
-        Ok(Self { jobs })
+        thread::spawn(move || work(of_orders, &Mutex::new(ordered)));
+        Ok(Self { jobs, orders })
     }
 
     /// Runs a statement on the next free connection.
@@ -74,7 +82,8 @@ impl Pool {
     /// If the queue is full, or the engine refuses it.
     pub async fn run(&self, statement: Statement) -> Result<Answer, PoolError> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.try_send(Job { statement, answer }).map_err(|error| match error {
+        let queue = if statement.is_order() { &self.orders } else { &self.jobs };
+        queue.try_send(Job { statement, answer }).map_err(|error| match error {
             mpsc::TrySendError::Full(_) => PoolError::Full,
             mpsc::TrySendError::Disconnected(_) => PoolError::Stopped,
         })?;
@@ -87,10 +96,27 @@ fn work(mut session: Session<'static>, waiting: &Mutex<mpsc::Receiver<Job>>) {
     loop {
         let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { statement, answer }) = job else { return };
-        if answer.send(run(&mut session, &mut database, statement)).is_err() {
+        let outcome = run(&mut session, &mut database, statement);
+        let refused = outcome.is_err();
+        if answer.send(outcome).is_err() {
             tracing::debug!("a client left before its answer");
         }
+        if refused {
+            clean(&mut session);
+        }
     }
+}
+
+/// What a statement had written before it was stopped stays with the connection, and would stand before the next answer.
+fn clean(session: &mut Session<'_>) {
+    for _ in 0..CLEANINGS_MAX {
+        match session.query("SELECT 1", "TabSeparated", &[]) {
+            Ok(answer) if answer.body == b"1\n" => return,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "a connection was not cleaned at once"),
+        }
+    }
+    tracing::error!("a connection of the engine keeps what a refused statement left");
 }
 
 fn run(

@@ -116,6 +116,34 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// Whether it stops what runs, or asks what runs: quick, and urgent where everything else is taken.
+    #[must_use]
+    pub fn is_order(&self) -> bool {
+        let Work::Query { text, .. } = &self.work else { return false };
+        first_word(text) == "KILL" || (is_reading(text) && names_processes(text))
+    }
+}
+
+fn is_reading(text: &str) -> bool {
+    matches!(first_word(text).as_str(), "SELECT" | "WITH")
+}
+
+/// Whether all that it reads from is the list of what runs.
+fn names_processes(text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    let mut named = false;
+    while let Some(word) = words.next() {
+        if word.eq_ignore_ascii_case("FROM") || word.eq_ignore_ascii_case("JOIN") {
+            if words.next() != Some("system.processes") {
+                return false;
+            }
+            named = true;
+        }
+    }
+    named
+}
+
 fn first_word(text: &str) -> String {
     text.trim_start()
         .chars()
@@ -169,6 +197,36 @@ fn with_settings(text: &str, settings: &[String]) -> String {
     }
 }
 
+/// Whether a statement has a SETTINGS clause: the word outside of what is quoted, with `name =` behind it. A text that is searched for may
+/// hold the word, and so may a name.
+fn has_settings(text: &str) -> bool {
+    let mut bare = String::with_capacity(text.len());
+    let mut quote = None;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match quote {
+            Some(_) if character == '\\' => {
+                characters.next();
+            }
+            Some(open) if character == open => quote = None,
+            Some(_) => {}
+            None if matches!(character, '\'' | '"' | '`') => {
+                quote = Some(character);
+                bare.push(character);
+            }
+            None => bare.push(character.to_ascii_uppercase()),
+        }
+    }
+    let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    bare.match_indices("SETTINGS").any(|(at, word)| {
+        let (before, behind) = (&bare[..at], &bare[at + word.len()..]);
+        let name = behind.trim_start();
+        let value = name.trim_start_matches(in_name);
+        let alone = !before.ends_with(in_name) && !behind.starts_with(in_name);
+        alone && value.len() < name.len() && value.trim_start().starts_with('=')
+    })
+}
+
 /// Adds the settings, and for reading the limits of a result.
 fn limited(text: &str, settings: &[String]) -> String {
     let word = first_word(text);
@@ -190,7 +248,7 @@ fn limited(text: &str, settings: &[String]) -> String {
         }
     }
     // A statement with settings of its own keeps them: the engine takes one such clause.
-    if text.to_ascii_uppercase().contains(" SETTINGS ") {
+    if has_settings(text) {
         return text.to_owned();
     }
     with_settings(text, &all)
@@ -278,5 +336,39 @@ mod tests {
     fn a_torn_compressed_body_is_refused() {
         let parameters = pairs(&[("query", "INSERT INTO t FORMAT RowBinary"), ("decompress", "1")]);
         assert_eq!(Statement::new(&parameters, vec![0; 30]), Err(StatementError::Compression));
+    }
+
+    #[test]
+    fn what_stops_or_asks_what_runs_has_a_way_of_its_own() {
+        for (text, order) in [
+            ("KILL QUERY WHERE Settings['log_comment'] = 'a' ASYNC", true),
+            ("SELECT count() FROM system.processes WHERE NOT is_cancelled", true),
+            ("SELECT count() FROM events", false),
+            ("SELECT count() FROM system.processes, events", false),
+            ("SELECT 1 FROM system.processes WHERE 1 IN (SELECT 1 FROM events)", false),
+            ("SELECT 'FROM system.processes'", false),
+        ] {
+            let statement = Statement::new(&[], text.as_bytes().to_vec()).unwrap();
+            assert_eq!(statement.is_order(), order, "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_whatever_text_is_searched_for() {
+        for (text, own) in [
+            ("SELECT 1", false),
+            ("SELECT position(a, ' settings ') FROM t", false),
+            ("SELECT position(a, 'it\\'s settings x') FROM t", false),
+            ("SELECT `settings` FROM t WHERE \"settings\" = 1", false),
+            ("SELECT my_settings FROM t", false),
+            ("SELECT Settings['a'] = 'b' FROM t", false),
+            ("SELECT 1 AS settings, settings = 1 FROM t WHERE x = settings AND y = 1", false),
+            ("SELECT 1 SETTINGS max_threads = 1", true),
+            ("SELECT 'a'\nsettings max_threads = 1", true),
+        ] {
+            assert_eq!(has_settings(text), own, "{text}");
+            let limited = limited(text, &["max_execution_time = 5".to_owned()]);
+            assert_eq!(limited.contains("max_execution_time"), !own, "{limited}");
+        }
     }
 }

@@ -1,0 +1,63 @@
+//! One viewer's live tail: its filter, its pace, and word of what it missed.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::MissedTickBehavior,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use vonggac_wire::{Time, proto::TailReply};
+
+use super::{Answers, asking::REPLIES_WAITING_MAX};
+use crate::{
+    store::row::EventRow,
+    tail::{View, filter::Filter},
+};
+
+/// Without anything to show a viewer hears this often that it still looks on.
+const SIGN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Follows until the viewer leaves. A viewer that does not take its replies waits here, falls behind, and is told by how much.
+pub(super) fn follow(
+    mut view: View,
+    filter: Filter,
+    place: OwnedSemaphorePermit,
+) -> Answers<TailReply> {
+    let (tell, replies) = mpsc::channel(REPLIES_WAITING_MAX);
+    tokio::spawn(async move {
+        let _place = place;
+        let mut untold = TailReply::default();
+        let mut signs = tokio::time::interval(SIGN_INTERVAL);
+        signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = tell.closed() => return,
+                _ = signs.tick() => {}
+                looked = view.next() => match looked {
+                    Some((piece, missed)) => {
+                        untold.events_seen += piece.rows.len() as u64;
+                        untold.events_missed += missed;
+                        untold.rows = piece
+                            .rows
+                            .iter()
+                            .filter(|row| filter.passes(row))
+                            .cloned()
+                            .map(EventRow::into_proto)
+                            .collect();
+                        // Counts alone can wait for the next sign.
+                        if untold.rows.is_empty() && untold.events_missed == 0 {
+                            continue;
+                        }
+                    }
+                    None => return,
+                },
+            }
+            untold.time_unix_nano = Time::now().0;
+            if tell.send(Ok(std::mem::take(&mut untold))).await.is_err() {
+                return;
+            }
+        }
+    });
+    Box::pin(ReceiverStream::new(replies))
+}
