@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, OwnedResourceSpecifier,
+        ResourceSpecifier, TopicReplication,
+    },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
@@ -61,8 +64,10 @@ pub async fn ensure(config: &Config) -> Result<(), TopicsError> {
             .set("cleanup.policy", policy);
         topics.push(made);
     }
-    let topics: Vec<_> =
-        topics.into_iter().map(|topic| topic.set("max.message.bytes", &bytes)).collect();
+    let topics: Vec<_> = topics
+        .into_iter()
+        .map(|topic| topic.set("max.message.bytes", &bytes).set(CLOCK.0, CLOCK.1))
+        .collect();
     let options = AdminOptions::new()
         .request_timeout(Some(ANSWER_WITHIN))
         .operation_timeout(Some(ANSWER_WITHIN));
@@ -73,6 +78,7 @@ pub async fn ensure(config: &Config) -> Result<(), TopicsError> {
             }
         }
     }
+    set_clock(&admin, &options).await?;
     let consumer: BaseConsumer = client.create()?;
     for name in topic::EVENTS {
         let metadata = consumer.fetch_metadata(Some(name), ANSWER_WITHIN)?;
@@ -83,6 +89,47 @@ pub async fn ensure(config: &Config) -> Result<(), TopicsError> {
                 found,
                 wanted: config.partitions,
             });
+        }
+    }
+    Ok(())
+}
+
+/// Whose clock says when a record was appended. The sender's own could be anything, and silence and lag are judged by it.
+const CLOCK: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
+
+/// Topics that others made keep what was set for them, and get the broker's clock.
+async fn set_clock(
+    admin: &AdminClient<DefaultClientContext>,
+    options: &AdminOptions,
+) -> Result<(), TopicsError> {
+    let names = topic::EVENTS.map(ResourceSpecifier::Topic);
+    for described in admin.describe_configs(&names, options).await? {
+        let Ok(described) = described else { continue };
+        let OwnedResourceSpecifier::Topic(name) = &described.specifier else { continue };
+        let clock = described.get(CLOCK.0).and_then(|entry| entry.value.as_deref());
+        if clock == Some(CLOCK.1) {
+            continue;
+        }
+        // What is not named here would go back to the broker's own.
+        let mut wanted = AlterConfig::new(ResourceSpecifier::Topic(name)).set(CLOCK.0, CLOCK.1);
+        let set = described
+            .entries
+            .iter()
+            .filter(|entry| entry.source == ConfigSource::DynamicTopic && entry.name != CLOCK.0);
+        for entry in set {
+            if let Some(value) = entry.value.as_deref() {
+                wanted = wanted.set(&entry.name, value);
+            }
+        }
+        for altered in admin.alter_configs([&wanted], options).await? {
+            match altered {
+                Ok(_) => {
+                    tracing::info!(topic = name, "records have the broker's clock from now on");
+                }
+                Err((_, code)) => {
+                    tracing::warn!(topic = name, %code, "the topic keeps its senders' clocks; set message.timestamp.type to LogAppendTime");
+                }
+            }
         }
     }
     Ok(())

@@ -416,7 +416,8 @@ fn seconds(text: &str) -> Option<((Time, TimeDoubt), &str)> {
 /// `@400000004c6ec3ef...` of multilog: TAI64N. The ten leap seconds before 1972 and those since are not counted, as multilog does.
 fn tai64n(text: &str) -> Option<((Time, TimeDoubt), &str)> {
     let hex = text.get(1..25).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
-    let seconds = i64::try_from(u64::from_str_radix(&hex[..16], 16).ok()? - (1 << 62)).ok()? - 10;
+    let label = u64::from_str_radix(&hex[..16], 16).ok()?.checked_sub(1 << 62)?;
+    let seconds = i64::try_from(label).ok()?.checked_sub(10)?;
     let nanos = i64::from_str_radix(&hex[16..], 16).ok()?;
     let time = Time(seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?);
     Some(((time, TimeDoubt::None), text.get(25..)?))
