@@ -206,6 +206,9 @@ impl IncidentBook {
             let text = format!("#{}", before.id);
             steps.push(self.step(incident, &asked.actor, action, text, None, now));
         }
+        // It may have opened the platform's again that somebody waits for. Later is too late: one that is fine again by then leaves no trace,
+        // and would be pulled along when it is read again.
+        steps.extend(self.settle_under_platform(now));
         Ok(steps)
     }
 

@@ -119,6 +119,7 @@ impl Told {
             Ok(steps) => self.steps.extend(steps),
             Err(_) => assert_eq!(before, self.book.incidents().cloned().collect::<Vec<_>>()),
         }
+        self.settle();
     }
 
     fn restart(&mut self) {
