@@ -208,6 +208,10 @@ impl Task {
     }
 
     async fn store(&mut self, mut block: Block) -> Stored {
+        // Detection that cannot follow holds storing back here, where one block less is in memory. Without it, the collector is ending.
+        let Ok(place) = self.parts.watch.clone().reserve_owned().await else {
+            return Err(StoreError::Superseded);
+        };
         self.settle(&mut block.rows).await?;
         let (next, refused) = self.store_rows(&mut block.rows).await?;
         block.dead.extend(poison::letters(refused, &block.records, Time::now()));
@@ -255,9 +259,7 @@ impl Task {
         self.passed(&parts);
         let end = |part: &ProgressPart| ((part.topic.clone(), part.partition), part.next_offset);
         let ends = parts.iter().map(end).collect();
-        let watched = Watch::Stored(watching::Stored { ends, records: block.records });
-        // Detection that cannot follow holds storing back. Without it, the collector is ending.
-        let _ended = self.parts.watch.send(watched).await;
+        place.send(Watch::Stored(watching::Stored { ends, records: block.records }));
         Ok(parts)
     }
 
