@@ -6,6 +6,7 @@ use std::{
 };
 
 use proptest::prelude::*;
+use vonggac_wire::limits::BATCH_EVENTS_MAX;
 
 use super::*;
 use crate::tenure::{self, End, Taking};
@@ -387,14 +388,26 @@ fn key(partition: i32) -> Key {
     ("vonggac.usage.v1".into(), partition)
 }
 
+/// How far apart offsets are, and how many rows each stands for: a record has at most a thousand, and what one insert of another can have
+/// covered is judged by that.
+fn apart_and_weight() -> impl Strategy<Value = (i64, u64)> {
+    prop_oneof![
+        Just((1, 1)),
+        Just((1, BATCH_EVENTS_MAX as u64)),
+        Just((150, 1)),
+        Just((150, 120_000)),
+        Just((1_000, 1)),
+        Just((1_000, 120_000)),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn each_row_is_in_each_span_once_wherever_engine_and_collectors_fail(
         acts in proptest::collection::vec(act(), 1..60),
-        apart in prop_oneof![Just(1_i64), Just(150), Just(1_000)],
-        weight in prop_oneof![Just(1_u64), Just(120_000)],
+        (apart, weight) in apart_and_weight(),
     ) {
         let model = Model::default();
         model.state().weight = weight;
