@@ -171,6 +171,9 @@ fn a_migration_that_is_cut_between_any_statement_and_its_record_is_finished() ->
             for (version, name, _) in MIGRATIONS {
                 if *version == SORTED {
                     cuts += cut_at_each_request(&between, &store, carried_out).await?;
+                    // What is left of it grows less from cut to cut, so the last may have gone on to the steps behind it.
+                    let forget = format!("DELETE FROM schema_migrations WHERE version > {SORTED}");
+                    engine.client(&database).query(&forget).execute().await?;
                     continue;
                 }
                 // The statement is done and not written down; then it is done again, written down, and cut before the next one.
