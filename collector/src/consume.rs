@@ -228,8 +228,8 @@ fn extent<C: ConsumerContext>(consumer: &StreamConsumer<C>, key: &Key) -> Option
     Some(Extent { low, high })
 }
 
-/// A message, at its place in the store.
-fn taken(message: &BorrowedMessage<'_>, bases: &HashMap<Key, i64>) -> Taken {
+/// A message, at its place in the store. `bases`: what is added to Kafka's own offsets.
+pub(crate) fn taken(message: &BorrowedMessage<'_>, bases: &HashMap<Key, i64>) -> Taken {
     let mut origin = Origin {
         topic: message.topic().to_owned(),
         partition: message.partition(),

@@ -22,15 +22,11 @@ pub struct Rereader {
 }
 
 impl Rereader {
-    /// Reads these partitions from these places on. `bases`: what is added to Kafka's own offsets.
+    /// One that reads nothing yet. It is kept: to close a consumer can take as long as a broker likes.
     ///
     /// # Errors
     /// If librdkafka refuses.
-    pub fn open(
-        config: &Config,
-        places: &[(Key, i64)],
-        bases: HashMap<Key, i64>,
-    ) -> Result<Self, KafkaError> {
+    pub fn new(config: &Config) -> Result<Self, KafkaError> {
         // librdkafka wants a group's name, and joins none as long as nothing is subscribed to.
         let inner: StreamConsumer<DefaultConsumerContext> =
             settings(config, &format!("{}-reread", config.group))
@@ -39,8 +35,23 @@ impl Rereader {
                 .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
                 .set("fetch.wait.max.ms", "100")
                 .create()?;
-        inner.assign(&list(places, &bases)?)?;
-        Ok(Self { inner, bases })
+        Ok(Self { inner, bases: HashMap::new() })
+    }
+
+    /// Reads these partitions from these places on, and no others. `bases`: what is added to Kafka's own offsets.
+    ///
+    /// # Errors
+    /// If librdkafka refuses.
+    pub fn read(
+        &mut self,
+        places: &[(Key, i64)],
+        bases: HashMap<Key, i64>,
+    ) -> Result<(), KafkaError> {
+        self.bases = bases;
+        if places.is_empty() {
+            return self.inner.unassign();
+        }
+        self.inner.assign(&list(places, &self.bases)?)
     }
 
     /// What comes next.

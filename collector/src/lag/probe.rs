@@ -10,20 +10,17 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
+    ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
-    message::{BorrowedMessage, Headers as _},
 };
 use tokio_util::sync::CancellationToken;
-use vonggac_wire::{Time, proto::Origin, topic, topic::header};
+use vonggac_wire::{Time, topic};
 
 use super::{HEAD_RECORDS_MAX, Head, Lag, Looked, ON_ITS_WAY, Usual};
 use crate::{
-    canary::Canary,
     config::Config,
-    consume::Extent,
-    decode::Taken,
+    consume::{Extent, taken},
     figures::{Figures, Part},
     registry::Registry,
     store::{Store, StoreError},
@@ -317,7 +314,7 @@ pub fn heads(
             }
             None => continue,
         };
-        let taken = taken(&message);
+        let taken = taken(&message, &HashMap::new());
         let key = (taken.origin.topic.clone(), taken.origin.partition);
         let Some((_, high)) = wanted.get(&key) else { continue };
         let read = found.entry(key.clone()).or_default();
@@ -334,29 +331,6 @@ pub fn heads(
     }
     consumer.unassign()?;
     Ok(found)
-}
-
-fn taken(message: &BorrowedMessage<'_>) -> Taken {
-    let header = |name: &str| {
-        let headers = message.headers()?;
-        let found = headers.iter().find(|found| found.key == name)?;
-        std::str::from_utf8(found.value?).ok()
-    };
-    Taken {
-        origin: Origin {
-            topic: message.topic().to_owned(),
-            partition: message.partition(),
-            offset: message.offset(),
-        },
-        appended: message
-            .timestamp()
-            .to_millis()
-            .map_or_else(Time::now, |ms| Time(ms.saturating_mul(1_000_000))),
-        key: message.key().unwrap_or_default().to_vec(),
-        value: message.payload().unwrap_or_default().to_vec(),
-        replay_of: None,
-        canary: header(header::CANARY).and_then(Canary::from_header),
-    }
 }
 
 /// The engine's parts and disk, and what was set aside. What it does not say is not known.

@@ -111,6 +111,7 @@ impl Watcher {
             tenure: None,
             bases: HashMap::new(),
             rereader: None,
+            reads: false,
             signals: Vec::new(),
             told: 0,
             superseded: Arc::clone(&superseded),
@@ -152,6 +153,8 @@ struct Task {
     tenure: Option<Tenure>,
     bases: HashMap<Key, i64>,
     rereader: Option<Rereader>,
+    /// Something is read again.
+    reads: bool,
     /// Not given yet.
     signals: Vec<Signal>,
     /// Signals since the clock was last looked at.
@@ -172,11 +175,19 @@ impl Task {
                     None => break,
                 },
                 _ = ticks.tick() => self.tick().await,
-                received = again(self.rereader.as_ref()) => self.read_again(received).await,
+                received = again(self.rereader.as_ref().filter(|_| self.reads)) => self.read_again(received).await,
             }
         }
         self.give().await;
         self.write_down().await;
+        self.close();
+    }
+
+    /// Leaves the consumer to end by itself: to close one can take as long as a broker likes.
+    fn close(&mut self) {
+        let over = self.rereader.take();
+        drop(tokio::task::spawn_blocking(move || drop(over)));
+        self.reads = false;
     }
 
     async fn work(&mut self, work: Work) {
@@ -186,7 +197,8 @@ impl Task {
             Work::Rest => {
                 self.give().await;
                 self.write_down().await;
-                (self.tenure, self.rereader) = (None, None);
+                self.tenure = None;
+                self.open();
             }
             Work::Forget => self.forget(),
         }
@@ -210,23 +222,33 @@ impl Task {
         self.courses = Courses::default();
         self.detectors.clear();
         self.signals.clear();
-        (self.tenure, self.rereader) = (None, None);
+        self.tenure = None;
+        self.open();
     }
 
-    /// Reads again what is behind, from where it stands.
+    /// Reads again what is behind, from where it stands; nothing, if nothing is.
     fn open(&mut self) {
-        self.rereader = None;
-        let places: Vec<(Key, i64)> =
-            self.courses.behind().map(|(key, from)| (key.clone(), from)).collect();
-        if places.is_empty() || self.tenure.is_none() {
-            return;
-        }
-        match Rereader::open(&self.parts.config, &places, self.bases.clone()) {
-            Ok(rereader) => {
+        let places: Vec<(Key, i64)> = match &self.tenure {
+            Some(_) => self.courses.behind().map(|(key, from)| (key.clone(), from)).collect(),
+            None => Vec::new(),
+        };
+        self.reads = false;
+        let opened = match (&mut self.rereader, places.is_empty()) {
+            (None, true) => return,
+            (None, false) => match Rereader::new(&self.parts.config) {
+                Ok(made) => self.rereader.insert(made).read(&places, self.bases.clone()),
+                Err(error) => Err(error),
+            },
+            (Some(rereader), _) => rereader.read(&places, self.bases.clone()),
+        };
+        match opened {
+            Ok(()) => {
+                self.reads = !places.is_empty();
                 for key in self.courses.waiting() {
-                    rereader.pause(key);
+                    if let Some(rereader) = &self.rereader {
+                        rereader.pause(key);
+                    }
                 }
-                self.rereader = Some(rereader);
             }
             // It is tried again at the next look at the clock.
             Err(error) => tracing::error!(%error, "failed to read again what detection needs"),
@@ -251,7 +273,7 @@ impl Task {
             let resumed = self.rereader.as_ref().map(|rereader| rereader.resume(&key));
             if let Some(Err(error)) = resumed {
                 tracing::warn!(%error, "what detection needs is asked for anew");
-                self.rereader = None;
+                self.reads = false;
             }
         }
         self.join();
@@ -295,7 +317,7 @@ impl Task {
             }
             Err(error) => {
                 tracing::error!(%error, "failed to read again what detection needs; trying anew");
-                self.rereader = None;
+                self.close();
             }
         }
     }
@@ -357,7 +379,7 @@ impl Task {
         }
         tracing::info!(partitions = ?joined, "detection is rebuilt");
         if self.courses.behind().next().is_none() {
-            self.rereader = None;
+            self.open();
         }
     }
 
@@ -374,7 +396,7 @@ impl Task {
         }
         self.give().await;
         self.write_down().await;
-        if self.rereader.is_none() {
+        if !self.reads && self.courses.behind().next().is_some() {
             self.open();
         }
         self.parts.figures.detection_lost(lost, now);
