@@ -132,6 +132,9 @@ impl Consumer {
     /// # Errors
     /// If librdkafka refuses.
     pub fn rejoin(&mut self) -> Result<(), KafkaError> {
+        // What was given and not taken yet is answered first, by taking nothing: librdkafka waits for that before it does anything else, for
+        // ever. To give back is no answer to a giving.
+        self.inner.assign(&TopicPartitionList::new())?;
         self.inner.unsubscribe();
         self.inner.subscribe(&self.topics.iter().map(String::as_str).collect::<Vec<_>>())
     }
@@ -177,8 +180,13 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        // Nobody is left to finish anything: the group may go on at once.
+        // Nobody is left to finish anything: the group may go on at once. What it waits for an answer to is answered, whichever it is.
         self.inner.context().close();
+        let answered =
+            self.inner.unassign().and_then(|()| self.inner.assign(&TopicPartitionList::new()));
+        if let Err(error) = answered {
+            tracing::debug!(%error, "Kafka did not take the partitions back");
+        }
     }
 }
 

@@ -163,3 +163,32 @@ async fn records_come_once_and_in_order_whatever_brokers_do() {
     way.cluster.request_errors(RDKafkaApiKey::Fetch, &refusals);
     way.passes("it refuses for a while").await;
 }
+
+/// Takes until the group gives something, as the chain does until it takes it over.
+async fn given(consumer: &mut Consumer) {
+    loop {
+        match consumer.change() {
+            Some(Change::Given(_)) => return,
+            Some(Change::Taken) => consumer.release().unwrap(),
+            None => {}
+        }
+        tokio::select! {
+            () = consumer.changed() => {}
+            _ = consumer.recv() => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_superseded_before_it_took_what_it_was_given_is_given_it_again() {
+    let mut way = Way::open();
+    for _ in 0..3 {
+        let waits = tokio::time::timeout(WITHIN, given(&mut way.consumer));
+        waits.await.expect("the group gives");
+        way.consumer.rejoin().unwrap();
+    }
+    way.passes("it took it at last").await;
+    // Nor does it matter that it did.
+    way.consumer.rejoin().unwrap();
+    way.passes("it was superseded later").await;
+}
