@@ -206,6 +206,11 @@ impl Task {
 
     fn begin(&mut self, beginning: Beginning) {
         let Beginning { tenure, kept, starts, detectors, bases } = beginning;
+        if kept.iter().any(|number| !self.detectors.contains_key(number)) {
+            // It was given up here, since others seemed to take it over. What is held is taken over anew, with all that belongs to it.
+            self.supersede(&tenure.name);
+            return self.forget();
+        }
         self.signals.clear();
         self.courses.keep(&kept);
         self.detectors.retain(|number, _| kept.contains(number));
@@ -224,6 +229,12 @@ impl Task {
         self.signals.clear();
         self.tenure = None;
         self.open();
+    }
+
+    /// Whoever asks for this tenure learns that it is over.
+    fn supersede(&self, tenure: &str) {
+        let mut superseded = self.superseded.lock().unwrap_or_else(PoisonError::into_inner);
+        *superseded = Some(tenure.to_owned());
     }
 
     /// Reads again what is behind, from where it stands; nothing, if nothing is.
@@ -413,8 +424,7 @@ impl Task {
                 if !matches!(error, StoreError::Superseded) {
                     tracing::error!(%error, "failed to ask whether signals may be given");
                 }
-                *self.superseded.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(tenure.name.clone());
+                self.supersede(&tenure.name);
                 return self.forget();
             }
             let signals = std::mem::take(&mut self.signals);
@@ -446,20 +456,33 @@ async fn again(rereader: Option<&Rereader>) -> Result<Received, KafkaError> {
     }
 }
 
-/// Produces signals and waits until Kafka has them all.
+/// Produces signals and waits until Kafka has them all. Those of one rule, entity and partition go one after the other: one that had to be sent
+/// again behind a later one would be taken for told, since the book knows them by growing offsets.
 pub(crate) async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
-    let deliveries = signals.iter().map(|signal| async move {
-        let value = signal.encode_to_vec();
-        loop {
-            let record = FutureRecord::to(topic::SIGNALS).key(&signal.group).payload(&value);
-            match producer.send(record, Timeout::Never).await {
-                Ok(_) => return,
-                Err((error, _)) => {
-                    tracing::warn!(%error, "a signal was not delivered; it is sent again");
-                }
-            }
-            tokio::time::sleep(RETRY).await;
+    let mut ways: HashMap<_, Vec<&Signal>> = HashMap::new();
+    for signal in signals {
+        let place = signal.origin.as_ref().map(|origin| (&origin.topic, origin.partition));
+        let entity = signal.entity.as_ref().map(|entity| &entity.value);
+        ways.entry((&signal.rule, entity, &signal.agency, place)).or_default().push(signal);
+    }
+    let deliveries = ways.into_values().map(|signals| async move {
+        for signal in signals {
+            deliver(producer, signal).await;
         }
     });
     futures::future::join_all(deliveries).await;
+}
+
+async fn deliver(producer: &FutureProducer, signal: &Signal) {
+    let value = signal.encode_to_vec();
+    loop {
+        let record = FutureRecord::to(topic::SIGNALS).key(&signal.group).payload(&value);
+        match producer.send(record, Timeout::Never).await {
+            Ok(_) => return,
+            Err((error, _)) => {
+                tracing::warn!(%error, "a signal was not delivered; it is sent again");
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
 }
