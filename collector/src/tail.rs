@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 use tokio::sync::{broadcast, mpsc};
-use vonggac_wire::Time;
+use vonggac_wire::{Time, limits::BATCH_EVENTS_MAX};
 
 use crate::{
     record::Record,
@@ -20,8 +20,11 @@ use crate::{
 
 pub mod filter;
 
-/// Records that wait to be made into rows: some thousand events.
-const RECORDS_WAITING_MAX: usize = 8;
+/// Events that wait to be made into rows: eight of the largest records.
+const EVENTS_WAITING_MAX: usize = 8 * BATCH_EVENTS_MAX;
+
+/// Records that wait: a block of a nation's small ones comes at once.
+const RECORDS_WAITING_MAX: usize = 4_096;
 
 /// Rows and bytes of lines of one piece, and pieces that a slow viewer may be behind: 16 MiB at most.
 const PIECE_ROWS_MAX: usize = 500;
@@ -43,6 +46,8 @@ pub struct Tail {
     records: mpsc::Sender<Arc<Record>>,
     pieces: broadcast::Sender<Arc<Piece>>,
     viewers: Arc<AtomicUsize>,
+    /// Events that wait.
+    waiting: Arc<AtomicUsize>,
     /// Events that found no place since the last piece.
     passed: Arc<AtomicU64>,
 }
@@ -53,9 +58,27 @@ impl Tail {
     pub fn spawn() -> Self {
         let (records, offered) = mpsc::channel(RECORDS_WAITING_MAX);
         let (pieces, _) = broadcast::channel(PIECES_MAX);
-        let tail = Self { records, pieces, viewers: Arc::default(), passed: Arc::default() };
-        tokio::spawn(cut(offered, tail.pieces.clone(), Arc::clone(&tail.passed)));
+        let tail = Self::between(records, pieces);
+        let cutter = Cutter {
+            pieces: tail.pieces.clone(),
+            waiting: Arc::clone(&tail.waiting),
+            passed: Arc::clone(&tail.passed),
+            next: 0,
+            rows: Vec::new(),
+            bytes: 0,
+        };
+        tokio::spawn(cutter.run(offered));
         tail
+    }
+
+    fn between(records: mpsc::Sender<Arc<Record>>, pieces: broadcast::Sender<Arc<Piece>>) -> Self {
+        Self {
+            records,
+            pieces,
+            viewers: Arc::default(),
+            waiting: Arc::default(),
+            passed: Arc::default(),
+        }
     }
 
     /// A record that was stored. Never waits.
@@ -63,7 +86,10 @@ impl Tail {
         if self.viewers.load(Ordering::Relaxed) == 0 {
             return;
         }
-        if self.records.try_send(Arc::clone(record)).is_err() {
+        let events = record.batch.events.len();
+        let waiting = self.waiting.fetch_add(events, Ordering::Relaxed) + events;
+        if waiting > EVENTS_WAITING_MAX || self.records.try_send(Arc::clone(record)).is_err() {
+            self.waiting.fetch_sub(events, Ordering::Relaxed);
             self.passed.fetch_add(record.fresh().count() as u64, Ordering::Relaxed);
         }
     }
@@ -76,31 +102,55 @@ impl Tail {
     }
 }
 
-/// Makes pieces of records. What passed by has numbers too, before those of the next record.
-async fn cut(
-    mut offered: mpsc::Receiver<Arc<Record>>,
+/// Makes pieces of records.
+struct Cutter {
     pieces: broadcast::Sender<Arc<Piece>>,
+    waiting: Arc<AtomicUsize>,
     passed: Arc<AtomicU64>,
-) {
-    let mut next = 0;
-    while let Some(record) = offered.recv().await {
-        next += passed.swap(0, Ordering::Relaxed);
+    /// The number of the first of `rows`.
+    next: u64,
+    rows: Vec<EventRow>,
+    bytes: usize,
+}
+
+impl Cutter {
+    /// What waits goes into one piece, as far as it has room.
+    async fn run(mut self, mut offered: mpsc::Receiver<Arc<Record>>) {
+        while let Some(record) = offered.recv().await {
+            self.add(&record);
+            while let Ok(record) = offered.try_recv() {
+                self.add(&record);
+            }
+            self.send();
+        }
+    }
+
+    /// What passed by has numbers too, before those of the next record.
+    fn add(&mut self, record: &Arc<Record>) {
+        self.waiting.fetch_sub(record.batch.events.len(), Ordering::Relaxed);
+        let passed = self.passed.swap(0, Ordering::Relaxed);
+        if passed > 0 {
+            self.send();
+            self.next += passed;
+        }
         let now = Time::now();
-        let mut rows: Vec<EventRow> = Vec::new();
-        let mut bytes = 0;
         for (index, event) in record.fresh() {
-            let new = NewRow::new(&record, index, event, now);
+            let new = NewRow::new(record, index, event, now);
             let Some(row) = new.columns().map(EventRow::from) else { continue };
             let more = row.raw.len() + row.message.len();
-            if rows.len() >= PIECE_ROWS_MAX || (bytes + more > PIECE_BYTES_MAX && !rows.is_empty())
-            {
-                next = send(&pieces, next, std::mem::take(&mut rows));
-                bytes = 0;
+            if self.rows.len() >= PIECE_ROWS_MAX || self.bytes + more > PIECE_BYTES_MAX {
+                self.send();
             }
-            bytes += more;
-            rows.push(row);
+            self.bytes += more;
+            self.rows.push(row);
         }
-        next = send(&pieces, next, rows);
+    }
+
+    fn send(&mut self) {
+        if !self.rows.is_empty() {
+            self.next = send(&self.pieces, self.next, std::mem::take(&mut self.rows));
+        }
+        self.bytes = 0;
     }
 }
 
@@ -218,7 +268,7 @@ mod tests {
     async fn nobody_looks_means_nobody_works_and_a_full_queue_holds_nothing_up() {
         let (records, mut offered) = mpsc::channel(1);
         let (pieces, _) = broadcast::channel(PIECES_MAX);
-        let tail = Tail { records, pieces, viewers: Arc::default(), passed: Arc::default() };
+        let tail = Tail::between(records, pieces);
         let record = record(3);
         tail.offer(&record);
         assert!(offered.try_recv().is_err(), "nobody looks");
@@ -231,6 +281,27 @@ mod tests {
         assert!(offered.try_recv().is_ok());
         tail.offer(&record);
         assert!(offered.try_recv().is_err(), "nobody looks any more");
+    }
+
+    #[tokio::test]
+    async fn a_block_of_small_records_is_seen_whole() {
+        let tail = Tail::spawn();
+        let mut view = tail.view();
+        tail.offer(&record(1));
+        let (first, missed) = view.next().await.unwrap();
+        assert_eq!((first.rows.len(), missed), (1, 0));
+        let small = record(1);
+        (0..1_200).for_each(|_| tail.offer(&small));
+        let mut seen = 0;
+        while seen < 1_200 {
+            let (piece, missed) = view.next().await.unwrap();
+            assert_eq!(missed, 0);
+            seen += piece.rows.len();
+        }
+        // Large ones find no more room than before.
+        let large = record(BATCH_EVENTS_MAX);
+        (0..9).for_each(|_| tail.offer(&large));
+        assert_eq!(tail.passed.load(Ordering::Relaxed), BATCH_EVENTS_MAX as u64);
     }
 
     #[tokio::test]
