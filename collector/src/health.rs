@@ -325,8 +325,11 @@ impl Nation {
         self.baselines = baselines;
     }
 
-    /// An incident as it is now.
+    /// An incident as it is now. One that is older than what is known changes nothing: there are several ways here.
     pub fn apply_incident(&mut self, incident: &Arc<Incident>) {
+        if self.incidents.get(&incident.id).is_some_and(|known| known.version >= incident.version) {
+            return;
+        }
         self.simulated |= incident.simulated;
         self.incidents.insert(incident.id, Arc::clone(incident));
         while self.incidents.len() > INCIDENTS_SHOWN_MAX {

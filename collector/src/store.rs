@@ -8,10 +8,6 @@ use std::{
 
 use clickhouse::{Client, Compression, Row};
 use serde::{Deserialize, Serialize};
-use vonggac_wire::{
-    Time,
-    proto::{Incident, Transition},
-};
 
 use crate::{
     config::Config,
@@ -22,6 +18,7 @@ use crate::{
 pub mod ailing;
 pub mod backup;
 pub mod baseline;
+mod book;
 mod canary;
 pub mod cluster;
 pub mod cold;
@@ -43,6 +40,7 @@ pub mod sql;
 mod tenure;
 pub mod usage;
 
+pub use book::{BookState, StoredTransition};
 pub use canary::CanaryRow;
 
 /// Why the store did not do it.
@@ -172,50 +170,6 @@ pub struct ProgressPart {
     /// Agents' numbers that changed.
     pub held: Vec<(String, Numbers)>,
 }
-
-#[derive(Debug, Row, Serialize, Deserialize)]
-struct TransitionRow {
-    incident: u64,
-    version: u64,
-    time: i64,
-    actor: String,
-    action: String,
-    from_state: String,
-    to_state: String,
-    text: String,
-    rule: String,
-    origin_key: String,
-    origin_offset: i64,
-    command: String,
-    after: String,
-}
-
-/// A step of an incident with what the book needs to know it again.
-#[derive(Clone, Debug)]
-pub struct StoredTransition {
-    /// The step.
-    pub transition: Transition,
-    /// The signal's key and offset, for "each origin once".
-    pub origin_key: String,
-    /// The signal's offset in its own topic.
-    pub origin_offset: i64,
-    /// The command's id.
-    pub command: String,
-}
-
-/// What the book starts from.
-#[derive(Debug, Default)]
-pub struct BookState {
-    /// The newest form of each incident.
-    pub incidents: Vec<Incident>,
-    /// The highest origin taken of each key.
-    pub origins: HashMap<String, i64>,
-    /// Ids of commands that were carried out.
-    pub commands: Vec<String>,
-}
-
-/// Incidents that are loaded at a start; older closed ones are found by query.
-const INCIDENTS_LOADED_MAX: u64 = 20_000;
 
 /// The store. Cloning shares its connections.
 #[derive(Clone)]
@@ -415,93 +369,5 @@ impl Store {
             insert.write(gap).await?;
         }
         Ok(insert.end().await?)
-    }
-
-    /// Keeps the steps of incidents, as one block. The same token a second time is harmless.
-    ///
-    /// # Errors
-    /// If the engine does not take them.
-    pub async fn insert_transitions(
-        &self,
-        steps: &[StoredTransition],
-        token: &str,
-    ) -> Result<(), StoreError> {
-        self.writes("incidents", self.write_transitions(steps, token)).await
-    }
-
-    async fn write_transitions(
-        &self,
-        steps: &[StoredTransition],
-        token: &str,
-    ) -> Result<(), StoreError> {
-        if steps.is_empty() {
-            return Ok(());
-        }
-        let mut insert = self
-            .client()
-            .insert::<TransitionRow>("transitions")
-            .await?
-            .with_setting("insert_deduplication_token", token);
-        for step in steps {
-            let transition = &step.transition;
-            let row = TransitionRow {
-                incident: transition.incident,
-                version: transition.version,
-                time: Time(transition.time_unix_nano).micros(),
-                actor: transition.actor.clone(),
-                action: transition.action.clone(),
-                from_state: transition.from_state().name().into(),
-                to_state: transition.to_state().name().into(),
-                text: transition.text.clone(),
-                rule: transition.after.as_ref().map(|after| after.rule.clone()).unwrap_or_default(),
-                origin_key: step.origin_key.clone(),
-                origin_offset: step.origin_offset,
-                command: step.command.clone(),
-                after: serde_json::to_string(&transition.after)?,
-            };
-            insert.write(&row).await?;
-        }
-        Ok(insert.end().await?)
-    }
-
-    /// What the book starts from.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub async fn book_state(&self) -> Result<BookState, StoreError> {
-        self.settle("transitions").await?;
-        let client = self.client();
-        let incidents: Vec<String> = client
-            .query("SELECT argMax(after, version) FROM transitions GROUP BY incident ORDER BY incident DESC LIMIT ?")
-            .bind(INCIDENTS_LOADED_MAX)
-            .fetch_all()
-            .await?;
-        let origins: Vec<(String, i64)> = client
-            .query("SELECT origin_key, max(origin_offset) FROM transitions WHERE origin_key != '' AND time > now() - INTERVAL 7 DAY GROUP BY origin_key")
-            .fetch_all()
-            .await?;
-        let commands: Vec<String> = client
-            .query("SELECT command FROM transitions WHERE command != '' ORDER BY time DESC LIMIT 10000")
-            .fetch_all()
-            .await?;
-        let incidents = incidents
-            .iter()
-            .filter_map(|text| serde_json::from_str::<Option<Incident>>(text).transpose())
-            .collect::<Result<_, _>>()?;
-        Ok(BookState { incidents, origins: origins.into_iter().collect(), commands })
-    }
-
-    /// The incident behind a command, once that was carried out.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub async fn carried_out(&self, command: &str) -> Result<Option<Incident>, StoreError> {
-        let text: Option<String> = self
-            .client()
-            .query("SELECT after FROM transitions WHERE command = ? ORDER BY version DESC LIMIT 1")
-            .bind(command)
-            .fetch_optional()
-            .await?;
-        Ok(text.map(|text| serde_json::from_str::<Option<Incident>>(&text)).transpose()?.flatten())
     }
 }

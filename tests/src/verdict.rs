@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(700);
 /// Differences that are told one by one.
 const TOLD_MAX: usize = 40;
 
+/// Records that are told because no step came from them; the first of each address are among them, being below its threshold.
+const WITHOUT_MAX: usize = 200;
+
 /// The rule whose incidents count the refused log-ins.
 const RULE: &str = "ssh-brute-force";
 
@@ -280,10 +283,40 @@ pub fn evidence(centre: &Centre, sent: &Sent) -> anyhow::Result<String> {
             text.push_str(&format!("missing: {agent} {lane} {missing:?}\n"));
         }
     }
+    text.push_str(&steps(centre, sent)?);
     for gap in centre.ask::<(String, String, u64, u64, String)>(&format!(
         "SELECT toString(agent), toString(lane), first_seq, last_seq, toString(reason) FROM gaps ORDER BY agent, lane, first_seq LIMIT {TOLD_MAX}"
     ))? {
         text.push_str(&format!("gap: {gap:?}\n"));
+    }
+    Ok(text)
+}
+
+/// What the store has of incidents' steps: the counts of addresses by their newest steps, and records with log-ins from which no step came.
+fn steps(centre: &Centre, sent: &Sent) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let counts: BTreeMap<String, u64> = centre
+        .ask::<(String, u64)>(&format!(
+            "SELECT entity, sum(count) FROM (SELECT incident, argMax(splitByChar('|', origin_key)[3], version) AS entity, \
+             argMax(JSONExtractUInt(after, 'count'), version) AS count FROM transitions WHERE rule = '{RULE}' GROUP BY incident) GROUP BY entity"
+        ))?
+        .into_iter()
+        .collect();
+    for (address, wanted) in &sent.addresses {
+        let found = counts.get(address).copied().unwrap_or(0);
+        if found != *wanted {
+            text.push_str(&format!("steps of {address}: {found} of {wanted}\n"));
+        }
+    }
+    let without = centre.ask::<(String, i32, i64, String, u64, i64)>(&format!(
+        "SELECT toString(src_ip), kafka_partition, kafka_offset, toString(any(agent)), count(), toInt64(min(stored)) FROM events \
+         WHERE {OURS} AND toString(src_ip) IN (SELECT DISTINCT splitByChar('|', origin_key)[3] FROM transitions WHERE rule = '{RULE}') \
+         AND (toString(src_ip), toString(kafka_topic), kafka_partition, kafka_offset) NOT IN (SELECT splitByChar('|', origin_key)[3], \
+         splitByChar('|', origin_key)[5], toInt32OrZero(splitByChar('|', origin_key)[6]), origin_offset FROM transitions WHERE rule = '{RULE}') \
+         GROUP BY src_ip, kafka_partition, kafka_offset ORDER BY kafka_partition, kafka_offset LIMIT {WITHOUT_MAX}"
+    ))?;
+    for record in without {
+        text.push_str(&format!("without a step: {record:?}\n"));
     }
     Ok(text)
 }

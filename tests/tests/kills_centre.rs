@@ -302,8 +302,8 @@ impl<D: Fn(usize, &mut StdRng) -> Deed> Story<D> {
         if !centre.ended.is_empty() {
             eprintln!("{} collectors ended by themselves", centre.ended.len());
         }
-        if !verdict.is_clean() {
-            eprintln!("{verdict}{}", verdict::evidence(centre, &sent)?);
+        if !verdict.is_clean() || std::env::var_os("VONGGAC_EVIDENCE").is_some() {
+            eprintln!("{verdict}\n{}", verdict::evidence(centre, &sent)?);
         }
         Ok(verdict)
     }

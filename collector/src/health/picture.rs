@@ -17,6 +17,8 @@ use crate::{
     tail::Tail,
 };
 
+mod missed;
+
 /// The picture as consoles follow it.
 #[derive(Clone)]
 pub struct Picture {
@@ -69,6 +71,7 @@ pub fn spawn(
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut asked = flow::Asked::spawn(store.clone(), stop.clone());
         let mut usual = spawn_baselines(store.clone(), stop.clone());
+        let mut missed = missed::spawn(store.clone(), tell.subscribe(), stop.clone());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -78,6 +81,7 @@ pub fn spawn(
                     nation.apply(&record, Time::now());
                 }
                 Ok(incident) = changes.recv() => nation.apply_incident(&incident),
+                Some(incident) = missed.recv() => nation.apply_incident(&incident),
                 Some(baselines) = usual.recv() => nation.apply_baselines(baselines),
                 _ = ticks.tick() => {
                     let now = Time::now();

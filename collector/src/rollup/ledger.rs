@@ -91,14 +91,19 @@ impl Ledger {
     /// Rows of a block.
     pub fn rows(&mut self, rows: impl Iterator<Item = Times>) {
         for row in rows {
-            self.rows += 1;
-            let clamped = row.clamped();
-            let extent = self
-                .extent
-                .get_or_insert(Extent { time: (row.time, row.time), clamped: (clamped, clamped) });
-            extent.time = (extent.time.0.min(row.time), extent.time.1.max(row.time));
-            extent.clamped = (extent.clamped.0.min(clamped), extent.clamped.1.max(clamped));
+            self.seen(row, 1);
         }
+    }
+
+    /// Rows of one time.
+    pub(super) fn seen(&mut self, row: Times, rows: usize) {
+        self.rows += rows;
+        let clamped = row.clamped();
+        let extent = self
+            .extent
+            .get_or_insert(Extent { time: (row.time, row.time), clamped: (clamped, clamped) });
+        extent.time = (extent.time.0.min(row.time), extent.time.1.max(row.time));
+        extent.clamped = (extent.clamped.0.min(clamped), extent.clamped.1.max(clamped));
     }
 
     /// Progress was written. What is not begun yet is read from the store when it is.

@@ -330,8 +330,12 @@ impl<'a> World<'a> {
         // Rows that a crash left may reach further than this block, which then only moves the progress.
         self.model.state().rows.extend(new.iter().cloned());
         self.model.state().progress.insert(key(partition), next);
+        let weight = self.model.state().weight as usize;
         let collector = &mut self.collectors[usize::from(self.held[1].contains(&key(partition)))];
-        collector.rows(new.iter().map(|row| Times { time: i64::from(row.month), stored: 0 }));
+        for row in &new {
+            let times = Times { time: i64::from(row.month), stored: 0 };
+            collector.ledger.seen(times, weight);
+        }
         let (topic, partition) = key(partition);
         collector.stored(&[ProgressPart { topic, partition, next_offset: next, held: Vec::new() }]);
     }

@@ -42,6 +42,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (23, "events_sorted", include_str!("../../migrations/0023_events_sorted.sql")),
     (24, "sorted", include_str!("../../migrations/0024_sorted.sql")),
     (25, "saved_searches", include_str!("../../migrations/0025_saved_searches.sql")),
+    (26, "transitions_time", include_str!("../../migrations/0026_transitions_time.sql")),
 ];
 
 /// The version of the present schema.
