@@ -268,11 +268,12 @@ impl Centre {
     /// # Errors
     /// If it does not come up.
     pub fn kill_kafka(&self) -> anyhow::Result<()> {
+        let killed = self.kafka.pid(Part::Kafka)?;
         self.kafka.signal(Part::Kafka, "KILL")?;
         let begun = Instant::now();
-        // The dead one's socket is closed by the time that its process is gone.
-        thread::sleep(Duration::from_millis(200));
-        while TcpStream::connect(&self.broker).is_err() {
+        // A process that was killed may listen on for a while: the next one has another number.
+        let is_next = || self.kafka.pid(Part::Kafka).is_ok_and(|pid| pid > 0 && pid != killed);
+        while !is_next() || TcpStream::connect(&self.broker).is_err() {
             ensure!(begun.elapsed() < KAFKA_WITHIN, "Kafka does not come up again");
             thread::sleep(Duration::from_millis(50));
         }

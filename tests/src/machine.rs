@@ -241,7 +241,11 @@ impl Machine {
         }
     }
 
-    fn pid(&self, part: Part) -> anyhow::Result<u32> {
+    /// The process of a part; 0: it has none now.
+    ///
+    /// # Errors
+    /// If the machine does not say.
+    pub fn pid(&self, part: Part) -> anyhow::Result<u32> {
         let text = fs::read(self.data().join("run/state.json"))?;
         let state: Value = serde_json::from_slice(&text)?;
         let pid = state["parts"][part.name()]["pid"].as_u64().context("the part has no process")?;
