@@ -313,7 +313,7 @@ fn steps(centre: &Centre, sent: &Sent) -> anyhow::Result<String> {
          WHERE {OURS} AND toString(src_ip) IN (SELECT DISTINCT splitByChar('|', origin_key)[3] FROM transitions WHERE rule = '{RULE}') \
          AND (toString(src_ip), toString(kafka_topic), kafka_partition, kafka_offset) NOT IN (SELECT splitByChar('|', origin_key)[3], \
          splitByChar('|', origin_key)[5], toInt32OrZero(splitByChar('|', origin_key)[6]), origin_offset FROM transitions WHERE rule = '{RULE}') \
-         GROUP BY src_ip, kafka_partition, kafka_offset ORDER BY kafka_partition, kafka_offset LIMIT {WITHOUT_MAX}"
+         GROUP BY src_ip, kafka_topic, kafka_partition, kafka_offset ORDER BY kafka_partition, kafka_offset LIMIT {WITHOUT_MAX}"
     ))?;
     for record in without {
         text.push_str(&format!("without a step: {record:?}\n"));

@@ -57,6 +57,9 @@ const CONFIRMED_BEFORE: Duration = Duration::from_millis(1_000);
 /// How long an engine is away that comes back later.
 const AWAY: Duration = Duration::from_millis(1_200);
 
+/// How long a first taking-over may take on a machine that does other things.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
+
 /// What is done to a centre.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Deed {
@@ -346,6 +349,21 @@ fn a_centre_killed_again_and_again_has_each_event_once() {
         .tell(&mut centre, None)
         .unwrap_or_else(|error| panic!("{error:#}\n{}", centre.words()));
     assert!(verdict.is_clean(), "seed {}: {verdict}", seed());
+}
+
+#[test]
+fn how_far_signals_are_given_is_written_down_before_anything_is_stored() {
+    let straight = |engine: &str| Ok(engine.to_owned());
+    let Some(mut centre) = Centre::up(2, &settings(), straight).expect("a centre") else { return };
+    centre.collectors[0].start().expect("a collector");
+    // Of each partition of the three topics; nothing was sent yet.
+    let query = "SELECT uniqExact(topic, partition) FROM progress WHERE startsWith(toString(topic), 'signalled/')";
+    let begun = Instant::now();
+    while centre.number(query).ok() != Some(12) {
+        assert!(begun.elapsed() < WRITTEN_WITHIN, "{}", centre.words());
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(centre.number("SELECT count() FROM events").ok(), Some(0));
 }
 
 /// The same story with a bug put in on purpose between collector and engine. `None`: the programs are missing.

@@ -166,15 +166,24 @@ impl Pipeline {
     ) -> Result<Vec<(Key, Start)>, PipelineError> {
         let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
         let keys: Vec<Key> = progress.keys().cloned().collect();
-        let signalled =
+        let mut signalled =
             keep_trying(&figures, "how far signals are given", || store.signalled(&keys)).await?;
+        // A store that never wrote it down gave all signals of what it stored. That is written down before anything more is: whoever takes over
+        // from a collector that died in its first second could not tell its rows from those.
+        let unwritten = keys.iter().filter(|key| !signalled.contains_key(*key));
+        let first: Vec<(Key, i64)> =
+            unwritten.filter_map(|key| Some((key.clone(), places.get(key)?.0.next))).collect();
+        if !first.is_empty() {
+            let save = || store.save_signalled(&first);
+            keep_trying(&figures, "how far signals are given", save).await?;
+            signalled.extend(first);
+        }
         let mut starts = Vec::new();
         for (key, progress) in progress {
             let Some((place, end)) = places.get(&key).copied() else { continue };
             if self.partitions.contains_key(&key) {
                 continue;
             }
-            // A store that never wrote it down gave all signals of what it stored.
             let signalled = signalled.get(&key).copied().unwrap_or(place.next);
             let signalled = signalled.clamp(place.low.min(place.next), place.next);
             let from = self.reread_from(&key, place, signalled, end);
