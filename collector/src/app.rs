@@ -223,6 +223,8 @@ async fn start(config: &Config, store: &Store) -> anyhow::Result<()> {
 pub fn producer(config: &Config) -> Result<FutureProducer, rdkafka::error::KafkaError> {
     ClientConfig::new()
         .set("bootstrap.servers", config.brokers.join(","))
+        .set("metadata.recovery.rebootstrap.trigger.ms", crate::consume::BEGIN_ANEW_AFTER_MILLIS)
+        .set("topic.metadata.refresh.interval.ms", crate::consume::BROKERS_ASKED_EVERY_MILLIS)
         .set("client.id", "vonggac-collector")
         .set("enable.idempotence", "true")
         .set("compression.codec", "zstd")

@@ -38,6 +38,11 @@ impl Follower {
     pub(super) fn open(config: &Config) -> Result<Self, KafkaError> {
         let consumer: StreamConsumer = ClientConfig::new()
             .set("bootstrap.servers", config.brokers.join(","))
+            .set(
+                "metadata.recovery.rebootstrap.trigger.ms",
+                crate::consume::BEGIN_ANEW_AFTER_MILLIS,
+            )
+            .set("topic.metadata.refresh.interval.ms", crate::consume::BROKERS_ASKED_EVERY_MILLIS)
             // Wanted by librdkafka; the group is never joined.
             .set("group.id", format!("{}-follow", config.group))
             .set("client.id", "vonggac-follow")

@@ -266,6 +266,8 @@ pub fn consumer(config: &Config) -> Result<BaseConsumer, KafkaError> {
     let mut client = ClientConfig::new();
     client
         .set("bootstrap.servers", config.brokers.join(","))
+        .set("metadata.recovery.rebootstrap.trigger.ms", crate::consume::BEGIN_ANEW_AFTER_MILLIS)
+        .set("topic.metadata.refresh.interval.ms", crate::consume::BROKERS_ASKED_EVERY_MILLIS)
         // Wanted by librdkafka; the group is never joined.
         .set("group.id", format!("{}-lag", config.group))
         .set("client.id", "vonggac-lag")
