@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use rdkafka::{ClientConfig, producer::FutureProducer};
+use rdkafka::producer::FutureProducer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::{metrics, shutdown};
@@ -16,7 +16,7 @@ use crate::{
     detect::sigma::Matcher,
     figures::Figures,
     health::{self, Nation},
-    keeper,
+    kafka, keeper,
     lag::probe,
     pipeline::{self, Pipeline},
     registry::Registry,
@@ -221,10 +221,7 @@ async fn start(config: &Config, store: &Store) -> anyhow::Result<()> {
 /// # Errors
 /// If librdkafka refuses the settings.
 pub fn producer(config: &Config) -> Result<FutureProducer, rdkafka::error::KafkaError> {
-    ClientConfig::new()
-        .set("bootstrap.servers", config.brokers.join(","))
-        .set("metadata.recovery.rebootstrap.trigger.ms", crate::consume::BEGIN_ANEW_AFTER_MILLIS)
-        .set("topic.metadata.refresh.interval.ms", crate::consume::BROKERS_ASKED_EVERY_MILLIS)
+    kafka::client(config)
         .set("client.id", "vonggac-collector")
         .set("enable.idempotence", "true")
         .set("compression.codec", "zstd")

@@ -17,7 +17,9 @@ use rdkafka::{
 };
 use vonggac_wire::{Time, limits::RECORD_BYTES_MAX, proto::Origin, topic::header};
 
-use crate::{canary::Canary, config::Config, decode::Taken, store::ProgressPart, tenure::Key};
+use crate::{
+    canary::Canary, config::Config, decode::Taken, kafka, store::ProgressPart, tenure::Key,
+};
 
 pub mod group;
 pub mod place;
@@ -27,13 +29,6 @@ use group::{Change, Group};
 
 /// Kilobytes that librdkafka may fetch ahead: the bound on memory while the engine is slow.
 const FETCHED_AHEAD_KBYTES_MAX: usize = 64 * 1024;
-
-/// How long a client goes without hearing of any broker before it begins anew with the addresses that it was told. librdkafka's own five minutes are
-/// for clusters of which one broker always speaks; a single one that was frozen is forgotten by its clients.
-pub(crate) const BEGIN_ANEW_AFTER_MILLIS: &str = "5000";
-
-/// How often brokers are asked for: a broker that was fenced for a moment is left out of an answer, and known again by the next one.
-pub(crate) const BROKERS_ASKED_EVERY_MILLIS: &str = "10000";
 
 /// How long Kafka may take to answer a question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -199,11 +194,8 @@ impl Drop for Consumer {
 
 /// What every member of a group is told.
 fn settings(config: &Config, group: &str) -> ClientConfig {
-    let mut client = ClientConfig::new();
+    let mut client = kafka::client(config);
     client
-        .set("bootstrap.servers", config.brokers.join(","))
-        .set("metadata.recovery.rebootstrap.trigger.ms", BEGIN_ANEW_AFTER_MILLIS)
-        .set("topic.metadata.refresh.interval.ms", BROKERS_ASKED_EVERY_MILLIS)
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")

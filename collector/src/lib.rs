@@ -28,6 +28,7 @@ pub mod figures;
 pub mod health;
 pub mod incident;
 pub mod indicator;
+pub mod kafka;
 pub mod keeper;
 pub mod lag;
 pub mod offsets;

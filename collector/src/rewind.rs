@@ -7,13 +7,13 @@
 use std::{collections::HashMap, time::Duration};
 
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
+    Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer as _},
     error::KafkaError,
 };
 use vonggac_wire::topic;
 
-use crate::config::Config;
+use crate::{config::Config, kafka};
 
 /// How long Kafka may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -52,8 +52,7 @@ pub fn rewind(
     progress: &[(String, i32, u64)],
 ) -> Result<Vec<Missing>, RewindError> {
     let wrong = |source| RewindError { group: config.group.clone(), source };
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", config.brokers.join(","))
+    let consumer: BaseConsumer = kafka::client(config)
         .set("group.id", &config.group)
         .set("client.id", "vonggac-restore")
         .set("enable.auto.commit", "false")

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use rdkafka::{
-    ClientConfig,
     admin::{
         AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, OwnedResourceSpecifier,
         ResourceSpecifier, TopicReplication,
@@ -15,7 +14,7 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{limits::RECORD_BYTES_MAX, topic};
 
-use crate::config::Config;
+use crate::{config::Config, kafka};
 
 /// Why the topics are not as they should be.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +47,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// # Errors
 /// If Kafka does not answer, or a topic has another number of partitions.
 pub async fn ensure(config: &Config) -> Result<(), TopicsError> {
-    let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", config.brokers.join(","));
+    let client = kafka::client(config);
     let admin: AdminClient<DefaultClientContext> = client.create()?;
     let bytes = RECORD_BYTES_MAX.to_string();
     let mut topics: Vec<NewTopic<'_>> = topic::EVENTS

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
+    Message, Offset, TopicPartitionList,
     consumer::{Consumer as _, StreamConsumer},
     error::KafkaError,
 };
@@ -16,7 +16,7 @@ use vonggac_wire::{
 };
 
 use super::{Answer, Parts};
-use crate::{config::Config, incident::IncidentBook};
+use crate::{config::Config, incident::IncidentBook, kafka};
 
 /// How long Kafka may take to say where the topic ends.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -36,13 +36,7 @@ pub(super) struct Follower(StreamConsumer);
 impl Follower {
     /// Follows from the topic's present end.
     pub(super) fn open(config: &Config) -> Result<Self, KafkaError> {
-        let consumer: StreamConsumer = ClientConfig::new()
-            .set("bootstrap.servers", config.brokers.join(","))
-            .set(
-                "metadata.recovery.rebootstrap.trigger.ms",
-                crate::consume::BEGIN_ANEW_AFTER_MILLIS,
-            )
-            .set("topic.metadata.refresh.interval.ms", crate::consume::BROKERS_ASKED_EVERY_MILLIS)
+        let consumer: StreamConsumer = kafka::client(config)
             // Wanted by librdkafka; the group is never joined.
             .set("group.id", format!("{}-follow", config.group))
             .set("client.id", "vonggac-follow")

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
+    Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     message::{Header, Headers as _, OwnedHeaders},
@@ -16,7 +16,7 @@ use vonggac_wire::{
     topic::{self, header},
 };
 
-use crate::{config::Config, store::dead::Dead};
+use crate::{config::Config, kafka, store::dead::Dead};
 
 /// How long Kafka may take to answer a question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -102,8 +102,7 @@ pub fn read<E: From<ShelfError>>(
 
 /// A consumer at what was appended since a time, and the number of its partitions.
 fn open(config: &Config, from: Time) -> Result<(BaseConsumer, usize), ShelfError> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", config.brokers.join(","))
+    let consumer: BaseConsumer = kafka::client(config)
         .set("client.id", "vonggac-collector-dead")
         .set("group.id", "vonggac-collector-dead")
         .set("enable.auto.commit", "false")

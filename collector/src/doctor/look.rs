@@ -20,6 +20,7 @@ use vonggac_wire::{
 use super::{EngineSeen, KafkaSeen, NOTHING_STORED, Refused, Seen, TopicSeen, Wanted};
 use crate::{
     config::Config,
+    kafka,
     lag::probe,
     registry::Registry,
     rule::RuleSet,
@@ -97,8 +98,7 @@ async fn within<T, E: std::fmt::Display>(
 }
 
 async fn kafka(config: &Config) -> Result<KafkaSeen, String> {
-    let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", config.brokers.join(","));
+    let mut client = kafka::client(config);
     // librdkafka's own words about each try would stand between the answers.
     client.set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
     let admin: AdminClient<DefaultClientContext> =

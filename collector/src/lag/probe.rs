@@ -10,7 +10,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
+    Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
 };
@@ -22,6 +22,7 @@ use crate::{
     config::Config,
     consume::{Extent, taken},
     figures::{Figures, Part},
+    kafka,
     registry::Registry,
     store::{Store, StoreError},
     tenure::Key,
@@ -263,11 +264,8 @@ fn fresh(consumer: &BaseConsumer, keys: &[Key], looked: &BTreeMap<Key, Looked>) 
 /// # Errors
 /// If librdkafka refuses the settings.
 pub fn consumer(config: &Config) -> Result<BaseConsumer, KafkaError> {
-    let mut client = ClientConfig::new();
+    let mut client = kafka::client(config);
     client
-        .set("bootstrap.servers", config.brokers.join(","))
-        .set("metadata.recovery.rebootstrap.trigger.ms", crate::consume::BEGIN_ANEW_AFTER_MILLIS)
-        .set("topic.metadata.refresh.interval.ms", crate::consume::BROKERS_ASKED_EVERY_MILLIS)
         // Wanted by librdkafka; the group is never joined.
         .set("group.id", format!("{}-lag", config.group))
         .set("client.id", "vonggac-lag")
