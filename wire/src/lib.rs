@@ -4,6 +4,7 @@
 //! types that are valid by construction, their encoding, and the names and limits that both sides must agree on.
 //!
 //! * [`event`]: one thing that happened, and [`batch`]: what one Kafka record holds.
+//! * [`identity`]: who a certificate speaks of.
 //! * [`id`], [`topic`], [`limits`], [`version`]: names and numbers.
 //! * [`incident`]: states and severities as collector and console speak of them.
 //! * [`proto`]: the generated messages, for the console service.
@@ -12,6 +13,7 @@ pub mod batch;
 pub mod caller;
 pub mod event;
 pub mod id;
+pub mod identity;
 pub mod incident;
 pub mod json;
 pub mod limits;
@@ -38,4 +40,5 @@ pub mod proto {
 pub use batch::{Batch, BatchHash};
 pub use event::{Body, Event};
 pub use id::{AgencyId, AgentId, EventId, IncidentId, Lane, RuleId};
+pub use identity::Identity;
 pub use time::Time;

@@ -4,12 +4,14 @@
 //! * [`exit`]: what an exit code means;
 //! * [`log`]: lines to standard error, harmless to a terminal;
 //! * [`metrics`]: `/metrics` and `/healthz` on loopback;
+//! * [`peer`]: who is at the other end of a connection;
 //! * [`shutdown`]: SIGTERM and SIGINT as a token;
 //! * [`secret`]: text that does not print.
 
 pub mod exit;
 pub mod log;
 pub mod metrics;
+pub mod peer;
 pub mod secret;
 pub mod settings;
 pub mod shutdown;
