@@ -21,7 +21,9 @@ pub const TRUST_DOMAIN: &str = "vonggac";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Another domain, or not one of the four forms.
-    #[error("{uri:?} is no identity of Vọng Gác: wanted spiffe://{TRUST_DOMAIN}/ and agency/CODE/agent/NAME, collector/NAME, broker/NAME or person/NAME")]
+    #[error(
+        "{uri:?} is no identity of Vọng Gác: wanted spiffe://{TRUST_DOMAIN}/ and agency/CODE/agent/NAME, collector/NAME, broker/NAME or person/NAME"
+    )]
     Form {
         /// The URI.
         uri: String,
