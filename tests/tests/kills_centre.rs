@@ -412,11 +412,19 @@ fn steps_of_incidents_that_are_confirmed_before_they_are_stored_are_found_out() 
 }
 
 #[test]
-fn inserts_without_their_token_are_found_out() {
+fn events_without_their_token_are_found_out() {
     let fault = Fault::WithoutToken { every: 4 };
-    let found = with_a_bug(Reach::Inserts, fault, Deed::Collector);
+    let found = with_a_bug(Reach::Into("events".into()), fault, Deed::Collector);
     let Some(verdict) = found else { return };
     assert!(verdict.double(Measure::Rows) > 0, "rows are double, and nobody sees it: {verdict}");
+}
+
+#[test]
+fn roll_ups_without_their_token_are_found_out() {
+    // Few inserts in the time of a story: one in seconds.
+    let fault = Fault::WithoutToken { every: 2 };
+    let found = with_a_bug(Reach::Into("rollups".into()), fault, Deed::Collector);
+    let Some(verdict) = found else { return };
     let double = verdict.double(Measure::RollUps);
     assert!(double > 0, "sums are double, and nobody sees it: {verdict}");
 }
