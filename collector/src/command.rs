@@ -22,6 +22,7 @@ mod retention;
 mod rules;
 mod sheet;
 mod sizing;
+mod token;
 
 /// Takes what agents send, and tells consoles.
 #[derive(Debug, Parser)]
@@ -64,6 +65,13 @@ enum Command {
     Pki {
         #[command(subcommand)]
         command: pki::Command,
+        #[command(flatten)]
+        place: pki::Place,
+    },
+    /// Tokens for enrolment, and who may come back.
+    Token {
+        #[command(subcommand)]
+        command: token::Command,
         #[command(flatten)]
         place: pki::Place,
     },
@@ -145,6 +153,7 @@ fn without_configuration(command: &Command) -> Option<Exit> {
 fn of_trust(command: &Command, config: &Path) -> Option<Exit> {
     let answer = match command {
         Command::Pki { command, place } => pki::run(command, place, config),
+        Command::Token { command, place } => token::run(command, place, config),
         _ => return None,
     };
     Some(match answer {
@@ -196,7 +205,8 @@ pub fn run(arguments: &Arguments) -> Exit {
         | Command::Rules(_)
         | Command::Rehearse(_)
         | Command::Sizing(_)
-        | Command::Pki { .. } => kept(
+        | Command::Pki { .. }
+        | Command::Token { .. } => kept(
             runtime
                 .block_on(retention::checked(&Store::new(&config), &config.keeping))
                 .map(|()| "the configuration is right".into()),
@@ -310,6 +320,12 @@ mod tests {
                 && parsed("c pki issue --agency H49 --agent a --out /o")
                 && parsed("c pki revoke --identity spiffe://vonggac/collector/c --yes")
                 && parsed("c pki status --all --format md")
+        );
+        assert!(
+            parsed("c token create --agency H49 --agent a --uses 1 --valid 24h --dir /p")
+                && !parsed("c token create --agent a")
+                && !parsed("c token create --agency H49 --person p")
+                && !parsed("c token create --person p --uses 0")
         );
         assert!(
             !parsed("c pki issue --agent a --out /o")

@@ -1,12 +1,15 @@
 //! Who may speak and who may see.
 //!
-//! * [`authority`]: the certificate authority of the centre, its ledger and its revocation lists.
+//! * [`authority`]: the certificate authority of the centre, its ledger and its revocation lists;
+//! * [`token`]: who may enrol, and [`enrol`]: how.
 
 use std::path::PathBuf;
 
 use vonggac_daemon::settings::Table;
 
 pub mod authority;
+pub mod enrol;
+pub mod token;
 
 use authority::Lifetimes;
 
@@ -15,6 +18,8 @@ use authority::Lifetimes;
 pub struct Settings {
     /// The authority, on the machine that has it.
     pub pki: Pki,
+    /// Enrolment, on the machine that has the authority.
+    pub enrol: enrol::Settings,
 }
 
 /// The settings of `[trust.pki]`.
@@ -29,9 +34,21 @@ pub struct Pki {
 impl Settings {
     /// Takes the table out of a file's root.
     pub fn take(root: &mut Table<'_>) -> Self {
-        root.table("trust", |trust| Self {
-            pki: trust
-                .table("pki", |pki| Pki { dir: pki.path("dir"), lifetimes: Lifetimes::take(pki) }),
+        root.table("trust", |trust| {
+            let settings = Self {
+                pki: trust.table("pki", |pki| Pki {
+                    dir: pki.path("dir"),
+                    lifetimes: Lifetimes::take(pki),
+                }),
+                enrol: trust.table("enrol", enrol::Settings::take),
+            };
+            if settings.enrol.listen.is_some() && settings.pki.dir.is_none() {
+                trust.wrong(
+                    "pki.dir",
+                    "is missing; wanted is the folder of the authority, which enrolment needs",
+                );
+            }
+            settings
         })
     }
 }
