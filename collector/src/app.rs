@@ -25,6 +25,7 @@ use crate::{
     store::{Store, migrate},
     threat::{ThreatList, reload},
     topics,
+    trust::enrol,
 };
 
 /// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
@@ -57,6 +58,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             .await
             .with_context(|| format!("failed to listen on {address} for metrics; is it taken?"))?;
     }
+    trust(&config, &figures, &stop).await?;
     let store = Store::new(&config);
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -164,6 +166,21 @@ fn watch_the_way(
     if let Some(settings) = config.heartbeat.clone() {
         tokio::spawn(heartbeat::run(settings, age, figures.clone(), stop.clone()));
     }
+}
+
+/// Enrolment and revocation lists, on the machine that has the authority; they wait for neither Kafka nor engine.
+async fn trust(config: &Config, figures: &Figures, stop: &CancellationToken) -> anyhow::Result<()> {
+    let settings = config.trust.clone();
+    let Some(dir) = settings.pki.dir else { return Ok(()) };
+    let parts = enrol::Parts {
+        dir,
+        lifetimes: settings.pki.lifetimes,
+        settings: settings.enrol,
+        brokers: config.brokers.clone(),
+        registry: figures.registry(),
+    };
+    enrol::spawn(parts, stop.clone()).await.context("failed to")?;
+    Ok(())
 }
 
 /// Our own rules and those of the configured folder.

@@ -13,7 +13,7 @@ use vonggac_daemon::{
 };
 
 use crate::{
-    allowance::Allowances, canary::heartbeat, profile, retention::Keeping, store::cluster,
+    allowance::Allowances, canary::heartbeat, profile, retention::Keeping, store::cluster, trust,
 };
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
@@ -86,6 +86,8 @@ pub struct Config {
     pub keeping: Keeping,
     /// How much of the store each kind of caller may use.
     pub queries: Allowances,
+    /// Who may speak and who may see.
+    pub trust: trust::Settings,
 }
 
 impl Config {
@@ -184,6 +186,7 @@ impl Config {
             heartbeat: root.table("heartbeat", heartbeat_of),
             keeping,
             queries: Allowances::take(root),
+            trust: trust::Settings::take(root),
         }
     }
 }
