@@ -133,6 +133,9 @@ pub async fn enrol(token: &Token, name: &AgentId, dir: &Path) -> Result<Granted,
         Ok(Identity::Agent { agent, .. }) if agent == *name => {}
         _ => return Err(wrong("it names another agent; is the token one for an agency?")),
     }
+    if granted.until.parse::<Time>().is_err() {
+        return Err(wrong("it has no end"));
+    }
     let root = CertificateDer::from_pem_slice(granted.lists.authorities.as_bytes());
     let root = root.map_err(|_| wrong("its authorities cannot be read"))?;
     if hexadecimal(digest(&SHA256, &root).as_ref()) != token.fingerprint() {

@@ -30,6 +30,9 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(15);
 /// Enrolment's port, where the address has none.
 const PORT: u16 = 443;
 
+/// Characters of a refusal that are shown: a sentence and an identity.
+const REFUSAL_CHARACTERS_MAX: usize = 600;
+
 /// Why the centre did not answer, or not well.
 #[derive(Debug, thiserror::Error)]
 pub enum CentreError {
@@ -171,8 +174,13 @@ impl Centre {
             return serde_json::from_slice(&text)
                 .map_err(|error| CentreError::Answer(error.to_string()));
         }
-        match serde_json::from_slice(&text) {
-            Ok(refused) => Err(CentreError::Refused(refused)),
+        match serde_json::from_slice::<Refused>(&text) {
+            Ok(mut refused) => {
+                // It is shown on a terminal.
+                refused.error.retain(|character| !character.is_control());
+                refused.error = refused.error.chars().take(REFUSAL_CHARACTERS_MAX).collect();
+                Err(CentreError::Refused(refused))
+            }
             Err(_) => {
                 Err(CentreError::Answer(format!("it says {status}; is it the enrolment's port?")))
             }
