@@ -6,7 +6,8 @@
 //! * [`metrics`]: `/metrics` and `/healthz` on loopback;
 //! * [`peer`]: who is at the other end of a connection;
 //! * [`shutdown`]: SIGTERM and SIGINT as a token;
-//! * [`secret`]: text that does not print.
+//! * [`secret`]: text that does not print;
+//! * [`tls`]: certificates at every port.
 
 pub mod exit;
 pub mod log;
@@ -15,3 +16,4 @@ pub mod peer;
 pub mod secret;
 pub mod settings;
 pub mod shutdown;
+pub mod tls;
