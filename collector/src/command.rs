@@ -1,6 +1,6 @@
 //! What can be asked of `vonggac-collector`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
@@ -16,6 +16,7 @@ mod dead;
 mod doctor;
 mod export;
 mod hold;
+mod pki;
 mod rehearse;
 mod retention;
 mod rules;
@@ -59,6 +60,13 @@ enum Command {
     /// Legal holds: what must not be deleted.
     #[command(subcommand)]
     Hold(hold::Command),
+    /// The certificate authority of the centre.
+    Pki {
+        #[command(subcommand)]
+        command: pki::Command,
+        #[command(flatten)]
+        place: pki::Place,
+    },
     /// Copy the store to a folder, or look whether a copy is whole.
     Backup(backup::Backup),
     /// Write events or incidents for others.
@@ -133,10 +141,27 @@ fn without_configuration(command: &Command) -> Option<Exit> {
     }
 }
 
+/// What needs neither Kafka nor store.
+fn of_trust(command: &Command, config: &Path) -> Option<Exit> {
+    let answer = match command {
+        Command::Pki { command, place } => pki::run(command, place, config),
+        _ => return None,
+    };
+    Some(match answer {
+        Ok(text) => {
+            say(text.trim_end());
+            Exit::Success
+        }
+        Err(error) => complain(&format!("failed to {error}"), error.exit()),
+    })
+}
+
 /// Does what is asked.
 #[must_use]
 pub fn run(arguments: &Arguments) -> Exit {
-    if let Some(exit) = without_configuration(&arguments.command) {
+    let early = without_configuration(&arguments.command)
+        .or_else(|| of_trust(&arguments.command, &arguments.config));
+    if let Some(exit) = early {
         return exit;
     }
     let config = match Config::read(&arguments.config) {
@@ -167,13 +192,15 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
     }
     let outcome = match &arguments.command {
-        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) | Command::Sizing(_) => {
-            kept(
-                runtime
-                    .block_on(retention::checked(&Store::new(&config), &config.keeping))
-                    .map(|()| "the configuration is right".into()),
-            )
-        }
+        Command::CheckConfig
+        | Command::Rules(_)
+        | Command::Rehearse(_)
+        | Command::Sizing(_)
+        | Command::Pki { .. } => kept(
+            runtime
+                .block_on(retention::checked(&Store::new(&config), &config.keeping))
+                .map(|()| "the configuration is right".into()),
+        ),
         Command::Doctor(arguments) => {
             let (text, exit) = runtime.block_on(doctor::run(arguments, &config));
             say(text.trim_end());
@@ -277,6 +304,18 @@ mod tests {
             parsed("c sizing --hosts 9 --events-per-second 1")
                 && !parsed("c sizing")
                 && !parsed("c sizing --hosts 0")
+        );
+        assert!(
+            parsed("c pki init --dir /p")
+                && parsed("c pki issue --agency H49 --agent a --out /o")
+                && parsed("c pki revoke --identity spiffe://vonggac/collector/c --yes")
+                && parsed("c pki status --all --format md")
+        );
+        assert!(
+            !parsed("c pki issue --agent a --out /o")
+                && !parsed("c pki issue --out /o")
+                && !parsed("c pki issue --person a --broker b --out /o")
+                && !parsed("c pki revoke")
         );
         assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));

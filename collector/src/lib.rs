@@ -10,6 +10,7 @@
 //! * [`store`]: ClickHouse; [`rollup`]: keeps sums up with its rows; [`serve`]: gRPC;
 //! * [`allowance`] (pure): how much a caller may ask for; [`tail`]: events as they are stored; [`saved`] (pure): searches under a name;
 //! * [`profile`] (pure): defaults by size; [`sizing`] (pure): what a size needs;
+//! * [`trust`]: the authority of the centre, tokens, and enrolment;
 //! * [`canary`]: whether the way is open; [`lag`]: how far the store is behind; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
 pub mod allowance;
@@ -49,4 +50,5 @@ pub mod tail;
 pub mod tenure;
 pub mod threat;
 pub mod topics;
+pub mod trust;
 pub mod words;

@@ -131,6 +131,9 @@ pub enum TlsError {
         /// Why.
         source: rustls::Error,
     },
+    /// A metric's name is taken.
+    #[error("count connections")]
+    Figures(#[from] prometheus::Error),
     /// No verifier can be made of authorities and lists.
     #[error("use the authorities in {file}", file = .file.display())]
     Authorities {
@@ -155,5 +158,7 @@ pub enum NamesNobody {
     Uri(#[from] IdentityError),
 }
 
+#[cfg(test)]
+pub(crate) mod made;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -15,6 +15,7 @@ use rustls::{AlertDescription, CertificateError, Error, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::watch,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -68,24 +69,93 @@ pub enum Trouble {
 #[derive(Clone)]
 pub struct Dial {
     security: Security,
-    met: Arc<Mutex<Option<Trouble>>>,
+    met: Arc<watch::Sender<Met>>,
+}
+
+/// What is known of the newest connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Met {
+    /// The other side said something, or is gone.
+    heard: bool,
+    trouble: Option<Trouble>,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::WantsTls,
+        Self::WantsPlainText,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::Revoked,
+        Self::UnknownAuthority,
+        Self::WrongName,
+        Self::WrongIdentity,
+        Self::CertificateRequired,
+        Self::OwnExpired,
+        Self::OwnRevoked,
+        Self::OwnUnknownAuthority,
+        Self::OwnRefused,
+        Self::Version,
+        Self::Silent,
+        Self::Handshake,
+    ];
+
+    /// As messages are named.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WantsTls => "wants-tls",
+            Self::WantsPlainText => "wants-plain-text",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not-yet-valid",
+            Self::Revoked => "revoked",
+            Self::UnknownAuthority => "unknown-authority",
+            Self::WrongName => "wrong-name",
+            Self::WrongIdentity => "wrong-identity",
+            Self::CertificateRequired => "certificate-required",
+            Self::OwnExpired => "own-expired",
+            Self::OwnRevoked => "own-revoked",
+            Self::OwnUnknownAuthority => "own-unknown-authority",
+            Self::OwnRefused => "own-refused",
+            Self::Version => "version",
+            Self::Silent => "silent",
+            Self::Handshake => "handshake",
+        }
+    }
 }
 
 impl Dial {
     /// In plain text, or with these certificates.
     #[must_use]
     pub fn new(security: Security) -> Self {
-        Self { security, met: Arc::default() }
+        Self { security, met: Arc::new(watch::channel(Met::default()).0) }
     }
 
-    /// What the last connection met, if that has a name.
+    /// What the newest connection met, if that has a name.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        *self.met.lock().unwrap_or_else(PoisonError::into_inner)
+        self.met.borrow().trouble
     }
 
-    fn meet(&self, trouble: Option<Trouble>) {
-        *self.met.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    /// Waits until the other side has said something, or is gone; then tells the trouble, if there is one. Only then is it known whether our
+    /// certificate was taken.
+    pub async fn heard(&self) -> Option<Trouble> {
+        let mut met = self.met.subscribe();
+        let heard = timeout(CONNECTED_WITHIN, met.wait_for(|met| met.heard)).await;
+        match heard {
+            Ok(Ok(met)) => met.trouble,
+            Ok(Err(_)) => None,
+            Err(_) => Some(Trouble::Silent),
+        }
+    }
+
+    fn meet(&self, met: Met) {
+        self.met.send_replace(met);
+    }
+
+    fn fail(&self, trouble: Option<Trouble>) {
+        self.meet(Met { heard: true, trouble });
     }
 
     /// Connects to a host (a name or an address, IPv6 with or without brackets).
@@ -93,10 +163,10 @@ impl Dial {
     /// # Errors
     /// If there is no connection; [`Self::trouble`] says more where it can.
     pub async fn connect(&self, host: &str, port: u16) -> io::Result<Dialled> {
-        self.meet(None);
+        self.meet(Met::default());
         let connected = timeout(CONNECTED_WITHIN, self.connecting(host, port)).await;
         connected.unwrap_or_else(|_| {
-            self.meet(Some(Trouble::Silent));
+            self.fail(Some(Trouble::Silent));
             Err(io::ErrorKind::TimedOut.into())
         })
     }
@@ -112,7 +182,7 @@ impl Dial {
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
                 let connector = TlsConnector::from(current.loaded().client());
                 let shaken = connector.connect(name, stream).await;
-                Stream::Tls(Box::new(shaken.inspect_err(|error| self.meet(trouble_of(error)))?))
+                Stream::Tls(Box::new(shaken.inspect_err(|error| self.fail(trouble_of(error)))?))
             }
         };
         Ok(Dialled { stream, dial: self.clone(), heard: false })
@@ -183,17 +253,19 @@ impl AsyncRead for Dialled {
             Stream::Tls(stream) => ready!(Pin::new(stream.as_mut()).poll_read(context, buffer)),
         };
         match &read {
+            // A later error of a connection that was good has no such name.
             Err(error) => {
-                if let Some(trouble) = trouble_of(error) {
-                    self.dial.meet(Some(trouble));
+                let trouble = trouble_of(error);
+                if trouble.is_some() || !self.heard {
+                    self.dial.fail(trouble);
                 }
             }
             Ok(()) if !self.heard => {
                 self.heard = true;
                 let first = buffer.filled().get(before).copied();
-                if matches!(self.stream, Stream::Plain(_)) && first == Some(ALERT_RECORD) {
-                    self.dial.meet(Some(Trouble::WantsTls));
-                }
+                let plain = matches!(self.stream, Stream::Plain(_));
+                let alert = plain && first == Some(ALERT_RECORD);
+                self.dial.fail(alert.then_some(Trouble::WantsTls));
             }
             Ok(()) => {}
         }

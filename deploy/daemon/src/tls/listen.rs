@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus::Registry;
 use rustls::{
     CertificateError, Error,
     pki_types::{CertificateDer, UnixTime},
@@ -24,7 +25,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
-use super::{Callers, Current, Figures, Loaded, Refused, identity_of};
+use super::{Callers, Current, Figures, Files, Loaded, Refused, TlsError, identity_of};
 use crate::peer::Peer;
 
 /// Handshakes at once: more than a country's consoles or agents begin in a second after a restart; each holds some 20 KiB.
@@ -61,17 +62,67 @@ pub enum Security {
 }
 
 impl Security {
-    /// Follows the files, if there are any.
+    /// Where the certificates lie, if there are any.
+    #[must_use]
+    pub const fn files(&self) -> Option<&Files> {
+        match self {
+            Self::PlainText => None,
+            Self::Tls(current) => Some(current.files()),
+        }
+    }
+}
+
+/// How all ports of one program speak.
+#[derive(Clone)]
+pub struct Doors {
+    /// Plain text or TLS.
+    pub security: Security,
+    /// What is counted at them.
+    pub figures: Figures,
+}
+
+impl Doors {
+    /// Follows the files, if there are any; `prefix` is the program's in metrics, e.g. `vonggac_collector`.
     ///
     /// # Errors
     /// If they cannot be used.
-    pub fn follow(
-        files: Option<super::Files>,
+    pub fn open(
+        files: Option<Files>,
+        registry: &Registry,
+        prefix: &str,
         stop: &CancellationToken,
-    ) -> Result<Self, super::TlsError> {
-        match files {
-            Some(files) => Ok(Self::Tls(Current::follow(files, stop.clone())?)),
-            None => Ok(Self::PlainText),
+    ) -> Result<Self, TlsError> {
+        let figures = Figures::new(registry, prefix)?;
+        let security = match files {
+            Some(files) => {
+                let current = Current::follow(files, stop.clone())?;
+                tokio::spawn(tell_end(current.changes(), figures.clone()));
+                Security::Tls(current)
+            }
+            None => Security::PlainText,
+        };
+        Ok(Self { security, figures })
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn port(&self, name: &'static str, callers: Callers, connections_max: usize) -> Port {
+        Port {
+            name,
+            security: self.security.clone(),
+            callers,
+            connections_max,
+            figures: self.figures.clone(),
+        }
+    }
+}
+
+/// Sets the gauge at each renewal.
+async fn tell_end(mut changes: watch::Receiver<Arc<Loaded>>, figures: Figures) {
+    loop {
+        figures.certificate_ends(changes.borrow_and_update().own.not_after);
+        if changes.changed().await.is_err() {
+            return;
         }
     }
 }
@@ -140,7 +191,9 @@ async fn accepting(
                         // Nobody takes it any more: the port is being closed.
                         let _closing = taken.send(Ok(connection)).await;
                     }
-                    Err(reason) => {
+                    // Somebody looked whether the port is open.
+                    Err(None) => {}
+                    Err(Some(reason)) => {
                         port.figures.refused(port.name, reason);
                         tracing::debug!(%address, port = port.name, reason = reason.label(), "refused");
                     }
@@ -155,7 +208,7 @@ async fn let_in(
     address: SocketAddr,
     port: &Port,
     place: OwnedSemaphorePermit,
-) -> Result<Connection, Refused> {
+) -> Result<Connection, Option<Refused>> {
     // Small answers are not held back; a socket that refuses this still works.
     let _slower = stream.set_nodelay(true);
     let Security::Tls(current) = &port.security else {
@@ -165,7 +218,7 @@ async fn let_in(
     let mut changes = current.changes();
     let loaded = Arc::clone(&changes.borrow_and_update());
     let shaken = timeout(HANDSHAKE_WITHIN, shake(stream, &loaded, port.callers));
-    let stream = shaken.await.map_err(|_| Refused::Silent)??;
+    let stream = shaken.await.map_err(|_| Some(Refused::Silent))??;
     let shown: Vec<CertificateDer<'static>> = stream
         .get_ref()
         .1
@@ -175,7 +228,9 @@ async fn let_in(
         .map(|certificate| certificate.clone().into_owned())
         .collect();
     let named = match shown.first() {
-        Some(certificate) => Some(identity_of(certificate).map_err(|_| Refused::WrongIdentity)?),
+        Some(certificate) => {
+            Some(identity_of(certificate).map_err(|_| Some(Refused::WrongIdentity))?)
+        }
         None => None,
     };
     let (identity, serial) =
@@ -190,27 +245,25 @@ async fn let_in(
     Ok(connection)
 }
 
-/// The handshake. Whoever fails it gets the alert that says why.
+/// The handshake. Whoever fails it gets the alert that says why; `None`: not a byte came.
 async fn shake(
     stream: TcpStream,
     loaded: &Loaded,
     callers: Callers,
-) -> Result<TlsStream<TcpStream>, Refused> {
+) -> Result<TlsStream<TcpStream>, Option<Refused>> {
     let mut first = [0_u8];
-    let peeked = stream.peek(&mut first).await.map_err(|_| Refused::Handshake)?;
-    let speaks_tls = peeked > 0 && first == [HANDSHAKE_RECORD];
+    if stream.peek(&mut first).await.unwrap_or(0) == 0 {
+        return Err(None);
+    }
+    let speaks_tls = first == [HANDSHAKE_RECORD];
     let accepted = TlsAcceptor::from(loaded.server(callers)).accept(stream).into_fallible().await;
     match accepted {
         Ok(stream) => Ok(stream),
         Err((error, stream)) => {
-            let refused = match reason(&error) {
-                _ if peeked == 0 => Refused::Handshake,
-                _ if !speaks_tls => Refused::PlainText,
-                reason => reason,
-            };
+            let refused = if speaks_tls { reason(&error) } else { Refused::PlainText };
             // It may already be gone.
             let _taken = timeout(ALERT_WITHIN, let_read(stream)).await;
-            Err(refused)
+            Err(Some(refused))
         }
     }
 }

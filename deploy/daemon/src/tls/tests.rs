@@ -23,8 +23,6 @@ use super::{
 };
 use crate::settings::Document;
 
-mod made;
-
 use made::{Authority, Says, set, write};
 
 const CENTRE: &str = "spiffe://vonggac/collector/centre-1";

@@ -10,19 +10,19 @@ use tempfile::TempDir;
 
 use crate::tls::Files;
 
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pub(super) pem: String,
+    pub(crate) pem: String,
 }
 
 /// What a certificate says.
-pub(super) struct Says<'a> {
-    pub(super) uris: &'a [&'a str],
-    pub(super) name: &'a str,
-    pub(super) serial: u64,
+pub(crate) struct Says<'a> {
+    pub(crate) uris: &'a [&'a str],
+    pub(crate) name: &'a str,
+    pub(crate) serial: u64,
     /// From when, seen from now, and for how long, in hours.
-    pub(super) begins: i64,
-    pub(super) hours: i64,
+    pub(crate) begins: i64,
+    pub(crate) hours: i64,
 }
 
 impl Default for Says<'_> {
@@ -38,7 +38,7 @@ impl Default for Says<'_> {
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -49,7 +49,7 @@ impl Authority {
     }
 
     /// A certificate and its key.
-    pub(super) fn issue(&self, says: &Says<'_>) -> (String, String) {
+    pub(crate) fn issue(&self, says: &Says<'_>) -> (String, String) {
         let mut params = CertificateParams::new(vec![says.name.to_owned()]).unwrap();
         for uri in says.uris {
             params.subject_alt_names.push(SanType::URI((*uri).try_into().unwrap()));
@@ -66,7 +66,7 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
-    pub(super) fn list(&self, serials: &[u64]) -> String {
+    pub(crate) fn list(&self, serials: &[u64]) -> String {
         let now = std::time::SystemTime::now();
         let revoked_certs = serials
             .iter()
@@ -90,7 +90,7 @@ impl Authority {
 }
 
 /// Writes a set of files; `revoked` stays writable for later.
-pub(super) fn write(folder: &Path, pair: &(String, String), trusts: &str, revoked: &str) -> Files {
+pub(crate) fn write(folder: &Path, pair: &(String, String), trusts: &str, revoked: &str) -> Files {
     let files = Files::of_set(folder);
     fs::write(&files.certificate, &pair.0).unwrap();
     fs::write(&files.key, &pair.1).unwrap();
@@ -101,7 +101,7 @@ pub(super) fn write(folder: &Path, pair: &(String, String), trusts: &str, revoke
 }
 
 /// A set of its own folder.
-pub(super) fn set(pair: &(String, String), trusts: &str, revoked: &str) -> (TempDir, Files) {
+pub(crate) fn set(pair: &(String, String), trusts: &str, revoked: &str) -> (TempDir, Files) {
     let folder = tempfile::tempdir().unwrap();
     let files = write(folder.path(), pair, trusts, revoked);
     (folder, files)
