@@ -16,7 +16,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use vonggac_daemon::{metrics, shutdown};
+use vonggac_daemon::{
+    metrics, shutdown,
+    tls::listen::{Doors, Security},
+};
 use vonggac_wire::{Lane, Time};
 
 use crate::{
@@ -91,10 +94,12 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
     let spool_agent = sender.agent.clone();
     let spool = SharedSpool::new(spool);
     let checkpoints = Arc::new(spool.clone());
-    if let Some(address) = config.metrics {
-        metrics::serve(address, occurrences.registry(), stop.clone())
-            .await
-            .with_context(|| format!("failed to listen on {address} for metrics; is it taken?"))?;
+    let doors = Doors::open(config.tls.clone(), &occurrences.registry(), "vonggac_agent", &stop)
+        .context("failed to")?;
+    if let Some(at) = config.metrics {
+        metrics::serve(at, &doors, occurrences.registry(), stop.clone()).await.with_context(
+            || format!("failed to listen on {} for metrics; is it taken?", at.address),
+        )?;
     }
 
     let (intake, chunks) = intake::queue();
@@ -129,7 +134,7 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
     let clockwork = tokio::spawn(clockwork.run(stop.clone()));
     let shipping = tokio::spawn(keep_shipping(
         spool.clone(),
-        (config.brokers.clone(), fresh_limits),
+        (config.brokers.clone(), doors.security, fresh_limits),
         sender,
         occurrences.clone(),
         sources_done.clone(),
@@ -333,27 +338,53 @@ fn spool_chunks(
     }
 }
 
-/// Ships with one producer after another: a broken one is replaced.
+/// A token that is cancelled when the certificates change, or with `stop`.
+fn renewal(security: &Security, stop: &CancellationToken) -> CancellationToken {
+    let renewed = stop.child_token();
+    if let Security::Tls(current) = security {
+        // Seen from here on: the producer that is made now has what is there now.
+        let mut changes = current.changes();
+        changes.mark_unchanged();
+        let renewed = renewed.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = renewed.cancelled() => {}
+                changed = changes.changed() => if changed.is_ok() { renewed.cancel() },
+            }
+        });
+    }
+    renewed
+}
+
+/// Ships with one producer after another: a broken one is replaced, and one whose certificate was renewed.
 async fn keep_shipping(
     spool: SharedSpool,
-    (brokers, limits): (Vec<String>, watch::Receiver<ShipLimits>),
+    (brokers, security, limits): (Vec<String>, Security, watch::Receiver<ShipLimits>),
     sender: Sender,
     occurrences: Occurrences,
     stop: CancellationToken,
 ) {
     let mut failures = 0;
     loop {
-        let outcome = match ship::producer(&brokers, sender.agent.as_str()) {
+        let renewed = renewal(&security, &stop);
+        let _over = renewed.clone().drop_guard();
+        let outcome = match ship::producer(&brokers, sender.agent.as_str(), security.files()) {
             Ok(producer) => {
                 Shipper::new(spool.clone(), producer, sender.clone(), occurrences.clone())
                     .with_live_limits(limits.clone())
-                    .run(stop.clone(), GRACE)
+                    .run(renewed.clone(), GRACE)
                     .await
             }
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(()) => return,
+            Ok(()) if stop.is_cancelled() => return,
+            // What the last one did not bring to its end is sent again, under the same numbers.
+            Ok(()) => {
+                tracing::info!("certificates were renewed; Kafka is spoken to by the new ones");
+                failures = 0;
+                continue;
+            }
             Err(ShipError::Fatal(text)) => {
                 tracing::warn!(text, "the Kafka producer broke; a fresh one is made");
             }

@@ -1,12 +1,15 @@
 //! The agent's settings. Every default is a constant with its reason.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use vonggac_daemon::settings::{Document, SettingsError, Table};
+use vonggac_daemon::{
+    metrics::At,
+    settings::{Document, SettingsError, Table},
+    tls::Files,
+};
 use vonggac_wire::AgencyId;
 
 use crate::{governor::Ceilings, ship::ShipLimits, spool::Shares};
@@ -89,7 +92,9 @@ pub struct Config {
     /// What the agent may take of its host.
     pub ceilings: Ceilings,
     /// Where `/metrics` listens; `None`: nowhere.
-    pub metrics: Option<SocketAddr>,
+    pub metrics: Option<At>,
+    /// By which certificates Kafka is spoken to; `None`: plain text.
+    pub tls: Option<Files>,
     /// Between heartbeats.
     pub heartbeat: Duration,
     /// Log files.
@@ -143,6 +148,7 @@ impl Config {
         compare("agency", self.agency == other.agency);
         compare("host", self.host == other.host);
         compare("kafka", self.brokers == other.brokers);
+        compare("tls", self.tls == other.tls);
         let spool = |c: &Self| (c.spool_dir.clone(), c.spool_bytes_max, c.fsync, c.shares);
         compare("spool", spool(self) == spool(other));
         compare("metrics", self.metrics == other.metrics);
@@ -151,12 +157,7 @@ impl Config {
     }
 
     fn take(root: &mut Table<'_>) -> Self {
-        if root.bool("plain_text") != Some(true) {
-            root.wrong(
-                "plain_text",
-                "must be true: this version speaks plain text to Kafka and has to be told that this is wanted",
-            );
-        }
+        let tls = Files::take(root);
         let system = root.text("system").unwrap_or_default();
         let (spool_dir, spool_bytes_max, fsync, shares) = root.table("spool", |spool| {
             let dir: PathBuf = spool.text_required("dir").into();
@@ -181,9 +182,8 @@ impl Config {
             shares,
             ship: root.table("ship", ship::limits),
             ceilings: root.table("limits", limits::ceilings),
-            metrics: root.table("metrics", |metrics| {
-                metrics.parsed("listen", "an address like \"127.0.0.1:9101\"")
-            }),
+            metrics: At::take(root, "127.0.0.1:9101", tls.as_ref()),
+            tls,
             heartbeat: root.table("heartbeat", |heartbeat| {
                 heartbeat
                     .duration("interval", Duration::from_secs(1), Duration::from_secs(3600))

@@ -226,7 +226,7 @@ impl Sending {
             simulated: false,
         };
         let (spool, stop) = (SharedSpool::new(spool), CancellationToken::new());
-        let producer = ship::producer(&[broker.to_owned()], "far-1").expect("a producer");
+        let producer = ship::producer(&[broker.to_owned()], "far-1", None).expect("a producer");
         let occurrences = Occurrences::new().expect("metrics");
         let shipper =
             Shipper::new(spool.clone(), producer, sender, occurrences).with_live_limits(limits);

@@ -6,7 +6,7 @@ use anyhow::Context;
 use rdkafka::producer::FutureProducer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vonggac_daemon::{metrics, shutdown};
+use vonggac_daemon::{metrics, shutdown, tls::listen::Doors};
 use vonggac_wire::{limits::RECORD_BYTES_MAX, topic};
 
 use crate::{
@@ -53,10 +53,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tokio::spawn(reload::run(folder, matcher.threats(), figures.clone(), stop.clone()));
     }
     let rules = Arc::new(rules);
-    if let Some(address) = config.metrics {
-        metrics::serve(address, figures.registry(), stop.clone())
-            .await
-            .with_context(|| format!("failed to listen on {address} for metrics; is it taken?"))?;
+    let doors = Doors::open(config.tls.clone(), &figures.registry(), "vonggac_collector", &stop)
+        .context("failed to")?;
+    if let Some(at) = config.metrics {
+        metrics::serve(at, &doors, figures.registry(), stop.clone()).await.with_context(|| {
+            format!("failed to listen on {} for metrics; is it taken?", at.address)
+        })?;
     }
     trust(&config, &figures, &stop).await?;
     let store = Store::new(&config);
@@ -119,6 +121,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     )?;
     let served = serve::spawn(
         config.grpc,
+        &doors,
         serve::Parts { store, registry, rules, figures, book, nation, allowances: config.queries },
         stop.clone(),
     )

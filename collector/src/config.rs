@@ -8,8 +8,10 @@ use std::{
 
 use hyper::Uri;
 use vonggac_daemon::{
+    metrics::At,
     secret::Secret,
     settings::{Document, SettingsError, Table},
+    tls::Files,
 };
 
 use crate::{
@@ -65,7 +67,9 @@ pub struct Config {
     /// Where consoles connect.
     pub grpc: SocketAddr,
     /// Where `/metrics` listens; `None`: nowhere.
-    pub metrics: Option<SocketAddr>,
+    pub metrics: Option<At>,
+    /// By which certificates everything is spoken to; `None`: plain text.
+    pub tls: Option<Files>,
     /// A folder of further rules; `None`: the built-in pack alone.
     pub rules_dir: Option<PathBuf>,
     /// A folder of threat lists; `None`: none.
@@ -100,9 +104,7 @@ impl Config {
     }
 
     fn take(root: &mut Table<'_>) -> Self {
-        if root.bool("plain_text") != Some(true) {
-            root.wrong("plain_text", "must be true: this version speaks plain text and has to be told that this is wanted");
-        }
+        let tls = Files::take(root);
         let profile = root.parsed("profile", profile::WANTED).unwrap_or(profile::SMALL);
         let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let (brokers, partitions, replication, group) = root.table("kafka", |kafka| {
@@ -165,9 +167,8 @@ impl Config {
                     SocketAddr::from(([127, 0, 0, 1], 0)),
                 )
             }),
-            metrics: root.table("metrics", |metrics| {
-                metrics.parsed("listen", "an address like \"127.0.0.1:9102\"")
-            }),
+            metrics: At::take(root, "127.0.0.1:9102", tls.as_ref()),
+            tls,
             rules_dir: root.table("rules", |rules| rules.path("dir")),
             threats_dir: root.table("threats", |threats| threats.path("dir")),
             block_rows_max: whole(block_rows_max),

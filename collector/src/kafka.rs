@@ -1,6 +1,7 @@
 //! How every client of the collector reaches Kafka.
 
 use rdkafka::ClientConfig;
+use vonggac_daemon::librdkafka;
 
 use crate::config::Config;
 
@@ -19,5 +20,8 @@ pub fn client(config: &Config) -> ClientConfig {
         .set("bootstrap.servers", config.brokers.join(","))
         .set("metadata.recovery.rebootstrap.trigger.ms", BEGIN_ANEW_AFTER_MILLIS)
         .set("topic.metadata.refresh.interval.ms", BROKERS_ASKED_EVERY_MILLIS);
+    for (key, value) in librdkafka::settings(config.tls.as_ref()) {
+        client.set(key, value);
+    }
     client
 }

@@ -4,11 +4,17 @@ use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures::Stream;
 use tokio::{net::TcpListener, sync::broadcast};
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, service::interceptor::InterceptedService};
+use vonggac_daemon::{
+    peer::Peer,
+    tls::{
+        Callers,
+        listen::{self, Doors},
+    },
+};
 use vonggac_wire::{
-    Time,
+    Identity, Time,
     limits::{EVIDENCE_EVENTS_MAX, GRPC_MESSAGE_BYTES_MAX},
     proto::{
         ActReply, ChangeSavedSearchReply, ChangeSavedSearchRequest, Command, DeadLettersReply,
@@ -40,6 +46,9 @@ use asking::{Places, Question, caller};
 /// Calls of one connection at once.
 const CALLS_MAX: usize = 64;
 
+/// Consoles at once: each ministry's and province's operators, several times over.
+const CONNECTIONS_MAX: usize = 1_024;
+
 /// What the service needs.
 pub struct Parts {
     /// For searches.
@@ -64,6 +73,7 @@ pub struct Parts {
 /// If the address cannot be bound.
 pub async fn spawn(
     address: SocketAddr,
+    doors: &Doors,
     parts: Parts,
     stop: CancellationToken,
 ) -> std::io::Result<SocketAddr> {
@@ -72,20 +82,32 @@ pub async fn spawn(
     let service = ConsoleServer::new(Service::new(parts))
         .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
+    let service = InterceptedService::new(service, may_look);
+    let port = doors.port("grpc", Callers::MustShow, CONNECTIONS_MAX);
+    let connections = listen::accept(listener, port, stop.clone());
     tokio::spawn(async move {
         let served = tonic::transport::Server::builder()
-            .tcp_nodelay(true)
             .concurrency_limit_per_connection(CALLS_MAX)
             .http2_keepalive_interval(Some(Duration::from_secs(10)))
             .http2_keepalive_timeout(Some(Duration::from_secs(20)))
             .add_service(service)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled())
+            .serve_with_incoming_shutdown(connections, stop.cancelled())
             .await;
         if let Err(error) = served {
             tracing::error!(%error, "consoles are not served any more");
         }
     });
     Ok(bound)
+}
+
+/// The console's service is for people and collectors; an agent's certificate opens nothing here. In plain text nobody shows one.
+fn may_look(request: Request<()>) -> Result<Request<()>, Status> {
+    match request.extensions().get::<Peer>() {
+        Some(Peer {
+            identity: None | Some(Identity::Person(_) | Identity::Collector(_)), ..
+        }) => Ok(request),
+        _ => Err(Status::permission_denied("this certificate is not a person's")),
+    }
 }
 
 struct Service {

@@ -95,7 +95,7 @@ fn picture() -> WatchReply {
 
 fn app() -> App {
     let options = Options {
-        address: "127.0.0.1:7443".into(),
+        way: vonggac_console::client::Way::plain("127.0.0.1:7443"),
         lang: Lang::Vi,
         operator: "Lan".into(),
         ascii: false,

@@ -13,6 +13,7 @@ use vonggac_wire::{
 };
 
 use crate::{
+    client::Way,
     feed::{Ask, Progress, Told},
     keymap::Keymap,
     model::Model,
@@ -65,8 +66,8 @@ const FLOOD: (usize, usize) = (10, 5);
 /// How a console is started.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The collector's address.
-    pub address: String,
+    /// The collector.
+    pub way: Way,
     /// The language.
     pub lang: Lang,
     /// Who acts.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 use vonggac_answer::rows::{self, Format};
-use vonggac_daemon::exit::Exit;
+use vonggac_daemon::{exit::Exit, tls::Files};
 
 use crate::{
-    client::{self, ClientError},
+    client::{self, ClientError, Way},
     words::{Lang, Words},
 };
 
@@ -47,6 +47,15 @@ struct Common {
     /// The collector's address.
     #[arg(long, global = true)]
     collector: Option<String>,
+    /// The own certificate, for TLS.
+    #[arg(long, global = true, env = "VONGGAC_CERTIFICATE", requires_all = ["key", "authorities"])]
+    certificate: Option<PathBuf>,
+    /// Its private key.
+    #[arg(long, global = true, env = "VONGGAC_KEY", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Whom to trust; lists of revoked certificates lie beside as revoked.pem.
+    #[arg(long, global = true, env = "VONGGAC_AUTHORITIES", requires = "certificate")]
+    authorities: Option<PathBuf>,
     /// table, json, jsonl, csv or md.
     #[arg(long, global = true, default_value = "table", hide_possible_values = true)]
     format: Format,
@@ -76,6 +85,16 @@ struct Common {
     observer: bool,
     #[command(flatten)]
     filter: Filter,
+}
+
+impl Common {
+    /// The certificates that were named.
+    fn files(&self) -> Option<Files> {
+        let (certificate, key, authorities) =
+            (self.certificate.clone()?, self.key.clone()?, self.authorities.clone()?);
+        let revoked = Some(authorities.with_file_name("revoked.pem")).filter(|file| file.exists());
+        Some(Files { certificate, key, authorities, revoked })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -202,16 +221,17 @@ pub fn run(arguments: Arguments) -> Exit {
 /// As asked, else as the environment says, else Vietnamese.
 async fn answer(arguments: Arguments, words: Words) -> Exit {
     let Arguments { common, command } = arguments;
-    let address = match client::address(common.collector.as_deref(), common.data.as_deref()) {
-        Ok(address) => address,
+    let way = Way::new(common.collector.as_deref(), common.files(), common.data.as_deref());
+    let way = match way {
+        Ok(way) => way,
         Err(error) => return complain(&told(&words, &error), Exit::Failure),
     };
     let command = match command {
-        None | Some(Command::Console) => return screen(&common, &words, &address).await,
+        None | Some(Command::Console) => return screen(&common, &words, way).await,
         Some(command) => command,
     };
     let caller = client::Caller::new(&operator(&common), common.observer);
-    let mut client = match client::connect(&address, caller).await {
+    let mut client = match client::connect(&way, caller).await {
         Ok(client) => client,
         Err(error) => return complain(&told(&words, &error), Exit::Failure),
     };
@@ -280,13 +300,13 @@ fn operator(common: &Common) -> String {
         .unwrap_or_else(|| "operator".into())
 }
 
-async fn screen(common: &Common, words: &Words, address: &str) -> Exit {
+async fn screen(common: &Common, words: &Words, way: Way) -> Exit {
     use std::io::IsTerminal;
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return complain(&words.get("no-terminal"), Exit::Usage);
     }
     let options = crate::app::Options {
-        address: address.to_owned(),
+        way,
         lang: words.lang(),
         operator: operator(common),
         ascii: common.ascii,
@@ -304,6 +324,17 @@ fn told(words: &Words, error: &ClientError) -> String {
     match error {
         ClientError::NoAddress { path } => {
             words.with("no-address", &[("path", &path.display().to_string())])
+        }
+        ClientError::NoCertificate { address } => {
+            words.with("trouble-no-certificate", &[("address", address)])
+        }
+        ClientError::Certificates(error) => {
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+            let text = format!("{error}{}", cause.unwrap_or_default());
+            words.with("trouble-own-files", &[("error", &text)])
+        }
+        ClientError::Trouble { address, trouble } => {
+            words.with(&format!("trouble-{}", trouble.name()), &[("address", address)])
         }
         ClientError::Unreachable { address, source } => {
             let mut cause: &dyn std::error::Error = source;

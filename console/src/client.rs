@@ -6,11 +6,17 @@ use std::{
     time::Duration,
 };
 
+use hyper_util::rt::TokioIo;
 use tonic::{
     Request, Status,
     metadata::{AsciiMetadataValue, BinaryMetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Channel, Endpoint, Uri},
+};
+use vonggac_daemon::tls::{
+    Current, Files, TlsError,
+    dial::{Dial, Trouble},
+    listen::Security,
 };
 use vonggac_wire::{caller, limits::GRPC_MESSAGE_BYTES_MAX, proto::console_client::ConsoleClient};
 
@@ -58,6 +64,23 @@ pub enum ClientError {
         /// The file that was looked at.
         path: PathBuf,
     },
+    /// Certificates are wanted, and there are none.
+    #[error("speak TLS to the collector at {address} without a certificate")]
+    NoCertificate {
+        /// Its address.
+        address: String,
+    },
+    /// Our own certificates cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] TlsError),
+    /// What was met there has a name.
+    #[error("trust the collector at {address}: {trouble:?}")]
+    Trouble {
+        /// Its address.
+        address: String,
+        /// What.
+        trouble: Trouble,
+    },
     /// It does not answer.
     #[error("reach the collector at {address}: {source}")]
     Unreachable {
@@ -79,44 +102,133 @@ pub fn default_data() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("/var/lib/vonggac"))
 }
 
-/// The collector's address: as given, else as the data folder says.
-///
-/// # Errors
-/// If neither says it.
-pub fn address(collector: Option<&str>, data: Option<&Path>) -> Result<String, ClientError> {
-    if let Some(address) = collector {
-        return Ok(address.to_owned());
+/// Where the collector is, and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// Our certificate and whom we trust; `None`: plain text.
+    pub tls: Option<Files>,
+}
+
+impl Way {
+    /// In plain text.
+    #[must_use]
+    pub fn plain(address: &str) -> Self {
+        Self { address: address.to_owned(), tls: None }
     }
+
+    /// `HOST:PORT` or `https://HOST:PORT` with the certificates that were named, else as the data folder says both.
+    ///
+    /// # Errors
+    /// If neither says it, or TLS is wanted by the address and there is no certificate.
+    pub fn new(
+        collector: Option<&str>,
+        tls: Option<Files>,
+        data: Option<&Path>,
+    ) -> Result<Self, ClientError> {
+        let Some(given) = collector else { return of_folder(tls, data) };
+        let address = given.strip_prefix(SCHEME).unwrap_or(given).to_owned();
+        if given.starts_with(SCHEME) && tls.is_none() {
+            return Err(ClientError::NoCertificate { address });
+        }
+        Ok(Self { address, tls })
+    }
+}
+
+/// Before an address that must be spoken to by TLS.
+pub const SCHEME: &str = "https://";
+
+fn of_folder(tls: Option<Files>, data: Option<&Path>) -> Result<Way, ClientError> {
     let folder = data.map_or_else(default_data, Path::to_owned);
     let path = folder.join("run/addresses.toml");
     let text =
         fs::read_to_string(&path).map_err(|_| ClientError::NoAddress { path: path.clone() })?;
-    text.lines()
-        .find_map(|line| {
-            line.strip_prefix("collector = ")?
-                .trim()
-                .trim_matches('"')
-                .parse::<std::net::SocketAddr>()
-                .ok()
+    let value = |name: &str| {
+        text.lines().find_map(|line| {
+            Some(line.strip_prefix(name)?.strip_prefix(" = ")?.trim().trim_matches('"'))
         })
-        .map(|address| address.to_string())
-        .ok_or(ClientError::NoAddress { path })
+    };
+    let address = value("collector").and_then(|text| text.parse::<std::net::SocketAddr>().ok());
+    let address = address.ok_or(ClientError::NoAddress { path })?.to_string();
+    let tls = tls.or_else(|| Some(Files::of_set(Path::new(value("certificates")?))));
+    Ok(Way { address, tls })
 }
 
 /// Connects.
 ///
 /// # Errors
 /// If the collector does not answer.
-pub async fn connect(address: &str, caller: Caller) -> Result<Client, ClientError> {
-    let wrong = |source| ClientError::Unreachable { address: address.to_owned(), source };
+pub async fn connect(way: &Way, caller: Caller) -> Result<Client, ClientError> {
+    let address = &way.address;
+    let dial = Dial::new(match &way.tls {
+        // Read at each connection: a certificate that was renewed is taken by the next one.
+        Some(files) => Security::Tls(Current::once(files.clone())?),
+        None => Security::PlainText,
+    });
+    let trouble = |trouble| ClientError::Trouble { address: address.clone(), trouble };
+    let wrong = |source| match dial.trouble() {
+        Some(met) => trouble(met),
+        None => ClientError::Unreachable { address: address.clone(), source },
+    };
+    let dialling = dial.clone();
+    let connector = tower::service_fn(move |uri: Uri| {
+        let dial = dialling.clone();
+        async move {
+            let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or_default());
+            dial.connect(host, port).await.map(TokioIo::new)
+        }
+    });
+    // The connector speaks TLS, not the library above it.
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(wrong)?
         .connect_timeout(CONNECT_WITHIN)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true);
-    let channel = endpoint.connect().await.map_err(wrong)?;
+    let channel = endpoint.connect_with_connector(connector).await.map_err(wrong)?;
+    if let Some(met) = dial.heard().await {
+        return Err(trouble(met));
+    }
     Ok(ConsoleClient::with_interceptor(channel, caller)
         .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::{self, Lang};
+
+    #[test]
+    fn every_trouble_has_a_sentence_and_a_short_reason_in_both_languages() {
+        for lang in [Lang::Vi, Lang::En] {
+            let words = words::of(lang);
+            for trouble in Trouble::ALL {
+                for name in ["trouble", "reason"].map(|kind| format!("{kind}-{}", trouble.name())) {
+                    assert_ne!(words.get(&name), name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_of_https_wants_certificates_and_a_folder_names_its_own() {
+        let files = Files::of_set(Path::new("/set"));
+        let way = |collector| Way::new(Some(collector), Some(files.clone()), None).unwrap();
+        assert_eq!(way("https://centre:7443"), way("centre:7443"));
+        assert_eq!(Way::new(Some("centre:7443"), None, None).unwrap(), Way::plain("centre:7443"));
+        let refused = Way::new(Some("https://centre:7443"), None, None);
+        assert!(matches!(refused, Err(ClientError::NoCertificate { .. })));
+        let folder = tempfile::tempdir().unwrap();
+        let write = |text: &str| {
+            fs::create_dir_all(folder.path().join("run")).unwrap();
+            fs::write(folder.path().join("run/addresses.toml"), text).unwrap();
+            Way::new(None, None, Some(folder.path()))
+        };
+        let plain = write("kafka = \"127.0.0.1:1\"\ncollector = \"127.0.0.1:4\"\n");
+        assert_eq!(plain.unwrap(), Way::plain("127.0.0.1:4"));
+        let tls = write("certificates = \"/set\"\ncollector = \"127.0.0.1:4\"\n").unwrap();
+        assert_eq!(tls.tls, Some(files));
+        assert!(write("collector = \"nowhere\"\n").is_err());
+    }
 }

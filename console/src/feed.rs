@@ -10,7 +10,7 @@ use vonggac_wire::proto::{
     TailRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
 };
 
-use crate::client::{self, Caller, Client};
+use crate::client::{self, Caller, Client, ClientError, Way};
 
 /// Messages that may wait for the screen.
 pub const MESSAGES_MAX: usize = 256;
@@ -114,15 +114,16 @@ pub enum Ask {
 
 /// Runs until nobody listens any more.
 pub async fn run(
-    address: String,
+    way: Way,
     caller: Caller,
     mut asks: mpsc::Receiver<Ask>,
     tell: mpsc::Sender<Told>,
 ) {
     let mut attempt = 0;
     while !tell.is_closed() {
-        let error = match client::connect(&address, caller.clone()).await {
+        let error = match client::connect(&way, caller.clone()).await {
             Ok(client) => watch(client, &mut asks, &tell, &mut attempt).await,
+            Err(ClientError::Trouble { trouble, .. }) => format!("reason-{}", trouble.name()),
             Err(error) => deepest(&error),
         };
         attempt += 1;
@@ -343,7 +344,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_where_nobody_listens_is_told_by_its_own_reason() {
-        let error = client::connect("127.0.0.1:1", Caller::new("lan", false))
+        let error = client::connect(&Way::plain("127.0.0.1:1"), Caller::new("lan", false))
             .await
             .err()
             .map(|error| deepest(&error));

@@ -213,7 +213,7 @@ fn whole(app: &App, area: Rect, buffer: &mut Buffer, now: Time) {
         // Of what was never seen nothing is drawn, not even that there is nothing.
         (None, Link::Lost { .. }) => Vec::new(),
         (None, _) => {
-            let loading = app.words.with("loading", &[("address", &app.options.address)]);
+            let loading = app.words.with("loading", &[("address", &app.options.way.address)]);
             vec![plain(&fit(&loading, width))]
         }
         _ => self::body(app, body),

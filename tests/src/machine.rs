@@ -56,6 +56,18 @@ impl Machine {
     /// # Errors
     /// If it does not get ready.
     pub fn up(probes: &[String], nation: bool) -> anyhow::Result<Option<Self>> {
+        Self::speaking("--plain-text", probes, nation)
+    }
+
+    /// The same, speaking by certificates.
+    ///
+    /// # Errors
+    /// If it does not get ready.
+    pub fn trusted() -> anyhow::Result<Option<Self>> {
+        Self::speaking("--tls", &[], false)
+    }
+
+    fn speaking(security: &str, probes: &[String], nation: bool) -> anyhow::Result<Option<Self>> {
         if !is_built() {
             return Ok(None);
         }
@@ -65,6 +77,7 @@ impl Machine {
         let machine = Self { folder, log };
         let base = free_ports()?;
         let mut options = vec![
+            security.to_owned(),
             "--port-base".to_owned(),
             base.to_string(),
             "--watch".into(),
@@ -88,7 +101,8 @@ impl Machine {
         let folder = tempfile::tempdir()?;
         let machine = Self { log: folder.path().join("watched.log"), folder };
         let base = free_ports()?.to_string();
-        machine.start(&["--only", "kafka", "--port-base", &base].map(str::to_owned))?;
+        let options = ["--plain-text", "--only", "kafka", "--port-base", &base];
+        machine.start(&options.map(str::to_owned))?;
         Ok(machine)
     }
 
@@ -108,7 +122,8 @@ impl Machine {
         fs::create_dir_all(machine.data())?;
         before(&machine.data())?;
         let base = free_ports()?.to_string();
-        machine.start(&["--only", parts, "--port-base", &base].map(str::to_owned))?;
+        let options = ["--plain-text", "--only", parts, "--port-base", &base];
+        machine.start(&options.map(str::to_owned))?;
         Ok(Some(machine))
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use vonggac_daemon::{exit::Exit, log::Harmless, settings::Document};
+use vonggac_daemon::{exit::Exit, log::Harmless, settings::Document, tls::Files};
 use vonggac_wire::{Lane, topic};
 
 use super::{complain, say};
@@ -200,7 +200,10 @@ fn brokers(config: &Config) -> Vec<Warning> {
         .brokers
         .iter()
         .cloned()
-        .map(|broker| (broker.clone(), std::thread::spawn(move || ask(&broker))))
+        .map(|broker| {
+            let tls = config.tls.clone();
+            (broker.clone(), std::thread::spawn(move || ask(&broker, tls.as_ref())))
+        })
         .collect();
     for (index, (broker, tried)) in tries.into_iter().enumerate() {
         if let Ok(Err(why)) = tried.join() {
@@ -210,9 +213,9 @@ fn brokers(config: &Config) -> Vec<Warning> {
     warnings
 }
 
-fn ask(broker: &str) -> Result<(), String> {
-    let producer =
-        ship::producer(&[broker.to_owned()], "check-config").map_err(|error| error.to_string())?;
+fn ask(broker: &str, tls: Option<&Files>) -> Result<(), String> {
+    let producer = ship::producer(&[broker.to_owned()], "check-config", tls)
+        .map_err(|error| error.to_string())?;
     let known = producer
         .client()
         .fetch_metadata(None, BROKER_WITHIN)

@@ -107,7 +107,10 @@ fn base(_: &Survey, given: &Given, out: &mut String) {
     } else {
         line(out, &format!("system = {}", quoted(&given.system)));
     }
-    say(out, "This version speaks plain text to Kafka, and has to be told that this is wanted.");
+    say(
+        out,
+        "Plain text to Kafka has to be asked for by name. In its place, with a certificate of the centre: [tls] with certificate, key, authorities.",
+    );
     line(out, "plain_text = true\n\n[kafka]");
     line(out, &format!("brokers = {}", list(&given.brokers)));
     line(out, "\n[spool]");

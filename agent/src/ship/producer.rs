@@ -20,6 +20,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig},
 };
 use tokio::sync::oneshot;
+use vonggac_daemon::{librdkafka, tls::Files};
 use vonggac_wire::limits::RECORD_BYTES_MAX;
 
 use super::ShipError;
@@ -65,11 +66,15 @@ impl Drop for Inner {
     }
 }
 
-/// Makes a producer: idempotent, all replicas, zstd.
+/// Makes a producer: idempotent, all replicas, zstd; by these certificates, as they are now, or in plain text.
 ///
 /// # Errors
 /// If librdkafka refuses the settings, or no thread can be made.
-pub fn producer(brokers: &[String], client: &str) -> Result<Producer, ShipError> {
+pub fn producer(
+    brokers: &[String],
+    client: &str,
+    tls: Option<&Files>,
+) -> Result<Producer, ShipError> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers.join(","))
@@ -92,6 +97,9 @@ pub fn producer(brokers: &[String], client: &str) -> Result<Producer, ShipError>
         .set("api.version.request.timeout.ms", "30000")
         .set("topic.metadata.refresh.interval.ms", "60000")
         .set("log_level", "3");
+    for (key, value) in librdkafka::settings(tls) {
+        config.set(key, value);
+    }
     let producer: BaseProducer<Reports> =
         config.create_with_context(Reports).map_err(ShipError::Producer)?;
     let (producer, stop) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));

@@ -52,7 +52,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (asks, asked) = mpsc::channel(MESSAGES_MAX);
     let (tell, mut told) = mpsc::channel(MESSAGES_MAX);
     let caller = Caller::new(&options.operator, options.observer);
-    tokio::spawn(feed::run(options.address.clone(), caller, asked, tell));
+    tokio::spawn(feed::run(options.way.clone(), caller, asked, tell));
     let slow = options.slow;
     let mut app = App::new(options, theme, Keymap::load(config.as_deref()));
     let memory = Memory::read();

@@ -7,7 +7,7 @@ use vonggac_wire::{
 };
 
 use super::{Arguments, Command, Filter, act::Action, filter, saved, schema};
-use crate::{app::later, words::Words};
+use crate::{app::later, client::SCHEME, words::Words};
 
 /// Fields that a value may be looked for in, over all agencies.
 pub(super) const SPREAD_FIELDS: [&str; 4] = ["src_ip", "user", "url", "host"];
@@ -55,7 +55,12 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
     {
         found.push(words.get("bad-window"));
     }
-    if let Some(address) = arguments.common.collector.as_ref().filter(|text| !is_address(text)) {
+    if let Some(address) = arguments
+        .common
+        .collector
+        .as_ref()
+        .filter(|text| !is_address(text.strip_prefix(SCHEME).unwrap_or(text)))
+    {
         found.push(wrong(words, "--collector", address, "HOST:PORT"));
     }
     let allowed = match &arguments.command {
@@ -221,6 +226,7 @@ mod tests {
             "vonggac events --follow --class authentication",
             "vonggac --collector 10.0.0.5:7443 agencies",
             "vonggac --collector centre.example.vn:7443 agencies",
+            "vonggac --collector https://centre.example.vn:7443 agencies",
             "vonggac --collector [::1]:7443 agencies",
         ] {
             assert_eq!(found(line), Vec::<String>::new(), "{line}");

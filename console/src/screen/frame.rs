@@ -126,7 +126,7 @@ pub(super) fn warning(app: &App, width: usize, now: Time) -> Vec<Line<'static>> 
                 told(words.with(
                     if app.heard.at.is_some() { "lost-1" } else { "lost-never" },
                     &[
-                        ("address", &app.options.address),
+                        ("address", &app.options.way.address),
                         (
                             "error",
                             fit(&why(why_id), why(why_id).width().min(ERROR_COLUMNS)).trim_end(),

@@ -54,7 +54,7 @@ pub(crate) fn delta(incidents: Vec<Incident>) -> WatchReply {
 
 pub(crate) fn app_with(options: impl FnOnce(&mut Options)) -> App {
     let mut asked = Options {
-        address: "127.0.0.1:7443".into(),
+        way: vonggac_console::client::Way::plain("127.0.0.1:7443"),
         lang: Lang::En,
         operator: "Lan".into(),
         ascii: false,

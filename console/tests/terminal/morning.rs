@@ -367,7 +367,7 @@ pub(crate) fn event(raw: &str) -> EventRow {
 
 pub(crate) fn app(lang: Lang, ascii: bool) -> App {
     let options = Options {
-        address: "127.0.0.1:7443".into(),
+        way: vonggac_console::client::Way::plain("127.0.0.1:7443"),
         lang,
         operator: "Lan".into(),
         ascii,

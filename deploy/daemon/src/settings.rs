@@ -391,6 +391,16 @@ impl<'a> Table<'a> {
         read
     }
 
+    /// A table that may be left out.
+    pub fn table_if_there<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Table<'a>) -> T,
+    ) -> Option<T> {
+        self.asked.insert(name);
+        self.entries.iter().any(|(key, ..)| key == name).then(|| self.table(name, read))
+    }
+
     /// A list of tables (`[[name]]`); one table (`[name]`) is a list of one.
     pub fn tables<T>(
         &mut self,

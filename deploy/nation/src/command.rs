@@ -18,7 +18,11 @@ use vonggac_agent::{
     ship::{self, Sender, SharedSpool, Shipper},
     spool::Spool,
 };
-use vonggac_daemon::{exit::Exit, log, metrics, shutdown};
+use vonggac_daemon::{
+    exit::Exit,
+    log, metrics, shutdown,
+    tls::{Files, listen::Doors},
+};
 use vonggac_wire::Time;
 
 use crate::{
@@ -40,6 +44,9 @@ pub struct Arguments {
     /// Kafka's address.
     #[arg(long)]
     brokers: String,
+    /// A folder with an issued set of certificates for Kafka; without it plain text is spoken.
+    #[arg(long)]
+    certificates: Option<PathBuf>,
     /// Where spools and the timeline are kept.
     #[arg(long)]
     data: PathBuf,
@@ -106,12 +113,16 @@ struct Actor {
 async fn play(arguments: &Arguments, scenario: Scenario) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let occurrences = Occurrences::new()?;
+    let tls = arguments.certificates.as_deref().map(Files::of_set);
+    let doors = Doors::open(tls.clone(), &occurrences.registry(), "vonggac_nation", &stop)?;
     if let Some(address) = arguments.metrics {
-        metrics::serve(address, occurrences.registry(), stop.clone()).await?;
+        let at = metrics::At::plain(address);
+        metrics::serve(at, &doors, occurrences.registry(), stop.clone()).await?;
     }
     let begun = Time::now();
     tell(arguments, &scenario, begun)?;
-    let producer = ship::producer(std::slice::from_ref(&arguments.brokers), "vonggac-nation")?;
+    let producer =
+        ship::producer(std::slice::from_ref(&arguments.brokers), "vonggac-nation", tls.as_ref())?;
     let tasks = TaskTracker::new();
     let shipped = CancellationToken::new();
     let mut actors = Vec::new();

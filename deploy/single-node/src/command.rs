@@ -5,26 +5,34 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command as Process, Stdio},
     time::{Duration, Instant},
 };
 
 use clap::{Parser, Subcommand};
 use prometheus::Registry;
-use vonggac_daemon::{exit::Exit, log, metrics, shutdown};
+use vonggac_daemon::{
+    exit::Exit,
+    log, metrics,
+    secret::Secret,
+    shutdown,
+    tls::{Files, listen::Doors},
+};
 
 use crate::{
     child,
-    engine::{http, pool::Pool},
+    engine::{
+        http::{self, User},
+        pool::Pool,
+    },
     kafka,
-    layout::{self, Layout, Options},
+    layout::{self, Layout, Options, Security},
     parts,
     state::{Condition, State, usage},
     supervise,
+    trust::Sets,
 };
 
-/// How long all parts may take to be ready.
-const READY_WITHIN: Duration = Duration::from_secs(180);
+mod detach;
 
 /// A second of tries: far longer than a question takes.
 const HOLD_TRIES_MAX: usize = 20;
@@ -71,6 +79,12 @@ enum Command {
         /// Play a simulated nation.
         #[arg(long)]
         nation: bool,
+        /// Speak by certificates: an authority is made at the first start, and a certificate for each part and for you.
+        #[arg(long, conflicts_with = "plain_text")]
+        tls: bool,
+        /// Speak in plain text, on loopback alone.
+        #[arg(long)]
+        plain_text: bool,
         /// Run only these parts, separated by commas; the others run elsewhere.
         #[arg(long, value_delimiter = ',', value_parser = ["kafka", "engine", "collector", "agent"])]
         only: Vec<String>,
@@ -101,6 +115,9 @@ enum Command {
         /// A settings file in the engine's own form.
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
+        /// A file with the password that everybody has to say.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
     },
     /// Become a command that dies with its parent.
     #[command(hide = true)]
@@ -114,14 +131,17 @@ enum Command {
 #[must_use]
 pub fn run(arguments: Arguments) -> Exit {
     match arguments.command {
-        Command::Run { data, watch, probe, port_base, nation, only, detach } => {
-            let options = Options { watch, probe, port_base, nation, only };
+        Command::Run { data, watch, probe, port_base, nation, tls, plain_text, only, detach } => {
+            let security = Security::asked(tls, plain_text);
+            let options = Options { watch, probe, port_base, nation, security, only };
             let root = data.root();
-            if detach { detached(&root, &options) } else { attached(&root, &options) }
+            if detach { detach::detached(&root, &options) } else { attached(&root, &options) }
         }
         Command::Status { data, format } => status(&data.root(), &format),
         Command::Down { data } => down(&data.root()),
-        Command::Engine { store, listen, settings } => engine(&store, listen, settings.as_deref()),
+        Command::Engine { store, listen, settings, password_file } => {
+            engine(&store, listen, settings.as_deref(), password_file.as_deref())
+        }
         Command::Child { command } => complain(&child::become_command(&command), Exit::Failure),
     }
 }
@@ -160,19 +180,29 @@ fn supervise(root: &std::path::Path, options: &Options) -> Result<(), Box<dyn st
         return Err("run java; install openjdk-17-jre-headless, or run deploy/up".into());
     }
     log::start();
-    kafka::prepare(&layout).map_err(|error| format!("prepare Kafka: {error}"))?;
-    let plan =
-        parts::plan(&layout, &options).map_err(|error| format!("plan the parts: {error}"))?;
+    let sets = match options.security.is_tls() {
+        true => Some(Sets::ready(&layout)?),
+        false => None,
+    };
+    kafka::prepare(&layout, sets.as_ref()).map_err(|error| format!("prepare Kafka: {error}"))?;
+    let plan = parts::plan(&layout, &options, sets.as_ref())
+        .map_err(|error| format!("plan the parts: {error}"))?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let stop = shutdown::on_signal()?;
         let registry = Registry::new();
-        metrics::serve(layout.address(6), registry.clone(), stop.clone()).await?;
+        let files = sets.as_ref().map(|sets| Files::of_set(&sets.collector));
+        let doors = Doors::open(files, &registry, "vonggac_single", &stop)?;
+        let at = metrics::At::plain(layout.address(6));
+        metrics::serve(at, &doors, registry.clone(), stop.clone()).await?;
+        if sets.is_some() && plan.iter().any(|part| part.name == "kafka") {
+            kafka::rights::give(&layout, &stop);
+        }
         let ran =
             tokio::task::spawn_blocking(move || supervise::run(&layout, plan, &stop, &registry))
                 .await;
-        ran.map_err(io::Error::other)?
+        Ok::<(), Box<dyn std::error::Error>>(ran.map_err(io::Error::other)??)
     })?;
     Ok(())
 }
@@ -186,123 +216,6 @@ fn hold(lock: &File) -> Result<(), &'static str> {
         std::thread::sleep(Duration::from_millis(50));
     }
     Err("start: another supervisor has just begun on this folder")
-}
-
-/// Starts a supervisor in the background and tells what it waits for.
-fn detached(root: &std::path::Path, options: &Options) -> Exit {
-    use std::os::unix::process::CommandExt;
-    if let Some(state) = running(root) {
-        if let Err(error) = join(root, &state, options) {
-            return complain(&format!("failed to {error}"), Exit::Failure);
-        }
-    } else {
-        let options_before = std::fs::read(root.join(layout::KEPT)).ok();
-        let (layout, options) = match Layout::open(root, options) {
-            Ok(opened) => opened,
-            Err(error) => return complain(&format!("failed to {error}"), Exit::Failure),
-        };
-        if let Err(error) = layout.check(options.nation) {
-            return complain(&format!("failed to {error}"), Exit::Failure);
-        }
-        if let Err(error) = parts::check(&layout, &options) {
-            forget(&layout, options_before.as_deref());
-            return complain(
-                &format!("failed to start with these options: {error}"),
-                Exit::Configuration,
-            );
-        }
-        let _old = std::fs::remove_file(layout.path("run/state.json"));
-        let begun = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(layout.path("log/single.log"))
-            .and_then(|log| {
-                Process::new(std::env::current_exe()?)
-                    .args(["run", "--data"])
-                    .arg(&layout.root)
-                    .stdin(Stdio::null())
-                    .stdout(log.try_clone()?)
-                    .stderr(log)
-                    .process_group(0)
-                    .spawn()
-            });
-        if let Err(error) = begun {
-            return complain(&format!("failed to start the supervisor: {error}"), Exit::Failure);
-        }
-    }
-    wait_ready(root)
-}
-
-/// Puts remembered options back as they were before ones that cannot be used.
-fn forget(layout: &Layout, before: Option<&[u8]>) {
-    let path = layout.path(layout::KEPT);
-    let _nothing_to_forget = match before {
-        Some(text) => std::fs::write(path, text),
-        None => std::fs::remove_file(path),
-    };
-}
-
-/// Tells that the running one is joined, and what becomes of the options.
-fn join(
-    root: &std::path::Path,
-    state: &State,
-    options: &Options,
-) -> Result<(), layout::LayoutError> {
-    let mut text =
-        format!("joining the one that runs on {} (process {})", root.display(), state.supervisor);
-    if !options.is_empty() {
-        Layout::open(root, options)?;
-        text.push_str(
-            "; the options are remembered and take effect after deploy/down and deploy/up",
-        );
-    }
-    complain(&text, Exit::Success);
-    Ok(())
-}
-
-fn wait_ready(root: &std::path::Path) -> Exit {
-    let begun = Instant::now();
-    let mut told = String::new();
-    while begun.elapsed() < READY_WITHIN {
-        if let Some(state) = State::read(root) {
-            if state.is_ready() {
-                complain(
-                    &format!("ready after {:.1} s", begun.elapsed().as_secs_f64()),
-                    Exit::Success,
-                );
-                return Exit::Success;
-            }
-            let waits: Vec<String> = state
-                .parts
-                .iter()
-                .filter(|(_, part)| part.state != Condition::Ready)
-                .map(|(name, part)| format!("{name} {}", part.state.name()))
-                .collect();
-            let text = waits.join(", ");
-            if text != told {
-                complain(
-                    &format!("[{:>5.1} s] waiting: {text}", begun.elapsed().as_secs_f64()),
-                    Exit::Success,
-                );
-                told = text;
-            }
-        }
-        // A supervisor that still prepares Kafka holds the folder but has told no state yet.
-        if begun.elapsed() > Duration::from_secs(3) && !is_held(root) {
-            return complain(
-                &format!("failed to start; see {}", root.join("log/single.log").display()),
-                Exit::Failure,
-            );
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    complain(
-        &format!(
-            "failed to be ready within {READY_WITHIN:?}: {told}; see {}",
-            root.join("log").display()
-        ),
-        Exit::Failure,
-    )
 }
 
 fn status(root: &std::path::Path, format: &str) -> Exit {
@@ -385,16 +298,28 @@ fn down(root: &std::path::Path) -> Exit {
     complain(&format!("failed to stop within {STOPPED_WITHIN:?}; see deploy/status"), Exit::Failure)
 }
 
-fn engine(store: &Path, listen: SocketAddr, settings: Option<&Path>) -> Exit {
+fn engine(
+    store: &Path,
+    listen: SocketAddr,
+    settings: Option<&Path>,
+    password: Option<&Path>,
+) -> Exit {
     log::start();
     let serve = || -> Result<(), Box<dyn std::error::Error>> {
         std::fs::create_dir_all(store)?;
+        let user = match password {
+            Some(file) => {
+                let text = std::fs::read_to_string(file)?;
+                Some(User::new(parts::ENGINE_USER, Secret::new(text.trim().to_owned())))
+            }
+            None => None,
+        };
         let pool = Pool::open(&layout::library(), store, settings)?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {
             let stop = shutdown::on_signal()?;
-            http::serve(listen, pool, stop).await
+            http::serve(listen, pool, user, stop).await
         })?;
         Ok(())
     };

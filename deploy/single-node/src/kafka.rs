@@ -4,7 +4,12 @@ use std::{fs, io, path::Path, process::Command};
 
 use rand::Rng;
 
-use crate::layout::{Layout, cache};
+use crate::{
+    layout::{Layout, cache},
+    trust::Sets,
+};
+
+pub mod rights;
 
 /// Hours that Kafka keeps events: longer than any outage of the collector on one machine.
 const RETENTION_HOURS: u32 = 72;
@@ -16,13 +21,18 @@ const RETENTION_BYTES: u64 = 1 << 30;
 /// could stand in for.
 const SESSION_MILLIS: u32 = 4_000;
 
-fn properties(layout: &Layout) -> String {
+fn properties(layout: &Layout, sets: Option<&Sets>) -> String {
     let (client, controller) = (layout.address(0), layout.address(1));
+    let (name, security) = match sets {
+        Some(sets) => ("SSL", rights::properties(sets)),
+        None => ("PLAINTEXT", String::new()),
+    };
     format!(
         "process.roles=broker,controller\nnode.id=1\n\
-         controller.quorum.voters=1@{controller}\nlisteners=PLAINTEXT://{client},CONTROLLER://{controller}\n\
-         advertised.listeners=PLAINTEXT://{client}\ncontroller.listener.names=CONTROLLER\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         controller.quorum.voters=1@{controller}\nlisteners={name}://{client},CONTROLLER://{controller}\n\
+         advertised.listeners={name}://{client}\ncontroller.listener.names=CONTROLLER\n\
+         inter.broker.listener.name={name}\n\
+         listener.security.protocol.map={name}:{name},CONTROLLER:{name}\n{security}\
          log.dirs={}\nauto.create.topics.enable=false\nnum.partitions=1\n\
          offsets.topic.num.partitions=4\noffsets.topic.replication.factor=1\n\
          transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
@@ -44,9 +54,12 @@ fn class_path() -> String {
 ///
 /// # Errors
 /// If a file cannot be written, or Java fails.
-pub fn prepare(layout: &Layout) -> io::Result<()> {
+pub fn prepare(layout: &Layout, sets: Option<&Sets>) -> io::Result<()> {
     let file = layout.path("etc/kafka.properties");
-    fs::write(&file, properties(layout))?;
+    fs::write(&file, properties(layout, sets))?;
+    if let Some(sets) = sets {
+        rights::prepare(layout, sets)?;
+    }
     let logging = layout.path("etc/log4j2.properties");
     fs::write(
         &logging,
@@ -57,7 +70,6 @@ pub fn prepare(layout: &Layout) -> io::Result<()> {
     if layout.path("kafka/data/meta.properties").exists() {
         return Ok(());
     }
-    let cluster: [u8; 16] = rand::rng().random();
     let output = Command::new("java")
         .args([
             "-Xmx128m",
@@ -66,7 +78,7 @@ pub fn prepare(layout: &Layout) -> io::Result<()> {
             "kafka.tools.StorageTool",
             "format",
             "-t",
-            &base64(&cluster),
+            &cluster_id(),
             "-c",
         ])
         .arg(&file)
@@ -78,6 +90,17 @@ pub fn prepare(layout: &Layout) -> io::Result<()> {
         "Kafka's storage cannot be formatted: {}",
         String::from_utf8_lossy(&output.stderr).trim()
     )))
+}
+
+/// A cluster's id. One that begins with a dash would be read as an option: of sixty-four starts one failed by that.
+fn cluster_id() -> String {
+    loop {
+        let cluster: [u8; 16] = rand::rng().random();
+        let id = base64(&cluster);
+        if !id.starts_with('-') {
+            return id;
+        }
+    }
 }
 
 /// The command that runs it.
@@ -139,6 +162,11 @@ pub fn is_formatted(root: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cluster_id_looks_like_an_option() {
+        assert!((0..2_000).all(|_| !cluster_id().starts_with('-')));
+    }
 
     #[test]
     fn a_cluster_id_has_twenty_two_digits() {

@@ -63,6 +63,37 @@ pub enum LayoutError {
     },
 }
 
+/// How the parts speak with one another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Security {
+    /// As at the start before; at the first one in plain text.
+    #[default]
+    AsBefore,
+    /// In plain text, on loopback alone.
+    PlainText,
+    /// By certificates, which are made at the first start.
+    Tls,
+}
+
+impl Security {
+    /// As it was asked for.
+    #[must_use]
+    pub const fn asked(tls: bool, plain_text: bool) -> Self {
+        match (tls, plain_text) {
+            (true, _) => Self::Tls,
+            (_, true) => Self::PlainText,
+            _ => Self::AsBefore,
+        }
+    }
+
+    /// Whether certificates are spoken by.
+    #[must_use]
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Self::Tls)
+    }
+}
+
 /// Options that a start is given and the next one remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -75,6 +106,8 @@ pub struct Options {
     pub port_base: Option<u16>,
     /// Play a nation.
     pub nation: bool,
+    /// Plain text or certificates.
+    pub security: Security,
     /// Names of the parts that run; none: all. The others run elsewhere, or not at all.
     pub only: Vec<String>,
 }
@@ -144,6 +177,9 @@ impl Layout {
         }
         options.port_base = given.port_base.or(options.port_base);
         options.nation |= given.nation;
+        if given.security != Security::AsBefore {
+            options.security = given.security;
+        }
         if !given.only.is_empty() {
             options.only.clone_from(&given.only);
         }

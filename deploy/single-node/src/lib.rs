@@ -12,3 +12,4 @@ pub mod layout;
 pub mod parts;
 pub mod state;
 pub mod supervise;
+pub mod trust;

@@ -3,15 +3,21 @@
 use std::{
     fs, io,
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command as Process,
     time::Duration,
 };
 
+use vonggac_daemon::tls::Files;
+
 use crate::{
-    kafka,
+    kafka::{self, rights::write_secret},
     layout::{Layout, Options},
+    trust::Sets,
 };
+
+/// By which name the engine is spoken to, where it has a password.
+pub const ENGINE_USER: &str = "vonggac";
 
 /// A part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +40,7 @@ pub struct Part {
 ///
 /// # Errors
 /// If a configuration file cannot be written, or our own programs cannot be found.
-pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
+pub fn plan(layout: &Layout, options: &Options, sets: Option<&Sets>) -> io::Result<Vec<Part>> {
     let own = std::env::current_exe()?;
     let program = |name: &str| -> io::Result<String> {
         let path = own.with_file_name(name);
@@ -46,9 +52,9 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
             path.display()
         )))
     };
-    write_collector(layout)?;
-    write_agent(layout, options)?;
-    write_addresses(layout, options.nation)?;
+    write_collector(layout, sets)?;
+    write_agent(layout, options, sets)?;
+    write_addresses(layout, options.nation, sets)?;
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let second = Duration::from_secs(1);
     let wanted =
@@ -65,14 +71,7 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
         Part {
             name: "engine",
             after: &[],
-            command: words(&[
-                &own.display().to_string(),
-                "engine",
-                "--store",
-                &layout.path("engine/store").display().to_string(),
-                "--listen",
-                &layout.address(2).to_string(),
-            ]),
+            command: engine(layout, &own.display().to_string(), sets),
             ready: layout.address(2),
             address: layout.address(2),
             grace: 10 * second,
@@ -116,7 +115,14 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
                 &layout.path("nation").display().to_string(),
                 "--metrics",
                 &layout.address(7).to_string(),
-            ]),
+            ])
+            .into_iter()
+            .chain(
+                sets.into_iter().flat_map(|sets| {
+                    ["--certificates".to_owned(), sets.nation.display().to_string()]
+                }),
+            )
+            .collect(),
             ready: layout.address(7),
             address: layout.address(7),
             grace: 10 * second,
@@ -126,15 +132,27 @@ pub fn plan(layout: &Layout, options: &Options) -> io::Result<Vec<Part>> {
     Ok(parts)
 }
 
+/// The engine's command.
+fn engine(layout: &Layout, own: &str, sets: Option<&Sets>) -> Vec<String> {
+    let store = layout.path("engine/store").display().to_string();
+    let listen = layout.address(2).to_string();
+    let mut words =
+        [own, "engine", "--store", &store, "--listen", &listen].map(str::to_owned).to_vec();
+    if let Some(sets) = sets {
+        words.extend(["--password-file".to_owned(), sets.engine_file.display().to_string()]);
+    }
+    words
+}
+
 /// Has the agent read the configuration that these options make, so that a wrong one is told before anything starts.
 ///
 /// # Errors
 /// The agent's own sentences.
-pub fn check(layout: &Layout, options: &Options) -> io::Result<()> {
+pub fn check(layout: &Layout, options: &Options, sets: Option<&Sets>) -> io::Result<()> {
     if !options.only.is_empty() && !options.only.iter().any(|only| only == "agent") {
         return Ok(());
     }
-    write_agent(layout, options)?;
+    write_agent(layout, options, sets)?;
     let agent = std::env::current_exe()?.with_file_name("vonggac-agent");
     let file = layout.path("etc/agent.toml");
     let checked = Process::new(agent).arg("check-config").arg("--config").arg(&file).output()?;
@@ -153,15 +171,44 @@ pub fn answers(address: SocketAddr) -> bool {
 const MADE: &str =
     "# Written at each start by vonggac-single; give options to deploy/up instead of editing.\n";
 
-fn write_collector(layout: &Layout) -> io::Result<()> {
+/// `plain_text = true`, which has to stand before the first table.
+fn plain(set: Option<&Path>) -> &'static str {
+    if set.is_some() { "" } else { "plain_text = true\n" }
+}
+
+/// The `[tls]` table of an issued set.
+fn tls(set: Option<&Path>) -> String {
+    let Some(set) = set else { return String::new() };
+    let files = Files::of_set(set);
+    let path = |path: &Path| quote(&path.display().to_string());
+    let mut text = format!(
+        "\n[tls]\ncertificate = {}\nkey = {}\nauthorities = {}\n",
+        path(&files.certificate),
+        path(&files.key),
+        path(&files.authorities),
+    );
+    if let Some(revoked) = &files.revoked {
+        text.push_str(&format!("revoked = {}\n", path(revoked)));
+    }
+    text
+}
+
+/// The collector's file holds the engine's password: its owner alone may read it.
+fn write_collector(layout: &Layout, sets: Option<&Sets>) -> io::Result<()> {
+    let set = sets.map(|sets| sets.collector.as_path());
+    let user = sets.map_or_else(String::new, |sets| {
+        format!("user = \"{ENGINE_USER}\"\npassword = {}\n", quote(sets.engine.reveal()))
+    });
     let text = format!(
-        "{MADE}plain_text = true\n\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n",
+        "{MADE}{}{}\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n{user}\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n",
+        plain(set),
+        tls(set),
         layout.address(0),
         layout.address(2),
         layout.address(3),
         layout.address(4),
     );
-    fs::write(layout.path("etc/collector.toml"), text)
+    write_secret(&layout.path("etc/collector.toml"), &text)
 }
 
 /// Logs of a Debian host that tell of log-ins, attacks and services, and what must be readable for each.
@@ -181,9 +228,12 @@ const USUAL_LOGS: [(&str, &str); 12] = [
 ];
 
 /// The local agent: the usual logs of a host where they can be read, and what was asked for.
-fn write_agent(layout: &Layout, options: &Options) -> io::Result<()> {
+fn write_agent(layout: &Layout, options: &Options, sets: Option<&Sets>) -> io::Result<()> {
+    let set = sets.map(|sets| sets.agent.as_path());
     let mut text = format!(
-        "{MADE}agency = \"local\"\nsystem = \"local-machine\"\nplain_text = true\n\n[kafka]\nbrokers = [\"{}\"]\n\n[spool]\ndir = {}\n\n[metrics]\nlisten = \"{}\"\n\n[usage_socket]\npath = {}\n",
+        "{MADE}agency = \"local\"\nsystem = \"local-machine\"\n{}{}\n[kafka]\nbrokers = [\"{}\"]\n\n[spool]\ndir = {}\n\n[metrics]\nlisten = \"{}\"\n\n[usage_socket]\npath = {}\n",
+        plain(set),
+        tls(set),
         layout.address(0),
         quote(&layout.path("agent/spool").display().to_string()),
         layout.address(5),
@@ -228,8 +278,11 @@ fn split_format(watch: &str) -> (&str, &str) {
     }
 }
 
-fn write_addresses(layout: &Layout, nation: bool) -> io::Result<()> {
+fn write_addresses(layout: &Layout, nation: bool, sets: Option<&Sets>) -> io::Result<()> {
     let mut text = MADE.to_string();
+    if let Some(sets) = sets {
+        text.push_str(&format!("certificates = {}\n", quote(&sets.person.display().to_string())));
+    }
     let mut rows = vec![
         ("kafka", 0),
         ("engine", 2),

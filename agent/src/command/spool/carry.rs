@@ -171,17 +171,21 @@ fn verified(file: &Path) -> anyhow::Result<Contents> {
 }
 
 pub(super) fn import(arguments: &Import) -> anyhow::Result<Exit> {
-    let brokers = match &arguments.config {
-        Some(path) if arguments.brokers.is_empty() => {
-            Config::read(path).with_context(|| format!("read {}", path.display()))?.brokers
-        }
+    let config = match &arguments.config {
+        Some(path) => Some(Config::read(path).with_context(|| format!("read {}", path.display()))?),
+        None => None,
+    };
+    let tls = config.as_ref().and_then(|config| config.tls.clone());
+    let brokers = match config {
+        Some(config) if arguments.brokers.is_empty() => config.brokers,
         _ => arguments.brokers.clone(),
     };
     // Nothing is sent of a file that is not whole.
     let contents = verified(&arguments.file)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sent = runtime.block_on(async {
-        let producer = ship::producer(&brokers, &format!("import-{}", contents.head.agent))?;
+        let producer =
+            ship::producer(&brokers, &format!("import-{}", contents.head.agent), tls.as_ref())?;
         carried::bring(&producer, &arguments.file).await
     })?;
     ensure!(sent == contents, "trust {}: it changed while it was read", arguments.file.display());

@@ -5,12 +5,13 @@ use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, header::HeaderValue,
+    HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header::HeaderValue,
     server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
+use vonggac_daemon::secret::Secret;
 
 use super::{
     library::{Answer, EngineError},
@@ -28,7 +29,13 @@ const CONNECTIONS_MAX: usize = 128;
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub async fn serve(address: SocketAddr, pool: Pool, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    address: SocketAddr,
+    pool: Pool,
+    user: Option<User>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let user = Arc::new(user);
     let listener = TcpListener::bind(address).await?;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -43,9 +50,10 @@ pub async fn serve(address: SocketAddr, pool: Pool, shutdown: CancellationToken)
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let pool = pool.clone();
+        let (pool, user) = (pool.clone(), Arc::clone(&user));
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(request, pool.clone()));
+            let service =
+                service_fn(move |request| answer(request, pool.clone(), Arc::clone(&user)));
             if let Err(error) =
                 http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
             {
@@ -56,14 +64,45 @@ pub async fn serve(address: SocketAddr, pool: Pool, shutdown: CancellationToken)
     }
 }
 
+/// The one who may ask: the engine's build has no users of its own.
+pub struct User {
+    name: &'static str,
+    password: Secret,
+}
+
+impl User {
+    /// By this name and password.
+    #[must_use]
+    pub const fn new(name: &'static str, password: Secret) -> Self {
+        Self { name, password }
+    }
+
+    /// Whether the headers, as ClickHouse's clients send them, say both.
+    fn is(&self, headers: &HeaderMap) -> bool {
+        let of = |name: &str| headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+        let password = self.password.reveal().as_bytes();
+        let given = of("X-ClickHouse-Key");
+        // Each byte is looked at, so that the time does not say how many were right.
+        let differ = password.iter().zip(given).fold(0, |differ, (one, two)| differ | (one ^ two));
+        of("X-ClickHouse-User") == self.name.as_bytes()
+            && given.len() == password.len()
+            && differ == 0
+    }
+}
+
 async fn answer(
     request: Request<Incoming>,
     pool: Pool,
+    user: Arc<Option<User>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     if request.uri().path() == "/ping"
         || (request.method() == Method::GET && request.uri().query().is_none())
     {
         return Ok(Response::new(Full::new(Bytes::from_static(b"Ok.\n"))));
+    }
+    if user.as_ref().as_ref().is_some_and(|user| !user.is(request.headers())) {
+        let text = "Code: 516. DB::Exception: Authentication failed: password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)";
+        return Ok(refuse(StatusCode::FORBIDDEN, Some(516), text));
     }
     let mut parameters = parameters(request.uri().query().unwrap_or_default());
     let boundary = request
@@ -179,6 +218,24 @@ fn decode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_has_name_and_password_is_the_user() {
+        let user = User::new("vonggac", Secret::new("abc".into()));
+        let is = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, HeaderValue::from_str(value).unwrap());
+            }
+            user.is(&headers)
+        };
+        let name = ("x-clickhouse-user", "vonggac");
+        assert!(is(&[name, ("x-clickhouse-key", "abc")]));
+        assert!(!is(&[name, ("x-clickhouse-key", "abd")]));
+        assert!(!is(&[name, ("x-clickhouse-key", "ab")]));
+        assert!(!is(&[("x-clickhouse-user", "default"), ("x-clickhouse-key", "abc")]));
+        assert!(!is(&[name]) && !is(&[]));
+    }
 
     #[test]
     fn parameters_are_decoded() {
