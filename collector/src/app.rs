@@ -25,6 +25,7 @@ use crate::{
     store::{Store, migrate},
     threat::{ThreatList, reload},
     topics,
+    trust::{audit, door::Door, role::watch::Roles},
 };
 
 /// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
@@ -115,9 +116,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         },
         &stop,
     )?;
+    let audit = audit::log::spawn(&config, store.clone(), stop.clone());
     let served = serve::spawn(
         config.grpc,
-        serve::Parts { store, registry, rules, figures, book, nation, allowances: config.queries },
+        serve::Parts {
+            store,
+            registry,
+            rules,
+            figures,
+            book,
+            nation,
+            allowances: config.queries,
+            door: door(&config, &stop)?,
+            audit,
+        },
         stop.clone(),
     )
     .await
@@ -164,6 +176,12 @@ fn watch_the_way(
     if let Some(settings) = config.heartbeat.clone() {
         tokio::spawn(heartbeat::run(settings, age, figures.clone(), stop.clone()));
     }
+}
+
+/// Who may come in.
+fn door(config: &Config, stop: &CancellationToken) -> anyhow::Result<Door> {
+    let roles = Roles::open(&config.trust, stop.clone()).context("failed to read the roles")?;
+    Ok(Door::new(roles))
 }
 
 /// Our own rules and those of the configured folder.

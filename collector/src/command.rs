@@ -11,6 +11,7 @@ use crate::{
     store::{Store, cluster, migrate, retention::RetentionError},
 };
 
+mod audit;
 mod backup;
 mod dead;
 mod doctor;
@@ -18,6 +19,7 @@ mod export;
 mod hold;
 mod rehearse;
 mod retention;
+mod roles;
 mod rules;
 mod sheet;
 mod sizing;
@@ -63,6 +65,12 @@ enum Command {
     Backup(backup::Backup),
     /// Write events or incidents for others.
     Export(export::Arguments),
+    /// The audit log: whether it is as it was written.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Who may see and do what.
+    #[command(subcommand)]
+    Roles(roles::Command),
     /// Make the store what a copy of it says; the collector has to be stopped.
     Restore(backup::Restore),
 }
@@ -161,12 +169,22 @@ pub fn run(arguments: &Arguments) -> Exit {
             | Command::Backup(_)
             | Command::Export(_)
             | Command::Hold(_)
+            | Command::Audit(_)
     ) {
         if let Err(error) = runtime.block_on(migrate::refuse_newer(&Store::new(&config))) {
             return complain(&format!("failed to {error}"), Exit::Failure);
         }
     }
+    runtime.block_on(audit::begun(&config, &arguments.command));
     let outcome = match &arguments.command {
+        Command::Audit(command) => {
+            let (text, exit) = runtime.block_on(audit::run(&Store::new(&config), command));
+            return if exit == Exit::Success { say(&text); exit } else { complain(&text, exit) };
+        }
+        Command::Roles(command) => {
+            say(&roles::run(&config, command));
+            return Exit::Success;
+        }
         Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) | Command::Sizing(_) => {
             kept(
                 runtime

@@ -14,6 +14,7 @@ use vonggac_daemon::{
 
 use crate::{
     allowance::Allowances, canary::heartbeat, profile, retention::Keeping, store::cluster,
+    trust::role::watch as roles,
 };
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
@@ -86,6 +87,8 @@ pub struct Config {
     pub keeping: Keeping,
     /// How much of the store each kind of caller may use.
     pub queries: Allowances,
+    /// Who has which role.
+    pub trust: roles::Settings,
 }
 
 impl Config {
@@ -184,6 +187,7 @@ impl Config {
             heartbeat: root.table("heartbeat", heartbeat_of),
             keeping,
             queries: Allowances::take(root),
+            trust: roles::Settings::take(root),
         }
     }
 }
