@@ -25,7 +25,7 @@ use crate::{
     store::{Store, migrate},
     threat::{ThreatList, reload},
     topics,
-    trust::{audit, door::Door, role::watch::Roles},
+    trust::{audit, door::Door, enrol, role::watch::Roles},
 };
 
 /// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
@@ -58,6 +58,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             .await
             .with_context(|| format!("failed to listen on {address} for metrics; is it taken?"))?;
     }
+    trust(&config, &figures, &stop).await?;
     let store = Store::new(&config);
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -85,13 +86,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         opened = opening => opened,
     };
     let (runner, book) = opened.context("failed to open the incident book")?;
-    let mut nation = Nation::new(Arc::clone(&registry), Arc::clone(&rules));
-    for agent in store.agents().await.context("failed to ask for known agents")? {
-        nation.know_agent(&agent);
-    }
-    for incident in runner.incidents() {
-        nation.apply_incident(incident);
-    }
+    let nation = known(&store, &runner, &registry, &rules).await?;
     let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
     let nation = health::spawn(
         nation,
@@ -116,7 +111,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         },
         &stop,
     )?;
-    let audit = audit::log::spawn(&config, store.clone(), stop.clone());
+    let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
     let served = serve::spawn(
         config.grpc,
         serve::Parts {
@@ -142,7 +137,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ended = &mut chain => ended.context("failed to go on")?.context("failed to")?,
         ended = &mut book => ended.context("failed to go on")?.context("failed to")?,
         () = stop.cancelled() => {
-            shutdown::drain(GRACE, async { let _ended = (chain.await, book.await); }).await;
+            shutdown::drain(GRACE, async { let _ended = (chain.await, book.await, written.await); }).await;
         }
     }
     tracing::info!("the collector stopped");
@@ -178,10 +173,43 @@ fn watch_the_way(
     }
 }
 
+/// The nation as the store knows it.
+async fn known(
+    store: &Store,
+    runner: &BookRunner,
+    registry: &Arc<Registry>,
+    rules: &Arc<RuleSet>,
+) -> anyhow::Result<Nation> {
+    let mut nation = Nation::new(Arc::clone(registry), Arc::clone(rules));
+    for agent in store.agents().await.context("failed to ask for known agents")? {
+        nation.know_agent(&agent);
+    }
+    for incident in runner.incidents() {
+        nation.apply_incident(incident);
+    }
+    Ok(nation)
+}
+
 /// Who may come in.
 fn door(config: &Config, stop: &CancellationToken) -> anyhow::Result<Door> {
-    let roles = Roles::open(&config.trust, stop.clone()).context("failed to read the roles")?;
+    let roles = Roles::open(config.trust.roles.clone(), stop.clone())
+        .context("failed to read the roles")?;
     Ok(Door::new(roles))
+}
+
+/// Enrolment and revocation lists, on the machine that has the authority; they wait for neither Kafka nor engine.
+async fn trust(config: &Config, figures: &Figures, stop: &CancellationToken) -> anyhow::Result<()> {
+    let settings = config.trust.clone();
+    let Some(dir) = settings.pki.dir else { return Ok(()) };
+    let parts = enrol::Parts {
+        dir,
+        lifetimes: settings.pki.lifetimes,
+        settings: settings.enrol,
+        brokers: config.brokers.clone(),
+        registry: figures.registry(),
+    };
+    enrol::spawn(parts, stop.clone()).await.context("failed to")?;
+    Ok(())
 }
 
 /// Our own rules and those of the configured folder.

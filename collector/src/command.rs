@@ -1,6 +1,6 @@
 //! What can be asked of `vonggac-collector`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
@@ -17,12 +17,14 @@ mod dead;
 mod doctor;
 mod export;
 mod hold;
+mod pki;
 mod rehearse;
 mod retention;
 mod roles;
 mod rules;
 mod sheet;
 mod sizing;
+mod token;
 
 /// Takes what agents send, and tells consoles.
 #[derive(Debug, Parser)]
@@ -61,6 +63,20 @@ enum Command {
     /// Legal holds: what must not be deleted.
     #[command(subcommand)]
     Hold(hold::Command),
+    /// The certificate authority of the centre.
+    Pki {
+        #[command(subcommand)]
+        command: pki::Command,
+        #[command(flatten)]
+        place: pki::Place,
+    },
+    /// Tokens for enrolment, and who may come back.
+    Token {
+        #[command(subcommand)]
+        command: token::Command,
+        #[command(flatten)]
+        place: pki::Place,
+    },
     /// Copy the store to a folder, or look whether a copy is whole.
     Backup(backup::Backup),
     /// Write events or incidents for others.
@@ -141,10 +157,28 @@ fn without_configuration(command: &Command) -> Option<Exit> {
     }
 }
 
+/// What needs neither Kafka nor store.
+fn of_trust(command: &Command, config: &Path) -> Option<Exit> {
+    let answer = match command {
+        Command::Pki { command, place } => pki::run(command, place, config),
+        Command::Token { command, place } => token::run(command, place, config),
+        _ => return None,
+    };
+    Some(match answer {
+        Ok(text) => {
+            say(text.trim_end());
+            Exit::Success
+        }
+        Err(error) => complain(&format!("failed to {error}"), error.exit()),
+    })
+}
+
 /// Does what is asked.
 #[must_use]
 pub fn run(arguments: &Arguments) -> Exit {
-    if let Some(exit) = without_configuration(&arguments.command) {
+    let early = without_configuration(&arguments.command)
+        .or_else(|| of_trust(&arguments.command, &arguments.config));
+    if let Some(exit) = early {
         return exit;
     }
     let config = match Config::read(&arguments.config) {
@@ -175,23 +209,22 @@ pub fn run(arguments: &Arguments) -> Exit {
             return complain(&format!("failed to {error}"), Exit::Failure);
         }
     }
-    runtime.block_on(audit::begun(&config, &arguments.command));
+    if let Some(exit) = runtime.block_on(of_roles(&arguments.command, &config)) {
+        return exit;
+    }
     let outcome = match &arguments.command {
-        Command::Audit(command) => {
-            let (text, exit) = runtime.block_on(audit::run(&Store::new(&config), command));
-            return if exit == Exit::Success { say(&text); exit } else { complain(&text, exit) };
-        }
-        Command::Roles(command) => {
-            say(&roles::run(&config, command));
-            return Exit::Success;
-        }
-        Command::CheckConfig | Command::Rules(_) | Command::Rehearse(_) | Command::Sizing(_) => {
-            kept(
-                runtime
-                    .block_on(retention::checked(&Store::new(&config), &config.keeping))
-                    .map(|()| "the configuration is right".into()),
-            )
-        }
+        Command::CheckConfig
+        | Command::Rules(_)
+        | Command::Rehearse(_)
+        | Command::Sizing(_)
+        | Command::Pki { .. }
+        | Command::Token { .. }
+        | Command::Audit(_)
+        | Command::Roles(_) => kept(
+            runtime
+                .block_on(retention::checked(&Store::new(&config), &config.keeping))
+                .map(|()| "the configuration is right".into()),
+        ),
         Command::Doctor(arguments) => {
             let (text, exit) = runtime.block_on(doctor::run(arguments, &config));
             say(text.trim_end());
@@ -233,6 +266,32 @@ pub fn run(arguments: &Arguments) -> Exit {
         Command::Restore(asked) => runtime.block_on(backup::restore(&config, asked, &say)),
         Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),
     };
+    answered(outcome)
+}
+
+/// Who may do what, and what was done; of what else is asked the audit log is told first.
+async fn of_roles(command: &Command, config: &Config) -> Option<Exit> {
+    match command {
+        Command::Roles(command) => {
+            say(&roles::run(config, command));
+            Some(Exit::Success)
+        }
+        Command::Audit(command) => {
+            let (text, exit) = audit::run(&Store::new(config), command).await;
+            if exit != Exit::Success {
+                return Some(complain(&text, exit));
+            }
+            say(&text);
+            Some(exit)
+        }
+        other => {
+            audit::begun(config, other).await;
+            None
+        }
+    }
+}
+
+fn answered(outcome: anyhow::Result<String>) -> Exit {
     match outcome {
         Ok(text) => {
             if !text.is_empty() {
@@ -295,6 +354,24 @@ mod tests {
             parsed("c sizing --hosts 9 --events-per-second 1")
                 && !parsed("c sizing")
                 && !parsed("c sizing --hosts 0")
+        );
+        assert!(
+            parsed("c pki init --dir /p")
+                && parsed("c pki issue --agency H49 --agent a --out /o")
+                && parsed("c pki revoke --identity spiffe://vonggac/collector/c --yes")
+                && parsed("c pki status --all --format md")
+        );
+        assert!(
+            parsed("c token create --agency H49 --agent a --uses 1 --valid 24h --dir /p")
+                && !parsed("c token create --agent a")
+                && !parsed("c token create --agency H49 --person p")
+                && !parsed("c token create --person p --uses 0")
+        );
+        assert!(
+            !parsed("c pki issue --agent a --out /o")
+                && !parsed("c pki issue --out /o")
+                && !parsed("c pki issue --person a --broker b --out /o")
+                && !parsed("c pki revoke")
         );
         assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));

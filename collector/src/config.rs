@@ -13,8 +13,7 @@ use vonggac_daemon::{
 };
 
 use crate::{
-    allowance::Allowances, canary::heartbeat, profile, retention::Keeping, store::cluster,
-    trust::role::watch as roles,
+    allowance::Allowances, canary::heartbeat, profile, retention::Keeping, store::cluster, trust,
 };
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
@@ -87,8 +86,8 @@ pub struct Config {
     pub keeping: Keeping,
     /// How much of the store each kind of caller may use.
     pub queries: Allowances,
-    /// Who has which role.
-    pub trust: roles::Settings,
+    /// Who may speak and who may see.
+    pub trust: trust::Settings,
 }
 
 impl Config {
@@ -187,7 +186,7 @@ impl Config {
             heartbeat: root.table("heartbeat", heartbeat_of),
             keeping,
             queries: Allowances::take(root),
-            trust: roles::Settings::take(root),
+            trust: trust::Settings::take(root),
         }
     }
 }

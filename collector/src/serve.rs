@@ -141,9 +141,8 @@ impl Console for Service {
         let watching = Watching::new(self.parts.figures.clone());
         let viewer = Viewer { guest, wanted, parts: self.parts.watched(), _counted: watching };
         let begun = viewer.seen(&first);
-        let following = futures::stream::unfold(
-            (deltas, Some(viewer)),
-            |(mut deltas, viewer)| async move {
+        let following =
+            futures::stream::unfold((deltas, Some(viewer)), |(mut deltas, viewer)| async move {
                 // A refusal is the last that is told.
                 let viewer = viewer?;
                 match deltas.recv().await {
@@ -159,8 +158,7 @@ impl Console for Service {
                     }
                     Err(broadcast::error::RecvError::Closed) => None,
                 }
-            },
-        );
+            });
         let first = futures::stream::once(async move { Ok(begun) });
         let answers: Self::WatchStream = Box::pin(futures::StreamExt::chain(first, following));
         Ok(visit.followed(answers, |_| (0, 0)))
@@ -312,9 +310,8 @@ impl Service {
         let mut all = self.parts.store.saved_searches().await.map_err(status)?;
         // What somebody does not see cannot be meant, nor told of by a refusal.
         all.retain(|search| is_shown(guest, &search.owner, &search.agency));
-        let is_agency = |code: &str| {
-            self.parts.registry.agency(code).is_some() && guest.scope.has_agency(code)
-        };
+        let is_agency =
+            |code: &str| self.parts.registry.agency(code).is_some() && guest.scope.has_agency(code);
         let id = uuid::Uuid::new_v4().to_string();
         Ok(match saved::apply(&all, change, &caller, is_agency, id, Time::now().0) {
             Ok(written) => {

@@ -1,11 +1,65 @@
 //! Who may speak, who may see and do what, and proof of both.
 //!
+//! * [`authority`]: the certificate authority of the centre, its ledger and its revocation lists;
+//! * [`token`]: who may enrol, and [`enrol`]: how;
 //! * [`role`]: who is what, as data; [`scope`] (pure): what a role sees and does, call by call; [`door`]: where every call of the console's
 //!   service comes in;
 //! * [`audit`]: what was done, by whom, in a chain; [`pace`] (pure): how often and how much one person may ask.
 
+use std::path::PathBuf;
+
+use vonggac_daemon::settings::Table;
+
 pub mod audit;
+pub mod authority;
 pub mod door;
+pub mod enrol;
 pub mod pace;
 pub mod role;
 pub mod scope;
+pub mod token;
+
+use authority::Lifetimes;
+
+/// The settings of `[trust]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The authority, on the machine that has it.
+    pub pki: Pki,
+    /// Enrolment, on the machine that has the authority.
+    pub enrol: enrol::Settings,
+    /// Who has which role; `None`: nobody whose certificate is asked for.
+    pub roles: Option<PathBuf>,
+}
+
+/// The settings of `[trust.pki]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pki {
+    /// The authority's folder; `None`: it is on another machine.
+    pub dir: Option<PathBuf>,
+    /// How long what it makes is valid.
+    pub lifetimes: Lifetimes,
+}
+
+impl Settings {
+    /// Takes the table out of a file's root.
+    pub fn take(root: &mut Table<'_>) -> Self {
+        root.table("trust", |trust| {
+            let settings = Self {
+                pki: trust.table("pki", |pki| Pki {
+                    dir: pki.path("dir"),
+                    lifetimes: Lifetimes::take(pki),
+                }),
+                enrol: trust.table("enrol", enrol::Settings::take),
+                roles: role::watch::take(trust),
+            };
+            if settings.enrol.listen.is_some() && settings.pki.dir.is_none() {
+                trust.wrong(
+                    "pki.dir",
+                    "is missing; wanted is the folder of the authority, which enrolment needs",
+                );
+            }
+            settings
+        })
+    }
+}

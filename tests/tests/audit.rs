@@ -48,7 +48,8 @@ fn a_row_that_is_changed_removed_or_added_behind_the_stores_back_is_named() -> a
         assert_eq!(found(&store).await?, [("a".into(), 30, vec![])]);
 
         let client = engine.client("audited");
-        let forged: Vec<AuditRow> = client.query("SELECT ?fields FROM audit WHERE number = 12").fetch_all().await?;
+        let forged: Vec<AuditRow> =
+            client.query("SELECT ?fields FROM audit WHERE number = 12").fetch_all().await?;
         for statement in [
             "ALTER TABLE audit UPDATE who = 'minh' WHERE number = 5 SETTINGS mutations_sync = 1",
             "DELETE FROM audit WHERE number IN (8, 9)",
@@ -100,7 +101,8 @@ fn while_the_store_takes_no_rows_calls_are_refused_when_the_queue_is_full() -> a
         let store = store(&engine, folder.path(), "full")?;
         migrate::run(&store).await?;
         engine.kill();
-        let log = AuditLog::spawn(Chain::new(store.clone(), "a".into()), Default::default());
+        let (log, _written) =
+            AuditLog::spawn(Chain::new(store.clone(), "a".into()), Default::default());
         let mut taken = 0_usize;
         let refused = loop {
             match log.begin(deed(&taken.to_string())) {
@@ -113,7 +115,9 @@ fn while_the_store_takes_no_rows_calls_are_refused_when_the_queue_is_full() -> a
         assert!(refused.message().contains("audit log"), "{refused}");
         engine.again()?;
         let begun = std::time::Instant::now();
-        while found(&store).await.map_or(0, |all| all.first().map_or(0, |chain| chain.1)) < taken as u64 {
+        while found(&store).await.map_or(0, |all| all.first().map_or(0, |chain| chain.1))
+            < taken as u64
+        {
             anyhow::ensure!(begun.elapsed().as_secs() < 60, "rows that waited are not written");
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }

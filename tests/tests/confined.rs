@@ -59,16 +59,34 @@ const ATTACKS: &[(&str, &str)] = &[
     ("a left join", "SELECT b.raw FROM gaps AS a RIGHT JOIN events AS b ON a.agency = b.agency"),
     ("a full join", "SELECT a.raw, b.raw FROM events AS a FULL JOIN events AS b ON a.seq = b.seq"),
     ("a join with commas", "SELECT b.raw FROM events AS a, events AS b"),
-    ("a join in brackets", "SELECT b.raw FROM (events AS a INNER JOIN events AS b ON a.seq = b.seq)"),
-    ("a join of dead letters", "SELECT d.detail FROM events AS e RIGHT JOIN dead_letters AS d ON d.agency = e.agency"),
+    (
+        "a join in brackets",
+        "SELECT b.raw FROM (events AS a INNER JOIN events AS b ON a.seq = b.seq)",
+    ),
+    (
+        "a join of dead letters",
+        "SELECT d.detail FROM events AS e RIGHT JOIN dead_letters AS d ON d.agency = e.agency",
+    ),
     ("a subquery", "SELECT raw FROM (SELECT * FROM events)"),
     ("a subquery as a value", "SELECT (SELECT max(raw) FROM events)"),
-    ("a subquery in an array", "SELECT (SELECT groupArray(raw) FROM events WHERE agency = 'tk-48')"),
-    ("a subquery in IN", "SELECT seq FROM events WHERE raw IN (SELECT raw FROM events WHERE agency = 'tk-48')"),
-    ("a subquery in EXISTS", "SELECT count() FROM numbers(8000) WHERE EXISTS (SELECT 1 FROM events WHERE agency = 'tk-48')"),
+    (
+        "a subquery in an array",
+        "SELECT (SELECT groupArray(raw) FROM events WHERE agency = 'tk-48')",
+    ),
+    (
+        "a subquery in IN",
+        "SELECT seq FROM events WHERE raw IN (SELECT raw FROM events WHERE agency = 'tk-48')",
+    ),
+    (
+        "a subquery in EXISTS",
+        "SELECT count() FROM numbers(8000) WHERE EXISTS (SELECT 1 FROM events WHERE agency = 'tk-48')",
+    ),
     ("a subquery in the limit", "SELECT 1 FROM numbers(9000) LIMIT (SELECT count() FROM events)"),
     ("a subquery in numbers", "SELECT count() FROM numbers((SELECT count() FROM events))"),
-    ("a subquery in HAVING", "SELECT count() AS c FROM events GROUP BY host HAVING c > (SELECT count() FROM events WHERE agency = 'tk-48')"),
+    (
+        "a subquery in HAVING",
+        "SELECT count() AS c FROM events GROUP BY host HAVING c > (SELECT count() FROM events WHERE agency = 'tk-48')",
+    ),
     ("a subquery in the order", "SELECT 1 ORDER BY (SELECT max(raw) FROM events)"),
     ("a subquery in CASE", "SELECT CASE WHEN 1 THEN (SELECT max(raw) FROM events) END"),
     ("a subquery in a window", "SELECT max(raw) OVER () FROM events"),
@@ -76,18 +94,42 @@ const ATTACKS: &[(&str, &str)] = &[
     ("union distinct", "SELECT 'a' UNION DISTINCT SELECT raw FROM events"),
     ("intersect", "SELECT raw FROM events INTERSECT SELECT raw FROM events"),
     ("except", "SELECT raw FROM events EXCEPT SELECT raw FROM events WHERE agency = 'H49'"),
-    ("union in a subquery", "SELECT * FROM (SELECT raw FROM events UNION ALL SELECT raw FROM events)"),
+    (
+        "union in a subquery",
+        "SELECT * FROM (SELECT raw FROM events UNION ALL SELECT raw FROM events)",
+    ),
     ("a query with a name", "WITH a AS (SELECT raw FROM events) SELECT * FROM a"),
-    ("a name of a table for a query", "WITH events AS (SELECT 1 AS x) SELECT * FROM (SELECT x FROM events)"),
-    ("a name that hides a book", "WITH hold_events AS (SELECT 1 AS x) SELECT who FROM vonggac.hold_events"),
-    ("a name in another place", "SELECT who FROM hold_events, (WITH hold_events AS (SELECT 1) SELECT * FROM hold_events)"),
+    (
+        "a name of a table for a query",
+        "WITH events AS (SELECT 1 AS x) SELECT * FROM (SELECT x FROM events)",
+    ),
+    (
+        "a name that hides a book",
+        "WITH hold_events AS (SELECT 1 AS x) SELECT who FROM vonggac.hold_events",
+    ),
+    (
+        "a name in another place",
+        "SELECT who FROM hold_events, (WITH hold_events AS (SELECT 1) SELECT * FROM hold_events)",
+    ),
     ("a value with the column's name", "WITH 'H49' AS agency SELECT raw FROM events"),
-    ("a column with the column's name", "SELECT 'H49' AS agency, raw FROM events WHERE agency = 'H49'"),
+    (
+        "a column with the column's name",
+        "SELECT 'H49' AS agency, raw FROM events WHERE agency = 'H49'",
+    ),
     ("all columns replaced", "SELECT * REPLACE ('H49' AS agency) FROM events"),
-    ("a function with the name of a condition's", "SELECT ((a, b) -> 1) AS endsWith, raw FROM events"),
-    ("a function with the name of another", "WITH ((a, b) -> 1) AS startsWith SELECT raw FROM events"),
+    (
+        "a function with the name of a condition's",
+        "SELECT ((a, b) -> 1) AS endsWith, raw FROM events",
+    ),
+    (
+        "a function with the name of another",
+        "WITH ((a, b) -> 1) AS startsWith SELECT raw FROM events",
+    ),
     ("a function with the name of IN", "SELECT ((a, b) -> 1) AS `in`, raw FROM events"),
-    ("a recursion", "WITH RECURSIVE a AS (SELECT raw FROM events UNION ALL SELECT raw FROM a) SELECT * FROM a"),
+    (
+        "a recursion",
+        "WITH RECURSIVE a AS (SELECT raw FROM events UNION ALL SELECT raw FROM a) SELECT * FROM a",
+    ),
     ("a table behind IN", "SELECT 'x' IN hold_events"),
     ("a table behind IN in brackets", "SELECT 'x' IN (hold_events)"),
     ("a table behind IN in two brackets", "SELECT 'x' IN ((hold_events))"),
@@ -152,13 +194,19 @@ const ATTACKS: &[(&str, &str)] = &[
     ("two quotes", "SELECT 'a'' FROM hold_events -- '"),
     ("a backslash in a name", "SELECT 1 AS `a\\`, who FROM hold_events -- `"),
     ("a text as a name", "SELECT 1 AS 'a\\', who FROM hold_events -- '"),
-    ("a zone with a quote", "SELECT CAST(now() AS DateTime64(3, 'UTC\\')), who FROM hold_events -- '))"),
+    (
+        "a zone with a quote",
+        "SELECT CAST(now() AS DateTime64(3, 'UTC\\')), who FROM hold_events -- '))",
+    ),
     ("a type with a text", "SELECT CAST('a' AS Enum8('a\\', who FROM hold_events -- ' = 1))"),
     ("a dollar text", "SELECT $$a$$ FROM events"),
     ("a text of bytes", "SELECT x'41' FROM events"),
     ("a parameter", "SELECT {a:Identifier} FROM events"),
     ("a question mark", "SELECT raw FROM events WHERE agency = ?"),
-    ("a comment in the middle", "SELECT raw FROM events /* */ -- \n WHERE 1 UNION ALL SELECT who FROM hold_events"),
+    (
+        "a comment in the middle",
+        "SELECT raw FROM events /* */ -- \n WHERE 1 UNION ALL SELECT who FROM hold_events",
+    ),
     ("an empty name", "SELECT raw FROM ``"),
     ("a row's own name", "SELECT row.raw FROM events"),
     ("a limit by", "SELECT raw FROM events LIMIT 5 BY agency"),
@@ -175,7 +223,10 @@ const ATTACKS: &[(&str, &str)] = &[
     ("columns by expression", "SELECT COLUMNS('raw') FROM events"),
     ("a state of all", "SELECT hex(groupArrayState(raw)) FROM events"),
     ("a text that grows", "SELECT arrayStringConcat(groupArray(raw)) FROM events"),
-    ("deep nesting", "SELECT * FROM (SELECT * FROM (SELECT * FROM (SELECT * FROM (SELECT raw FROM events))))"),
+    (
+        "deep nesting",
+        "SELECT * FROM (SELECT * FROM (SELECT * FROM (SELECT * FROM (SELECT raw FROM events))))",
+    ),
 ];
 
 fn rows(agency: &str, word: &str, count: u64) -> Vec<EventRow> {
@@ -209,13 +260,23 @@ async fn filled(engine: &Engine, folder: &std::path::Path) -> anyhow::Result<Sto
     store.insert_rows(&rows("tk-48", FOREIGN, FOREIGN_ROWS), "foreign").await?;
     let client = engine.client("vonggac");
     for statement in [
-        format!("INSERT INTO gaps (time, agency, host, agent, lane, first_seq, last_seq, reason, source) VALUES (now(), 'tk-48', '{FOREIGN}', 'a', 'usage', 1, 2, 'overflow', '{FOREIGN}')"),
-        format!("INSERT INTO dead_letters (time, reason, detail, agency) VALUES (now(), 'identity', '{FOREIGN}', 'tk-48')"),
-        format!("INSERT INTO hold_events (time, hold, action, who) VALUES (now(), '{FOREIGN}', 'placed', '{FOREIGN}')"),
-        format!("INSERT INTO transitions (incident, version, time, actor, after) VALUES (1, 1, now(), '{FOREIGN}', '{FOREIGN}')"),
+        format!(
+            "INSERT INTO gaps (time, agency, host, agent, lane, first_seq, last_seq, reason, source) VALUES (now(), 'tk-48', '{FOREIGN}', 'a', 'usage', 1, 2, 'overflow', '{FOREIGN}')"
+        ),
+        format!(
+            "INSERT INTO dead_letters (time, reason, detail, agency) VALUES (now(), 'identity', '{FOREIGN}', 'tk-48')"
+        ),
+        format!(
+            "INSERT INTO hold_events (time, hold, action, who) VALUES (now(), '{FOREIGN}', 'placed', '{FOREIGN}')"
+        ),
+        format!(
+            "INSERT INTO transitions (incident, version, time, actor, after) VALUES (1, 1, now(), '{FOREIGN}', '{FOREIGN}')"
+        ),
         format!("INSERT INTO saved_searches (id, line) VALUES ('{FOREIGN}', '{FOREIGN}')"),
         format!("INSERT INTO audit (chain, number, words) VALUES ('{FOREIGN}', 1, '{FOREIGN}')"),
-        format!("CREATE TABLE secret_of_others ENGINE = MergeTree ORDER BY who AS SELECT '{FOREIGN}' AS who"),
+        format!(
+            "CREATE TABLE secret_of_others ENGINE = MergeTree ORDER BY who AS SELECT '{FOREIGN}' AS who"
+        ),
     ] {
         client.query(&statement).execute().await.context(statement)?;
     }
@@ -237,9 +298,8 @@ fn tells(rows: &[String]) -> bool {
             .collect();
         !digits.is_empty()
     };
-    let words = rows.iter().any(|row| {
-        row.contains(FOREIGN) || row.contains("tk-48") || row.contains(&hex)
-    });
+    let words =
+        rows.iter().any(|row| row.contains(FOREIGN) || row.contains("tk-48") || row.contains(&hex));
     words || rows.iter().any(number) || rows.len() as u64 >= FOREIGN_ROWS
 }
 
@@ -255,7 +315,11 @@ fn nothing_of_others_is_seen_whatever_an_operator_of_one_agency_asks() -> anyhow
                 Ok(answer) => {
                     // What an operator wrote into their own question is no answer.
                     let asked_for = query.contains("'tk-48'") && !query.contains("raw");
-                    assert!(!tells(&answer.rows) || asked_for, "{name}: {query}: {:?}", answer.rows.first());
+                    assert!(
+                        !tells(&answer.rows) || asked_for,
+                        "{name}: {query}: {:?}",
+                        answer.rows.first()
+                    );
                     answered += 1;
                 }
                 Err(error) => {
@@ -272,7 +336,12 @@ fn nothing_of_others_is_seen_whatever_an_operator_of_one_agency_asks() -> anyhow
         assert_eq!(store.sql_within(count, 9, &own()).await?.rows, [format!("[{OWN_ROWS}]")]);
         let all = store.sql(count, 9).await?.rows;
         assert_eq!(all, [format!("[{}]", OWN_ROWS + FOREIGN_ROWS)]);
-        assert!(tells(&store.sql("SELECT * FROM events LIMIT 9", 9).await?.rows));
+        assert!(tells(
+            &store
+                .sql("SELECT * FROM events WHERE agency != 'H49' ORDER BY seq DESC LIMIT 9", 9)
+                .await?
+                .rows
+        ));
         assert!(tells(&store.sql("SELECT words FROM audit", 9).await?.rows));
         anyhow::Ok(())
     })
@@ -280,16 +349,27 @@ fn nothing_of_others_is_seen_whatever_an_operator_of_one_agency_asks() -> anyhow
 
 /// A query of parts that are put together by chance.
 fn made(random: &mut StdRng, depth: u32) -> String {
-    let pick = |random: &mut StdRng, all: &[&str]| all[random.random_range(0..all.len())].to_owned();
-    let mut source = |random: &mut StdRng| {
+    let pick =
+        |random: &mut StdRng, all: &[&str]| all[random.random_range(0..all.len())].to_owned();
+    let source = |random: &mut StdRng| {
         if depth > 0 && random.random_bool(0.4) {
             format!("({}) AS q{depth}", made(random, depth - 1))
         } else {
             pick(
                 random,
                 &[
-                    "events", "events AS e", "vonggac.events AS events", "gaps FINAL", "dead_letters", "rollups",
-                    "hold_events", "numbers(3)", "`events`", "transitions", "c", "system.tables",
+                    "events",
+                    "events AS e",
+                    "vonggac.events AS events",
+                    "gaps FINAL",
+                    "dead_letters",
+                    "rollups",
+                    "hold_events",
+                    "numbers(3)",
+                    "`events`",
+                    "transitions",
+                    "c",
+                    "system.tables",
                 ],
             )
         }
@@ -298,7 +378,16 @@ fn made(random: &mut StdRng, depth: u32) -> String {
     if random.random_bool(0.3) {
         text.push_str(&format!("WITH c AS ({}) ", "SELECT agency, host FROM events"));
     }
-    let columns = ["*", "agency", "count()", "max(host)", "groupUniqArray(agency)", "1", "host, agency", "any(host) OVER ()"];
+    let columns = [
+        "*",
+        "agency",
+        "count()",
+        "max(host)",
+        "groupUniqArray(agency)",
+        "1",
+        "host, agency",
+        "any(host) OVER ()",
+    ];
     text.push_str(&format!("SELECT {} FROM {}", pick(random, &columns), source(random)));
     if random.random_bool(0.3) {
         let join = ["CROSS JOIN", "INNER JOIN", "LEFT JOIN", "FULL JOIN", ","];
@@ -309,8 +398,15 @@ fn made(random: &mut StdRng, depth: u32) -> String {
         }
     }
     let conditions = [
-        "1", "agency = 'tk-48'", "agency != 'H49' OR 1", "agency IN (SELECT agency FROM events)", "NOT endsWith(agency, 'H49')",
-        "EXISTS (SELECT 1 FROM events)", "host LIKE '%e%'", "agency IN (hold_events)", "(agency, host) IN (SELECT agency, host FROM gaps)",
+        "1",
+        "agency = 'tk-48'",
+        "agency != 'H49' OR 1",
+        "agency IN (SELECT agency FROM events)",
+        "NOT endsWith(agency, 'H49')",
+        "EXISTS (SELECT 1 FROM events)",
+        "host LIKE '%e%'",
+        "agency IN (hold_events)",
+        "(agency, host) IN (SELECT agency, host FROM gaps)",
     ];
     for word in ["PREWHERE", "WHERE"] {
         if random.random_bool(0.3) {
@@ -318,7 +414,10 @@ fn made(random: &mut StdRng, depth: u32) -> String {
         }
     }
     if random.random_bool(0.2) {
-        text.push_str(&format!(" UNION ALL {}", if depth > 0 { made(random, depth - 1) } else { "SELECT agency FROM events".into() }));
+        text.push_str(&format!(
+            " UNION ALL {}",
+            if depth > 0 { made(random, depth - 1) } else { "SELECT agency FROM events".into() }
+        ));
     }
     text
 }
@@ -336,7 +435,8 @@ fn nothing_of_others_is_seen_by_queries_that_are_put_together_by_chance() -> any
             let query = made(&mut random, 2);
             if let Ok(answer) = store.sql_within(&query, 1_000, &own()).await {
                 answered += 1;
-                let told = answer.rows.iter().any(|row| row.contains(FOREIGN) || row.contains("tk-48"));
+                let told =
+                    answer.rows.iter().any(|row| row.contains(FOREIGN) || row.contains("tk-48"));
                 assert!(!told, "{query}: {:?}", answer.rows);
             }
         }

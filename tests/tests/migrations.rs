@@ -188,7 +188,8 @@ fn a_migration_that_is_cut_between_any_statement_and_its_record_is_finished() ->
                     between.set(Fault::None);
                     let found = migrate::version(&store).await?;
                     // Numbers may be kept free for steps that are being made.
-                    let before = MIGRATIONS.iter().map(|(number, ..)| *number).filter(|n| n < version);
+                    let before =
+                        MIGRATIONS.iter().map(|(number, ..)| *number).filter(|n| n < version);
                     let wanted = if answered == 1 { before.max().unwrap_or(0) } else { *version };
                     assert_eq!(found, wanted, "{name}");
                     cuts += 1;
@@ -345,7 +346,8 @@ async fn rows_of_before_are_rolled_up(store: &Store, rows: u64) -> anyhow::Resul
     store.save_progress(&[progress], None).await?;
     let now = Time::now();
     let received = async || {
-        let sums = store.usage(now.minus(Duration::from_secs(3_600)), now, "", &Reach::Nation).await?;
+        let sums =
+            store.usage(now.minus(Duration::from_secs(3_600)), now, "", &Reach::Nation).await?;
         Ok::<u64, anyhow::Error>(sums.iter().map(|agency| agency.sums[0]).sum())
     };
     assert_eq!((store.rolled_up().await?, received().await?), (false, rows));

@@ -114,7 +114,11 @@ pub(super) struct Question {
 
 impl Question {
     /// Once it has a place.
-    pub(super) async fn begin(store: &Store, places: &Places, guest: &Guest) -> Result<Self, Status> {
+    pub(super) async fn begin(
+        store: &Store,
+        places: &Places,
+        guest: &Guest,
+    ) -> Result<Self, Status> {
         let role = guest.role.allowance();
         let allowance = *places.allowance(role);
         let place = places.question(role).await?;

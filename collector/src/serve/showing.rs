@@ -13,11 +13,7 @@ use super::{Parts, status};
 use crate::{
     indicator,
     store::query::Reach,
-    trust::{
-        door::Guest,
-        role::Role,
-        scope::view,
-    },
+    trust::{door::Guest, role::Role, scope::view},
 };
 
 /// An incident. Whoever may not see it is told that there is none.

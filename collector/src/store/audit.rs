@@ -62,7 +62,9 @@ impl Store {
     async fn audit_head(&self, chain: &str) -> Result<Option<Head>, StoreError> {
         let query = self.client();
         let query = query
-            .query("SELECT number, hash FROM audit_heads WHERE chain = ? ORDER BY number DESC LIMIT 1")
+            .query(
+                "SELECT number, hash FROM audit_heads WHERE chain = ? ORDER BY number DESC LIMIT 1",
+            )
             .bind(chain);
         Ok(query.fetch_optional().await?)
     }
@@ -124,10 +126,7 @@ impl Store {
         Ok(all)
     }
 
-    async fn verify_chain(
-        &self,
-        chain: &str,
-    ) -> Result<(u64, Vec<Finding>, u64), StoreError> {
+    async fn verify_chain(&self, chain: &str) -> Result<(u64, Vec<Finding>, u64), StoreError> {
         let before = self.audit_head(chain).await?.unwrap_or_default();
         let mut verifier = Verifier::default();
         let (mut number, mut skipped) = (0, 0);

@@ -89,6 +89,9 @@ pub async fn run(store: &Store) -> Result<Vec<&'static str>, StoreError> {
         tracing::info!(version, name, "migrated");
         taken.push(*name);
     }
+    if !layout.is_cluster() {
+        sorting::tidy(store).await?;
+    }
     Ok(taken)
 }
 

@@ -66,12 +66,7 @@ impl Door {
             }
         };
         let scope = permit(&grant, call).map_err(|no| Status::permission_denied(no.to_string()))?;
-        Ok(Guest {
-            name,
-            role: grant.role,
-            scope,
-            is_proven,
-        })
+        Ok(Guest { name, role: grant.role, scope, is_proven })
     }
 
     /// Whether a guest still reaches what they came in for: streams ask again before each reply.

@@ -20,7 +20,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooMuch {
     /// Too many calls.
-    #[error("you have made {CALLS_PER_MINUTE_MAX} calls within a minute, which is as many as one person may; call again in {0} s")]
+    #[error(
+        "you have made {CALLS_PER_MINUTE_MAX} calls within a minute, which is as many as one person may; call again in {0} s"
+    )]
     Calls(u64),
     /// Too much was read.
     #[error("the store has read {most} GiB for you within an hour, which is as much as it does for one person; ask again in {0} s", most = BYTES_PER_HOUR_MAX >> 30)]

@@ -131,7 +131,10 @@ impl RoleBook {
         let mut people = HashMap::new();
         let all = root.tables("person", person);
         if all.len() > PEOPLE_MAX {
-            root.wrong("person", format!("names {} people, at most {PEOPLE_MAX} are allowed", all.len()));
+            root.wrong(
+                "person",
+                format!("names {} people, at most {PEOPLE_MAX} are allowed", all.len()),
+            );
         }
         let mut twice = Vec::new();
         for (name, grant) in all.into_iter().flatten() {

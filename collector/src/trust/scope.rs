@@ -136,11 +136,7 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
                 | Audit
         ),
     };
-    if permitted {
-        Ok(grant.scope.clone())
-    } else {
-        Err(NotForRole { call, role: grant.role })
-    }
+    if permitted { Ok(grant.scope.clone()) } else { Err(NotForRole { call, role: grant.role }) }
 }
 
 impl Scope {

@@ -13,7 +13,15 @@ static FUNCTIONS: LazyLock<HashSet<&'static str>> =
 
 /// Endings of an aggregate's name that change how it is applied.
 const COMBINATORS: [&str; 10] = [
-    "if", "array", "map", "state", "merge", "foreach", "distinct", "ordefault", "ornull",
+    "if",
+    "array",
+    "map",
+    "state",
+    "merge",
+    "foreach",
+    "distinct",
+    "ordefault",
+    "ornull",
     "simplestate",
 ];
 
@@ -198,19 +206,24 @@ fn selected(select: &Select) -> ControlFlow<String> {
     ])?;
     for item in &select.projection {
         match item {
-            SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. } => {
+            SelectItem::UnnamedExpr(expression)
+            | SelectItem::ExprWithAlias { expr: expression, .. } => {
                 // A name for a lambda is a function, and could take the place of one that conditions are made of.
                 if matches!(bare(expression), Expr::Lambda(_)) {
                     return refuse("a function of one's own may not have a name");
                 }
             }
-            SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => none_of(&[
-                (options.opt_ilike.is_some(), "ILIKE of columns"),
-                (options.opt_exclude.is_some(), "EXCLUDE"),
-                (options.opt_rename.is_some(), "RENAME"),
-                (options.opt_alias.is_some(), "a name of all columns"),
-            ])?,
-            SelectItem::ExprWithAliases { .. } => return refuse("several names of one column may not be used"),
+            SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => {
+                none_of(&[
+                    (options.opt_ilike.is_some(), "ILIKE of columns"),
+                    (options.opt_exclude.is_some(), "EXCLUDE"),
+                    (options.opt_rename.is_some(), "RENAME"),
+                    (options.opt_alias.is_some(), "a name of all columns"),
+                ])?
+            }
+            SelectItem::ExprWithAliases { .. } => {
+                return refuse("several names of one column may not be used");
+            }
         }
     }
     ControlFlow::Continue(())
@@ -301,9 +314,8 @@ fn within(target: &InTarget) -> ControlFlow<String> {
 /// A type without texts in it, and times with their zone.
 fn typed(data_type: &DataType) -> ControlFlow<String> {
     let word = |c: char| c.is_ascii_alphanumeric() || "_(), ".contains(c);
-    let zone = |text: &String| {
-        text.chars().all(|c| c.is_ascii_alphanumeric() || "_/+-".contains(c))
-    };
+    let zone =
+        |text: &String| text.chars().all(|c| c.is_ascii_alphanumeric() || "_/+-".contains(c));
     let fits = match data_type {
         DataType::Datetime64(_, Some(text)) => zone(text),
         other => other.to_string().chars().all(word),

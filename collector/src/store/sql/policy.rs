@@ -14,14 +14,18 @@ pub fn row_policies(layout: &Layout, database: &str, agencies: &[String]) -> Vec
     let place = |table: &str| format!("`{database}`.{table}");
     let mut all = Vec::new();
     let user = |name: &str| {
-        format!("CREATE USER IF NOT EXISTS `{name}`{on} IDENTIFIED WITH no_password HOST NONE SETTINGS readonly = 1 READONLY")
+        format!(
+            "CREATE USER IF NOT EXISTS `{name}`{on} IDENTIFIED WITH no_password HOST NONE SETTINGS readonly = 1 READONLY"
+        )
     };
     for name in ["vonggac_nation", "vonggac_auditor"] {
         all.push(user(name));
     }
-    let names = |tables: &[&str]| tables.iter().map(|table| (*table).to_owned()).collect::<Vec<_>>();
+    let names =
+        |tables: &[&str]| tables.iter().map(|table| (*table).to_owned()).collect::<Vec<_>>();
     let own: Vec<&str> = OF_AGENCIES.iter().map(|(name, _)| *name).collect();
-    let lines: Vec<&str> = own.iter().copied().filter(|name| !super::LINES.contains(name)).collect();
+    let lines: Vec<&str> =
+        own.iter().copied().filter(|name| !super::LINES.contains(name)).collect();
     for table in names(&own).into_iter().chain(names(&BOOKS)) {
         all.push(format!("GRANT{on} SELECT ON {} TO `vonggac_nation`", place(&table)));
     }

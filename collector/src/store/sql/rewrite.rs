@@ -35,8 +35,7 @@ pub(super) struct Place<'a> {
 
 /// The tables that there are for somebody.
 pub(super) fn shown(rights: &Rights) -> String {
-    let names: Vec<String> =
-        rights.tables().into_iter().map(|name| format!("'{name}'")).collect();
+    let names: Vec<String> = rights.tables().into_iter().map(|name| format!("'{name}'")).collect();
     format!("SELECT arrayJoin([{}]) AS name", names.join(", "))
 }
 
@@ -80,11 +79,8 @@ impl Visitor for Ctes {
 impl Place<'_> {
     /// A table that may be read, with where it is.
     fn table(&self, name: &ObjectName) -> Result<(&'static str, String), String> {
-        let parts: Option<Vec<&str>> = name
-            .0
-            .iter()
-            .map(|part| part.as_ident().map(|ident| ident.value.as_str()))
-            .collect();
+        let parts: Option<Vec<&str>> =
+            name.0.iter().map(|part| part.as_ident().map(|ident| ident.value.as_str())).collect();
         let plain = match parts.as_deref() {
             Some([table]) => *table,
             Some([database, table]) if *database == DATABASE || *database == self.database => table,
@@ -108,13 +104,20 @@ impl Place<'_> {
         let mut parts = vec![format!("{row}.agency IN ({})", names.join(", "))];
         for agency in agencies {
             let (begin, end) = (guard::quoted(&beginning(agency)), guard::quoted(&ending(agency)));
-            parts.push(format!("startsWith({row}.agency, {begin}) OR endsWith({row}.agency, {end})"));
+            parts.push(format!(
+                "startsWith({row}.agency, {begin}) OR endsWith({row}.agency, {end})"
+            ));
         }
         Some(parts.join(" OR "))
     }
 
     /// The rows of a table that are reached, as what is read from.
-    fn rows(&self, name: &ObjectName, alias: &Ident, is_final: bool) -> Result<TableFactor, String> {
+    fn rows(
+        &self,
+        name: &ObjectName,
+        alias: &Ident,
+        is_final: bool,
+    ) -> Result<TableFactor, String> {
         let (table, place) = self.table(name)?;
         // FINAL has no place in the parser's tree: what is made here is put in as it is.
         let last = if is_final { self.last() } else { String::new() };
@@ -343,11 +346,11 @@ impl Visitor for Again<'_> {
             return ControlFlow::Continue(());
         };
         let word = name.to_string();
-        let is_row = alias.as_ref().is_some_and(|alias| alias.name.value == format!("row_{}", place.tag));
+        let is_row =
+            alias.as_ref().is_some_and(|alias| alias.name.value == format!("row_{}", place.tag));
         let is_cte = word.starts_with(&format!("`cte_{}_", place.tag));
         let is_numbers = args.is_some() && TABLE_FUNCTIONS.contains(&word.as_str());
-        let is_known =
-            (is_row || place.rights.agencies.is_none()) && place.table(name).is_ok();
+        let is_known = (is_row || place.rights.agencies.is_none()) && place.table(name).is_ok();
         if is_known || is_cte || is_numbers || self.rewriter.arrays.contains(&word) {
             ControlFlow::Continue(())
         } else {

@@ -97,6 +97,7 @@ fn each_role_has_its_tables() {
 #[test]
 fn row_policies_confine_the_users_of_a_cluster_in_the_same_way() {
     let agencies = ["H49".to_owned(), "000.00.15.H26".to_owned()];
-    let text = row_policies(&crate::store::cluster::Layout::of(Some("nation")), "vonggac", &agencies);
+    let text =
+        row_policies(&crate::store::cluster::Layout::of(Some("nation")), "vonggac", &agencies);
     insta::assert_snapshot!(text.join(";\n"));
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use vonggac_wire::Time;
@@ -98,9 +98,9 @@ impl Chain {
     }
 }
 
-/// The log of this collector.
+/// The log of this collector, and when it has written its last row.
 #[must_use]
-pub fn spawn(config: &Config, store: Store, stop: CancellationToken) -> AuditLog {
+pub fn spawn(config: &Config, store: Store, stop: CancellationToken) -> (AuditLog, JoinHandle<()>) {
     let name = format!("{}:{}", crate::store::host(), config.grpc.port());
     AuditLog::spawn(Chain::new(store, name), stop)
 }
@@ -121,12 +121,12 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Writes to a chain until `stop`.
+    /// Writes to a chain until `stop`, and ends when the last rows are taken.
     #[must_use]
-    pub fn spawn(chain: Chain, stop: CancellationToken) -> Self {
+    pub fn spawn(chain: Chain, stop: CancellationToken) -> (Self, JoinHandle<()>) {
         let (places, deeds) = mpsc::channel(PLACES_MAX);
-        tokio::spawn(write(chain, deeds, stop));
-        Self { places }
+        let written = tokio::spawn(write(chain, deeds, stop));
+        (Self { places }, written)
     }
 
     /// A place for a call that is about to begin.
@@ -225,7 +225,8 @@ async fn write(mut chain: Chain, mut deeds: mpsc::Receiver<Deed>, stop: Cancella
         waiting.push(deed);
     }
     let last = tokio::time::timeout(LAST_WITHIN, async {
-        while let Some(some) = waiting.get(..waiting.len().min(ROWS_MAX)).filter(|s| !s.is_empty()) {
+        while let Some(some) = waiting.get(..waiting.len().min(ROWS_MAX)).filter(|s| !s.is_empty())
+        {
             chain.append(some).await?;
             waiting.drain(..waiting.len().min(ROWS_MAX));
         }

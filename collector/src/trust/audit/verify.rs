@@ -151,10 +151,7 @@ mod tests {
         };
         assert_eq!(tried(&|rows| anew(rows, 3)), [Finding::Changed(4)]);
         assert_eq!(tried(&|rows| anew(rows, 8)), [Finding::Changed(9)]);
-        assert_eq!(
-            tried(&|rows| drop(rows.drain(2..4))),
-            [Finding::Removed { first: 3, last: 4 }]
-        );
+        assert_eq!(tried(&|rows| drop(rows.drain(2..4))), [Finding::Removed { first: 3, last: 4 }]);
         assert_eq!(tried(&|rows| drop(rows.remove(0))), [Finding::Removed { first: 1, last: 1 }]);
         assert_eq!(tried(&|rows| drop(rows.pop())), [Finding::Removed { first: 9, last: 9 }]);
         assert_eq!(tried(&|rows| rows.clear()), [Finding::Removed { first: 1, last: 9 }]);

@@ -18,24 +18,13 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Bytes of the file that are read: several times what [`super::PEOPLE_MAX`] people take.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// Where the roles are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// The file; `None`: nobody whose certificate is asked for has a role.
-    pub roles: Option<PathBuf>,
-}
-
-impl Settings {
-    /// From the table `[trust]`.
-    pub fn take(root: &mut Table<'_>) -> Self {
-        root.table("trust", |trust| {
-            let roles = trust.path("roles");
-            if let Some(Err(error)) = roles.as_deref().map(RoleBook::read) {
-                trust.wrong("roles", error.to_string());
-            }
-            Self { roles }
-        })
+/// The file that `[trust] roles` names. What is wrong in it is a mistake of the configuration.
+pub fn take(trust: &mut Table<'_>) -> Option<PathBuf> {
+    let roles = trust.path("roles");
+    if let Some(Err(error)) = roles.as_deref().map(RoleBook::read) {
+        trust.wrong("roles", error.to_string());
     }
+    roles
 }
 
 /// The roles as they are now. Cloning shares them.
@@ -55,8 +44,8 @@ impl Roles {
     ///
     /// # Errors
     /// If it is wrong at the start.
-    pub fn open(settings: &Settings, stop: CancellationToken) -> Result<Self, SettingsError> {
-        let Some(file) = settings.roles.clone() else { return Ok(Self::fixed(RoleBook::default())) };
+    pub fn open(file: Option<PathBuf>, stop: CancellationToken) -> Result<Self, SettingsError> {
+        let Some(file) = file else { return Ok(Self::fixed(RoleBook::default())) };
         let first = RoleBook::read(&file)?;
         tracing::info!(people = first.len(), "roles were read");
         let (tell, book) = watch::channel(Arc::new(first));
@@ -128,8 +117,7 @@ mod tests {
         let of = |role: &str| format!("[[person]]\nname = \"a\"\nrole = \"{role}\"\n");
         std::fs::write(&file, of("auditor")).unwrap();
         let stop = CancellationToken::new();
-        let settings = Settings { roles: Some(file.clone()) };
-        let roles = Roles::open(&settings, stop.clone()).unwrap();
+        let roles = Roles::open(Some(file.clone()), stop.clone()).unwrap();
         let role = || roles.of("a").map(|grant| grant.role);
         assert_eq!(role(), Some(Role::Auditor));
         let wait = tokio::time::sleep;

@@ -60,7 +60,9 @@ pub fn may(
                     let into = into.ok_or(NotYours::Unknown(merge.into))?;
                     if leads(scope, into) { Ok(()) } else { Err(NotYours::Shared(into.id)) }
                 }
-                Action::Split(split) if !split.agencies.iter().all(|code| scope.has_agency(code)) => {
+                Action::Split(split)
+                    if !split.agencies.iter().all(|code| scope.has_agency(code)) =>
+                {
                     Err(NotYours::Agency)
                 }
                 Action::Assign(assign)
@@ -123,7 +125,8 @@ mod tests {
     fn tried(scope: &Scope, incident: &Incident) -> String {
         let into = Incident { id: 2, ..incident.clone() };
         let cell = |action: Action| {
-            let command = Command { incident: incident.id, action: Some(action), ..Command::default() };
+            let command =
+                Command { incident: incident.id, action: Some(action), ..Command::default() };
             match may(scope, &command, Some(incident), Some(&into)) {
                 Ok(()) => 'y',
                 Err(NotYours::Unknown(_)) => '?',
@@ -158,7 +161,8 @@ mod tests {
         assert_eq!(may(&h49, &merge, Some(&own), None), Err(NotYours::Unknown(2)));
         let shared = incident(2, &["H49", "tk-48"]);
         assert_eq!(may(&h49, &merge, Some(&own), Some(&shared)), Err(NotYours::Shared(2)));
-        let split = act(Action::Split(Split { agencies: vec!["tk-48".into()], reason: "r".into() }));
+        let split =
+            act(Action::Split(Split { agencies: vec!["tk-48".into()], reason: "r".into() }));
         assert_eq!(may(&h49, &split, Some(&own), None), Err(NotYours::Agency));
         let assign = Assign { responsible_agency: "tk-48".into(), ..Assign::default() };
         let assign = act(Action::Assign(assign));

@@ -84,10 +84,12 @@ fn flow(scope: &Scope, national: &Flow, whole: &WatchReply) -> Flow {
         whole.agents.iter().filter(|agent| scope.has_agency(&agent.agency)).collect();
     let agencies = || whole.agencies.iter().filter(|agency| scope.has_agency(&agency.code));
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let sum = |of: fn(&vonggac_wire::proto::Agent) -> u64| agents.iter().map(|agent| of(agent)).sum();
-    let open = whole.incidents.iter().filter(|incident| {
-        scope.has_incident(incident) && incident.closed_unix_nano.is_none()
-    });
+    let sum =
+        |of: fn(&vonggac_wire::proto::Agent) -> u64| agents.iter().map(|agent| of(agent)).sum();
+    let open = whole
+        .incidents
+        .iter()
+        .filter(|incident| scope.has_incident(incident) && incident.closed_unix_nano.is_none());
     Flow {
         agents_heard: agencies().map(|agency| agency.hosts_heard).sum(),
         agents_enrolled: count(agents.len()),
@@ -163,7 +165,12 @@ mod tests {
             (
                 Agency { code: agency.into(), hosts_heard: 1, ..Agency::default() },
                 System { agency: agency.into(), ..System::default() },
-                Agent { agency: agency.into(), agent: agency.into(), backlog_events: 5, ..Agent::default() },
+                Agent {
+                    agency: agency.into(),
+                    agent: agency.into(),
+                    backlog_events: 5,
+                    ..Agent::default()
+                },
                 CheckRow { agency: agency.into(), ..CheckRow::default() },
                 Indicator { agency: agency.into(), ..Indicator::default() },
                 GapRow { agency: agency.into(), ..GapRow::default() },
@@ -187,10 +194,17 @@ mod tests {
             flow.gaps.push(gap);
             flow.dead_letters.push(letter);
         }
-        reply.indicators.push(Indicator { unit: "tk-48, of the nation".into(), ..Indicator::default() });
+        reply
+            .indicators
+            .push(Indicator { unit: "tk-48, of the nation".into(), ..Indicator::default() });
         reply.incidents = vec![
             shared(),
-            Incident { id: 8, agency: "tk-48".into(), agencies: vec!["tk-48".into()], ..Incident::default() },
+            Incident {
+                id: 8,
+                agency: "tk-48".into(),
+                agencies: vec!["tk-48".into()],
+                ..Incident::default()
+            },
         ];
         reply.flow = Some(flow);
         reply
