@@ -25,7 +25,7 @@ use crate::{
     store::{Store, migrate},
     threat::{ThreatList, reload},
     topics,
-    trust::enrol,
+    trust::{audit, door::Door, enrol, role::watch::Roles},
 };
 
 /// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
@@ -88,13 +88,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         opened = opening => opened,
     };
     let (runner, book) = opened.context("failed to open the incident book")?;
-    let mut nation = Nation::new(Arc::clone(&registry), Arc::clone(&rules));
-    for agent in store.agents().await.context("failed to ask for known agents")? {
-        nation.know_agent(&agent);
-    }
-    for incident in runner.incidents() {
-        nation.apply_incident(incident);
-    }
+    let nation = known(&store, &runner, &registry, &rules).await?;
     let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
     let nation = health::spawn(
         nation,
@@ -119,10 +113,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         },
         &stop,
     )?;
+    let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
     let served = serve::spawn(
         config.grpc,
         &doors,
-        serve::Parts { store, registry, rules, figures, book, nation, allowances: config.queries },
+        serve::Parts {
+            store,
+            registry,
+            rules,
+            figures,
+            book,
+            nation,
+            allowances: config.queries,
+            door: door(&config, &stop)?,
+            audit,
+        },
         stop.clone(),
     )
     .await
@@ -135,7 +140,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ended = &mut chain => ended.context("failed to go on")?.context("failed to")?,
         ended = &mut book => ended.context("failed to go on")?.context("failed to")?,
         () = stop.cancelled() => {
-            shutdown::drain(GRACE, async { let _ended = (chain.await, book.await); }).await;
+            shutdown::drain(GRACE, async { let _ended = (chain.await, book.await, written.await); }).await;
         }
     }
     tracing::info!("the collector stopped");
@@ -169,6 +174,30 @@ fn watch_the_way(
     if let Some(settings) = config.heartbeat.clone() {
         tokio::spawn(heartbeat::run(settings, age, figures.clone(), stop.clone()));
     }
+}
+
+/// The nation as the store knows it.
+async fn known(
+    store: &Store,
+    runner: &BookRunner,
+    registry: &Arc<Registry>,
+    rules: &Arc<RuleSet>,
+) -> anyhow::Result<Nation> {
+    let mut nation = Nation::new(Arc::clone(registry), Arc::clone(rules));
+    for agent in store.agents().await.context("failed to ask for known agents")? {
+        nation.know_agent(&agent);
+    }
+    for incident in runner.incidents() {
+        nation.apply_incident(incident);
+    }
+    Ok(nation)
+}
+
+/// Who may come in.
+fn door(config: &Config, stop: &CancellationToken) -> anyhow::Result<Door> {
+    let roles = Roles::open(config.trust.roles.clone(), stop.clone())
+        .context("failed to read the roles")?;
+    Ok(Door::new(roles))
 }
 
 /// Enrolment and revocation lists, on the machine that has the authority; they wait for neither Kafka nor engine.

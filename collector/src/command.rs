@@ -11,6 +11,7 @@ use crate::{
     store::{Store, cluster, migrate, retention::RetentionError},
 };
 
+mod audit;
 mod backup;
 mod dead;
 mod doctor;
@@ -19,6 +20,7 @@ mod hold;
 mod pki;
 mod rehearse;
 mod retention;
+mod roles;
 mod rules;
 mod sheet;
 mod sizing;
@@ -79,6 +81,12 @@ enum Command {
     Backup(backup::Backup),
     /// Write events or incidents for others.
     Export(export::Arguments),
+    /// The audit log: whether it is as it was written.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Who may see and do what.
+    #[command(subcommand)]
+    Roles(roles::Command),
     /// Make the store what a copy of it says; the collector has to be stopped.
     Restore(backup::Restore),
 }
@@ -195,10 +203,14 @@ pub fn run(arguments: &Arguments) -> Exit {
             | Command::Backup(_)
             | Command::Export(_)
             | Command::Hold(_)
+            | Command::Audit(_)
     ) {
         if let Err(error) = runtime.block_on(migrate::refuse_newer(&Store::new(&config))) {
             return complain(&format!("failed to {error}"), Exit::Failure);
         }
+    }
+    if let Some(exit) = runtime.block_on(of_roles(&arguments.command, &config)) {
+        return exit;
     }
     let outcome = match &arguments.command {
         Command::CheckConfig
@@ -206,7 +218,9 @@ pub fn run(arguments: &Arguments) -> Exit {
         | Command::Rehearse(_)
         | Command::Sizing(_)
         | Command::Pki { .. }
-        | Command::Token { .. } => kept(
+        | Command::Token { .. }
+        | Command::Audit(_)
+        | Command::Roles(_) => kept(
             runtime
                 .block_on(retention::checked(&Store::new(&config), &config.keeping))
                 .map(|()| "the configuration is right".into()),
@@ -252,6 +266,32 @@ pub fn run(arguments: &Arguments) -> Exit {
         Command::Restore(asked) => runtime.block_on(backup::restore(&config, asked, &say)),
         Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),
     };
+    answered(outcome)
+}
+
+/// Who may do what, and what was done; of what else is asked the audit log is told first.
+async fn of_roles(command: &Command, config: &Config) -> Option<Exit> {
+    match command {
+        Command::Roles(command) => {
+            say(&roles::run(config, command));
+            Some(Exit::Success)
+        }
+        Command::Audit(command) => {
+            let (text, exit) = audit::run(&Store::new(config), command).await;
+            if exit != Exit::Success {
+                return Some(complain(&text, exit));
+            }
+            say(&text);
+            Some(exit)
+        }
+        other => {
+            audit::begun(config, other).await;
+            None
+        }
+    }
+}
+
+fn answered(outcome: anyhow::Result<String>) -> Exit {
     match outcome {
         Ok(text) => {
             if !text.is_empty() {

