@@ -66,11 +66,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         () = stop.cancelled() => return Ok(()),
         started = start(&config, &store) => started?,
     }
-    let topics = u32::try_from(topic::EVENTS.len()).unwrap_or(u32::MAX);
-    figures.started(
-        u32::try_from(config.partitions).unwrap_or(0) * topics,
-        u32::try_from(rules.rules().len()).unwrap_or(u32::MAX),
-    );
+    started(&config, &rules, &figures);
     let producer = producer(&config).context("failed to make a Kafka producer")?;
 
     watch_the_way(&config, &store, &registry, &rules, &figures, &producer, &stop);
@@ -174,6 +170,15 @@ fn watch_the_way(
     if let Some(settings) = config.heartbeat.clone() {
         tokio::spawn(heartbeat::run(settings, age, figures.clone(), stop.clone()));
     }
+}
+
+/// What there is to be done, for the figures.
+fn started(config: &Config, rules: &RuleSet, figures: &Figures) {
+    let topics = u32::try_from(topic::EVENTS.len()).unwrap_or(u32::MAX);
+    figures.started(
+        u32::try_from(config.partitions).unwrap_or(0) * topics,
+        u32::try_from(rules.rules().len()).unwrap_or(u32::MAX),
+    );
 }
 
 /// The nation as the store knows it.

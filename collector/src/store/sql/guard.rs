@@ -219,7 +219,7 @@ fn selected(select: &Select) -> ControlFlow<String> {
                     (options.opt_exclude.is_some(), "EXCLUDE"),
                     (options.opt_rename.is_some(), "RENAME"),
                     (options.opt_alias.is_some(), "a name of all columns"),
-                ])?
+                ])?;
             }
             SelectItem::ExprWithAliases { .. } => {
                 return refuse("several names of one column may not be used");

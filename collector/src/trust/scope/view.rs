@@ -68,7 +68,7 @@ pub fn incident(scope: &Scope, known: &Incident) -> Option<Incident> {
     for text in [&mut seen.task, &mut seen.result, &mut seen.last_note, &mut seen.hidden_reason] {
         text.clear();
     }
-    if !seen.entity.as_ref().is_some_and(|entity| entity.kind == "src_ip") {
+    if seen.entity.as_ref().is_none_or(|entity| entity.kind != "src_ip") {
         seen.entity = None;
         seen.group.clear();
         seen.title_vi.clear();
