@@ -6,7 +6,10 @@ use anyhow::Context;
 use rdkafka::producer::FutureProducer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vonggac_daemon::{metrics, shutdown, tls::listen::Doors};
+use vonggac_daemon::{
+    metrics, shutdown,
+    tls::listen::{Doors, Security},
+};
 use vonggac_wire::{limits::RECORD_BYTES_MAX, topic};
 
 use crate::{
@@ -25,6 +28,7 @@ use crate::{
     store::{Store, migrate},
     threat::{ThreatList, reload},
     topics,
+    trust::receipt,
 };
 
 /// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
@@ -114,13 +118,25 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             figures: figures.clone(),
             producer,
             picture,
+            tls: match &doors.security {
+                Security::Tls(current) => Some(current.clone()),
+                Security::PlainText => None,
+            },
         },
         &stop,
     )?;
+    let receipts = match &config.trust.receipt_key {
+        Some(path) => Some(receipt::key::open(path).context("failed to")?),
+        None => None,
+    };
+    if let Some(signer) = &receipts {
+        receipt::maker::spawn(&config, store.clone(), Arc::clone(signer), stop.clone());
+    }
+    let allowances = config.queries;
     let served = serve::spawn(
         config.grpc,
         &doors,
-        serve::Parts { store, registry, rules, figures, book, nation, allowances: config.queries },
+        serve::Parts { store, registry, rules, figures, book, nation, allowances, receipts },
         stop.clone(),
     )
     .await

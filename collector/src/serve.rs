@@ -14,13 +14,14 @@ use vonggac_daemon::{
     },
 };
 use vonggac_wire::{
-    Identity, Time,
+    Identity, Signer, Time,
     limits::{EVIDENCE_EVENTS_MAX, GRPC_MESSAGE_BYTES_MAX},
     proto::{
         ActReply, ChangeSavedSearchReply, ChangeSavedSearchRequest, Command, DeadLettersReply,
-        DeadLettersRequest, IncidentDetail, IncidentRequest, LegalClock, SavedSearchesReply,
-        SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply,
-        SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
+        DeadLettersRequest, EvidenceRequest, IncidentDetail, IncidentRequest, LegalClock,
+        ReceiptsReply, SavedSearchesReply, SavedSearchesRequest, SearchReply, SearchRequest,
+        SpreadReply, SpreadRequest, SqlReply, SqlRequest, TailReply, TailRequest, UsageReply,
+        UsageRequest, VerifyReply, WatchReply, WatchRequest,
         console_server::{Console, ConsoleServer},
     },
 };
@@ -39,6 +40,7 @@ use crate::{
 };
 
 mod asking;
+mod evidence;
 mod tailing;
 
 use asking::{Places, Question, caller};
@@ -65,6 +67,8 @@ pub struct Parts {
     pub nation: Picture,
     /// What callers may use.
     pub allowances: Allowances,
+    /// What receipts are held against; `None`: none are made here.
+    pub receipts: Option<Arc<Signer>>,
 }
 
 /// Listens and serves until `stop`; gives the address that was bound.
@@ -139,6 +143,8 @@ impl Console for Service {
     type SearchEventsStream = Answers<SearchReply>;
     type SqlStream = Answers<SqlReply>;
     type TailStream = Answers<TailReply>;
+    type ReceiptsStream = Answers<ReceiptsReply>;
+    type VerifyStream = Answers<VerifyReply>;
 
     async fn watch(
         &self,
@@ -355,6 +361,26 @@ impl Console for Service {
             Err(refusal) => ChangeSavedSearchReply { refused: refusal.to_string(), search: None },
         };
         Ok(Response::new(reply))
+    }
+
+    async fn receipts(
+        &self,
+        request: Request<EvidenceRequest>,
+    ) -> Result<Response<Self::ReceiptsStream>, Status> {
+        let role = caller(&request).role;
+        let span = evidence::span(request.into_inner(), Time::now())?;
+        let question = Question::begin(&self.parts.store, &self.places, role).await?;
+        Ok(Response::new(evidence::receipts(question, span)))
+    }
+
+    async fn verify(
+        &self,
+        request: Request<EvidenceRequest>,
+    ) -> Result<Response<Self::VerifyStream>, Status> {
+        let role = caller(&request).role;
+        let span = evidence::span(request.into_inner(), Time::now())?;
+        let question = Question::begin(&self.parts.store, &self.places, role).await?;
+        Ok(Response::new(evidence::verify(question, span, self.parts.receipts.clone())))
     }
 }
 

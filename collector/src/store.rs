@@ -18,12 +18,15 @@ use crate::{
 pub mod ailing;
 pub mod backup;
 pub mod baseline;
+pub mod batch;
 mod book;
 mod canary;
+mod certificate;
 pub mod cluster;
 pub mod cold;
 mod connection;
 pub mod dead;
+pub mod digest;
 mod events;
 pub mod export;
 mod losses;

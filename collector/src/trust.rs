@@ -1,12 +1,21 @@
-//! Who may speak and who may see.
+//! Who may speak, who may see, and what proves that nothing is missing.
 //!
-//! * [`authority`]: the certificate authority of the centre, its ledger and its revocation lists.
+//! * [`authority`]: the certificate authority of the centre, its ledger and its revocation lists;
+//! * [`seal`]: whether a batch was sealed by whom it names; [`merkle`] (pure): one hash over many; [`evidence`] (pure): stored rows against what
+//!   was written down of them; [`verify`]: the same of a store; [`holding`]: what is held and what is missing; [`receipt`]: the
+//!   centre's signed word on each hour.
 
 use std::path::PathBuf;
 
 use vonggac_daemon::settings::Table;
 
 pub mod authority;
+pub mod evidence;
+pub mod holding;
+pub mod merkle;
+pub mod receipt;
+pub mod seal;
+pub mod verify;
 
 use authority::Lifetimes;
 
@@ -15,6 +24,10 @@ use authority::Lifetimes;
 pub struct Settings {
     /// The authority, on the machine that has it.
     pub pki: Pki,
+    /// What is asked of batches; `None`: seals are checked where there is `[tls]`.
+    pub signed: Option<seal::Demand>,
+    /// The key that signs receipts; `None`: none are made.
+    pub receipt_key: Option<PathBuf>,
 }
 
 /// The settings of `[trust.pki]`.
@@ -30,6 +43,8 @@ impl Settings {
     /// Takes the table out of a file's root.
     pub fn take(root: &mut Table<'_>) -> Self {
         root.table("trust", |trust| Self {
+            signed: seal::Demand::take(trust),
+            receipt_key: trust.path("receipt_key"),
             pki: trust
                 .table("pki", |pki| Pki { dir: pki.path("dir"), lifetimes: Lifetimes::take(pki) }),
         })

@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_broker_that_is_not_there_is_a_warning() {
-        let refused = ask("127.0.0.1:1").unwrap_err();
+        let refused = ask("127.0.0.1:1", None).unwrap_err();
         assert!(refused.starts_with("does not answer as Kafka"), "{refused}");
     }
 }

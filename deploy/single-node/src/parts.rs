@@ -200,13 +200,14 @@ fn write_collector(layout: &Layout, sets: Option<&Sets>) -> io::Result<()> {
         format!("user = \"{ENGINE_USER}\"\npassword = {}\n", quote(sets.engine.reveal()))
     });
     let text = format!(
-        "{MADE}{}{}\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n{user}\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n",
+        "{MADE}{}{}\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n{user}\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n\n[trust]\nreceipt_key = {}\n",
         plain(set),
         tls(set),
         layout.address(0),
         layout.address(2),
         layout.address(3),
         layout.address(4),
+        quote(&layout.path("etc/receipts.key.pem").display().to_string()),
     );
     write_secret(&layout.path("etc/collector.toml"), &text)
 }
