@@ -24,6 +24,7 @@ use vonggac_wire::{Lane, Time};
 
 use crate::{
     config::{Config, GRACE},
+    enrol::renewal,
     governor::Paces,
     heartbeat::Told,
     intake::{self, Chunks, Intake},
@@ -90,6 +91,7 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
         simulated: false,
     };
     tracing::info!(agent = %sender.agent, agency = %sender.agency, spool = %config.spool_dir.display(), "the agent starts");
+    let spool_agent = sender.agent.clone();
     let spool = SharedSpool::new(spool);
     let checkpoints = Arc::new(spool.clone());
     let doors = Doors::open(config.tls.clone(), &occurrences.registry(), "vonggac_agent", &stop)
@@ -137,6 +139,8 @@ pub async fn run(config: Config, file: PathBuf, signals: Signals) -> anyhow::Res
         occurrences.clone(),
         sources_done.clone(),
     ));
+    let renewing = renewal::run(config.identity_dir.clone(), spool_agent, stop.clone());
+    tokio::spawn(renewing);
     supervisor::ready();
 
     let mut config = config;

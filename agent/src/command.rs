@@ -8,6 +8,7 @@ use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 use crate::{app, config::Config};
 
 pub mod check_config;
+pub mod enrol;
 pub mod formats;
 pub mod parse;
 pub mod redact;
@@ -33,6 +34,8 @@ enum Command {
     },
     /// Tell every mistake of a configuration.
     CheckConfig(check_config::Arguments),
+    /// Turn a token into this agent's certificate.
+    Enrol(enrol::Arguments),
     /// Find the logs, services and ports of this host, and write a configuration that watches them.
     Sources(sources::Arguments),
     /// Tell how a running agent is.
@@ -53,6 +56,7 @@ pub fn run(arguments: Arguments) -> Exit {
     match arguments.command {
         Command::Run { config } => run_agent(config),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
+        Command::Enrol(arguments) => enrol::run(&arguments),
         Command::Sources(arguments) => sources::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),

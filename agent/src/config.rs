@@ -79,6 +79,8 @@ pub struct Config {
     pub brokers: Vec<String>,
     /// The spool's folder.
     pub spool_dir: PathBuf,
+    /// The folder of the agent's certificates.
+    pub identity_dir: PathBuf,
     /// Bytes that the spool may take.
     pub spool_bytes_max: u64,
     /// When it is written to the disk.
@@ -150,6 +152,7 @@ impl Config {
         let spool = |c: &Self| (c.spool_dir.clone(), c.spool_bytes_max, c.fsync, c.shares);
         compare("spool", spool(self) == spool(other));
         compare("metrics", self.metrics == other.metrics);
+        compare("enrol", self.identity_dir == other.identity_dir);
         names
     }
 
@@ -157,13 +160,15 @@ impl Config {
         let tls = Files::take(root);
         let system = root.text("system").unwrap_or_default();
         let (spool_dir, spool_bytes_max, fsync, shares) = root.table("spool", |spool| {
-            let dir = spool.text_required("dir").into();
+            let dir: PathBuf = spool.text_required("dir").into();
             let most =
                 spool.bytes("bytes_max", SPOOL_BYTES_LEAST, 1 << 42).unwrap_or(SPOOL_BYTES_MAX);
             let shares = spool.table("share", ship::shares);
             (dir, most, take_fsync(spool), shares)
         });
+        let identity_dir = root.table("enrol", |enrol| enrol.path("dir"));
         Self {
+            identity_dir: identity_dir.unwrap_or_else(|| spool_dir.join("tls")),
             agency: root.parsed_required(
                 "agency",
                 "an agency's code like \"H49\"",
@@ -326,7 +331,10 @@ mod tests {
         let fixed = RIGHT.replace("H49", "H50").replace(":9092", ":9093").replace("/x", "/y");
         let fixed =
             read(&format!("host = \"other\"\n{fixed}[metrics]\nlisten = \"127.0.0.1:9\"\n"));
-        assert_eq!(old.needs_restart(&fixed), ["agency", "host", "kafka", "spool", "metrics"]);
+        assert_eq!(
+            old.needs_restart(&fixed),
+            ["agency", "host", "kafka", "spool", "metrics", "enrol"]
+        );
     }
 
     #[test]

@@ -5,12 +5,14 @@
 //! * [`spool`]: what was read is on the disk before anything else happens to it;
 //! * [`governor`]: what the agent may take of its host, and how it slows its own reading before it takes more;
 //! * [`ship`]: batches to Kafka, acknowledged on delivery reports alone;
+//! * [`enrol`]: its certificate, by a token once and by itself from then on;
 //! * [`app`]: builds it all from [`config`] and stops it in order.
 
 pub mod app;
 pub mod command;
 pub mod config;
 pub mod discover;
+pub mod enrol;
 pub mod format;
 #[doc(hidden)]
 pub mod fuzz;

@@ -28,7 +28,7 @@ use crate::{
     store::{Store, migrate},
     threat::{ThreatList, reload},
     topics,
-    trust::receipt,
+    trust::{audit, door::Door, enrol, receipt, role::watch::Roles},
 };
 
 /// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
@@ -63,6 +63,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             format!("failed to listen on {} for metrics; is it taken?", at.address)
         })?;
     }
+    trust(&config, &figures, &stop).await?;
     let store = Store::new(&config);
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -90,13 +91,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         opened = opening => opened,
     };
     let (runner, book) = opened.context("failed to open the incident book")?;
-    let mut nation = Nation::new(Arc::clone(&registry), Arc::clone(&rules));
-    for agent in store.agents().await.context("failed to ask for known agents")? {
-        nation.know_agent(&agent);
-    }
-    for incident in runner.incidents() {
-        nation.apply_incident(incident);
-    }
+    let nation = known(&store, &runner, &registry, &rules).await?;
     let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
     let nation = health::spawn(
         nation,
@@ -132,11 +127,22 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(signer) = &receipts {
         receipt::maker::spawn(&config, store.clone(), Arc::clone(signer), stop.clone());
     }
-    let allowances = config.queries;
+    let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
     let served = serve::spawn(
         config.grpc,
         &doors,
-        serve::Parts { store, registry, rules, figures, book, nation, allowances, receipts },
+        serve::Parts {
+            store,
+            registry,
+            rules,
+            figures,
+            book,
+            nation,
+            allowances: config.queries,
+            door: door(&config, &stop)?,
+            audit,
+            receipts,
+        },
         stop.clone(),
     )
     .await
@@ -149,7 +155,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ended = &mut chain => ended.context("failed to go on")?.context("failed to")?,
         ended = &mut book => ended.context("failed to go on")?.context("failed to")?,
         () = stop.cancelled() => {
-            shutdown::drain(GRACE, async { let _ended = (chain.await, book.await); }).await;
+            shutdown::drain(GRACE, async { let _ended = (chain.await, book.await, written.await); }).await;
         }
     }
     tracing::info!("the collector stopped");
@@ -183,6 +189,45 @@ fn watch_the_way(
     if let Some(settings) = config.heartbeat.clone() {
         tokio::spawn(heartbeat::run(settings, age, figures.clone(), stop.clone()));
     }
+}
+
+/// The nation as the store knows it.
+async fn known(
+    store: &Store,
+    runner: &BookRunner,
+    registry: &Arc<Registry>,
+    rules: &Arc<RuleSet>,
+) -> anyhow::Result<Nation> {
+    let mut nation = Nation::new(Arc::clone(registry), Arc::clone(rules));
+    for agent in store.agents().await.context("failed to ask for known agents")? {
+        nation.know_agent(&agent);
+    }
+    for incident in runner.incidents() {
+        nation.apply_incident(incident);
+    }
+    Ok(nation)
+}
+
+/// Who may come in.
+fn door(config: &Config, stop: &CancellationToken) -> anyhow::Result<Door> {
+    let roles = Roles::open(config.trust.roles.clone(), stop.clone())
+        .context("failed to read the roles")?;
+    Ok(Door::new(roles))
+}
+
+/// Enrolment and revocation lists, on the machine that has the authority; they wait for neither Kafka nor engine.
+async fn trust(config: &Config, figures: &Figures, stop: &CancellationToken) -> anyhow::Result<()> {
+    let settings = config.trust.clone();
+    let Some(dir) = settings.pki.dir else { return Ok(()) };
+    let parts = enrol::Parts {
+        dir,
+        lifetimes: settings.pki.lifetimes,
+        settings: settings.enrol,
+        brokers: config.brokers.clone(),
+        registry: figures.registry(),
+    };
+    enrol::spawn(parts, stop.clone()).await.context("failed to")?;
+    Ok(())
 }
 
 /// Our own rules and those of the configured folder.

@@ -11,6 +11,7 @@ use crate::{
     store::{Store, cluster, migrate, retention::RetentionError},
 };
 
+mod audit;
 mod backup;
 mod dead;
 mod doctor;
@@ -19,9 +20,11 @@ mod hold;
 mod pki;
 mod rehearse;
 mod retention;
+mod roles;
 mod rules;
 mod sheet;
 mod sizing;
+mod token;
 
 /// Takes what agents send, and tells consoles.
 #[derive(Debug, Parser)]
@@ -67,10 +70,23 @@ enum Command {
         #[command(flatten)]
         place: pki::Place,
     },
+    /// Tokens for enrolment, and who may come back.
+    Token {
+        #[command(subcommand)]
+        command: token::Command,
+        #[command(flatten)]
+        place: pki::Place,
+    },
     /// Copy the store to a folder, or look whether a copy is whole.
     Backup(backup::Backup),
     /// Write events or incidents for others.
     Export(export::Arguments),
+    /// The audit log: whether it is as it was written.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Who may see and do what.
+    #[command(subcommand)]
+    Roles(roles::Command),
     /// Make the store what a copy of it says; the collector has to be stopped.
     Restore(backup::Restore),
 }
@@ -145,6 +161,7 @@ fn without_configuration(command: &Command) -> Option<Exit> {
 fn of_trust(command: &Command, config: &Path) -> Option<Exit> {
     let answer = match command {
         Command::Pki { command, place } => pki::run(command, place, config),
+        Command::Token { command, place } => token::run(command, place, config),
         _ => return None,
     };
     Some(match answer {
@@ -186,17 +203,24 @@ pub fn run(arguments: &Arguments) -> Exit {
             | Command::Backup(_)
             | Command::Export(_)
             | Command::Hold(_)
+            | Command::Audit(_)
     ) {
         if let Err(error) = runtime.block_on(migrate::refuse_newer(&Store::new(&config))) {
             return complain(&format!("failed to {error}"), Exit::Failure);
         }
+    }
+    if let Some(exit) = runtime.block_on(of_roles(&arguments.command, &config)) {
+        return exit;
     }
     let outcome = match &arguments.command {
         Command::CheckConfig
         | Command::Rules(_)
         | Command::Rehearse(_)
         | Command::Sizing(_)
-        | Command::Pki { .. } => kept(
+        | Command::Pki { .. }
+        | Command::Token { .. }
+        | Command::Audit(_)
+        | Command::Roles(_) => kept(
             runtime
                 .block_on(retention::checked(&Store::new(&config), &config.keeping))
                 .map(|()| "the configuration is right".into()),
@@ -242,6 +266,32 @@ pub fn run(arguments: &Arguments) -> Exit {
         Command::Restore(asked) => runtime.block_on(backup::restore(&config, asked, &say)),
         Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),
     };
+    answered(outcome)
+}
+
+/// Who may do what, and what was done; of what else is asked the audit log is told first.
+async fn of_roles(command: &Command, config: &Config) -> Option<Exit> {
+    match command {
+        Command::Roles(command) => {
+            say(&roles::run(config, command));
+            Some(Exit::Success)
+        }
+        Command::Audit(command) => {
+            let (text, exit) = audit::run(&Store::new(config), command).await;
+            if exit != Exit::Success {
+                return Some(complain(&text, exit));
+            }
+            say(&text);
+            Some(exit)
+        }
+        other => {
+            audit::begun(config, other).await;
+            None
+        }
+    }
+}
+
+fn answered(outcome: anyhow::Result<String>) -> Exit {
     match outcome {
         Ok(text) => {
             if !text.is_empty() {
@@ -310,6 +360,12 @@ mod tests {
                 && parsed("c pki issue --agency H49 --agent a --out /o")
                 && parsed("c pki revoke --identity spiffe://vonggac/collector/c --yes")
                 && parsed("c pki status --all --format md")
+        );
+        assert!(
+            parsed("c token create --agency H49 --agent a --uses 1 --valid 24h --dir /p")
+                && !parsed("c token create --agent a")
+                && !parsed("c token create --agency H49 --person p")
+                && !parsed("c token create --person p --uses 0")
         );
         assert!(
             !parsed("c pki issue --agent a --out /o")

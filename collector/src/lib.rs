@@ -9,6 +9,7 @@
 //! * [`keeper`]: retention once a day; [`rewind`]: Kafka's group after a restore;
 //! * [`store`]: ClickHouse; [`rollup`]: keeps sums up with its rows; [`serve`]: gRPC;
 //! * [`allowance`] (pure): how much a caller may ask for; [`tail`]: events as they are stored; [`saved`] (pure): searches under a name;
+//! * [`trust`]: who may see and do what;
 //! * [`profile`] (pure): defaults by size; [`sizing`] (pure): what a size needs;
 //! * [`trust`]: the authority of the centre, tokens, and enrolment;
 //! * [`canary`]: whether the way is open; [`lag`]: how far the store is behind; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.

@@ -15,13 +15,13 @@ use vonggac_daemon::{
 };
 use vonggac_wire::{
     Identity, Signer, Time,
-    limits::{EVIDENCE_EVENTS_MAX, GRPC_MESSAGE_BYTES_MAX},
+    limits::GRPC_MESSAGE_BYTES_MAX,
     proto::{
         ActReply, ChangeSavedSearchReply, ChangeSavedSearchRequest, Command, DeadLettersReply,
-        DeadLettersRequest, EvidenceRequest, IncidentDetail, IncidentRequest, LegalClock,
-        ReceiptsReply, SavedSearchesReply, SavedSearchesRequest, SearchReply, SearchRequest,
-        SpreadReply, SpreadRequest, SqlReply, SqlRequest, TailReply, TailRequest, UsageReply,
-        UsageRequest, VerifyReply, WatchReply, WatchRequest,
+        DeadLettersRequest, EvidenceRequest, IncidentDetail, IncidentRequest, ReceiptsReply,
+        SavedSearchesReply, SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply,
+        SpreadRequest, SqlReply, SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest,
+        VerifyReply, WatchReply, WatchRequest,
         console_server::{Console, ConsoleServer},
     },
 };
@@ -31,19 +31,26 @@ use crate::{
     book_runner::BookHandle,
     figures::Figures,
     health::Picture,
-    indicator,
     registry::Registry,
     rule::RuleSet,
     saved,
-    store::{Store, StoreError},
+    store::{Store, StoreError, query::Reach},
     tail::filter::Filter,
+    trust::{
+        audit::log::AuditLog,
+        door::{Door, Guest},
+        scope::{Call, Scope, view},
+    },
 };
 
+mod acting;
 mod asking;
 mod evidence;
+mod showing;
 mod tailing;
+mod visit;
 
-use asking::{Places, Question, caller};
+use asking::{Places, Question};
 
 /// Calls of one connection at once.
 const CALLS_MAX: usize = 64;
@@ -69,6 +76,10 @@ pub struct Parts {
     pub allowances: Allowances,
     /// What receipts are held against; `None`: none are made here.
     pub receipts: Option<Arc<Signer>>,
+    /// Who may come in.
+    pub door: Door,
+    /// Where it is written down what they do.
+    pub audit: AuditLog,
 }
 
 /// Listens and serves until `stop`; gives the address that was bound.
@@ -117,6 +128,7 @@ fn may_look(request: Request<()>) -> Result<Request<()>, Status> {
 struct Service {
     parts: Parts,
     places: Places,
+    paces: visit::Paces,
     /// Changes of saved searches, one after the other.
     saving: tokio::sync::Mutex<()>,
 }
@@ -124,7 +136,7 @@ struct Service {
 impl Service {
     fn new(parts: Parts) -> Self {
         let places = Places::new(parts.allowances);
-        Self { parts, places, saving: tokio::sync::Mutex::new(()) }
+        Self { parts, places, paces: visit::Paces::default(), saving: tokio::sync::Mutex::new(()) }
     }
 }
 
@@ -150,158 +162,99 @@ impl Console for Service {
         &self,
         request: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let wanted = request.into_inner().agencies;
+        let visit = self.enter(&request, Call::Watch, |asked| asked.agencies.join(" "))?;
+        visit.goes_on(&self.parts.audit)?;
+        let (guest, wanted) = (visit.guest.clone(), request.into_inner().agencies);
         let (first, deltas) = self.parts.nation.follow();
         let watching = Watching::new(self.parts.figures.clone());
-        let begun = limited(&first, &wanted);
-        let following = futures::stream::unfold(
-            (deltas, wanted, watching),
-            |(mut deltas, wanted, watching)| async move {
+        let viewer = Viewer { guest, wanted, parts: self.parts.watched(), _counted: watching };
+        let begun = viewer.seen(&first);
+        let following =
+            futures::stream::unfold((deltas, Some(viewer)), |(mut deltas, viewer)| async move {
+                // A refusal is the last that is told.
+                let viewer = viewer?;
                 match deltas.recv().await {
-                    Ok(delta) => Some((Ok(limited(&delta, &wanted)), (deltas, wanted, watching))),
+                    Ok(delta) => match viewer.parts.door.still(&viewer.guest, Call::Watch) {
+                        Ok(()) => Some((Ok(viewer.seen(&delta)), (deltas, Some(viewer)))),
+                        Err(changed) => Some((Err(changed), (deltas, None))),
+                    },
                     Err(broadcast::error::RecvError::Lagged(missed)) => {
                         let slow = Status::resource_exhausted(format!(
                             "{missed} deltas were missed; watch anew"
                         ));
-                        Some((Err(slow), (deltas, wanted, watching)))
+                        Some((Err(slow), (deltas, Some(viewer))))
                     }
                     Err(broadcast::error::RecvError::Closed) => None,
                 }
-            },
-        );
+            });
         let first = futures::stream::once(async move { Ok(begun) });
-        Ok(Response::new(Box::pin(futures::StreamExt::chain(first, following))))
+        let answers: Self::WatchStream = Box::pin(futures::StreamExt::chain(first, following));
+        Ok(visit.followed(answers, |_| (0, 0)))
     }
 
     async fn search_events(
         &self,
         request: Request<SearchRequest>,
     ) -> Result<Response<Self::SearchEventsStream>, Status> {
-        let role = caller(&request).role;
-        let question = Question::begin(&self.parts.store, &self.places, role).await?;
-        Ok(Response::new(asking::search(&self.parts, question, request.into_inner())))
+        let visit = self.enter(&request, Call::SearchEvents, |asked| visit::terms(&asked.terms))?;
+        let scope = visit.guest.scope.clone();
+        let question = match Question::begin(&self.parts.store, &self.places, &visit.guest).await {
+            Ok(question) => question,
+            Err(refused) => return visit.ended(Err(refused), |_| 0),
+        };
+        let answers = asking::search(&self.parts, question, scope, request.into_inner());
+        Ok(visit.followed(answers, |reply| (reply.rows.len(), reply.bytes_read)))
     }
 
     async fn get_incident(
         &self,
         request: Request<IncidentRequest>,
     ) -> Result<Response<IncidentDetail>, Status> {
+        let visit = self.enter(&request, Call::GetIncident, |asked| format!("#{}", asked.id))?;
         let id = request.into_inner().id;
-        let picture = self.parts.nation.now();
-        let incident = picture.incidents.iter().find(|incident| incident.id == id).cloned();
-        let incident = incident.ok_or_else(|| Status::not_found(format!("no incident #{id}")))?;
-        let timeline = self.parts.store.timeline(id).await.map_err(status)?;
-        let references = &incident.evidence[..incident.evidence.len().min(EVIDENCE_EVENTS_MAX)];
-        let evidence = self.parts.store.evidence(references).await.map_err(status)?;
-        let meta = self.parts.rules.meta(&incident.rule);
-        let clocks: Vec<LegalClock> = self
-            .parts
-            .registry
-            .clocks()
-            .iter()
-            .filter(|clock| clock.kind == "deadline" && clock.starts_on == "detection")
-            .map(|clock| LegalClock {
-                id: clock.id.clone(),
-                name_vi: clock.name_vi.clone(),
-                name_en: clock.name_en.clone(),
-                due_unix_nano: days(&clock.limit)
-                    .map(|days| Time(incident.opened_unix_nano).plus(days).0),
-                citation: format!("{}, art. {}", clock.citation, clock.article),
-                confidence: clock.confidence.clone(),
-            })
-            .collect();
-        let recipients = self
-            .parts
-            .registry
-            .clocks()
-            .iter()
-            .flat_map(|clock| clock.recipient_roles.split(';'))
-            .filter(|role| !role.is_empty());
-        let mut recipients: Vec<String> = recipients.map(str::to_owned).collect();
-        recipients.sort();
-        recipients.dedup();
-        Ok(Response::new(IncidentDetail {
-            timeline,
-            evidence,
-            runbook_vi: meta.map(|meta| meta.steps_vi.clone()).unwrap_or_default(),
-            runbook_en: meta.map(|meta| meta.steps_en.clone()).unwrap_or_default(),
-            clocks,
-            recipients,
-            incident: Some(incident),
-        }))
+        let detail = showing::incident(&self.parts, &visit.guest, id).await;
+        visit.ended(detail, |detail| detail.evidence.len())
     }
 
     async fn act(&self, request: Request<Command>) -> Result<Response<ActReply>, Status> {
-        let mut command = request.into_inner();
-        command.time_unix_nano = Time::now().0;
-        let id = command.incident;
-        if command.id.is_empty() {
-            command.id = uuid::Uuid::new_v4().to_string();
-        }
-        match self.parts.book.act(command).await {
-            Some(Ok(incident)) => {
-                Ok(Response::new(ActReply { refused: String::new(), incident: Some(incident) }))
-            }
-            // With the incident as it is, so that the later of two operators reads who was faster.
-            Some(Err(refusal)) => {
-                let picture = self.parts.nation.now();
-                let incident = picture.incidents.iter().find(|known| known.id == id).cloned();
-                Ok(Response::new(ActReply { refused: refusal.to_string(), incident }))
-            }
-            None => {
-                Err(Status::unavailable("the incident book did not take the command; try again"))
-            }
-        }
+        let visit = self.enter(&request, Call::Act, visit::command)?;
+        let done = acting::act(&self.parts, &visit.guest, request.into_inner()).await;
+        visit.ended(done, |reply| usize::from(reply.refused.is_empty()))
     }
 
     async fn usage(&self, request: Request<UsageRequest>) -> Result<Response<UsageReply>, Status> {
-        let request = request.into_inner();
-        let now = Time::now();
-        let since = if request.since_unix_nano == 0 {
-            now.minus(Duration::from_secs(86_400))
-        } else {
-            Time(request.since_unix_nano)
-        };
-        let until = if request.until_unix_nano == 0 {
-            now.plus(Duration::from_secs(600))
-        } else {
-            Time(request.until_unix_nano)
-        };
-        let sums = self.parts.store.usage(since, until, &request.agency).await.map_err(status)?;
-        let mut indicators = if request.by_agency || !request.agency.is_empty() {
-            indicator::by_agency(&sums)
-        } else {
-            indicator::national(&sums)
-        };
-        let picture = self.parts.nation.now();
-        let connected = picture.agencies.iter().filter(|agency| agency.hosts_enrolled > 0).count();
-        for indicator in &mut indicators {
-            let missing = connected.saturating_sub(indicator.agencies_counted as usize);
-            indicator.agencies_missing = u32::try_from(missing).unwrap_or(0);
-        }
-        Ok(Response::new(UsageReply { indicators }))
+        let visit = self.enter(&request, Call::Usage, |asked| asked.agency.clone())?;
+        let figures = showing::usage(&self.parts, &visit.guest, request.into_inner()).await;
+        visit.ended(figures, |reply| reply.indicators.len())
     }
 
     async fn sql(&self, request: Request<SqlRequest>) -> Result<Response<Self::SqlStream>, Status> {
-        let role = caller(&request).role;
-        let question = Question::begin(&self.parts.store, &self.places, role).await?;
-        Ok(Response::new(asking::sql(question, request.into_inner())))
+        let visit = self.enter(&request, Call::Sql, |asked| asked.query.clone())?;
+        let question = match Question::begin(&self.parts.store, &self.places, &visit.guest).await {
+            Ok(question) => question,
+            Err(refused) => return visit.ended(Err(refused), |_| 0),
+        };
+        let answers = asking::sql(question, &visit.guest, request.into_inner());
+        Ok(visit.followed(answers, |reply| (reply.rows_json.len(), reply.bytes_read)))
     }
 
     async fn dead_letters(
         &self,
         request: Request<DeadLettersRequest>,
     ) -> Result<Response<DeadLettersReply>, Status> {
-        let letters =
-            self.parts.store.dead_letters(request.into_inner().limit).await.map_err(status)?;
-        Ok(Response::new(DeadLettersReply { letters }))
+        let visit = self.enter(&request, Call::DeadLetters, |asked| asked.limit.to_string())?;
+        let (limit, reach) = (request.into_inner().limit, Reach::of(&visit.guest.scope, &[]));
+        let letters = self.parts.store.dead_letters(limit, &reach).await.map_err(status);
+        let reply = letters.map(|letters| DeadLettersReply { letters });
+        visit.ended(reply, |reply| reply.letters.len())
     }
 
     async fn spread(
         &self,
         request: Request<SpreadRequest>,
     ) -> Result<Response<SpreadReply>, Status> {
-        let role = caller(&request).role;
+        let words = |asked: &SpreadRequest| format!("{}={}", asked.field, asked.value);
+        let visit = self.enter(&request, Call::Spread, words)?;
         let request = request.into_inner();
         let now = Time::now();
         let since = if request.since_unix_nano == 0 {
@@ -311,76 +264,155 @@ impl Console for Service {
         };
         let until = if request.until_unix_nano == 0 { now } else { Time(request.until_unix_nano) };
         // When the caller leaves, this is dropped, and the engine is told to stop.
-        let question = Question::begin(&self.parts.store, &self.places, role).await?;
+        let question = match Question::begin(&self.parts.store, &self.places, &visit.guest).await {
+            Ok(question) => question,
+            Err(refused) => return visit.ended(Err(refused), |_| 0),
+        };
         let asked = question.running.store();
-        let rows = asked.spread(&request.field, &request.value, since, until).await;
+        let reach = Reach::of(&visit.guest.scope, &[]);
+        let rows = asked.spread(&request.field, &request.value, (since, until), &reach).await;
         question.running.over();
-        Ok(Response::new(SpreadReply { rows: rows.map_err(status)? }))
+        let reply = rows.map(|rows| SpreadReply { rows }).map_err(status);
+        visit.ended(reply, |reply| reply.rows.len())
     }
 
     async fn tail(
         &self,
         request: Request<TailRequest>,
     ) -> Result<Response<Self::TailStream>, Status> {
-        let place = self.places.tail(caller(&request).role)?;
+        let visit = self.enter(&request, Call::Tail, |asked| visit::terms(&asked.terms))?;
         let filter = Filter::new(&request.into_inner().terms)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        Ok(Response::new(tailing::follow(self.parts.nation.tail().view(), filter, place)))
-    }
-
-    async fn saved_searches(
-        &self,
-        request: Request<SavedSearchesRequest>,
-    ) -> Result<Response<SavedSearchesReply>, Status> {
-        let agency = request.into_inner().agency;
-        let mut searches = self.parts.store.saved_searches().await.map_err(status)?;
-        searches.retain(|search| {
-            agency.is_empty() || search.agency.is_empty() || search.agency == agency
-        });
-        Ok(Response::new(SavedSearchesReply { searches }))
-    }
-
-    async fn change_saved_search(
-        &self,
-        request: Request<ChangeSavedSearchRequest>,
-    ) -> Result<Response<ChangeSavedSearchReply>, Status> {
-        let caller = caller(&request);
-        let change = request
-            .into_inner()
-            .change
-            .ok_or_else(|| Status::invalid_argument("the request names no change"))?;
-        let _one = self.saving.lock().await;
-        let all = self.parts.store.saved_searches().await.map_err(status)?;
-        let is_agency = |code: &str| self.parts.registry.agency(code).is_some();
-        let id = uuid::Uuid::new_v4().to_string();
-        let reply = match saved::apply(&all, change, &caller, is_agency, id, Time::now().0) {
-            Ok(written) => {
-                self.parts.store.write_saved_search(&written).await.map_err(status)?;
-                ChangeSavedSearchReply { refused: String::new(), search: Some(written.search) }
-            }
-            Err(refusal) => ChangeSavedSearchReply { refused: refusal.to_string(), search: None },
+            .map_err(|error| Status::invalid_argument(error.to_string()));
+        let place = self.places.tail(visit.guest.role.allowance());
+        let (filter, place) = match (filter, place) {
+            (Ok(filter), Ok(place)) => (filter, place),
+            (Err(refused), _) | (_, Err(refused)) => return visit.ended(Err(refused), |_| 0),
         };
-        Ok(Response::new(reply))
+        visit.goes_on(&self.parts.audit)?;
+        let guest = visit.guest.clone();
+        let viewer = tailing::Viewer { guest, door: self.parts.door.clone(), filter };
+        let answers = tailing::follow(self.parts.nation.tail().view(), viewer, place);
+        Ok(visit.followed(answers, |reply| (reply.rows.len(), 0)))
     }
 
     async fn receipts(
         &self,
         request: Request<EvidenceRequest>,
     ) -> Result<Response<Self::ReceiptsStream>, Status> {
-        let role = caller(&request).role;
-        let span = evidence::span(request.into_inner(), Time::now())?;
-        let question = Question::begin(&self.parts.store, &self.places, role).await?;
-        Ok(Response::new(evidence::receipts(question, span)))
+        let visit = self.enter(&request, Call::Evidence, evidence::words)?;
+        let begun = evidence::begin(&self.parts, &self.places, &visit.guest, request.into_inner());
+        match begun.await {
+            Ok((question, span)) => {
+                let answers = evidence::receipts(question, span);
+                Ok(visit.followed(answers, |reply| (reply.lanes.len(), 0)))
+            }
+            Err(refused) => visit.ended(Err(refused), |_| 0),
+        }
     }
 
     async fn verify(
         &self,
         request: Request<EvidenceRequest>,
     ) -> Result<Response<Self::VerifyStream>, Status> {
-        let role = caller(&request).role;
-        let span = evidence::span(request.into_inner(), Time::now())?;
-        let question = Question::begin(&self.parts.store, &self.places, role).await?;
-        Ok(Response::new(evidence::verify(question, span, self.parts.receipts.clone())))
+        let visit = self.enter(&request, Call::Evidence, evidence::words)?;
+        let begun = evidence::begin(&self.parts, &self.places, &visit.guest, request.into_inner());
+        match begun.await {
+            Ok((question, span)) => {
+                let answers = evidence::verify(question, span, self.parts.receipts.clone());
+                Ok(visit.followed(answers, |reply| (reply.faults.len(), 0)))
+            }
+            Err(refused) => visit.ended(Err(refused), |_| 0),
+        }
+    }
+
+    async fn saved_searches(
+        &self,
+        request: Request<SavedSearchesRequest>,
+    ) -> Result<Response<SavedSearchesReply>, Status> {
+        let visit = self.enter(&request, Call::SavedSearches, |asked| asked.agency.clone())?;
+        let listed = self.listed(&visit.guest, &request.into_inner().agency).await;
+        visit.ended(listed, |reply| reply.searches.len())
+    }
+
+    async fn change_saved_search(
+        &self,
+        request: Request<ChangeSavedSearchRequest>,
+    ) -> Result<Response<ChangeSavedSearchReply>, Status> {
+        let words = |asked: &ChangeSavedSearchRequest| format!("{:?}", asked.change);
+        let visit = self.enter(&request, Call::ChangeSavedSearch, words)?;
+        let changed = self.changed(&visit.guest, request.into_inner()).await;
+        visit.ended(changed, |reply| usize::from(reply.refused.is_empty()))
+    }
+}
+
+impl Service {
+    async fn listed(&self, guest: &Guest, agency: &str) -> Result<SavedSearchesReply, Status> {
+        let mut searches = self.parts.store.saved_searches().await.map_err(status)?;
+        searches.retain(|search| is_shown(guest, &search.owner, &search.agency));
+        searches.retain(|search| {
+            agency.is_empty() || search.agency.is_empty() || search.agency == agency
+        });
+        Ok(SavedSearchesReply { searches })
+    }
+
+    async fn changed(
+        &self,
+        guest: &Guest,
+        request: ChangeSavedSearchRequest,
+    ) -> Result<ChangeSavedSearchReply, Status> {
+        let caller = saved::Caller { name: guest.name.clone(), role: guest.role.allowance() };
+        let change = request
+            .change
+            .ok_or_else(|| Status::invalid_argument("the request names no change"))?;
+        let _one = self.saving.lock().await;
+        let mut all = self.parts.store.saved_searches().await.map_err(status)?;
+        // What somebody does not see cannot be meant, nor told of by a refusal.
+        all.retain(|search| is_shown(guest, &search.owner, &search.agency));
+        let is_agency =
+            |code: &str| self.parts.registry.agency(code).is_some() && guest.scope.has_agency(code);
+        let id = uuid::Uuid::new_v4().to_string();
+        Ok(match saved::apply(&all, change, &caller, is_agency, id, Time::now().0) {
+            Ok(written) => {
+                self.parts.store.write_saved_search(&written).await.map_err(status)?;
+                ChangeSavedSearchReply { refused: String::new(), search: Some(written.search) }
+            }
+            Err(refusal) => ChangeSavedSearchReply { refused: refusal.to_string(), search: None },
+        })
+    }
+}
+
+/// Whether a saved search is in somebody's list: whoever reaches the nation has all, others their own and those of their agencies.
+fn is_shown(guest: &Guest, owner: &str, agency: &str) -> bool {
+    guest.scope.is_nation() || owner == guest.name || guest.scope.has_agency(agency)
+}
+
+/// What a console that watches is told by.
+struct Watched {
+    door: Door,
+    nation: Picture,
+}
+
+impl Parts {
+    fn watched(&self) -> Watched {
+        Watched { door: self.door.clone(), nation: self.nation.clone() }
+    }
+}
+
+/// Who watches what.
+struct Viewer {
+    guest: Guest,
+    wanted: Vec<String>,
+    parts: Watched,
+    _counted: Watching,
+}
+
+impl Viewer {
+    fn seen(&self, reply: &WatchReply) -> WatchReply {
+        let scope = &self.guest.scope;
+        if matches!(scope, Scope::Nation) {
+            return limited(reply.clone(), &self.wanted);
+        }
+        limited(view::seen(scope, reply, &self.parts.nation.now()), &self.wanted)
     }
 }
 
@@ -401,8 +433,7 @@ impl Drop for Watching {
 }
 
 /// A reply with the rows of these agencies alone; none named: all.
-fn limited(reply: &WatchReply, wanted: &[String]) -> WatchReply {
-    let mut reply = reply.clone();
+fn limited(mut reply: WatchReply, wanted: &[String]) -> WatchReply {
     if !wanted.is_empty() {
         reply.agencies.retain(|row| wanted.contains(&row.code));
         reply.systems.retain(|row| wanted.contains(&row.agency));
@@ -411,10 +442,4 @@ fn limited(reply: &WatchReply, wanted: &[String]) -> WatchReply {
         reply.incidents.retain(|row| row.agencies.iter().any(|agency| wanted.contains(agency)));
     }
     reply
-}
-
-/// "P5D" as a duration; at once is none.
-fn days(limit: &str) -> Option<Duration> {
-    let days: u64 = limit.strip_prefix('P')?.strip_suffix('D')?.parse().ok()?;
-    Some(Duration::from_secs(days * 86_400))
 }

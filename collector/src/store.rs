@@ -16,6 +16,7 @@ use crate::{
 };
 
 pub mod ailing;
+pub mod audit;
 pub mod backup;
 pub mod baseline;
 pub mod batch;
@@ -45,6 +46,7 @@ pub mod usage;
 
 pub use book::{BookState, StoredTransition};
 pub use canary::CanaryRow;
+pub(crate) use tenure::host;
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,10 @@
-//! Who may speak, who may see, and what proves that nothing is missing.
+//! Who may speak, who may see and do what, and proof of both.
 //!
 //! * [`authority`]: the certificate authority of the centre, its ledger and its revocation lists;
+//! * [`token`]: who may enrol, and [`enrol`]: how;
+//! * [`role`]: who is what, as data; [`scope`] (pure): what a role sees and does, call by call; [`door`]: where every call of the console's
+//!   service comes in;
+//! * [`audit`]: what was done, by whom, in a chain; [`pace`] (pure): how often and how much one person may ask.
 //! * [`seal`]: whether a batch was sealed by whom it names; [`merkle`] (pure): one hash over many; [`evidence`] (pure): stored rows against what
 //!   was written down of them; [`verify`]: the same of a store; [`holding`]: what is held and what is missing; [`receipt`]: the
 //!   centre's signed word on each hour.
@@ -9,12 +13,19 @@ use std::path::PathBuf;
 
 use vonggac_daemon::settings::Table;
 
+pub mod audit;
 pub mod authority;
+pub mod door;
+pub mod enrol;
 pub mod evidence;
 pub mod holding;
 pub mod merkle;
+pub mod pace;
 pub mod receipt;
+pub mod role;
+pub mod scope;
 pub mod seal;
+pub mod token;
 pub mod verify;
 
 use authority::Lifetimes;
@@ -28,6 +39,10 @@ pub struct Settings {
     pub signed: Option<seal::Demand>,
     /// The key that signs receipts; `None`: none are made.
     pub receipt_key: Option<PathBuf>,
+    /// Enrolment, on the machine that has the authority.
+    pub enrol: enrol::Settings,
+    /// Who has which role; `None`: nobody whose certificate is asked for.
+    pub roles: Option<PathBuf>,
 }
 
 /// The settings of `[trust.pki]`.
@@ -42,11 +57,24 @@ pub struct Pki {
 impl Settings {
     /// Takes the table out of a file's root.
     pub fn take(root: &mut Table<'_>) -> Self {
-        root.table("trust", |trust| Self {
-            signed: seal::Demand::take(trust),
-            receipt_key: trust.path("receipt_key"),
-            pki: trust
-                .table("pki", |pki| Pki { dir: pki.path("dir"), lifetimes: Lifetimes::take(pki) }),
+        root.table("trust", |trust| {
+            let settings = Self {
+                signed: seal::Demand::take(trust),
+                receipt_key: trust.path("receipt_key"),
+                pki: trust.table("pki", |pki| Pki {
+                    dir: pki.path("dir"),
+                    lifetimes: Lifetimes::take(pki),
+                }),
+                enrol: trust.table("enrol", enrol::Settings::take),
+                roles: role::watch::take(trust),
+            };
+            if settings.enrol.listen.is_some() && settings.pki.dir.is_none() {
+                trust.wrong(
+                    "pki.dir",
+                    "is missing; wanted is the folder of the authority, which enrolment needs",
+                );
+            }
+            settings
         })
     }
 }

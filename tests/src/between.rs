@@ -20,6 +20,7 @@ use hyper::{
     server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
@@ -52,7 +53,8 @@ pub enum Fault {
         /// Whether the next one is still carried out.
         carried_out: bool,
     },
-    /// A bug put in on purpose: the engine does not know inserts again, as without their tokens, and each n-th answer is lost, so that what is tried again is stored twice.
+    /// A bug put in on purpose: the engine does not know inserts again, as without their tokens, and one answer of n is lost, so that what is
+    /// tried again is stored twice. Which one is scattered: a row of inserts that is always tried again as a whole would else never end.
     WithoutToken {
         /// How often an answer is lost.
         every: u64,
@@ -228,9 +230,10 @@ async fn carry_out(mut head: request::Parts, body: Bytes, pass: Arc<Pass>) -> Re
     }
     let touched = pass.counters.touched.fetch_add(1, Ordering::SeqCst) + 1;
     let met = pass.counters.met.fetch_add(1, Ordering::SeqCst) + 1;
-    let every = match &fault {
-        Fault::LoseAnswers { every } | Fault::WithoutToken { every } => *every,
-        _ => 0,
+    let is_lost = match &fault {
+        Fault::LoseAnswers { every } => met.is_multiple_of(*every),
+        Fault::WithoutToken { every } => scattered(met).is_multiple_of(*every),
+        _ => false,
     };
     match fault {
         Fault::None | Fault::LoseAnswers { .. } => {}
@@ -260,7 +263,7 @@ async fn carry_out(mut head: request::Parts, body: Bytes, pass: Arc<Pass>) -> Re
         }
     }
     let answered = pass_on(head, body, &pass).await;
-    if every > 0 && met.is_multiple_of(every) {
+    if is_lost {
         pass.counters.lost.fetch_add(1, Ordering::SeqCst);
         return Err(Cut);
     }
@@ -331,6 +334,11 @@ fn inserts_into(text: &str) -> Option<String> {
         .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
         .collect();
     Some(name)
+}
+
+/// A number without the order of its neighbours, the same at each run.
+fn scattered(number: u64) -> u64 {
+    StdRng::seed_from_u64(number).random()
 }
 
 /// The same address with a token that no other insert has: without any the engine would know a block again by its rows.

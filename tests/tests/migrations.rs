@@ -15,6 +15,7 @@ use vonggac_collector::{
     store::{
         GapRow, ProgressPart, Store,
         migrate::{self, MIGRATIONS},
+        query::Reach,
     },
     tenure::Tenure,
 };
@@ -52,8 +53,8 @@ fn stores_of_each_earlier_version_are_brought_to_the_present_and_read() -> anyho
     let folder = tempfile::tempdir()?;
     let Some(engine) = Engine::start(folder.path())? else { return Ok(()) };
     tokio::runtime::Runtime::new()?.block_on(async {
-        for version in 0..=MIGRATIONS.len() {
-            let version = u32::try_from(version)?;
+        let versions = std::iter::once(0).chain(MIGRATIONS.iter().map(|(version, ..)| *version));
+        for version in versions {
             let database = format!("from_{version}");
             let url = engine.url();
             let root = clickhouse::Client::default().with_url(&url);
@@ -75,7 +76,8 @@ fn stores_of_each_earlier_version_are_brought_to_the_present_and_read() -> anyho
             }
             let store = store(&engine, &database)?;
             let taken = migrate::run(&store).await?;
-            assert_eq!(taken.len(), MIGRATIONS.len() - version as usize);
+            let later = MIGRATIONS.iter().filter(|(number, ..)| *number > version).count();
+            assert_eq!(taken.len(), later);
             assert_eq!(migrate::run(&store).await?, Vec::<&str>::new(), "once is enough");
             let events: u64 = client.query("SELECT count() FROM events WHERE online").fetch_one().await?;
             assert_eq!(events, u64::from(version >= 1));
@@ -185,7 +187,11 @@ fn a_migration_that_is_cut_between_any_statement_and_its_record_is_finished() ->
                     ensure!(cut.is_err() || last, "{name} was not cut");
                     between.set(Fault::None);
                     let found = migrate::version(&store).await?;
-                    assert_eq!(u64::from(found), u64::from(*version) + answered - 2, "{name}");
+                    // Numbers may be kept free for steps that are being made.
+                    let before =
+                        MIGRATIONS.iter().map(|(number, ..)| *number).filter(|n| n < version);
+                    let wanted = if answered == 1 { before.max().unwrap_or(0) } else { *version };
+                    assert_eq!(found, wanted, "{name}");
                     cuts += 1;
                 }
             }
@@ -340,7 +346,8 @@ async fn rows_of_before_are_rolled_up(store: &Store, rows: u64) -> anyhow::Resul
     store.save_progress(&[progress], None).await?;
     let now = Time::now();
     let received = async || {
-        let sums = store.usage(now.minus(Duration::from_secs(3_600)), now, "").await?;
+        let sums =
+            store.usage(now.minus(Duration::from_secs(3_600)), now, "", &Reach::Nation).await?;
         Ok::<u64, anyhow::Error>(sums.iter().map(|agency| agency.sums[0]).sum())
     };
     assert_eq!((store.rolled_up().await?, received().await?), (false, rows));

@@ -23,7 +23,7 @@ use vonggac_collector::{
     saved::Written,
     store::{
         Store, migrate,
-        query::{Named, Running},
+        query::{Named, Reach, Running},
         row::EventRow,
     },
     tail::filter::Filter,
@@ -297,7 +297,7 @@ fn a_rule_and_an_incident_are_searched_for_by_what_they_are_about() -> anyhow::R
         for terms in [[("rule", "ssh-brute-force")], [("incident", "#7")]] {
             let request = request(&terms);
             let named = Named::of(&request.terms, std::slice::from_ref(&incident));
-            let found = store.search_named(&request, &named, now).await?;
+            let found = store.search_named(&request, &named, &Reach::Nation, now).await?;
             let found: Vec<u64> = found.rows.iter().map(|row| row.seq).collect();
             // Every ninth is of the address, every second of the agency; the first is evidence.
             assert_eq!(found, [2, 25, 43], "{terms:?}");

@@ -4,13 +4,14 @@
 //! types that are valid by construction, their encoding, and the names and limits that both sides must agree on.
 //!
 //! * [`event`]: one thing that happened, and [`batch`]: what one Kafka record holds.
-//! * [`identity`]: who a certificate speaks of; [`seal`]: who signed a batch.
+//! * [`identity`]: who a certificate speaks of, and [`enrol`]: how one comes to it; [`seal`]: who signed a batch.
 //! * [`id`], [`topic`], [`limits`], [`version`]: names and numbers.
 //! * [`incident`]: states and severities as collector and console speak of them.
 //! * [`proto`]: the generated messages, for the console service.
 
 pub mod batch;
 pub mod caller;
+pub mod enrol;
 pub mod event;
 pub mod id;
 pub mod identity;

@@ -193,6 +193,18 @@ pub(super) enum PkiError {
     Whom,
     #[error("find a good certificate of {0}; see `pki status`")]
     NoneGood(Identity),
+    #[error(transparent)]
+    Token(#[from] crate::trust::token::TokenError),
+    #[error(
+        "make a token for the collector {0}: give --name with each name and address by which it is connected to"
+    )]
+    Nameless(String),
+    #[error(
+        "know where those who enrol shall go: give --centre, or set [trust.enrol] listen and names in the configuration"
+    )]
+    NoCentre,
+    #[error("make a token: {0:?} is no address like https://centre.example:7444")]
+    Centre(String),
     #[error("go on without a yes: add --yes, or run it at a terminal")]
     Unasked,
     #[error("go on: it was not confirmed, and nothing was done")]
@@ -203,7 +215,12 @@ impl PkiError {
     pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::Nowhere => Exit::Configuration,
-            Self::NoPassphrase | Self::Whom | Self::Unasked => Exit::Usage,
+            Self::NoPassphrase
+            | Self::Whom
+            | Self::Unasked
+            | Self::Nameless(_)
+            | Self::NoCentre
+            | Self::Centre(_) => Exit::Usage,
             _ => Exit::Failure,
         }
     }

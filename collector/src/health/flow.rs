@@ -15,7 +15,7 @@ use vonggac_wire::{
 use crate::{
     figures::{Figures, Recent, percentile},
     indicator,
-    store::{Store, ailing::Ailing, refusal::Refusal},
+    store::{Store, ailing::Ailing, query::Reach, refusal::Refusal},
 };
 
 /// How often the store is asked for sums.
@@ -90,7 +90,7 @@ impl Asked {
 impl Slow {
     async fn refresh(&mut self, store: &Store, now: Time) {
         let day = now.minus(Duration::from_secs(86_400));
-        match store.usage(day, now, "").await {
+        match store.usage(day, now, "", &Reach::Nation).await {
             Ok(sums) => {
                 self.answers = true;
                 self.indicators = indicator::national(&sums);

@@ -11,20 +11,21 @@ use tokio::{
     time::MissedTickBehavior,
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Status};
+use tonic::Status;
 use vonggac_wire::{
-    Time, caller,
+    Time,
     proto::{SearchReply, SearchRequest, SqlReply, SqlRequest},
 };
 
 use super::{Answers, Parts, status};
 use crate::{
     allowance::{Allowance, Allowances, Role},
-    saved::Caller,
     store::{
         Store, StoreError,
-        query::{Named, Read, Running},
+        query::{Named, Reach, Read, Running},
+        sql::Rights,
     },
+    trust::{door::Guest, scope::Scope},
 };
 
 /// How often it is told how far a question is.
@@ -47,23 +48,6 @@ const SQL_ROWS: u32 = 1_000;
 
 /// Seconds of a SQL query whose caller does not say.
 const SQL_SECONDS: f64 = 10.0;
-
-/// Who calls, as it says.
-pub(super) fn caller<T>(request: &Request<T>) -> Caller {
-    let metadata = request.metadata();
-    let role = metadata
-        .get(caller::ROLE)
-        .map_or(Role::Operator, |role| Role::from_name(role.to_str().unwrap_or_default()));
-    let name = metadata
-        .get_bin(caller::NAME)
-        .and_then(|name| name.to_bytes().ok())
-        .map(|name| {
-            let name = &name[..name.len().min(caller::NAME_BYTES_MAX)];
-            String::from_utf8_lossy(name).into_owned()
-        })
-        .unwrap_or_default();
-    Caller { name, role }
-}
 
 /// How many questions and tails of each role there may be at once.
 pub(super) struct Places {
@@ -130,7 +114,12 @@ pub(super) struct Question {
 
 impl Question {
     /// Once it has a place.
-    pub(super) async fn begin(store: &Store, places: &Places, role: Role) -> Result<Self, Status> {
+    pub(super) async fn begin(
+        store: &Store,
+        places: &Places,
+        guest: &Guest,
+    ) -> Result<Self, Status> {
+        let role = guest.role.allowance();
         let allowance = *places.allowance(role);
         let place = places.question(role).await?;
         Ok(Self { allowance, place, running: Running::new(store.clone().within(&allowance)) })
@@ -205,6 +194,7 @@ async fn with_word<R, T>(
 pub(super) fn search(
     parts: &Parts,
     question: Question,
+    scope: Scope,
     mut request: SearchRequest,
 ) -> Answers<SearchReply> {
     let most = question.allowance.time_max.as_secs_f64();
@@ -214,10 +204,15 @@ pub(super) fn search(
     let store = question.running.store();
     let ask = async move {
         let picture = nation.now();
-        let named = Named::of(&request.terms, &picture.incidents);
-        let mut reply = store.search_named(&request, &named, Time::now()).await.map_err(status)?;
-        let heard = picture.agencies.iter().filter(|agency| agency.hosts_heard > 0).count();
-        let all = picture.agencies.iter().filter(|agency| agency.hosts_enrolled > 0).count();
+        let own: Vec<_> =
+            picture.incidents.iter().filter(|known| scope.has_incident(known)).cloned().collect();
+        let named = Named::of(&request.terms, &own);
+        let reach = Reach::of(&scope, &own);
+        let asked = store.search_named(&request, &named, &reach, Time::now()).await;
+        let mut reply = asked.map_err(status)?;
+        let agencies = || picture.agencies.iter().filter(|agency| scope.has_agency(&agency.code));
+        let heard = agencies().filter(|agency| agency.hosts_heard > 0).count();
+        let all = agencies().filter(|agency| agency.hosts_enrolled > 0).count();
         reply.agencies_answering = u32::try_from(heard).unwrap_or(0);
         reply.agencies_all = u32::try_from(all).unwrap_or(0);
         Ok(reply)
@@ -244,7 +239,7 @@ fn split(mut reply: SearchReply) -> Vec<SearchReply> {
 }
 
 /// A query of the caller's own.
-pub(super) fn sql(question: Question, request: SqlRequest) -> Answers<SqlReply> {
+pub(super) fn sql(question: Question, guest: &Guest, request: SqlRequest) -> Answers<SqlReply> {
     let rows_max =
         if request.rows_max == 0 { SQL_ROWS } else { request.rows_max.min(SQL_ROWS_MAX) };
     let seconds = if request.seconds_max > 0.0 { request.seconds_max } else { SQL_SECONDS };
@@ -252,8 +247,9 @@ pub(super) fn sql(question: Question, request: SqlRequest) -> Answers<SqlReply> 
     let store =
         question.running.store().with_setting("max_execution_time", &format!("{seconds:.0}"));
     let begun = Instant::now();
+    let rights = Rights::of(guest.role, &guest.scope);
     let ask = async move {
-        store.sql(&request.query, rows_max).await.map_err(|error| match error {
+        store.sql_within(&request.query, rows_max, &rights).await.map_err(|error| match error {
             // A part of a sum would be a wrong sum: what goes beyond a limit has no answer.
             StoreError::Engine(error) => Status::invalid_argument(error.to_string()),
             other => status(other),

@@ -11,13 +11,14 @@ use vonggac_wire::{
 };
 
 use super::{
-    Answers,
-    asking::{Question, REPLIES_WAITING_MAX},
+    Answers, Parts,
+    asking::{Places, Question, REPLIES_WAITING_MAX},
     status,
 };
 use crate::{
     store::batch::Span,
     trust::{
+        door::Guest,
         holding,
         verify::{self, Answer, Sum, Told},
     },
@@ -30,7 +31,7 @@ const LANES_AT_ONCE: usize = 200;
 const SPAN: Duration = Duration::from_secs(86_400);
 
 /// What is asked of; an agency has to be named.
-pub(super) fn span(request: EvidenceRequest, now: Time) -> Result<Span, Status> {
+fn span(request: EvidenceRequest, now: Time) -> Result<Span, Status> {
     if request.agency.is_empty() {
         return Err(Status::invalid_argument("the request names no agency; add --agency"));
     }
@@ -41,6 +42,25 @@ pub(super) fn span(request: EvidenceRequest, now: Time) -> Result<Span, Status> 
         since: or(request.since_unix_nano, now.minus(SPAN)),
         until: or(request.until_unix_nano, now.plus(Duration::from_secs(60))),
     })
+}
+
+/// For the audit log.
+pub(super) fn words(request: &EvidenceRequest) -> String {
+    format!("agency={} host={}", request.agency, request.host)
+}
+
+/// A question about an agency that the caller reaches.
+pub(super) async fn begin(
+    parts: &Parts,
+    places: &Places,
+    guest: &Guest,
+    request: EvidenceRequest,
+) -> Result<(Question, Span), Status> {
+    let span = span(request, Time::now())?;
+    if !guest.scope.has_agency(&span.agency) {
+        return Err(Status::permission_denied(format!("the agency {} is not yours", span.agency)));
+    }
+    Ok((Question::begin(&parts.store, places, guest).await?, span))
 }
 
 /// What is held of each lane.

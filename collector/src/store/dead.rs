@@ -4,7 +4,10 @@ use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 use vonggac_wire::{Time, proto::DeadLetter};
 
-use super::{Store, StoreError};
+use super::{
+    Store, StoreError,
+    query::{Reach, bind},
+};
 
 /// Letters of one answer: what a person looks through, and what a repair takes in one go.
 pub const LETTERS_MAX: u32 = 100_000;
@@ -131,6 +134,16 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn dead(&self, filter: &DeadFilter, limit: u32) -> Result<Vec<Dead>, StoreError> {
+        self.dead_within(filter, limit, &Reach::Nation).await
+    }
+
+    async fn dead_within(
+        &self,
+        filter: &DeadFilter,
+        limit: u32,
+        reach: &Reach,
+    ) -> Result<Vec<Dead>, StoreError> {
+        let reached = reach.and();
         let mut sql = String::from(
             "SELECT time, reason, detail, agency, kafka_topic, kafka_partition, kafka_offset, bytes, \
              if(last.state = '', 'open', last.state) AS state, last.settled AS settled, last.actor AS actor, last.why AS why \
@@ -155,6 +168,7 @@ impl Store {
                 sql.push_str(condition);
             }
         }
+        sql.push_str(&reached.text);
         sql.push_str(" ORDER BY time DESC, kafka_topic, kafka_partition, kafka_offset LIMIT ?");
         let mut query = self.client().query(&sql);
         if let Some(since) = filter.since {
@@ -170,15 +184,21 @@ impl Store {
         if let Some((topic, partition, offset)) = &filter.origin {
             query = query.bind(topic).bind(partition).bind(offset);
         }
+        let query = bind(query, &reached.values);
         Ok(query.bind(limit.clamp(1, LETTERS_MAX)).fetch_all().await?)
     }
 
-    /// The newest dead letters, as consoles are told of them.
+    /// The newest dead letters that are reached, as consoles are told of them.
     ///
     /// # Errors
     /// If the engine does not answer.
-    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
-        let letters = self.dead(&DeadFilter::default(), limit.clamp(1, 1_000)).await?;
+    pub async fn dead_letters(
+        &self,
+        limit: u32,
+        reach: &Reach,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let limit = limit.clamp(1, 1_000);
+        let letters = self.dead_within(&DeadFilter::default(), limit, reach).await?;
         Ok(letters.into_iter().map(DeadLetter::from).collect())
     }
 

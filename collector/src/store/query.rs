@@ -7,47 +7,55 @@ use vonggac_wire::{
     proto::{self, EventRef, SpreadRow, Term, Transition},
 };
 
-use super::{Store, StoreError, row::EventRow};
+use super::{Store, StoreError, row::EventRow, sql::Rights};
 
 mod ceiling;
 mod condition;
+mod reach;
 mod running;
 mod search;
 
 pub use ceiling::Ceiling;
 pub(super) use condition::FOLDED_OF_ROW;
 pub use condition::Named;
+pub(super) use condition::bind;
 pub(crate) use condition::class;
-use condition::{bind, condition};
+use condition::condition;
+pub use reach::Reach;
 pub use running::{Read, Running};
 
 /// Columns of [`EventRow`], which a search reads.
 const COLUMNS: &str = "?fields";
 
 impl Store {
-    /// The events that an incident names.
+    /// The events that an incident names, as far as they are reached.
     ///
     /// # Errors
     /// If the engine does not answer.
     pub async fn evidence(
         &self,
         references: &[EventRef],
+        reach: &Reach,
     ) -> Result<Vec<proto::EventRow>, StoreError> {
         let mut rows = Vec::new();
+        let reached = reach.and();
         for reference in references {
             let lane =
                 vonggac_wire::Lane::try_from(reference.lane).map_or("", vonggac_wire::Lane::name);
             let time = Time(reference.time_unix_nano);
             let source = self.events_of(time, time, &[]).await?;
-            let found: Option<EventRow> = self
+            let text = format!(
+                "SELECT {COLUMNS} FROM {source} WHERE agent = ? AND lane = ? AND seq = ? AND time = fromUnixTimestamp64Micro(?, 'UTC'){} LIMIT 1",
+                reached.text
+            );
+            let query = self
                 .client()
-                .query(&format!("SELECT {COLUMNS} FROM {source} WHERE agent = ? AND lane = ? AND seq = ? AND time = fromUnixTimestamp64Micro(?, 'UTC') LIMIT 1"))
+                .query(&text)
                 .bind(reference.agent.as_str())
                 .bind(lane)
                 .bind(reference.seq)
-                .bind(Time(reference.time_unix_nano).micros())
-                .fetch_optional()
-                .await?;
+                .bind(Time(reference.time_unix_nano).micros());
+            let found: Option<EventRow> = bind(query, &reached.values).fetch_optional().await?;
             rows.extend(found.map(EventRow::into_proto));
         }
         Ok(rows)
@@ -90,7 +98,7 @@ impl Store {
             .collect())
     }
 
-    /// A value against agencies.
+    /// A value against the agencies that are reached.
     ///
     /// # Errors
     /// If the field is unknown, or the engine does not answer.
@@ -98,21 +106,22 @@ impl Store {
         &self,
         field: &str,
         value: &str,
-        since: Time,
-        until: Time,
+        (since, until): (Time, Time),
+        reach: &Reach,
     ) -> Result<Vec<SpreadRow>, StoreError> {
         let term = Term { field: field.into(), value: value.into(), negated: false };
         let condition = condition(&term, &Named::default())?;
+        let reached = reach.and();
         let source = self.events_of(since, until, &[]).await?;
         let text = format!(
             "SELECT agency, count(), uniqExact(host), countIf(status = 'success'), toUnixTimestamp64Micro(min(time)), toUnixTimestamp64Micro(max(time)) \
-             FROM {source} WHERE time >= fromUnixTimestamp64Micro(?, 'UTC') AND time <= fromUnixTimestamp64Micro(?, 'UTC') AND {} \
+             FROM {source} WHERE time >= fromUnixTimestamp64Micro(?, 'UTC') AND time <= fromUnixTimestamp64Micro(?, 'UTC') AND {}{} \
              GROUP BY agency ORDER BY count() DESC LIMIT 200",
-            condition.text
+            condition.text, reached.text
         );
         let query = self.client().query(&text).bind(since.micros()).bind(until.micros());
-        let rows: Vec<(String, u64, u64, u64, i64, i64)> =
-            bind(query, &condition.values).fetch_all().await?;
+        let query = bind(bind(query, &condition.values), &reached.values);
+        let rows: Vec<(String, u64, u64, u64, i64, i64)> = query.fetch_all().await?;
         Ok(rows
             .into_iter()
             .map(|(agency, count, hosts, successes, first, last)| SpreadRow {
@@ -162,7 +171,20 @@ impl Store {
     /// # Errors
     /// If it is forbidden, or the engine refuses.
     pub async fn sql(&self, query: &str, rows_max: u32) -> Result<SqlRows, StoreError> {
-        let checked = super::sql::read_only(query)?;
+        self.sql_within(query, rows_max, &Rights::all()).await
+    }
+
+    /// The same within its caller's rights.
+    ///
+    /// # Errors
+    /// If it is forbidden, or the engine refuses.
+    pub async fn sql_within(
+        &self,
+        query: &str,
+        rows_max: u32,
+        rights: &Rights,
+    ) -> Result<SqlRows, StoreError> {
+        let checked = super::sql::confined(query, rights, &self.database)?;
         // A question mark of the operator's is no place for a value.
         let text = checked.replace('?', "??");
         let mut cursor = self

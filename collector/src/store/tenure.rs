@@ -313,7 +313,7 @@ impl Store {
 }
 
 /// For people who read the table.
-fn host() -> String {
+pub(crate) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

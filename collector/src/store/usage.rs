@@ -8,6 +8,7 @@ use vonggac_wire::Time;
 
 use super::{
     Store, StoreError,
+    query::{Reach, bind},
     rollup::{SUMMED, Span},
 };
 use crate::indicator::SUMS;
@@ -87,9 +88,9 @@ fn seconds(at: i64) -> i64 {
     at.clamp(0, i64::from(u32::MAX))
 }
 
-/// Table, time and sums of one way of reading, for a window; `of_one`: of the one agency that is bound. The engine takes longer to plan this
+/// Table, time and sums of one way of reading, for a window; `of_one`: of the one agency that is bound; `reached`: a condition behind it. The engine takes longer to plan this
 /// than to do it, so nothing stands in it that could be left out.
-fn usage_text(read: Read, window: Window, of_one: bool) -> String {
+fn usage_text(read: Read, window: Window, of_one: bool, reached: &str) -> String {
     let (table, newest, place) = match read {
         Read::RollUps => {
             let ranges: Vec<String> = window
@@ -128,7 +129,7 @@ fn usage_text(read: Read, window: Window, of_one: bool) -> String {
         })
         .collect();
     format!(
-        "SELECT agency, class, step, status, [{}] AS sums, toUnixTimestamp64Micro(max({newest})) AS latest FROM {table} WHERE {SCOPE} AND ({place}){} \
+        "SELECT agency, class, step, status, [{}] AS sums, toUnixTimestamp64Micro(max({newest})) AS latest FROM {table} WHERE {SCOPE} AND ({place}){}{reached} \
          GROUP BY agency, class, step, status",
         sums.join(", "),
         if of_one { " AND agency = ?" } else { "" }
@@ -173,7 +174,7 @@ fn by_agency(kinds: Vec<Kind>) -> Vec<UsageSums> {
 }
 
 impl Store {
-    /// Sums for indicators, by agency, over the whole minutes of a window.
+    /// Sums for indicators, by agency that is reached, over the whole minutes of a window.
     ///
     /// # Errors
     /// If the engine does not answer.
@@ -182,9 +183,10 @@ impl Store {
         since: Time,
         until: Time,
         agency: &str,
+        reach: &Reach,
     ) -> Result<Vec<UsageSums>, StoreError> {
         let read = if self.rolled_up().await? { Read::RollUps } else { Read::Rows };
-        self.usage_of(read, Window::of(since, until), agency).await
+        self.usage_within(read, Window::of(since, until), agency, reach).await
     }
 
     /// The same, read in one way.
@@ -197,8 +199,21 @@ impl Store {
         window: Window,
         agency: &str,
     ) -> Result<Vec<UsageSums>, StoreError> {
-        let query = self.client().query(&usage_text(read, window, !agency.is_empty()));
+        self.usage_within(read, window, agency, &Reach::Nation).await
+    }
+
+    async fn usage_within(
+        &self,
+        read: Read,
+        window: Window,
+        agency: &str,
+        reach: &Reach,
+    ) -> Result<Vec<UsageSums>, StoreError> {
+        let reached = reach.and();
+        let text = usage_text(read, window, !agency.is_empty(), &reached.text);
+        let query = self.client().query(&text);
         let query = if agency.is_empty() { query } else { query.bind(agency) };
+        let query = bind(query, &reached.values);
         let query = match read {
             // Few rows: a second thread costs more than it does.
             Read::RollUps => query.with_setting("max_threads", "1"),

@@ -55,6 +55,7 @@ use ledger::{Certificate, Entry, Event, LedgerError, Reason, Register, Usage};
 pub(in crate::trust) const AUTHORITIES: &str = "authorities.pem";
 pub(in crate::trust) const REVOKED: &str = "revoked.pem";
 const LEDGER: &str = "ledger.jsonl";
+const LOCK: &str = "lock";
 
 /// A certificate is valid from a little earlier, for clocks that are behind.
 const BEHIND: Duration = Duration::from_secs(3_600);
@@ -229,7 +230,7 @@ impl Authority {
     /// # Errors
     /// If the request is refused, or the ledger cannot be written.
     pub fn issue(&self, request: &Request, now: Time) -> Result<Issued, AuthorityError> {
-        let _held = folder::hold(&self.dir)?;
+        let _held = folder::hold(&self.dir, LOCK)?;
         let (issuer, signer) = issuers::opened(&self.dir.join(issuers::PRESENT))?;
         if issuer.not_after <= now {
             return Err(AuthorityError::Ended(issuer.not_after));
@@ -280,7 +281,7 @@ impl Authority {
         by: &str,
         now: Time,
     ) -> Result<Certificate, AuthorityError> {
-        let _held = folder::hold(&self.dir)?;
+        let _held = folder::hold(&self.dir, LOCK)?;
         let register = self.register(now)?;
         let Some(known) = register.issued.get(serial) else {
             return Err(AuthorityError::Unknown(serial.chars().take(64).collect()));
@@ -298,7 +299,7 @@ impl Authority {
     /// # Errors
     /// If they cannot be written.
     pub fn renew_lists(&self, now: Time) -> Result<(), AuthorityError> {
-        let _held = folder::hold(&self.dir)?;
+        let _held = folder::hold(&self.dir, LOCK)?;
         lists::renew(&self.dir, &self.register(now)?, now, self.lifetimes.crl)
     }
 
@@ -326,7 +327,9 @@ fn span(now: Time, valid: Duration, end: Time) -> Result<Span, AuthorityError> {
         *first = (*first & 0x7f) | 0x40;
     }
     let not_after = Time::from_seconds(now.plus(valid).min(end).seconds());
-    Ok(Span { serial, not_before: now.minus(BEHIND), not_after })
+    // Of a short life a short part: who renews at two thirds of it counts from here.
+    let not_before = now.minus(BEHIND.min(valid / 24));
+    Ok(Span { serial, not_before, not_after })
 }
 
 fn fingerprint(der: &[u8]) -> String {

@@ -4,6 +4,7 @@
 //! * [`exit`]: what an exit code means;
 //! * [`librdkafka`]: Kafka's settings for certificates;
 //! * [`log`]: lines to standard error, harmless to a terminal;
+//! * [`files`]: replaced as a whole, keys for the owner alone;
 //! * [`metrics`]: `/metrics` and `/healthz`;
 //! * [`peer`]: who is at the other end of a connection;
 //! * [`shutdown`]: SIGTERM and SIGINT as a token;
@@ -11,6 +12,7 @@
 //! * [`tls`]: certificates at every port.
 
 pub mod exit;
+pub mod files;
 pub mod librdkafka;
 pub mod log;
 pub mod metrics;

@@ -51,10 +51,15 @@ pub(super) async fn cold_rows_are_found_by_the_same_search(keep: &Keep) -> anyho
         seq,
         time_unix_nano: time * 1_000,
     };
-    assert_eq!(store.evidence(&[reference]).await?.len(), 1);
+    assert_eq!(store.evidence(&[reference], &Reach::Nation).await?.len(), 1);
     let now = Time::now();
     let spread = store
-        .spread("status", "failure", now.minus(Duration::from_secs(400 * DAY_SECONDS)), now)
+        .spread(
+            "status",
+            "failure",
+            (now.minus(Duration::from_secs(400 * DAY_SECONDS)), now),
+            &Reach::Nation,
+        )
         .await?;
     assert_eq!(spread.iter().map(|row| row.count).sum::<u64>(), before.len() as u64);
     let again = keep.apply(&more).await?;

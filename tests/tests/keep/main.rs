@@ -15,6 +15,7 @@ use vonggac_collector::{
     retention::hold::HoldEvent,
     store::{
         Store, StoredTransition, migrate,
+        query::Reach,
         retention::{RetentionError, apply::Report},
     },
 };

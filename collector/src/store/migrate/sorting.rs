@@ -3,14 +3,17 @@
 //! 1. `events_sorted` is made (the migration before this one).
 //! 2. Each month of `events` is copied, agency by agency, into a table of this run's own, counted and summed on both sides, and put into
 //!    `events_sorted` as a whole, in place of whatever it has of that month. A month that is equal there is not copied again.
-//! 3. In one statement `events` becomes `events_before`, and `events_sorted` becomes `events`.
-//! 4. `events_before` is emptied, and stays.
+//! 3. `events_sorted` becomes `events_closed`: nothing is put there from then on. When what was under way has ended, both are compared.
+//! 4. In one statement `events` becomes `events_before`, and `events_closed` becomes `events`.
+//! 5. `events_before` is emptied, and stays.
 //!
-//! **Cut anywhere**, the next run looks how far it came and goes on: until 3 the old table is whole and untouched, and 2 puts the same rows in
+//! **Cut anywhere**, the next run looks how far it came and goes on: until 4 the old table is whole and untouched, and 2 puts the same rows in
 //! the same place again. The disk has to have room for both.
 //!
-//! **Two at once** do no harm: whatever is put somewhere goes to `events_sorted`, of which there is none behind 3; the names change once,
-//! because `events_before` stays; and each copies into a table of its own. Who sees another copy waits.
+//! **Two at once** do no harm: each copies into a table of its own, and who sees another copy waits. Two that put the same month in place at
+//! once may leave it there twice, the engine's `REPLACE PARTITION` being made of two steps; so what is compared is a table that nobody can
+//! name any more, when no such statement is under way. The names change once, because `events_before` stays. Who comes late and makes
+//! `events_sorted` again makes one that is never looked at, and it is dropped.
 //!
 //! **Insert tokens** stay with the old table. A token knows an insert again that is tried again, or that a dead collector's engine carries
 //! out late. The collectors of before are stopped, so nobody tries theirs again. What a dead one left in the engine comes to the old table
@@ -29,6 +32,7 @@ use crate::{
         Store, StoreError,
         cluster::{OF_BEFORE, ddl},
         cold::Columns,
+        migrate::MIGRATIONS,
     },
 };
 
@@ -37,6 +41,9 @@ pub(super) const VERSION: u32 = 24;
 
 /// The table of the new order, until it has the name.
 const SORTED: &str = "events_sorted";
+
+/// The same when nobody puts anything into it any more.
+const CLOSED: &str = "events_closed";
 
 /// The emptied table of the old order.
 const BEFORE: &str = "events_before";
@@ -79,11 +86,18 @@ pub enum SortingError {
     OnCluster(u64),
 }
 
+/// The name of a table that nobody else has.
+fn copying() -> String {
+    format!("{COPYING}{}", uuid::Uuid::new_v4().simple())
+}
+
 /// How far it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// The old table has its name.
     Copying,
+    /// The same, and all months were put in place.
+    Closed,
     /// The names were changed in half.
     Nameless,
     /// The new table has the name.
@@ -94,6 +108,7 @@ enum Stage {
 fn stage(tables: &[String]) -> Stage {
     let has = |name: &str| tables.iter().any(|table| table == name);
     match (has(BEFORE), has("events")) {
+        (false, _) if has(CLOSED) => Stage::Closed,
         (false, _) => Stage::Copying,
         (true, false) => Stage::Nameless,
         (true, true) => Stage::Changed,
@@ -116,19 +131,34 @@ pub(super) async fn bring(store: &Store, file: &str) -> Result<(), StoreError> {
     }
     let sorting = Sorting { store: store.clone().patiently() };
     loop {
-        match stage(&sorting.tables().await?) {
+        let tables = sorting.tables().await?;
+        match stage(&tables) {
             Stage::Copying => {
+                sorting.make_sorted().await?;
                 sorting.copy().await?;
+                sorting.carry_out(&format!("RENAME TABLE {SORTED} TO {CLOSED}")).await?;
+            }
+            Stage::Closed => {
+                sorting.compare().await?;
                 for statement in &statements {
-                    sorting.carry_out(statement).await?;
+                    sorting.carry_out(&statement.replace(SORTED, CLOSED)).await?;
                 }
             }
-            Stage::Nameless => {
-                sorting.carry_out(&format!("RENAME TABLE {SORTED} TO events")).await?;
-            }
+            Stage::Nameless => sorting.name(&tables).await?,
             Stage::Changed => return sorting.clear().await,
         }
     }
+}
+
+/// Drops what somebody who came late to this step, and then found it done, has left beside the tables.
+pub(super) async fn tidy(store: &Store) -> Result<(), StoreError> {
+    let sorting = Sorting { store: store.clone().patiently() };
+    let tables = sorting.tables().await?;
+    let stray = |table: &String| table == SORTED || table == CLOSED || table.starts_with(COPYING);
+    if stage(&tables) == Stage::Changed && tables.iter().any(stray) {
+        sorting.clear().await?;
+    }
+    Ok(())
 }
 
 struct Sorting {
@@ -146,7 +176,34 @@ impl Sorting {
         Ok(query.fetch_all().await?)
     }
 
-    /// Copies all months, until a look at both tables finds them equal.
+    /// Makes the new table, if another has given up the one that was there.
+    async fn make_sorted(&self) -> Result<(), StoreError> {
+        let (layout, database) = (self.store.layout(), self.store.database.as_str());
+        for (version, _, text) in MIGRATIONS.iter().filter(|(version, ..)| *version == VERSION - 1)
+        {
+            for statement in ddl::statements(layout, database, *version, text)? {
+                self.carry_out(&statement).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names the new table where the old one has lost its name already; or the old one again, where the new one is not whole.
+    async fn name(&self, tables: &[String]) -> Result<(), StoreError> {
+        let has = |name: &str| tables.iter().any(|table| table == name);
+        if has(CLOSED) {
+            return self.carry_out(&format!("RENAME TABLE {CLOSED} TO events")).await;
+        }
+        // A program of before changed the names without closing.
+        let columns = self.store.columns(BEFORE).await?;
+        let whole = has(SORTED)
+            && self.store.sum_of_any(BEFORE, "1", &columns).await?
+                == self.store.sum_of_any(SORTED, "1", &columns).await?;
+        let named = if whole { SORTED } else { BEFORE };
+        self.carry_out(&format!("RENAME TABLE {named} TO events")).await
+    }
+
+    /// Copies all months that are not in place yet.
     async fn copy(&self) -> Result<(), StoreError> {
         self.sweep().await?;
         let columns = self.store.columns("events").await?;
@@ -155,14 +212,32 @@ impl Sorting {
                 self.copy_month(&month, &columns).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Whether the closed table is equal to the old one; if not, it is given up.
+    async fn compare(&self) -> Result<(), StoreError> {
+        if self.under_way(&format!("ALTER TABLE {SORTED} REPLACE")).await? {
+            return Err(SortingError::Busy.into());
+        }
+        let columns = self.store.columns("events").await?;
         // Rows that came to the old table meanwhile are of a collector that should be stopped, or of a dead one's last insert.
         for month in self.months().await? {
-            if let Some((before, copied)) = self.differs("events", SORTED, &month, &columns).await?
+            if let Some((before, copied)) = self.differs("events", CLOSED, &month, &columns).await?
             {
+                // Out of the way in one statement, which one alone of several can do; it is copied again.
+                self.carry_out(&format!("RENAME TABLE {CLOSED} TO {}", copying())).await?;
                 return Err(SortingError::Moving { month, before, copied }.into());
             }
         }
         Ok(())
+    }
+
+    /// Whether the engine carries out a statement that begins so.
+    async fn under_way(&self, beginning: &str) -> Result<bool, StoreError> {
+        let text = "SELECT count() FROM system.processes WHERE current_database = ? AND startsWith(query, ?)";
+        let query = self.store.client().query(text).bind(&self.store.database).bind(beginning);
+        Ok(query.fetch_one::<u64>().await? > 0)
     }
 
     /// The partitions that the old table has rows in.
@@ -187,11 +262,7 @@ impl Sorting {
 
     /// Drops what a run that was cut has left. One whose table is dropped between two of its statements fails, and waits from then on.
     async fn sweep(&self) -> Result<(), StoreError> {
-        let text = format!(
-            "SELECT count() FROM system.processes WHERE current_database = ? AND startsWith(query, 'INSERT INTO {COPYING}')"
-        );
-        let query = self.store.client.query(&text).bind(&self.store.database);
-        if query.fetch_one::<u64>().await? > 0 {
+        if self.under_way(&format!("INSERT INTO {COPYING}")).await? {
             return Err(SortingError::Busy.into());
         }
         for table in self.tables().await?.iter().filter(|table| table.starts_with(COPYING)) {
@@ -201,7 +272,7 @@ impl Sorting {
     }
 
     async fn copy_month(&self, month: &str, columns: &Columns) -> Result<(), StoreError> {
-        let copying = format!("{COPYING}{}", uuid::Uuid::new_v4().simple());
+        let copying = copying();
         let copied = self.copy_month_by(&copying, month, columns).await;
         let dropped = self.carry_out(&format!("DROP TABLE IF EXISTS {copying} SYNC")).await;
         copied.and(dropped)
@@ -248,7 +319,9 @@ impl Sorting {
     /// What is left of the old order and of runs that were cut.
     async fn clear(&self) -> Result<(), StoreError> {
         self.carry_out(&format!("TRUNCATE TABLE {BEFORE} SYNC")).await?;
-        self.carry_out(&format!("DROP TABLE IF EXISTS {SORTED} SYNC")).await?;
+        for table in [SORTED, CLOSED] {
+            self.carry_out(&format!("DROP TABLE IF EXISTS {table} SYNC")).await?;
+        }
         self.sweep().await
     }
 }
@@ -262,10 +335,14 @@ mod tests {
         for (tables, wanted) in [
             (&["events"][..], Stage::Copying),
             (&["events", "events_sorted", "events_copying_1"], Stage::Copying),
+            (&["events", "events_closed"], Stage::Closed),
+            (&["events", "events_closed", "events_sorted"], Stage::Closed),
+            (&["events_before", "events_closed"], Stage::Nameless),
             (&["events_before", "events_sorted"], Stage::Nameless),
             (&["events", "events_before"], Stage::Changed),
             // Somebody who came late made it again.
             (&["events", "events_before", "events_sorted"], Stage::Changed),
+            (&["events", "events_before", "events_closed"], Stage::Changed),
         ] {
             let tables: Vec<String> = tables.iter().map(|&name| name.to_owned()).collect();
             assert_eq!(stage(&tables), wanted, "{tables:?}");

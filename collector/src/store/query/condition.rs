@@ -9,25 +9,26 @@ use vonggac_wire::{
     proto::{Incident, SearchRequest, Term},
 };
 
+use super::Reach;
 use crate::store::StoreError;
 
 /// Incidents whose events one term may ask for: the newest ones. Each is a condition of its own in the query.
 const INCIDENTS_MAX: usize = 50;
 
 /// A condition with what is bound to its question marks.
-pub(super) struct Condition {
-    pub(super) text: String,
-    pub(super) values: Vec<Value>,
+pub(in crate::store) struct Condition {
+    pub(in crate::store) text: String,
+    pub(in crate::store) values: Vec<Value>,
 }
 
 /// A value that is bound.
-pub(super) enum Value {
+pub(in crate::store) enum Value {
     Text(String),
     Number(u64),
     Signed(i64),
 }
 
-pub(super) fn bind(mut query: Query, values: &[Value]) -> Query {
+pub(in crate::store) fn bind(mut query: Query, values: &[Value]) -> Query {
     for value in values {
         query = match value {
             Value::Text(text) => query.bind(text.as_str()),
@@ -64,11 +65,12 @@ impl Named {
     }
 }
 
-/// Where `since`, `until` and all terms hold.
+/// Where `since`, `until` and all terms hold, of what is reached.
 pub(super) fn conditions(
     request: &SearchRequest,
     (since, until): (Time, Time),
     named: &Named,
+    reach: &Reach,
 ) -> Result<Condition, StoreError> {
     let mut parts = vec![
         "time >= fromUnixTimestamp64Micro(?, 'UTC')".to_owned(),
@@ -79,6 +81,10 @@ pub(super) fn conditions(
         let condition = condition(term, named)?;
         parts.push(if term.negated { format!("NOT ({})", condition.text) } else { condition.text });
         values.extend(condition.values);
+    }
+    if let Some(reached) = reach.condition() {
+        parts.push(format!("({})", reached.text));
+        values.extend(reached.values);
     }
     Ok(Condition { text: parts.join(" AND "), values })
 }
@@ -118,7 +124,7 @@ pub(crate) fn class(value: &str) -> String {
 
 /// What incidents are about: the events that they name as evidence, and those of the same address, user or host at their agencies and in
 /// their time. None known: no event.
-fn of_incidents(incidents: &[Incident]) -> Condition {
+pub(super) fn of_incidents(incidents: &[Incident]) -> Condition {
     let mut parts = Vec::new();
     let mut values = Vec::new();
     for incident in incidents {

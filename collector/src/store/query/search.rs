@@ -10,7 +10,7 @@ use vonggac_wire::{
 };
 
 use super::{
-    Named, Read,
+    Named, Reach, Read,
     condition::{Condition, Value, agencies, bind, conditions},
 };
 use crate::store::{Store, StoreError, row::EventRow};
@@ -37,10 +37,10 @@ impl Store {
         request: &SearchRequest,
         now: Time,
     ) -> Result<SearchReply, StoreError> {
-        self.search_named(request, &Named::default(), now).await
+        self.search_named(request, &Named::default(), &Reach::Nation, now).await
     }
 
-    /// The same where terms may mean incidents. What the limits of time, rows or bytes leave unread is told as `cut`: rows are then missing
+    /// The same where terms may mean incidents, of the rows that the caller reaches. What the limits of time, rows or bytes leave unread is told as `cut`: rows are then missing
     /// anywhere in the window, so there is no further page.
     ///
     /// # Errors
@@ -49,6 +49,7 @@ impl Store {
         &self,
         request: &SearchRequest,
         named: &Named,
+        reach: &Reach,
         now: Time,
     ) -> Result<SearchReply, StoreError> {
         let begun = Instant::now();
@@ -63,8 +64,8 @@ impl Store {
             Time(request.since_unix_nano)
         };
         let limit = if request.limit == 0 { PAGE_ROWS } else { request.limit.min(SEARCH_ROWS_MAX) };
-        let all = conditions(request, (since, until), named)?;
-        let page = page(request, (since, until), named)?;
+        let all = conditions(request, (since, until), named, reach)?;
+        let page = page(request, (since, until), named, reach)?;
         let seconds = if request.seconds_max > 0.0 {
             request.seconds_max.min(SECONDS_MAX)
         } else {
@@ -109,8 +110,9 @@ fn page(
     request: &SearchRequest,
     window: (Time, Time),
     named: &Named,
+    reach: &Reach,
 ) -> Result<Condition, StoreError> {
-    let mut page = conditions(request, window, named)?;
+    let mut page = conditions(request, window, named, reach)?;
     let compare = if request.oldest_first { ">" } else { "<" };
     if let Some((time, agent, lane, seq)) = cursor(&request.cursor) {
         page.text = format!(

@@ -1,92 +1,24 @@
-//! Files of the authority: each replaced as a whole, keys for the owner alone, one writer at a time.
+//! Files of the authority: one writer at a time.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
 };
 
-/// What could not be done with a file.
-#[derive(Debug, thiserror::Error)]
-#[error("{what} {}: {source}", .path.display())]
-pub struct FileError {
-    /// What was tried.
-    what: &'static str,
-    /// The file.
-    path: PathBuf,
-    /// Why not.
-    source: io::Error,
-}
-
-pub(in crate::trust) fn failed(
-    what: &'static str,
-    path: &Path,
-) -> impl FnOnce(io::Error) -> FileError {
-    move |source| FileError { what, path: path.to_owned(), source }
-}
-
-/// Who may read a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::trust) enum Readers {
-    /// 0600.
-    Owner,
-    /// 0644.
-    All,
-}
-
-/// Puts a file in place as a whole: who reads it finds the old one or the new one.
-pub(in crate::trust) fn replace(
-    path: &Path,
-    bytes: &[u8],
-    readers: Readers,
-) -> Result<(), FileError> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
-    let mode = if readers == Readers::Owner { 0o600 } else { 0o644 };
-    // One that a crash left may have another mode.
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("replace", &fresh)(error));
-        }
-        _ => {}
-    }
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&fresh)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    written.map_err(failed("write", &fresh))?;
-    fs::rename(&fresh, path).map_err(failed("write", path))?;
-    sync_folder(path)
-}
-
-/// Makes a name that was put into a folder outlive a power cut.
-pub(in crate::trust) fn sync_folder(path: &Path) -> Result<(), FileError> {
-    let folder = path.parent().unwrap_or(path);
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write", folder))
-}
-
-/// Makes a folder for the owner alone.
-pub(in crate::trust) fn make(path: &Path) -> Result<(), FileError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("make", path))
-}
-
-/// A whole file that is a text.
-pub(in crate::trust) fn read(path: &Path) -> Result<String, FileError> {
-    fs::read_to_string(path).map_err(failed("read", path))
-}
+pub use vonggac_daemon::files::FileError;
+pub(in crate::trust) use vonggac_daemon::files::{
+    Readers, failed, make, read, replace, sync_folder,
+};
 
 /// Held by who writes to the authority's folder; other processes wait. It ends with the process, however that ends.
 pub(in crate::trust) struct Held {
     _file: File,
 }
 
-/// Waits until nobody else writes.
-pub(in crate::trust) fn hold(dir: &Path) -> Result<Held, FileError> {
-    let path = dir.join("lock");
+/// Waits until nobody else holds the lock.
+pub(in crate::trust) fn hold(dir: &Path, what: &str) -> Result<Held, FileError> {
+    let path = dir.join(what);
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

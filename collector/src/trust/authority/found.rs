@@ -8,8 +8,8 @@ use vonggac_daemon::secret::Secret;
 use vonggac_wire::Time;
 
 use super::{
-    AUTHORITIES, Authority, AuthorityError, Event, Lifetimes, Readers, Reason, Register, certify,
-    fingerprint,
+    AUTHORITIES, Authority, AuthorityError, Event, LOCK, Lifetimes, Readers, Reason, Register,
+    certify, fingerprint,
     folder::{self, failed},
     issuers::{self, CERTIFICATE, ISSUERS, KEY, PRESENT, ROOT, ROOT_KEY},
     lists, sealed_key,
@@ -107,7 +107,7 @@ impl Authority {
         now: Time,
     ) -> Result<String, AuthorityError> {
         let (root, signer) = issuers::opened_root(&self.dir, passphrase)?;
-        let _held = folder::hold(&self.dir)?;
+        let _held = folder::hold(&self.dir, LOCK)?;
         let before = issuers::Signing::read(&self.dir.join(PRESENT).join(CERTIFICATE))?.serial;
         let issuer = self.make_issuer(&signer, root.not_after, now)?;
         self.write_down(by, Event::Rotated { issuer: issuer.clone(), before }, now)?;
@@ -123,7 +123,7 @@ impl Authority {
     /// If the passphrase is wrong, or a file cannot be written.
     pub fn renew_root_list(&self, passphrase: &Secret, now: Time) -> Result<(), AuthorityError> {
         let (_, signer) = issuers::opened_root(&self.dir, passphrase)?;
-        let _held = folder::hold(&self.dir)?;
+        let _held = folder::hold(&self.dir, LOCK)?;
         let register = self.register(now)?;
         lists::renew_root(&self.dir, &signer, &register, now, self.lifetimes.root_crl)?;
         lists::renew(&self.dir, &register, now, self.lifetimes.crl)
@@ -153,7 +153,7 @@ impl Authority {
             self.rotate(passphrase, by, now)?;
         }
         let (_, signer) = issuers::opened_root(&self.dir, passphrase)?;
-        let _held = folder::hold(&self.dir)?;
+        let _held = folder::hold(&self.dir, LOCK)?;
         self.write_down(by, Event::Revoked { serial: serial.to_owned(), reason }, now)?;
         let register = self.register(now)?;
         lists::renew_root(&self.dir, &signer, &register, now, self.lifetimes.root_crl)?;

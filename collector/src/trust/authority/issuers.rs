@@ -25,13 +25,13 @@ use super::{
 /// Issuers at once: one more for each rotation within the life of one.
 const ISSUERS_MAX: usize = 64;
 
-pub(super) const ROOT: &str = "root.pem";
+pub(in crate::trust) const ROOT: &str = "root.pem";
 pub(super) const ROOT_KEY: &str = "root.key.pem";
 pub(super) const ROOT_LIST: &str = "root.crl.pem";
 pub(super) const ISSUERS: &str = "issuers";
 pub(super) const PRESENT: &str = "present";
-pub(super) const CERTIFICATE: &str = "certificate.pem";
-pub(super) const KEY: &str = "key.pem";
+pub(in crate::trust) const CERTIFICATE: &str = "certificate.pem";
+pub(in crate::trust) const KEY: &str = "key.pem";
 pub(super) const LIST: &str = "crl.pem";
 
 /// A certificate of an authority, without its key.

@@ -1,0 +1,50 @@
+//! A command, in the name of whoever the certificate names, on an incident that is theirs.
+
+use tonic::Status;
+use vonggac_wire::{
+    Time,
+    proto::{ActReply, Command, command::Action},
+};
+
+use super::Parts;
+use crate::trust::{
+    door::Guest,
+    scope::{deed, view},
+};
+
+pub(super) async fn act(
+    parts: &Parts,
+    guest: &Guest,
+    mut command: Command,
+) -> Result<ActReply, Status> {
+    command.time_unix_nano = Time::now().0;
+    if guest.is_proven {
+        command.actor.clone_from(&guest.name);
+    }
+    let id = command.incident;
+    if command.id.is_empty() {
+        command.id = uuid::Uuid::new_v4().to_string();
+    }
+    let picture = parts.nation.now();
+    let known = |id: u64| picture.incidents.iter().find(|known| known.id == id);
+    let into = match &command.action {
+        Some(Action::Merge(merge)) => known(merge.into),
+        _ => None,
+    };
+    deed::may(&guest.scope, &command, known(id), into).map_err(|no| match no {
+        deed::NotYours::Unknown(_) => Status::not_found(no.to_string()),
+        _ => Status::permission_denied(no.to_string()),
+    })?;
+    // Whoever sends the id of another's command is answered with what they may see of it, and no more.
+    let seen = |incident| view::incident(&guest.scope, &incident);
+    match parts.book.act(command).await {
+        Some(Ok(incident)) => Ok(ActReply { refused: String::new(), incident: seen(incident) }),
+        // With the incident as it is, so that the later of two operators reads who was faster.
+        Some(Err(refusal)) => {
+            let now = parts.nation.now();
+            let incident = now.incidents.iter().find(|known| known.id == id).cloned();
+            Ok(ActReply { refused: refusal.to_string(), incident: incident.and_then(seen) })
+        }
+        None => Err(Status::unavailable("the incident book did not take the command; try again")),
+    }
+}

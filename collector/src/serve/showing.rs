@@ -1,0 +1,118 @@
+//! One incident with all that belongs to it, and figures: as far as the caller reaches.
+
+use std::time::Duration;
+
+use tonic::Status;
+use vonggac_wire::{
+    Time,
+    limits::EVIDENCE_EVENTS_MAX,
+    proto::{IncidentDetail, LegalClock, UsageReply, UsageRequest},
+};
+
+use super::{Parts, status};
+use crate::{
+    indicator,
+    store::query::Reach,
+    trust::{door::Guest, role::Role, scope::view},
+};
+
+/// An incident. Whoever may not see it is told that there is none.
+pub(super) async fn incident(
+    parts: &Parts,
+    guest: &Guest,
+    id: u64,
+) -> Result<IncidentDetail, Status> {
+    let picture = parts.nation.now();
+    let known = picture.incidents.iter().find(|incident| incident.id == id);
+    let seen = known.and_then(|incident| view::incident(&guest.scope, incident));
+    let (Some(known), Some(incident)) = (known, seen) else {
+        return Err(Status::not_found(format!("no incident #{id}")));
+    };
+    let mut timeline = parts.store.timeline(id).await.map_err(status)?;
+    if *known != incident {
+        // Steps tell of all who are in it.
+        timeline.iter_mut().for_each(|step| step.text.clear());
+    }
+    // An auditor reads what was done, no lines of others' machines.
+    let references = match guest.role {
+        Role::Auditor => &[],
+        _ => &incident.evidence[..incident.evidence.len().min(EVIDENCE_EVENTS_MAX)],
+    };
+    let reach = Reach::of(&guest.scope, std::slice::from_ref(&incident));
+    let evidence = parts.store.evidence(references, &reach).await.map_err(status)?;
+    let meta = parts.rules.meta(&incident.rule);
+    let clocks: Vec<LegalClock> = parts
+        .registry
+        .clocks()
+        .iter()
+        .filter(|clock| clock.kind == "deadline" && clock.starts_on == "detection")
+        .map(|clock| LegalClock {
+            id: clock.id.clone(),
+            name_vi: clock.name_vi.clone(),
+            name_en: clock.name_en.clone(),
+            due_unix_nano: days(&clock.limit)
+                .map(|days| Time(incident.opened_unix_nano).plus(days).0),
+            citation: format!("{}, art. {}", clock.citation, clock.article),
+            confidence: clock.confidence.clone(),
+        })
+        .collect();
+    let recipients = parts.registry.clocks().iter();
+    let mut recipients: Vec<String> = recipients
+        .flat_map(|clock| clock.recipient_roles.split(';'))
+        .filter(|role| !role.is_empty())
+        .map(str::to_owned)
+        .collect();
+    recipients.sort();
+    recipients.dedup();
+    Ok(IncidentDetail {
+        timeline,
+        evidence,
+        runbook_vi: meta.map(|meta| meta.steps_vi.clone()).unwrap_or_default(),
+        runbook_en: meta.map(|meta| meta.steps_en.clone()).unwrap_or_default(),
+        clocks,
+        recipients,
+        incident: Some(incident),
+    })
+}
+
+/// Figures; whoever does not reach the nation has them by agency, never as the nation's.
+pub(super) async fn usage(
+    parts: &Parts,
+    guest: &Guest,
+    request: UsageRequest,
+) -> Result<UsageReply, Status> {
+    let now = Time::now();
+    let since = if request.since_unix_nano == 0 {
+        now.minus(Duration::from_secs(86_400))
+    } else {
+        Time(request.since_unix_nano)
+    };
+    let until = if request.until_unix_nano == 0 {
+        now.plus(Duration::from_secs(600))
+    } else {
+        Time(request.until_unix_nano)
+    };
+    let scope = &guest.scope;
+    let reach = Reach::of(scope, &[]);
+    let sums = parts.store.usage(since, until, &request.agency, &reach).await.map_err(status)?;
+    let by_agency = request.by_agency || !request.agency.is_empty() || !scope.is_nation();
+    let mut indicators =
+        if by_agency { indicator::by_agency(&sums) } else { indicator::national(&sums) };
+    let picture = parts.nation.now();
+    let connected = picture
+        .agencies
+        .iter()
+        .filter(|agency| agency.hosts_enrolled > 0 && scope.has_agency(&agency.code))
+        .count();
+    for indicator in &mut indicators {
+        let missing = connected.saturating_sub(indicator.agencies_counted as usize);
+        indicator.agencies_missing = u32::try_from(missing).unwrap_or(0);
+    }
+    Ok(UsageReply { indicators })
+}
+
+/// "P5D" as a duration; at once is none.
+fn days(limit: &str) -> Option<Duration> {
+    let days: u64 = limit.strip_prefix('P')?.strip_suffix('D')?.parse().ok()?;
+    Some(Duration::from_secs(days * 86_400))
+}

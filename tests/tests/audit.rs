@@ -1,0 +1,128 @@
+//! The audit log in the real engine: chains that two programs write to at once, and rows that are changed, removed and added behind the
+//! store's back.
+#![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
+
+use std::{fs, process::Command};
+
+use system_tests::{engine::Engine, machine::program};
+use vonggac_collector::{
+    config::Config,
+    store::{Store, migrate},
+    trust::audit::{
+        AuditRow, Deed,
+        log::{AuditLog, Chain, PLACES_MAX},
+        verify::Finding,
+    },
+};
+
+fn store(engine: &Engine, folder: &std::path::Path, database: &str) -> anyhow::Result<Store> {
+    let path = folder.join("collector.toml");
+    fs::write(&path, engine.configuration(database))?;
+    Ok(Store::new(&Config::read(&path)?))
+}
+
+fn deed(words: &str) -> Deed {
+    Deed { time: 7, who: "lan".into(), call: "sql".into(), words: words.into(), ..Deed::default() }
+}
+
+async fn found(store: &Store) -> anyhow::Result<Vec<(String, u64, Vec<Finding>)>> {
+    let all = store.verify_audit().await?;
+    Ok(all.into_iter().map(|chain| (chain.chain, chain.rows, chain.findings)).collect())
+}
+
+#[test]
+fn a_row_that_is_changed_removed_or_added_behind_the_stores_back_is_named() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let Some(mut engine) = Engine::start(folder.path())? else { return Ok(()) };
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let store = store(&engine, folder.path(), "audited")?;
+        migrate::run(&store).await?;
+        // Two who write to one chain: none of their rows is lost, and the chain is whole.
+        let mut one = Chain::new(store.clone(), "a".into());
+        let mut other = Chain::new(store.clone(), "a".into());
+        for number in 0..10 {
+            one.append(&[deed(&format!("one {number}")), deed("more")]).await?;
+            other.append(&[deed(&format!("other {number}"))]).await?;
+        }
+        assert_eq!(found(&store).await?, [("a".into(), 30, vec![])]);
+
+        let client = engine.client("audited");
+        let forged: Vec<AuditRow> =
+            client.query("SELECT ?fields FROM audit WHERE number = 12").fetch_all().await?;
+        for statement in [
+            "ALTER TABLE audit UPDATE who = 'minh' WHERE number = 5 SETTINGS mutations_sync = 1",
+            "DELETE FROM audit WHERE number IN (8, 9)",
+            "DELETE FROM audit WHERE number = 30",
+        ] {
+            client.query(statement).execute().await?;
+        }
+        let mut insert = client.insert::<AuditRow>("audit").await?;
+        for row in &forged {
+            insert.write(&AuditRow { who: "minh".into(), ..row.clone() }).await?;
+        }
+        insert.end().await?;
+        let named = vec![
+            Finding::Changed(5),
+            Finding::Removed { first: 8, last: 9 },
+            Finding::Added(12),
+            Finding::Removed { first: 30, last: 30 },
+        ];
+        let told = found(&store).await?;
+        let told = &told.first().expect("a chain").2;
+        assert!(named.iter().all(|finding| told.contains(finding)), "{told:?}");
+
+        let configuration = folder.path().join("collector.toml");
+        let verified = Command::new(program("vonggac-collector"))
+            .args(["audit", "verify", "--config"])
+            .arg(&configuration)
+            .output()?;
+        let text = String::from_utf8_lossy(&verified.stderr).into_owned();
+        assert!(!verified.status.success() && text.contains("rows 8 to 9 were removed"), "{text}");
+        // A command that changes something is in the log.
+        let held = Command::new(program("vonggac-collector"))
+            .args(["hold", "add", "h", "--why", "w", "--by", "lan", "--agency", "H49", "--config"])
+            .arg(&configuration)
+            .output()?;
+        assert!(held.status.success(), "{held:?}");
+        let call = "SELECT count() FROM audit WHERE call = 'hold add' AND role = 'command'";
+        assert_eq!(client.query(call).fetch_one::<u64>().await?, 1);
+        anyhow::Ok(())
+    })?;
+    engine.kill();
+    Ok(())
+}
+
+#[test]
+fn while_the_store_takes_no_rows_calls_are_refused_when_the_queue_is_full() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let Some(mut engine) = Engine::start(folder.path())? else { return Ok(()) };
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let store = store(&engine, folder.path(), "full")?;
+        migrate::run(&store).await?;
+        engine.kill();
+        let (log, _written) =
+            AuditLog::spawn(Chain::new(store.clone(), "a".into()), Default::default());
+        let mut taken = 0_usize;
+        let refused = loop {
+            match log.begin(deed(&taken.to_string())) {
+                Ok(open) => open.ended("ok", 0),
+                Err(refused) => break refused,
+            }
+            taken += 1;
+            assert!(taken <= 2 * PLACES_MAX, "the queue has no end");
+        };
+        assert!(refused.message().contains("audit log"), "{refused}");
+        engine.again()?;
+        let begun = std::time::Instant::now();
+        while found(&store).await.map_or(0, |all| all.first().map_or(0, |chain| chain.1))
+            < taken as u64
+        {
+            anyhow::ensure!(begun.elapsed().as_secs() < 60, "rows that waited are not written");
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        assert_eq!(found(&store).await?, [("a".into(), taken as u64, vec![])]);
+        assert!(log.begin(deed("again")).is_ok());
+        anyhow::Ok(())
+    })
+}
