@@ -28,7 +28,7 @@ fn kafka(machine: &Machine, set: Option<&str>) -> ClientConfig {
     let path = |name: &str| trust.join(name).display().to_string();
     let mut client = ClientConfig::new();
     client
-        .set("bootstrap.servers", machine.address("kafka").unwrap())
+        .set("bootstrap.servers", machine.address("kafka").expect("an address"))
         .set("security.protocol", "ssl")
         .set("ssl.ca.location", path("agent/authorities.pem"))
         .set("group.id", "intruder")

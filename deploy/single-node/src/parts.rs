@@ -171,6 +171,9 @@ pub fn answers(address: SocketAddr) -> bool {
 const MADE: &str =
     "# Written at each start by vonggac-single; give options to deploy/up instead of editing.\n";
 
+const ROLES: &str = "# Who may see and do what; read anew when it changes. Roles: administrator, national-operator, agency-operator, responder,\n\
+     # observer, auditor; agency-operator and observer with agencies = [\"H49\"], or [\"*\"] for the nation.\n";
+
 /// `plain_text = true`, which has to stand before the first table.
 fn plain(set: Option<&Path>) -> &'static str {
     if set.is_some() { "" } else { "plain_text = true\n" }
@@ -199,17 +202,34 @@ fn write_collector(layout: &Layout, sets: Option<&Sets>) -> io::Result<()> {
     let user = sets.map_or_else(String::new, |sets| {
         format!("user = \"{ENGINE_USER}\"\npassword = {}\n", quote(sets.engine.reveal()))
     });
+    let receipts = layout.path("etc/receipts.key.pem").display().to_string();
+    let mut trust = format!("\n[trust]\nreceipt_key = {}\n", quote(&receipts));
+    if let Some(sets) = sets {
+        trust.push_str(&format!("roles = {}\n", quote(&write_roles(layout, sets)?)));
+    }
     let text = format!(
-        "{MADE}{}{}\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n{user}\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n\n[trust]\nreceipt_key = {}\n",
+        "{MADE}{}{}{trust}\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n{user}\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n",
         plain(set),
         tls(set),
         layout.address(0),
         layout.address(2),
         layout.address(3),
         layout.address(4),
-        quote(&layout.path("etc/receipts.key.pem").display().to_string()),
     );
     write_secret(&layout.path("etc/collector.toml"), &text)
+}
+
+/// Who is what: the first start makes whoever has the machine its administrator, and from then on the file is theirs.
+fn write_roles(layout: &Layout, sets: &Sets) -> io::Result<String> {
+    let path = layout.path("etc/roles.toml");
+    if !path.exists() {
+        let name = quote(sets.person_name.as_str());
+        write_secret(
+            &path,
+            &format!("{ROLES}[[person]]\nname = {name}\nrole = \"administrator\"\n"),
+        )?;
+    }
+    Ok(path.display().to_string())
 }
 
 /// Logs of a Debian host that tell of log-ins, attacks and services, and what must be readable for each.

@@ -72,6 +72,8 @@ pub struct Sets {
     pub nation: PathBuf,
     /// Of whoever sits at the console.
     pub person: PathBuf,
+    /// Their name.
+    pub person_name: AgentId,
     /// Where configuration files lie.
     pub etc: PathBuf,
     /// The engine's password.
@@ -95,20 +97,21 @@ impl Sets {
         let agent = |text: &str| -> Result<Identity, IdError> {
             Ok(Identity::Agent { agency: AgencyId::local(), agent: name(text)? })
         };
+        let user = std::env::var("USER").ok().and_then(|user| name(&user).ok());
+        let person = match user {
+            Some(user) => user,
+            None => name("operator")?,
+        };
         let sets = Self {
             kafka: root.join("kafka"),
             collector: root.join("collector"),
             agent: root.join("agent"),
             nation: root.join("nation"),
             person: root.join("person"),
+            person_name: person.clone(),
             etc: layout.path("etc"),
             engine: kept_key(&root.join(ENGINE_KEY))?,
             engine_file: root.join(ENGINE_KEY),
-        };
-        let user = std::env::var("USER").ok().and_then(|user| name(&user).ok());
-        let person = match user {
-            Some(user) => user,
-            None => name("operator")?,
         };
         for (folder, identity) in [
             (&sets.kafka, Identity::Broker(name("kafka-1")?)),

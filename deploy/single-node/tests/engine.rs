@@ -39,7 +39,7 @@ async fn the_ordinary_client_writes_reads_binds_and_gets_errors() {
         .expect("the engine opens");
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
-    tokio::spawn(http::serve(port, pool, CancellationToken::new()));
+    tokio::spawn(http::serve(port, pool, None, CancellationToken::new()));
     tokio::time::sleep(Duration::from_millis(200)).await;
 
     let plain = Client::default().with_url(format!("http://{port}"));

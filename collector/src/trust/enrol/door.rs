@@ -72,11 +72,14 @@ pub(super) struct Own {
     pub(super) grace: Duration,
 }
 
+/// When the lists and the listener's certificate were written.
+type Stamps = (SystemTime, SystemTime);
+
 /// The listener's TLS as it is now.
 pub(super) struct Present {
     own: Own,
-    /// What it was made of: when the lists and the certificate were written.
-    now: Mutex<(Option<(SystemTime, SystemTime)>, Arc<ServerConfig>)>,
+    /// With what it was made of.
+    now: Mutex<(Stamps, Arc<ServerConfig>)>,
 }
 
 impl Present {
@@ -103,14 +106,14 @@ impl Present {
     }
 }
 
-fn stamps(own: &Own) -> Result<Option<(SystemTime, SystemTime)>, EnrolError> {
+fn stamps(own: &Own) -> Result<Stamps, EnrolError> {
     let dir = own.authority.dir();
     let written = |path: std::path::PathBuf| -> Result<SystemTime, AuthorityError> {
         let written = fs::metadata(&path).and_then(|meta| meta.modified());
         Ok(written.map_err(failed("read", &path))?)
     };
     let own = written(dir.join(OWN).join(CERTIFICATE))?;
-    Ok(Some((written(dir.join(authority::REVOKED))?, own)))
+    Ok((written(dir.join(authority::REVOKED))?, own))
 }
 
 /// Has a certificate for the listener: the one there is, or a new one in the last third of its life.

@@ -20,9 +20,9 @@ async fn scraped(dial: &Dial, port: u16) -> Result<String, Option<Trouble>> {
         connection.read_to_string(&mut answer).await?;
         io::Result::Ok(answer)
     };
-    match asked.await {
-        Ok(answer) if !answer.is_empty() => Ok(answer),
-        _ => Err(dial.trouble()),
+    match (asked.await, dial.trouble()) {
+        (Ok(answer), None) if !answer.is_empty() => Ok(answer),
+        (_, trouble) => Err(trouble),
     }
 }
 
