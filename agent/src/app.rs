@@ -29,7 +29,7 @@ use crate::{
     heartbeat::Told,
     intake::{self, Chunks, Intake},
     occurrence::Occurrences,
-    ship::{self, Sender, SharedSpool, ShipError, ShipLimits, Shipper},
+    ship::{self, Sender, SharedSpool, ShipError, ShipLimits, Shipper, sealing},
     source::{SourceContext, usage::known},
     spool::{Spool, SpoolError},
     vigil::Part,
@@ -372,6 +372,7 @@ async fn keep_shipping(
             Ok(producer) => {
                 Shipper::new(spool.clone(), producer, sender.clone(), occurrences.clone())
                     .with_live_limits(limits.clone())
+                    .with_sealing(sealing::of(security.files(), &sender))
                     .run(renewed.clone(), GRACE)
                     .await
             }

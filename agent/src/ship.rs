@@ -39,12 +39,14 @@ pub mod carried;
 mod limits;
 mod pace;
 mod producer;
+pub mod sealing;
 mod turns;
 
 use limits::Ceiling;
 pub use limits::{ShipLimits, Span, SpanError};
 use pace::Pace;
 pub use producer::{Delivery, Producer, producer};
+use sealing::Sealing;
 use turns::{Turns, Way};
 
 /// Batches of one lane on their way at once: enough to hide a round trip, few enough to bound memory.
@@ -159,6 +161,8 @@ pub struct Shipper {
     fresh_limits: Option<watch::Receiver<ShipLimits>>,
     ceiling: Ceiling,
     begun: Instant,
+    /// Whose batches they are; `None`: they are sent without a seal.
+    sealing: Option<Sealing>,
 }
 
 impl Shipper {
@@ -184,7 +188,15 @@ impl Shipper {
             fresh_limits: None,
             ceiling: Ceiling::new(None),
             begun: Instant::now(),
+            sealing: None,
         }
+    }
+
+    /// Seals what it sends.
+    #[must_use]
+    pub fn with_sealing(mut self, sealing: Option<Sealing>) -> Self {
+        self.sealing = sealing;
+        self
     }
 
     /// Keeps it within these limits.
@@ -328,8 +340,12 @@ impl Shipper {
         };
         let events = pending.len() as u64;
         let (first_seq, last_seq) = (pending.first_seq, pending.first_seq + events - 1);
-        let headers = headers(&batch, pending.len());
-        let sealed = batch.seal_framed(pending.into_framed());
+        let mut headers = headers(&batch, pending.len());
+        let mut sealed = batch.seal_framed(pending.into_framed());
+        let certificates = self.sealing.as_mut().and_then(|s| s.seal(lane, &mut sealed));
+        if let Some(value) = &certificates {
+            headers = headers.insert(Header { key: header::CERTIFICATE, value: Some(value) });
+        }
         let key = self.sender.agency.as_str();
         match self.producer.send(topic::of_lane(lane), key, sealed.value(), headers) {
             Ok(delivery) => {
@@ -406,6 +422,9 @@ impl Shipper {
         let wait = back_off(state.failures);
         state.resume_at = Some(tokio::time::Instant::now() + wait);
         self.spool.lock().rewind(lane);
+        if let Some(sealing) = &mut self.sealing {
+            sealing.show_again(lane);
+        }
         match self.producer.client().fatal_error() {
             Some((_, text)) => Err(ShipError::Fatal(text)),
             None => Ok(()),

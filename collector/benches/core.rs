@@ -29,6 +29,7 @@ fn record(offset: i64, lane: Lane, event: impl Fn(usize) -> Event) -> Record {
         bytes: 0,
         known: Default::default(),
         hash: BatchHash([0; 32]),
+        seal: None,
         batch: Batch {
             agent: AgentId::new("web-1-0a0b").expect("an agent"),
             agency: AgencyId::new("H49").expect("an agency"),

@@ -6,7 +6,10 @@ use anyhow::Context;
 use rdkafka::producer::FutureProducer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vonggac_daemon::{metrics, shutdown, tls::listen::Doors};
+use vonggac_daemon::{
+    metrics, shutdown,
+    tls::listen::{Doors, Security},
+};
 use vonggac_wire::{limits::RECORD_BYTES_MAX, topic};
 
 use crate::{
@@ -25,7 +28,7 @@ use crate::{
     store::{Store, migrate},
     threat::{ThreatList, reload},
     topics,
-    trust::{audit, door::Door, enrol, role::watch::Roles},
+    trust::{audit, door::Door, enrol, receipt, role::watch::Roles},
 };
 
 /// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
@@ -106,9 +109,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             figures: figures.clone(),
             producer,
             picture,
+            tls: match &doors.security {
+                Security::Tls(current) => Some(current.clone()),
+                Security::PlainText => None,
+            },
         },
         &stop,
     )?;
+    let receipts = match &config.trust.receipt_key {
+        Some(path) => Some(receipt::key::open(path).context("failed to")?),
+        None => None,
+    };
+    if let Some(signer) = &receipts {
+        receipt::maker::spawn(&config, store.clone(), Arc::clone(signer), stop.clone());
+    }
     let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
     let served = serve::spawn(
         config.grpc,
@@ -123,6 +137,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             allowances: config.queries,
             door: door(&config, &stop)?,
             audit,
+            receipts,
         },
         stop.clone(),
     )

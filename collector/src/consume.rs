@@ -15,7 +15,9 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers as _},
 };
-use vonggac_wire::{Time, limits::RECORD_BYTES_MAX, proto::Origin, topic::header};
+use vonggac_wire::{
+    Time, limits::RECORD_BYTES_MAX, proto::Origin, seal::CERTIFICATES_BYTES_MAX, topic::header,
+};
 
 use crate::{
     canary::Canary, config::Config, decode::Taken, kafka, store::ProgressPart, tenure::Key,
@@ -263,6 +265,11 @@ pub(crate) fn taken(message: &BorrowedMessage<'_>, bases: &HashMap<Key, i64>) ->
         value: message.payload().unwrap_or_default().to_vec(),
         replay_of,
         canary: text(message, header::CANARY).and_then(Canary::from_header),
+        certificates: bytes(message, header::CERTIFICATE)
+            .filter(|bytes| bytes.len() <= CERTIFICATES_BYTES_MAX)
+            .unwrap_or_default()
+            .to_vec(),
+        carried: bytes(message, header::CARRIED).is_some(),
     }
 }
 
@@ -281,7 +288,10 @@ fn list(
 
 /// A header's text.
 fn text<'a>(message: &'a impl Message, name: &str) -> Option<&'a str> {
-    let headers = message.headers()?;
-    let found = headers.iter().find(|found| found.key == name)?;
-    std::str::from_utf8(found.value?).ok()
+    std::str::from_utf8(bytes(message, name)?).ok()
+}
+
+/// A header's bytes.
+fn bytes<'a>(message: &'a impl Message, name: &str) -> Option<&'a [u8]> {
+    message.headers()?.iter().find(|found| found.key == name)?.value
 }

@@ -1,8 +1,10 @@
 //! From a Kafka message to a record, or the reason why not.
 
-use vonggac_wire::{Batch, Time, batch::BatchError, proto::Origin, topic};
+use vonggac_wire::{Batch, Seal, Time, batch::BatchError, proto::Origin, topic};
 
-use crate::{canary::Canary, offsets::TooFarAhead, record::Record, registry::Registry};
+use crate::{
+    canary::Canary, offsets::TooFarAhead, record::Record, registry::Registry, trust::seal::Refusal,
+};
 
 /// A message as it was taken from Kafka.
 #[derive(Clone, Debug)]
@@ -19,6 +21,10 @@ pub struct Taken {
     pub replay_of: Option<i64>,
     /// What it says if it is a collector's test event, and no batch.
     pub canary: Option<Canary>,
+    /// The certificate that its seal names, with those that issued it, where the record carries them.
+    pub certificates: Vec<u8>,
+    /// It came by hand in a sealed file, and may come so again.
+    pub carried: bool,
 }
 
 /// Why a message is not taken.
@@ -51,6 +57,9 @@ pub enum Rejection {
         /// The engine's own words.
         words: String,
     },
+    /// Its seal, or its place in the chain of its agent's batches.
+    #[error(transparent)]
+    Seal(#[from] Refusal),
     /// The topic holds no events.
     #[error("{0} is no topic of events")]
     Topic(String),
@@ -66,6 +75,7 @@ impl Rejection {
             Self::Agency(_) => "unknown-agency",
             Self::Ahead(_) => "ahead",
             Self::Refused { .. } => "refused",
+            Self::Seal(refusal) => refusal.reason(),
             Self::Topic(_) => "wrong-topic",
         }
     }
@@ -91,6 +101,7 @@ pub fn decode(taken: &Taken, registry: &Registry) -> Result<Record, Rejection> {
         appended: taken.appended,
         bytes: taken.value.len(),
         known: Default::default(),
+        seal: Seal::of(&taken.value).map_err(BatchError::Envelope)?,
         batch,
         hash,
     })

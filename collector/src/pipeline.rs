@@ -29,7 +29,13 @@ use std::{
 use rdkafka::{error::KafkaError, producer::FutureProducer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vonggac_wire::{Time, event::Body, proto::DeadLetter, topic};
+use vonggac_daemon::tls::Current;
+use vonggac_wire::{
+    Time,
+    event::Body,
+    proto::{DeadLetter, Signal},
+    topic,
+};
 
 use self::gaps::{gap, told_gap};
 pub(crate) use self::{
@@ -50,6 +56,7 @@ use crate::{
     rule::RuleSet,
     store::{CanaryRow, GapRow, Store, StoreError, row::NewRow},
     tenure::Key,
+    trust::seal::Demand,
 };
 
 mod claim;
@@ -57,10 +64,12 @@ mod course;
 mod gaps;
 mod poison;
 mod replay;
+mod sealing;
 mod storing;
 mod taking;
 mod watching;
 
+use sealing::Seals;
 use storing::Storer;
 use taking::Resting;
 use watching::Watcher;
@@ -97,6 +106,8 @@ pub struct Parts {
     pub producer: FutureProducer,
     /// Where stored records are shown to the national picture.
     pub picture: mpsc::Sender<Arc<Record>>,
+    /// Whose certificates are believed; `None`: plain text, and no seals.
+    pub tls: Option<Current>,
 }
 
 /// The chain's state.
@@ -110,6 +121,7 @@ pub struct Pipeline {
     /// What is held now.
     keys: Vec<Key>,
     partitions: HashMap<Key, PartitionState>,
+    seals: Seals,
     /// What was held before the group took it, in case it gives the same back.
     resting: Option<Resting>,
     block: Block,
@@ -124,6 +136,10 @@ struct Block {
     filled: Vec<Filled>,
     canaries: Vec<CanaryRow>,
     dead: Vec<(Taken, DeadLetter)>,
+    /// What refused seals raise.
+    signals: Vec<Signal>,
+    /// Records that were refused for their seals.
+    refused: Vec<(Key, i64)>,
     records: Vec<Arc<Record>>,
     /// Next offset of each partition, with the numbers of agents that changed.
     ends: BTreeMap<Key, (i64, BTreeMap<String, Numbers>)>,
@@ -160,7 +176,9 @@ impl Pipeline {
             },
             shutdown.clone(),
         );
+        let demand = parts.config.trust.signed.unwrap_or(Demand::Checked);
         Ok(Self {
+            seals: Seals::new(demand, parts.tls.clone()),
             parts,
             consumer,
             storer,
@@ -218,6 +236,10 @@ impl Pipeline {
             };
             match received {
                 Received::Record(taken) => {
+                    let state =
+                        self.partitions.get(&(taken.origin.topic.clone(), taken.origin.partition));
+                    let (store, figures) = (&self.parts.store, &self.parts.figures);
+                    self.seals.learn(store, figures, &taken, state).await?;
                     let known = self.known_elsewhere(&taken).await?;
                     self.take(taken, known, Time::now());
                 }
@@ -278,8 +300,16 @@ impl Pipeline {
             self.block.canaries.push(CanaryRow::new(&canary, &taken.origin, now));
             return;
         }
-        let judged = decode::decode(&taken, &self.parts.registry)
-            .and_then(|record| Ok((state.judge(offset, &record.batch)?, record)));
+        let judged = decode::decode(&taken, &self.parts.registry).and_then(|record| {
+            if let Err(refusal) = self.seals.judge(&taken, &record) {
+                let (rules, registry) = (&self.parts.rules, &self.parts.registry);
+                let signal = sealing::signal(&record, &refusal, rules, registry, now);
+                self.block.signals.extend(signal);
+                self.block.refused.push((key.clone(), offset));
+                return Err(refusal.into());
+            }
+            Ok((state.judge(offset, &record.batch)?, record))
+        });
         let (judged, mut record) = match judged {
             Ok(judged) => judged,
             Err(rejection) => {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use vonggac_wire::{Batch, BatchHash, EventId, Time, proto::Origin};
+use vonggac_wire::{Batch, BatchHash, EventId, Seal, Time, proto::Origin};
 
 /// One batch with the place where it stands in Kafka.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Record {
     pub batch: Batch,
     /// Its hash, for the chain.
     pub hash: BatchHash,
+    /// Who sealed it, as it says.
+    pub seal: Option<Seal>,
     /// Bytes of the record's value.
     pub bytes: usize,
     /// Events whose numbers were stored before: sent twice by the agent, to be left out everywhere.

@@ -138,6 +138,7 @@ impl Rehearsal {
             bytes: 0,
             known: Default::default(),
             hash: BatchHash([0; 32]),
+            seal: None,
             batch: Batch {
                 agent,
                 agency,

@@ -354,6 +354,7 @@ const PACK: &[(&str, &str)] = pack![
     "certificate-ends",
     "disk-full",
     "log-cut",
+    "batch-refused",
     "agent-silent",
     "agency-silent",
     "portal-without-use",

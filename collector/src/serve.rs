@@ -14,13 +14,14 @@ use vonggac_daemon::{
     },
 };
 use vonggac_wire::{
-    Identity, Time,
+    Identity, Signer, Time,
     limits::GRPC_MESSAGE_BYTES_MAX,
     proto::{
         ActReply, ChangeSavedSearchReply, ChangeSavedSearchRequest, Command, DeadLettersReply,
-        DeadLettersRequest, IncidentDetail, IncidentRequest, SavedSearchesReply,
-        SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply,
-        SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
+        DeadLettersRequest, EvidenceRequest, IncidentDetail, IncidentRequest, ReceiptsReply,
+        SavedSearchesReply, SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply,
+        SpreadRequest, SqlReply, SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest,
+        VerifyReply, WatchReply, WatchRequest,
         console_server::{Console, ConsoleServer},
     },
 };
@@ -44,6 +45,7 @@ use crate::{
 
 mod acting;
 mod asking;
+mod evidence;
 mod showing;
 mod tailing;
 mod visit;
@@ -72,6 +74,8 @@ pub struct Parts {
     pub nation: Picture,
     /// What callers may use.
     pub allowances: Allowances,
+    /// What receipts are held against; `None`: none are made here.
+    pub receipts: Option<Arc<Signer>>,
     /// Who may come in.
     pub door: Door,
     /// Where it is written down what they do.
@@ -151,6 +155,8 @@ impl Console for Service {
     type SearchEventsStream = Answers<SearchReply>;
     type SqlStream = Answers<SqlReply>;
     type TailStream = Answers<TailReply>;
+    type ReceiptsStream = Answers<ReceiptsReply>;
+    type VerifyStream = Answers<VerifyReply>;
 
     async fn watch(
         &self,
@@ -287,6 +293,36 @@ impl Console for Service {
         let viewer = tailing::Viewer { guest, door: self.parts.door.clone(), filter };
         let answers = tailing::follow(self.parts.nation.tail().view(), viewer, place);
         Ok(visit.followed(answers, |reply| (reply.rows.len(), 0)))
+    }
+
+    async fn receipts(
+        &self,
+        request: Request<EvidenceRequest>,
+    ) -> Result<Response<Self::ReceiptsStream>, Status> {
+        let visit = self.enter(&request, Call::Evidence, evidence::words)?;
+        let begun = evidence::begin(&self.parts, &self.places, &visit.guest, request.into_inner());
+        match begun.await {
+            Ok((question, span)) => {
+                let answers = evidence::receipts(question, span);
+                Ok(visit.followed(answers, |reply| (reply.lanes.len(), 0)))
+            }
+            Err(refused) => visit.ended(Err(refused), |_| 0),
+        }
+    }
+
+    async fn verify(
+        &self,
+        request: Request<EvidenceRequest>,
+    ) -> Result<Response<Self::VerifyStream>, Status> {
+        let visit = self.enter(&request, Call::Evidence, evidence::words)?;
+        let begun = evidence::begin(&self.parts, &self.places, &visit.guest, request.into_inner());
+        match begun.await {
+            Ok((question, span)) => {
+                let answers = evidence::verify(question, span, self.parts.receipts.clone());
+                Ok(visit.followed(answers, |reply| (reply.faults.len(), 0)))
+            }
+            Err(refused) => visit.ended(Err(refused), |_| 0),
+        }
     }
 
     async fn saved_searches(

@@ -210,6 +210,7 @@ mod tests {
             bytes: 0,
             known: Default::default(),
             hash: BatchHash([0; 32]),
+            seal: None,
             batch: Batch {
                 agent: AgentId::new("web-1").unwrap(),
                 agency: AgencyId::new("H49").unwrap(),

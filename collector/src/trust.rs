@@ -5,6 +5,9 @@
 //! * [`role`]: who is what, as data; [`scope`] (pure): what a role sees and does, call by call; [`door`]: where every call of the console's
 //!   service comes in;
 //! * [`audit`]: what was done, by whom, in a chain; [`pace`] (pure): how often and how much one person may ask.
+//! * [`seal`]: whether a batch was sealed by whom it names; [`merkle`] (pure): one hash over many; [`evidence`] (pure): stored rows against what
+//!   was written down of them; [`verify`]: the same of a store; [`holding`]: what is held and what is missing; [`receipt`]: the
+//!   centre's signed word on each hour.
 
 use std::path::PathBuf;
 
@@ -14,10 +17,16 @@ pub mod audit;
 pub mod authority;
 pub mod door;
 pub mod enrol;
+pub mod evidence;
+pub mod holding;
+pub mod merkle;
 pub mod pace;
+pub mod receipt;
 pub mod role;
 pub mod scope;
+pub mod seal;
 pub mod token;
+pub mod verify;
 
 use authority::Lifetimes;
 
@@ -26,6 +35,10 @@ use authority::Lifetimes;
 pub struct Settings {
     /// The authority, on the machine that has it.
     pub pki: Pki,
+    /// What is asked of batches; `None`: seals are checked where there is `[tls]`.
+    pub signed: Option<seal::Demand>,
+    /// The key that signs receipts; `None`: none are made.
+    pub receipt_key: Option<PathBuf>,
     /// Enrolment, on the machine that has the authority.
     pub enrol: enrol::Settings,
     /// Who has which role; `None`: nobody whose certificate is asked for.
@@ -46,6 +59,8 @@ impl Settings {
     pub fn take(root: &mut Table<'_>) -> Self {
         root.table("trust", |trust| {
             let settings = Self {
+                signed: seal::Demand::take(trust),
+                receipt_key: trust.path("receipt_key"),
                 pki: trust.table("pki", |pki| Pki {
                     dir: pki.path("dir"),
                     lifetimes: Lifetimes::take(pki),

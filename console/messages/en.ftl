@@ -176,6 +176,7 @@ gap-expired = gone from Kafka before it was stored
 gap-topic-renewed = a topic was made anew or cut
 gap-replayed = filled by a dead letter sent again
 gap-unexplained = not explained
+gap-waiting = waiting behind what was sent ahead
 flow-dead = Dead letters
 flow-no-dead = No dead letters.
 spread-line = { $field } = { $value }, last 24 hours

@@ -176,6 +176,7 @@ gap-expired = Kafka xóa trước khi kịp lưu
 gap-topic-renewed = chủ đề bị tạo lại hoặc bị cắt
 gap-replayed = đã bù bằng thư chết gửi lại
 gap-unexplained = chưa rõ lý do
+gap-waiting = đang chờ sau phần được gửi trước
 flow-dead = Thư chết
 flow-no-dead = Không có thư chết.
 spread-line = { $field } = { $value }, 24 giờ qua

@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod act;
+mod evidence;
 mod filter;
 mod follow;
 mod handover;
@@ -141,6 +142,10 @@ enum Command {
     Gaps,
     /// What was set aside, and why.
     Dead,
+    /// What is held of each lane of an agency's agents, and what is missing and why.
+    Receipts,
+    /// Stored rows against what was written down of them when they were taken.
+    Verify,
     /// One address, user, URL or host against agencies: src_ip=203.0.113.7
     Spread {
         /// FIELD=VALUE.
@@ -153,7 +158,7 @@ enum Command {
     },
     /// Names, types and meanings of a screen's JSON.
     Schema {
-        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved or spread.
+        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved, spread, receipts or verify.
         screen: String,
     },
 }
@@ -254,6 +259,18 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         Command::Events { follow: false } => {
             return match show::events(&mut client, &words, filter, &common.format).await {
                 Ok(()) => Exit::Success,
+                Err(error) => complain(&error, Exit::Failure),
+            };
+        }
+        Command::Receipts => {
+            return match evidence::receipts(&mut client, &words, filter, &common.format).await {
+                Ok(()) => Exit::Success,
+                Err(error) => complain(&error, Exit::Failure),
+            };
+        }
+        Command::Verify => {
+            return match evidence::verify(&mut client, &words, filter, &common.format).await {
+                Ok(exit) => exit,
                 Err(error) => complain(&error, Exit::Failure),
             };
         }

@@ -175,6 +175,7 @@ fn signals(rules: &Arc<RuleSet>, matcher: &Arc<Matcher>, events: &[Event]) -> Ve
             bytes: 0,
             known: Default::default(),
             hash: BatchHash([0; 32]),
+            seal: None,
             batch: Batch {
                 agent: AgentId::new("host-1").expect("an agent"),
                 agency: AgencyId::new("H49").expect("an agency"),

@@ -20,6 +20,7 @@ use crate::{
     id::{AgencyId, AgentId, IdError, Lane, UnknownLane},
     limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, NAME_CHARACTERS_MAX, RECORD_BYTES_MAX},
     proto,
+    seal::{BATCH_TAG, Seal},
     time::Time,
     version,
 };
@@ -175,9 +176,6 @@ pub struct SealedBatch {
 /// The field of a batch's events in `wire/proto/batch.proto`.
 const EVENTS_TAG: u32 = 9;
 
-/// The field of an envelope's batch.
-const BATCH_TAG: u32 = 1;
-
 /// Bytes of that field's key and length.
 const ENVELOPE_HEAD_BYTES_MAX: usize = 11;
 
@@ -222,6 +220,13 @@ impl Framed {
     }
 }
 
+impl SealedBatch {
+    /// Puts a seal behind the batch.
+    pub fn add(&mut self, seal: &Seal) {
+        self.value.extend_from_slice(&seal.encoded());
+    }
+}
+
 /// An encoded batch, ready to send, in the bytes of its events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SealedFrames {
@@ -236,6 +241,11 @@ impl SealedFrames {
     #[must_use]
     pub fn value(&self) -> &[u8] {
         &self.bytes[self.start..]
+    }
+
+    /// Puts a seal behind the batch.
+    pub fn add(&mut self, seal: &Seal) {
+        self.bytes.extend_from_slice(&seal.encoded());
     }
 }
 
@@ -372,13 +382,13 @@ impl Batch {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::event::{Activity, Body, Class, Heartbeat, Status};
 
-    pub(super) fn sample(count: usize) -> Batch {
+    pub(crate) fn sample(count: usize) -> Batch {
         let time = Time::from_seconds(1_764_000_000);
         let activity = Activity::of(Class::Authentication, 1, Status::Failure);
         Batch {

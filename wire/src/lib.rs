@@ -4,7 +4,7 @@
 //! types that are valid by construction, their encoding, and the names and limits that both sides must agree on.
 //!
 //! * [`event`]: one thing that happened, and [`batch`]: what one Kafka record holds.
-//! * [`identity`]: who a certificate speaks of, and [`enrol`]: how one comes to it.
+//! * [`identity`]: who a certificate speaks of, and [`enrol`]: how one comes to it; [`seal`]: who signed a batch.
 //! * [`id`], [`topic`], [`limits`], [`version`]: names and numbers.
 //! * [`incident`]: states and severities as collector and console speak of them.
 //! * [`proto`]: the generated messages, for the console service.
@@ -18,6 +18,7 @@ pub mod identity;
 pub mod incident;
 pub mod json;
 pub mod limits;
+pub mod seal;
 pub mod time;
 pub mod topic;
 pub mod version;
@@ -42,4 +43,5 @@ pub use batch::{Batch, BatchHash};
 pub use event::{Body, Event};
 pub use id::{AgencyId, AgentId, EventId, IncidentId, Lane, RuleId};
 pub use identity::Identity;
+pub use seal::{Seal, Signer};
 pub use time::Time;

@@ -75,6 +75,10 @@ pub mod header {
     pub const CANARY: &str = "vonggac_canary";
     /// On a dead record that is sent to its place again: the offset where it was rejected.
     pub const REPLAY_OF: &str = "vonggac_replay_of";
+    /// The certificate whose key sealed the batch, and those that issued it: DER, one behind the other. Not on every record.
+    pub const CERTIFICATE: &str = "vonggac_certificate";
+    /// On a record that came by hand in a sealed file, which may be brought in again.
+    pub const CARRIED: &str = "vonggac_carried";
 }
 
 /// Value of the content-type header.

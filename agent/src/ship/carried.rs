@@ -2,7 +2,8 @@
 
 use std::{collections::VecDeque, path::Path};
 
-use vonggac_wire::topic;
+use rdkafka::message::Header;
+use vonggac_wire::topic::{self, header};
 
 use super::{Delivery, Producer, ShipError, headers};
 use crate::spool::sealed::{self, Contents, SealedError};
@@ -45,7 +46,8 @@ pub async fn bring(producer: &Producer, file: &Path) -> Result<Contents, CarryEr
         if on_the_way.len() >= BATCHES_IN_FLIGHT_MAX {
             arrived(on_the_way.pop_front()).await?;
         }
-        let headers = headers(&batch, batch.events.len());
+        let headers = headers(&batch, batch.events.len())
+            .insert(Header { key: header::CARRIED, value: Some("1") });
         let sent = producer.send(topic::of_lane(lane), batch.agency.as_str(), &value, headers);
         on_the_way.push_back(sent.map_err(CarryError::Refused)?);
     }

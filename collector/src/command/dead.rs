@@ -297,6 +297,8 @@ fn takable(content: &Content, registry: &Registry) -> Result<String, String> {
         value: content.value.clone(),
         replay_of: None,
         canary: None,
+        certificates: Vec::new(),
+        carried: false,
     };
     match decode::decode(&taken, registry) {
         Ok(record) => {

@@ -45,6 +45,7 @@ fn record(agency: &str, agent: &str, offset: i64, at: Time, bodies: Vec<(Body, &
         bytes: 0,
         known: Default::default(),
         hash: BatchHash([0; 32]),
+        seal: None,
         batch: Batch {
             agent: AgentId::new(agent).unwrap(),
             agency: AgencyId::new(agency).unwrap(),

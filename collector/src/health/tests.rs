@@ -28,6 +28,7 @@ fn record(agency: &str, agent: &str, at: Time, bodies: Vec<(Body, &str)>) -> Rec
         bytes: 0,
         known: Default::default(),
         hash: BatchHash([0; 32]),
+        seal: None,
         batch: Batch {
             agent: AgentId::new(agent).unwrap(),
             agency: AgencyId::new(agency).unwrap(),

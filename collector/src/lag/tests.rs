@@ -69,6 +69,8 @@ fn taken(key: &str, value: Vec<u8>) -> Taken {
         value,
         replay_of: None,
         canary: None,
+        certificates: Vec::new(),
+        carried: false,
     }
 }
 

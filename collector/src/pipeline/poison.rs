@@ -9,7 +9,7 @@
 //! others: of the same block, or once more the last one that it took.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -204,6 +204,19 @@ fn halves(mut rows: Vec<NewRow>) -> Vec<Vec<NewRow>> {
     [rest, rows].into_iter().filter(|half| !half.is_empty()).collect()
 }
 
+/// Places of records without a row, by partition and offset.
+pub(super) type Places = BTreeMap<(Key, i64), BTreeSet<u32>>;
+
+/// Which rows were given up.
+pub(super) fn places(refused: &[Refused]) -> Places {
+    let mut places = Places::new();
+    for Refused { row, .. } in refused {
+        let (offset, index) = row.place();
+        places.entry((row.key(), offset)).or_default().insert(index);
+    }
+    places
+}
+
 /// Letters of the records that rows were given up of: whole, so that they can be sent again when the engine takes them. What of it is stored is
 /// known then.
 pub(super) fn letters(
@@ -224,13 +237,19 @@ pub(super) fn letters(
             origin.offset == offset && origin.partition == key.1 && origin.topic == key.0
         });
         let Some(record) = found else { continue };
+        let mut sealed = record.batch.clone().seal();
+        if let Some(seal) = &record.seal {
+            sealed.add(seal);
+        }
         let taken = Taken {
             origin: record.origin.clone(),
             appended: record.appended,
             key: record.batch.agency.as_str().into(),
-            value: record.batch.clone().seal().value,
+            value: sealed.value,
             replay_of: None,
             canary: None,
+            certificates: Vec::new(),
+            carried: false,
         };
         let rejection = Rejection::Refused { events, of: record.batch.events.len(), words };
         let letter = dead_letter::letter(&taken, &rejection, now);

@@ -21,13 +21,18 @@ use super::{
     Block,
     claim::keep_trying,
     poison::{self, Fate, Good, Refused, Storing},
-    watching::{self, Work as Watch},
+    watching::{self, Work as Watch, send_signals},
 };
 use crate::{
     dead_letter,
     figures::Figures,
+    record::Record,
     rollup::RollUps,
-    store::{ProgressPart, Store, StoreError, row::NewRow},
+    store::{
+        ProgressPart, Store, StoreError,
+        batch::BatchRow,
+        row::{Leaves, NewRow},
+    },
     tenure::{Doubted, Key, Kind, Next, Tenure},
 };
 
@@ -214,6 +219,7 @@ impl Task {
         };
         self.settle(&mut block.rows).await?;
         let (next, refused) = self.store_rows(&mut block.rows).await?;
+        let batches = batches(&block.records, &poison::places(&refused));
         block.dead.extend(poison::letters(refused, &block.records, Time::now()));
         let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
         for (taken, letter) in &block.dead {
@@ -227,6 +233,11 @@ impl Task {
             let letters: Vec<DeadLetter> =
                 block.dead.iter().map(|(_, letter)| letter.clone()).collect();
             keep_trying(&figures, "dead letters", || store.insert_dead(&letters)).await?;
+        }
+        // Behind the letters that they speak of, in the order of offsets.
+        send_signals(&self.parts.producer, &block.signals).await;
+        if !batches.is_empty() {
+            keep_trying(&figures, "batches", || store.insert_batches(&batches)).await?;
         }
         if !block.gaps.is_empty() {
             keep_trying(&figures, "gaps", || store.insert_gaps(&block.gaps)).await?;
@@ -259,7 +270,8 @@ impl Task {
         self.passed(&parts);
         let end = |part: &ProgressPart| ((part.topic.clone(), part.partition), part.next_offset);
         let ends = parts.iter().map(end).collect();
-        place.send(Watch::Stored(watching::Stored { ends, records: block.records }));
+        let (records, refused) = (block.records, block.refused);
+        place.send(Watch::Stored(watching::Stored { ends, records, refused }));
         Ok(parts)
     }
 
@@ -389,4 +401,16 @@ impl Task {
             }
         }
     }
+}
+
+/// What is written down of records: `refused` are places of rows that were given up.
+fn batches(records: &[Arc<Record>], refused: &poison::Places) -> Vec<BatchRow> {
+    let mut leaves = Leaves::default();
+    let none = BTreeSet::new();
+    let row = |record: &Arc<Record>| {
+        let origin = &record.origin;
+        let place = ((origin.topic.clone(), origin.partition), origin.offset);
+        BatchRow::of(record, refused.get(&place).unwrap_or(&none), &mut leaves)
+    };
+    records.iter().map(row).collect()
 }

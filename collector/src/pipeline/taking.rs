@@ -141,6 +141,8 @@ impl Pipeline {
         let detectors = fresh.map(|number| (number, self.detector(number, &agents))).collect();
         let offsets: Vec<(Key, i64)> =
             self.partitions.iter().map(|(key, state)| (key.clone(), state.position)).collect();
+        let next = places.iter().map(|(key, (place, _))| (key.clone(), place.next)).collect();
+        let refused = self.seals.begin(&store, &figures, &next).await?;
         let bases: HashMap<Key, i64> =
             places.into_iter().map(|(key, (place, _))| (key, place.base)).collect();
         self.keys = tenure.keys.clone();
@@ -151,6 +153,7 @@ impl Pipeline {
             starts,
             detectors,
             bases: bases.clone(),
+            refused,
         };
         self.watcher.tell(Work::Begin(Box::new(beginning))).await;
         self.storer.begin(Some(Beginning { tenure, doubts })).await;

@@ -48,6 +48,8 @@ const BLOCKS_WAITING_MAX: usize = 1;
 /// Signals that are gathered while detection is rebuilt, before they are given.
 const SIGNALS_WAITING_MAX: usize = 1_000;
 
+/// Refused records that are remembered while detection is rebuilt.
+const REFUSED_MAX: usize = 1_000_000;
 /// What the task needs.
 pub(super) struct Parts {
     pub(super) config: Config,
@@ -65,6 +67,8 @@ pub(super) struct Stored {
     pub(super) ends: Vec<(Key, i64)>,
     /// In the order of each partition.
     pub(super) records: Vec<Arc<Record>>,
+    /// What was refused for its seal: it decodes as if it were well.
+    pub(super) refused: Vec<(Key, i64)>,
 }
 
 /// A tenure, as detection sees it.
@@ -78,6 +82,8 @@ pub(super) struct Beginning {
     pub(super) detectors: BTreeMap<i32, Detector>,
     /// What is added to Kafka's own offsets.
     pub(super) bases: HashMap<Key, i64>,
+    /// What was refused for its seal.
+    pub(super) refused: BTreeSet<(Key, i64)>,
 }
 
 /// What the task is told.
@@ -110,6 +116,7 @@ impl Watcher {
             detectors: BTreeMap::new(),
             tenure: None,
             bases: HashMap::new(),
+            refused: BTreeSet::new(),
             rereader: None,
             reads: false,
             signals: Vec::new(),
@@ -152,6 +159,7 @@ struct Task {
     detectors: BTreeMap<i32, Detector>,
     tenure: Option<Tenure>,
     bases: HashMap<Key, i64>,
+    refused: BTreeSet<(Key, i64)>,
     rereader: Option<Rereader>,
     /// Something is read again.
     reads: bool,
@@ -205,7 +213,7 @@ impl Task {
     }
 
     fn begin(&mut self, beginning: Beginning) {
-        let Beginning { tenure, kept, starts, detectors, bases } = beginning;
+        let Beginning { tenure, kept, starts, detectors, bases, refused } = beginning;
         if kept.iter().any(|number| !self.detectors.contains_key(number)) {
             // It was given up here, since others seemed to take it over. What is held is taken over anew, with all that belongs to it.
             self.supersede(&tenure.name);
@@ -218,7 +226,7 @@ impl Task {
         for (key, start) in starts {
             self.courses.begin(key, start);
         }
-        (self.tenure, self.bases) = (Some(tenure), bases);
+        (self.tenure, self.bases, self.refused) = (Some(tenure), bases, refused);
         self.join();
         self.open();
     }
@@ -269,6 +277,9 @@ impl Task {
     async fn stored(&mut self, stored: Stored) {
         for (key, next) in &stored.ends {
             self.courses.stored(key, *next);
+        }
+        if self.courses.behind().next().is_some() && self.refused.len() < REFUSED_MAX {
+            self.refused.extend(stored.refused);
         }
         let now = Time::now();
         for record in stored.records {
@@ -350,6 +361,7 @@ impl Task {
     async fn see_again(&mut self, key: &Key, taken: Taken) {
         let offset = taken.origin.offset;
         if taken.canary.is_none()
+            && !self.refused.contains(&(key.clone(), offset))
             && let Ok(record) = decode::decode(&taken, &self.parts.registry)
             && let Ok(Some(again)) = self.courses.judge(key, offset, &record.batch)
         {

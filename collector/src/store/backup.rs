@@ -53,7 +53,7 @@ const ZSTD_LEVEL: i32 = 1;
 const TRIES_MAX: usize = 20;
 
 /// Tables beside `events` and `progress`, each with what makes its rows one.
-const TABLES: [(&str, bool); 9] = [
+const TABLES: [(&str, bool); 12] = [
     ("transitions", false),
     ("dead_letters", true),
     ("dead_settled", false),
@@ -63,6 +63,9 @@ const TABLES: [(&str, bool); 9] = [
     ("cold_files", true),
     ("retention_policies", false),
     ("saved_searches", true),
+    ("batches", true),
+    ("certificates", true),
+    ("receipts", true),
 ];
 
 /// Topics whose progress is copied.

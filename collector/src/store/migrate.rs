@@ -43,6 +43,9 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (24, "sorted", include_str!("../../migrations/0024_sorted.sql")),
     (25, "saved_searches", include_str!("../../migrations/0025_saved_searches.sql")),
     (26, "transitions_time", include_str!("../../migrations/0026_transitions_time.sql")),
+    (27, "batches", include_str!("../../migrations/0027_batches.sql")),
+    (28, "certificates", include_str!("../../migrations/0028_certificates.sql")),
+    (29, "receipts", include_str!("../../migrations/0029_receipts.sql")),
     (30, "audit", include_str!("../../migrations/0030_audit.sql")),
     (31, "audit_heads", include_str!("../../migrations/0031_audit_heads.sql")),
 ];

@@ -4,9 +4,11 @@ use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 use vonggac_wire::event::CheckKind;
 
+mod leaf;
 mod new;
 mod owned;
 
+pub use leaf::Leaves;
 pub use new::{Columns, NewRow};
 
 mod shown;

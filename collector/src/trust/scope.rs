@@ -34,11 +34,13 @@ pub enum Call {
     ChangeSavedSearch,
     /// The audit log.
     Audit,
+    /// Receipts, and stored rows against what was written down of them.
+    Evidence,
 }
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Watch,
         Self::SearchEvents,
         Self::GetIncident,
@@ -51,6 +53,7 @@ impl Call {
         Self::SavedSearches,
         Self::ChangeSavedSearch,
         Self::Audit,
+        Self::Evidence,
     ];
 
     /// The word in refusals and the audit log.
@@ -69,6 +72,7 @@ impl Call {
             Self::SavedSearches => "saved-searches",
             Self::ChangeSavedSearch => "change-saved-search",
             Self::Audit => "audit",
+            Self::Evidence => "evidence",
         }
     }
 }
@@ -100,8 +104,8 @@ pub struct NotForRole {
 /// If the call is not for the role.
 pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
     use Call::{
-        Act, Audit, ChangeSavedSearch, DeadLetters, GetIncident, SavedSearches, SearchEvents,
-        Spread, Sql, Tail, Usage, Watch,
+        Act, Audit, ChangeSavedSearch, DeadLetters, Evidence, GetIncident, SavedSearches,
+        SearchEvents, Spread, Sql, Tail, Usage, Watch,
     };
     let permitted = match grant.role {
         Role::Administrator => true,
@@ -119,6 +123,7 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
                 | Usage
                 | Sql
                 | DeadLetters
+                | Evidence
                 | Spread
                 | Tail
                 | SavedSearches
@@ -131,6 +136,7 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
                 | Usage
                 | Sql
                 | DeadLetters
+                | Evidence
                 | SavedSearches
                 | ChangeSavedSearch
                 | Audit
@@ -208,7 +214,7 @@ mod tests {
     #[test]
     fn each_role_reaches_what_its_column_says_and_nothing_else() {
         use Call::*;
-        let rows: [(Call, &str); 12] = [
+        let rows: [(Call, &str); 13] = [
             // administrator, national operator, agency operator, responder, observer, auditor
             (Watch, "yyyyyy"),
             (SearchEvents, "yyyyy-"),
@@ -222,6 +228,7 @@ mod tests {
             (SavedSearches, "yyyyyy"),
             (ChangeSavedSearch, "yyyyyy"),
             (Audit, "y----y"),
+            (Evidence, "yyy-yy"),
         ];
         for (call, row) in rows {
             for (role, cell) in Role::ALL.into_iter().zip(row.chars()) {

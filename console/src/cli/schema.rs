@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vonggac_answer::rows::Row;
 
 /// Screens that have a schema.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 15] = [
     "agencies",
     "systems",
     "agents",
@@ -19,6 +19,8 @@ pub(super) const NAMES: [&str; 13] = [
     "dead",
     "saved",
     "spread",
+    "receipts",
+    "verify",
 ];
 
 /// Name, type, meaning.
@@ -208,6 +210,31 @@ const SPREAD: &[Field] = &[
     ("successes", "number", "events with success"),
 ];
 
+const RECEIPTS: &[Field] = &[
+    AGENCY,
+    ("host", "text", "the agent's host"),
+    ("agent", "text", "the agent's name, made once"),
+    ("lane", "text", "security, uptime, usage"),
+    ("first_seq", "number", "the lowest number in the span; also last_seq"),
+    ("events", "number", "that are held, each once"),
+    ("missing", "number", "numbers between them that are not"),
+    ("batches", "number", "records that brought them; sealed: those with a seal"),
+    ("receipts", "number", "hours of the span with a signed receipt"),
+    ("gaps", "list", "as the screen gaps, and waiting: behind what was sent ahead of it"),
+];
+const VERIFY: &[Field] = &[
+    (
+        "fault",
+        "text",
+        "removed, changed, added: a row; disguised, batch, seal, receipt: what was written down of a batch",
+    ),
+    AGENCY,
+    ("host", "text", "the agent's host; also agent, lane"),
+    ("seq", "number", "the event's number; of a whole batch its first"),
+    ("topic", "text", "where the record stood on Kafka; also partition, offset"),
+    ("index", "number", "the place in the record; null: all of it"),
+];
+
 pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
     let fields = match screen {
         "agencies" | "health" => AGENCIES,
@@ -223,6 +250,8 @@ pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
         "dead" => DEAD,
         "saved" => SAVED,
         "spread" => SPREAD,
+        "receipts" => RECEIPTS,
+        "verify" => VERIFY,
         _ => return None,
     };
     let rows = fields.iter().filter_map(|(name, kind, meaning)| {

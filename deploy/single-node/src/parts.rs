@@ -202,12 +202,13 @@ fn write_collector(layout: &Layout, sets: Option<&Sets>) -> io::Result<()> {
     let user = sets.map_or_else(String::new, |sets| {
         format!("user = \"{ENGINE_USER}\"\npassword = {}\n", quote(sets.engine.reveal()))
     });
-    let roles = match sets {
-        Some(sets) => format!("\n[trust]\nroles = {}\n", quote(&write_roles(layout, sets)?)),
-        None => String::new(),
-    };
+    let receipts = layout.path("etc/receipts.key.pem").display().to_string();
+    let mut trust = format!("\n[trust]\nreceipt_key = {}\n", quote(&receipts));
+    if let Some(sets) = sets {
+        trust.push_str(&format!("roles = {}\n", quote(&write_roles(layout, sets)?)));
+    }
     let text = format!(
-        "{MADE}{}{}{roles}\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n{user}\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n",
+        "{MADE}{}{}{trust}\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n{user}\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n",
         plain(set),
         tls(set),
         layout.address(0),

@@ -8,23 +8,21 @@ use prost::{
     encoding::{self, DecodeContext, WireType},
 };
 
-use super::{BATCH_TAG, EVENTS_TAG};
+use super::EVENTS_TAG;
 use crate::{
     event::{Event, EventError, Recent},
     id::Lane,
     limits::BATCH_EVENTS_MAX,
     proto,
+    seal::Parts,
 };
 
-/// The batch of an envelope: the rest of it where it has no signature, as all have today.
+/// The batch of an envelope, where it stands.
 pub(super) fn batch_in(value: &[u8]) -> Result<Cow<'_, [u8]>, DecodeError> {
-    let mut rest = value;
-    if matches!(encoding::decode_key(&mut rest), Ok((BATCH_TAG, WireType::LengthDelimited)))
-        && encoding::decode_varint(&mut rest).is_ok_and(|length| length == rest.len() as u64)
-    {
-        return Ok(Cow::Borrowed(rest));
+    match Parts::of(value) {
+        Some(parts) => Ok(Cow::Borrowed(parts.batch)),
+        None => Ok(Cow::Owned(proto::Envelope::decode(value)?.batch)),
     }
-    Ok(Cow::Owned(proto::Envelope::decode(value)?.batch))
 }
 
 /// A batch as it stands in its bytes, unchecked.

@@ -706,9 +706,10 @@ pub struct Envelope {
     /// An encoded Batch.
     #[prost(bytes = "vec", tag = "1")]
     pub batch: ::prost::alloc::vec::Vec<u8>,
-    /// Signature over `batch` by the agent's key; empty until the agent is enrolled.
+    /// Signature over `batch` by the key of the agent's certificate, see seal.rs; empty where batches are not sealed.
     #[prost(bytes = "vec", tag = "2")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
+    /// SHA-256 of that certificate, in hexadecimal digits.
     #[prost(string, tag = "3")]
     pub key_id: ::prost::alloc::string::String,
 }
@@ -2137,6 +2138,113 @@ pub struct ChangeSavedSearchReply {
     #[prost(message, optional, tag = "2")]
     pub search: ::core::option::Option<SavedSearch>,
 }
+/// Of what evidence is asked. Times are the broker's.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EvidenceRequest {
+    #[prost(string, tag = "1")]
+    pub agency: ::prost::alloc::string::String,
+    /// Empty: all hosts of the agency.
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+    /// 0: a day ago.
+    #[prost(sfixed64, tag = "3")]
+    pub since_unix_nano: i64,
+    /// 0: now.
+    #[prost(sfixed64, tag = "4")]
+    pub until_unix_nano: i64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReceiptsReply {
+    #[prost(message, repeated, tag = "1")]
+    pub lanes: ::prost::alloc::vec::Vec<LaneReceipt>,
+}
+/// One lane of one agent in a span.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LaneReceipt {
+    #[prost(string, tag = "1")]
+    pub agency: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub lane: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "5")]
+    pub first_seq: u64,
+    #[prost(uint64, tag = "6")]
+    pub last_seq: u64,
+    /// Numbers that are held, each once.
+    #[prost(uint64, tag = "7")]
+    pub events: u64,
+    #[prost(uint64, tag = "8")]
+    pub missing: u64,
+    #[prost(uint64, tag = "9")]
+    pub batches: u64,
+    /// Of these, with a seal.
+    #[prost(uint64, tag = "10")]
+    pub sealed: u64,
+    /// Each with its cause; also those that lack no numbers, as a log that was cut.
+    #[prost(message, repeated, tag = "11")]
+    pub gaps: ::prost::alloc::vec::Vec<GapRow>,
+    /// Hours of the span with a signed receipt.
+    #[prost(uint32, tag = "12")]
+    pub receipts: u32,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VerifyReply {
+    #[prost(message, repeated, tag = "1")]
+    pub faults: ::prost::alloc::vec::Vec<EvidenceFault>,
+    /// So far.
+    #[prost(uint64, tag = "2")]
+    pub batches: u64,
+    #[prost(uint64, tag = "3")]
+    pub rows: u64,
+    #[prost(uint64, tag = "4")]
+    pub found: u64,
+    /// The last reply: all was looked at.
+    #[prost(bool, tag = "5")]
+    pub done: bool,
+    /// Rows that retention may have taken: they are not there, and their month is one of which it took rows.
+    #[prost(uint64, tag = "6")]
+    pub retired: u64,
+}
+/// A row, or a batch, that is not as it was.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EvidenceFault {
+    /// "removed", "changed", "added", "disguised", "batch", "seal", "receipt".
+    #[prost(string, tag = "1")]
+    pub fault: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub agency: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub lane: ::prost::alloc::string::String,
+    /// The event's number; of a whole batch its first.
+    #[prost(uint64, tag = "6")]
+    pub seq: u64,
+    #[prost(string, tag = "7")]
+    pub topic: ::prost::alloc::string::String,
+    #[prost(int32, tag = "8")]
+    pub partition: i32,
+    #[prost(int64, tag = "9")]
+    pub offset: i64,
+    /// The place in the batch; absent: all of it.
+    #[prost(uint32, optional, tag = "10")]
+    pub index: ::core::option::Option<u32>,
+}
 /// The states of CONSOLE's table, worst first.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -2511,6 +2619,55 @@ pub mod console_client {
                 .insert(GrpcMethod::new("vonggac.v1.Console", "ChangeSavedSearch"));
             self.inner.unary(req, path, codec).await
         }
+        /// What is held of each lane of each agent, and what is missing and why.
+        pub async fn receipts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EvidenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ReceiptsReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/Receipts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vonggac.v1.Console", "Receipts"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Stored rows against what was written down of them: each that was removed, changed or added is told.
+        pub async fn verify(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EvidenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::VerifyReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/Verify",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vonggac.v1.Console", "Verify"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2612,6 +2769,28 @@ pub mod console_server {
             tonic::Response<super::ChangeSavedSearchReply>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Receipts method.
+        type ReceiptsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ReceiptsReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What is held of each lane of each agent, and what is missing and why.
+        async fn receipts(
+            &self,
+            request: tonic::Request<super::EvidenceRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ReceiptsStream>, tonic::Status>;
+        /// Server streaming response type for the Verify method.
+        type VerifyStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::VerifyReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Stored rows against what was written down of them: each that was removed, changed or added is told.
+        async fn verify(
+            &self,
+            request: tonic::Request<super::EvidenceRequest>,
+        ) -> std::result::Result<tonic::Response<Self::VerifyStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ConsoleServer<T> {
@@ -3176,6 +3355,98 @@ pub mod console_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/Receipts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReceiptsSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::ServerStreamingService<super::EvidenceRequest>
+                    for ReceiptsSvc<T> {
+                        type Response = super::ReceiptsReply;
+                        type ResponseStream = T::ReceiptsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EvidenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::receipts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReceiptsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/Verify" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifySvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::ServerStreamingService<super::EvidenceRequest>
+                    for VerifySvc<T> {
+                        type Response = super::VerifyReply;
+                        type ResponseStream = T::VerifyStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EvidenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::verify(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

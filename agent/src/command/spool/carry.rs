@@ -19,7 +19,7 @@ use vonggac_wire::{Batch, Lane, Time, limits::BATCH_EVENTS_MAX};
 use super::{DIR, lane_of, open, say, say_json};
 use crate::{
     config::Config,
-    ship::{self, carried},
+    ship::{self, Sender, carried, sealing},
     spool::{
         Spool,
         sealed::{self, Contents, Head, Range, Writer},
@@ -135,6 +135,14 @@ fn write(
 ) -> anyhow::Result<()> {
     let mut writer = Writer::new(std::io::BufWriter::new(File::create(part)?), head)?;
     let boot = rand::rng().random();
+    let sender = Sender {
+        agent: spool.agent().clone(),
+        agency: config.agency.clone(),
+        host: config.host.clone(),
+        boot,
+        simulated: false,
+    };
+    let mut sealing = sealing::of(config.tls.as_ref(), &sender);
     for lane in lanes.iter().copied() {
         spool.rewind(lane);
         let mut previous = None;
@@ -152,7 +160,10 @@ fn write(
                 sealed: Time::now(),
                 ahead: false,
             };
-            let sealed = batch.seal();
+            let mut sealed = batch.seal();
+            if let Some(seal) = sealing.as_mut().and_then(|sealing| sealing.sign(&sealed.hash)) {
+                sealed.add(&seal);
+            }
             previous = Some(sealed.hash);
             writer.add(lane, &sealed.value)?;
         }

@@ -91,6 +91,7 @@ fn record(offset: i64, events: Vec<(i64, Activity)>) -> Record {
         bytes: 0,
         known: Default::default(),
         hash: BatchHash([0; 32]),
+        seal: None,
         batch: Batch {
             agent: AgentId::new("a").unwrap(),
             agency: AgencyId::new("H49").unwrap(),

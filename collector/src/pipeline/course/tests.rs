@@ -17,6 +17,8 @@ fn taken(key: &Key, offset: i64) -> Taken {
         value: Vec::new(),
         replay_of: None,
         canary: None,
+        certificates: Vec::new(),
+        carried: false,
     }
 }
 

@@ -127,7 +127,7 @@ pub struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// Those of one event of a record.
-    fn of(record: &'a Record, index: u32, event: &'a Event, stored: i64) -> Self {
+    pub(crate) fn of(record: &'a Record, index: u32, event: &'a Event, stored: i64) -> Self {
         let batch = &record.batch;
         let host = if event.device().is_empty() { batch.host.as_str() } else { event.device() };
         let mut row = Self {

@@ -51,6 +51,8 @@ fn taken(batches: Vec<Sealed>, first: i64) -> Vec<Taken> {
             value: batch.value,
             replay_of: None,
             canary: None,
+            certificates: Vec::new(),
+            carried: false,
         })
         .collect()
 }

@@ -246,6 +246,7 @@ fn record(
             ahead: false,
         },
         hash: BatchHash([0; 32]),
+        seal: None,
         bytes: 0,
         known: Default::default(),
     })
