@@ -67,7 +67,7 @@ pub enum LayoutError {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Security {
-    /// As at the start before; at the first one in plain text.
+    /// As at the start before; at the first one by certificates.
     #[default]
     AsBefore,
     /// In plain text, on loopback alone.
@@ -179,6 +179,8 @@ impl Layout {
         options.nation |= given.nation;
         if given.security != Security::AsBefore {
             options.security = given.security;
+        } else if options.security == Security::AsBefore {
+            options.security = Security::Tls;
         }
         if !given.only.is_empty() {
             options.only.clone_from(&given.only);
