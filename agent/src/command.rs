@@ -36,6 +36,12 @@ enum Command {
     CheckConfig(check_config::Arguments),
     /// Turn a token into this agent's certificate.
     Enrol(enrol::Arguments),
+    /// Tell this agent's name, which is made with its spool and kept there.
+    Name {
+        /// The configuration.
+        #[arg(long, default_value = "/etc/vonggac/agent.toml")]
+        config: PathBuf,
+    },
     /// Find the logs, services and ports of this host, and write a configuration that watches them.
     Sources(sources::Arguments),
     /// Tell how a running agent is.
@@ -57,6 +63,7 @@ pub fn run(arguments: Arguments) -> Exit {
         Command::Run { config } => run_agent(config),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Enrol(arguments) => enrol::run(&arguments),
+        Command::Name { config } => enrol::tell_name(&config),
         Command::Sources(arguments) => sources::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),

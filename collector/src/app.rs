@@ -49,20 +49,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let figures = Figures::new().context("failed to make metrics")?;
     let registry = Arc::new(Registry::builtin().context("failed to read the registry")?);
     let rules = rules(&config)?;
-    let threats = threats(&config)?;
-    let matcher = Matcher::new(&rules).context("failed to compile the rules")?;
-    let matcher = Arc::new(matcher.with_threats(Arc::new(threats)));
-    if let Some(folder) = config.threats_dir.clone() {
-        tokio::spawn(reload::run(folder, matcher.threats(), figures.clone(), stop.clone()));
-    }
+    let matcher = matcher(&config, &rules, &figures, &stop)?;
     let rules = Arc::new(rules);
-    let doors = Doors::open(config.tls.clone(), &figures.registry(), "vonggac_collector", &stop)
-        .context("failed to")?;
-    if let Some(at) = config.metrics {
-        metrics::serve(at, &doors, figures.registry(), stop.clone()).await.with_context(|| {
-            format!("failed to listen on {} for metrics; is it taken?", at.address)
-        })?;
-    }
+    let doors = doors(&config, &figures, &stop).await?;
     trust(&config, &figures, &stop).await?;
     let store = Store::new(&config);
     tokio::select! {
@@ -116,13 +105,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         },
         &stop,
     )?;
-    let receipts = match &config.trust.receipt_key {
-        Some(path) => Some(receipt::key::open(path).context("failed to")?),
-        None => None,
-    };
-    if let Some(signer) = &receipts {
-        receipt::maker::spawn(&config, store.clone(), Arc::clone(signer), stop.clone());
-    }
+    let receipts = receipts(&config, &store, &stop)?;
     let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
     let served = serve::spawn(
         config.grpc,
@@ -156,6 +139,50 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("the collector stopped");
     Ok(())
+}
+
+/// The rules compiled, with the threat lists that are read again when they change.
+fn matcher(
+    config: &Config,
+    rules: &RuleSet,
+    figures: &Figures,
+    stop: &CancellationToken,
+) -> anyhow::Result<Arc<Matcher>> {
+    let threats = threats(config)?;
+    let matcher = Matcher::new(rules).context("failed to compile the rules")?;
+    let matcher = Arc::new(matcher.with_threats(Arc::new(threats)));
+    if let Some(folder) = config.threats_dir.clone() {
+        tokio::spawn(reload::run(folder, matcher.threats(), figures.clone(), stop.clone()));
+    }
+    Ok(matcher)
+}
+
+/// What guards every port, and the first of them.
+async fn doors(
+    config: &Config,
+    figures: &Figures,
+    stop: &CancellationToken,
+) -> anyhow::Result<Doors> {
+    let doors = Doors::open(config.tls.clone(), &figures.registry(), "vonggac_collector", stop)
+        .context("failed to")?;
+    if let Some(at) = config.metrics {
+        metrics::serve(at, &doors, figures.registry(), stop.clone()).await.with_context(|| {
+            format!("failed to listen on {} for metrics; is it taken?", at.address)
+        })?;
+    }
+    Ok(doors)
+}
+
+/// Who signs receipts, and makes them each hour; `None`: nobody does.
+fn receipts(
+    config: &Config,
+    store: &Store,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Arc<vonggac_wire::Signer>>> {
+    let Some(path) = &config.trust.receipt_key else { return Ok(None) };
+    let signer = receipt::key::open(path).context("failed to")?;
+    receipt::maker::spawn(config, store.clone(), Arc::clone(&signer), stop.clone());
+    Ok(Some(signer))
 }
 
 /// Canaries, and the sign of life that hangs on them.

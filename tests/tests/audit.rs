@@ -1,6 +1,5 @@
 //! The audit log in the real engine: chains that two programs write to at once, and rows that are changed, removed and added behind the
 //! store's back.
-#![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
 
 use std::{fs, process::Command};
 
@@ -62,7 +61,7 @@ fn a_row_that_is_changed_removed_or_added_behind_the_stores_back_is_named() -> a
             insert.write(&AuditRow { who: "minh".into(), ..row.clone() }).await?;
         }
         insert.end().await?;
-        let named = vec![
+        let named = [
             Finding::Changed(5),
             Finding::Removed { first: 8, last: 9 },
             Finding::Added(12),

@@ -1,5 +1,4 @@
 //! SQL of somebody who reaches one agency alone, attacked against the real engine: whatever is asked, nothing of others is seen.
-#![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
 
 use std::{collections::BTreeSet, fs};
 

@@ -55,8 +55,8 @@ fn usage(number: u64) -> Event {
     let dossier = Dossier {
         service: "1.004194".into(),
         step: "closed".into(),
-        online: (number % 3 != 0).then_some(number % 3 == 1),
-        on_time: Some(number % 2 == 0),
+        online: (!number.is_multiple_of(3)).then_some(number % 3 == 1),
+        on_time: Some(number.is_multiple_of(2)),
         ..Dossier::default()
     };
     Event::new(time, time, Body::Dossier(dossier)).with_source("portal", number)

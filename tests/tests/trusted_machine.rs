@@ -89,6 +89,12 @@ fn a_machine_that_speaks_by_certificates_takes_who_has_one_and_nobody_else() -> 
     )?;
     let count = "SELECT count() FROM events WHERE user = 'lan'";
     machine.until("a line is an event", WITHIN, |machine| machine.count(count), |n| *n == 1)?;
+    // Of the agent's own batches, each by its own certificate, and nothing of it was set aside.
+    let sealed = "SELECT count() FROM batches WHERE agency = 'local' AND simulated = false AND signature != ''";
+    machine.until("batches are sealed", WITHIN, |machine| machine.count(sealed), |n| *n > 0)?;
+    let known = "SELECT count() FROM certificates WHERE agency = 'local'";
+    assert_eq!(machine.count(known)?, 1);
+    assert_eq!(machine.count("SELECT count() FROM dead_letters")?, 0);
 
     let collector = machine.address("collector")?;
     let trust = machine.data().join("trust");

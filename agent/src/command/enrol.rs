@@ -30,6 +30,23 @@ pub struct Arguments {
     config: PathBuf,
 }
 
+/// Tells the agent's name, by which its certificate is made.
+pub fn tell_name(config: &Path) -> Exit {
+    let config = match read(config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    match name(&config) {
+        Ok(name) => say(name.as_str()),
+        Err(text) => return complain(&text, Exit::Failure),
+    }
+    // A spool that root has just made is its owner's.
+    match hand_over(&config.spool_dir, &config.spool_dir) {
+        Ok(()) => Exit::Success,
+        Err(error) => complain(&format!("failed to {error}"), Exit::Failure),
+    }
+}
+
 /// Does it.
 pub fn run(arguments: &Arguments) -> Exit {
     let config = match read(&arguments.config) {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
+use hyper::Uri;
+use hyper_util::rt::TokioIo;
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier},
@@ -10,7 +12,8 @@ use rdkafka::{
     error::KafkaError,
     metadata::MetadataTopic,
 };
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
+use vonggac_daemon::tls::{Current, dial::Dial, listen::Security};
 use vonggac_wire::{
     Time,
     proto::{WatchRequest, console_client::ConsoleClient},
@@ -196,11 +199,35 @@ async fn contents(store: &Store, now: Time, seen: &mut EngineSeen) -> Result<(),
     Ok(())
 }
 
-/// Whether a collector answers, and what it says of the store. Its picture is in its memory, so that it answers while the store does not.
-async fn serves(config: &Config, now: Time) -> Result<Option<Refused>, String> {
+/// A connection to a collector's consoles' port, as a console has it: by the collector's own certificate.
+async fn channel(config: &Config) -> Result<Channel, String> {
+    let security = match &config.tls {
+        Some(files) => {
+            Security::Tls(Current::once(files.clone()).map_err(|error| error.to_string())?)
+        }
+        None => Security::PlainText,
+    };
+    let dial = Dial::new(security);
+    let dialling = dial.clone();
+    let connector = tower::service_fn(move |uri: Uri| {
+        let dial = dialling.clone();
+        async move {
+            let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or_default());
+            dial.connect(host, port).await.map(TokioIo::new)
+        }
+    });
     let endpoint = Endpoint::from_shared(format!("http://{}", config.grpc))
         .map_err(|error| error.to_string())?;
-    let mut client = ConsoleClient::new(within(endpoint.connect()).await?);
+    let connected = endpoint.connect_with_connector(connector).await;
+    connected.map_err(|error| match dial.trouble() {
+        Some(trouble) => format!("its port and this program do not trust each other: {trouble:?}"),
+        None => error.to_string(),
+    })
+}
+
+/// Whether a collector answers, and what it says of the store. Its picture is in its memory, so that it answers while the store does not.
+async fn serves(config: &Config, now: Time) -> Result<Option<Refused>, String> {
+    let mut client = ConsoleClient::new(within(channel(config)).await?);
     // The flow alone is wanted, with the rows of no agency.
     let wanted = WatchRequest { agencies: vec![String::new()] };
     let first = within(async {

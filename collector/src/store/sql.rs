@@ -22,7 +22,7 @@ const QUERY_BYTES_MAX: usize = 64 << 10;
 const DEPTH_MAX: usize = 40;
 
 /// Tables whose rows belong to an agency, with columns that `*` leaves out.
-const OF_AGENCIES: [(&str, &str); 8] = [
+const OF_AGENCIES: [(&str, &str); 10] = [
     ("events", ", day, folded"),
     ("events_all", ""),
     ("rollups", ""),
@@ -31,6 +31,8 @@ const OF_AGENCIES: [(&str, &str); 8] = [
     ("rollup_day", ""),
     ("gaps", ""),
     ("dead_letters", ""),
+    ("batches", ""),
+    ("receipts", ""),
 ];
 
 /// Of those, the lines of agencies' machines, which an auditor does not read.
@@ -54,7 +56,7 @@ const BOOKS: [&str; 13] = [
 ];
 
 /// What auditors and administrators alone read.
-const AUDIT: [&str; 2] = ["audit", "audit_heads"];
+const AUDIT: [&str; 3] = ["audit", "audit_heads", "certificates"];
 
 /// What somebody may read in SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,7 +29,6 @@ use crate::{
     parts,
     state::{Condition, State, usage},
     supervise,
-    trust::Sets,
 };
 
 mod detach;
@@ -180,10 +179,7 @@ fn supervise(root: &std::path::Path, options: &Options) -> Result<(), Box<dyn st
         return Err("run java; install openjdk-17-jre-headless, or run deploy/up".into());
     }
     log::start();
-    let sets = match options.security.is_tls() {
-        true => Some(Sets::ready(&layout)?),
-        false => None,
-    };
+    let sets = parts::sets(&layout, &options)?;
     kafka::prepare(&layout, sets.as_ref()).map_err(|error| format!("prepare Kafka: {error}"))?;
     let plan = parts::plan(&layout, &options, sets.as_ref())
         .map_err(|error| format!("plan the parts: {error}"))?;

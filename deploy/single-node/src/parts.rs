@@ -13,7 +13,7 @@ use vonggac_daemon::tls::Files;
 use crate::{
     kafka::{self, rights::write_secret},
     layout::{Layout, Options},
-    trust::Sets,
+    trust::{Sets, TrustError, agent_name},
 };
 
 /// By which name the engine is spoken to, where it has a password.
@@ -160,6 +160,30 @@ pub fn check(layout: &Layout, options: &Options, sets: Option<&Sets>) -> io::Res
         return Ok(());
     }
     Err(io::Error::other(String::from_utf8_lossy(&checked.stderr).trim().to_owned()))
+}
+
+/// The machine's certificates, where it speaks by them. An agent seals what it sends under its own name, which its spool makes: so it is
+/// asked for its name first, and its certificate made for it.
+///
+/// # Errors
+/// If the authority refuses, or the agent has no name.
+pub fn sets(layout: &Layout, options: &Options) -> Result<Option<Sets>, TrustError> {
+    if !options.security.is_tls() {
+        return Ok(None);
+    }
+    let sets = Sets::ready(layout)?;
+    let is_wanted = options.only.is_empty() || options.only.iter().any(|only| only == "agent");
+    if !is_wanted || agent_name(layout).is_some() {
+        return Ok(Some(sets));
+    }
+    let file = layout.path("etc/agent.toml");
+    let wrong = |source| TrustError::Io { path: file.clone(), source };
+    write_agent(layout, options, Some(&sets)).map_err(wrong)?;
+    let agent = std::env::current_exe().map_err(wrong)?.with_file_name("vonggac-agent");
+    // What is wrong with its configuration is told by the check of it.
+    let _named =
+        Process::new(agent).arg("name").arg("--config").arg(&file).output().map_err(wrong)?;
+    Sets::ready(layout).map(Some)
 }
 
 /// Whether an address answers.

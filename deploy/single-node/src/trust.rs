@@ -32,6 +32,9 @@ const KEY_BYTES: usize = 32;
 /// Names by which the parts of one machine call each other.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
+/// What the local agent's certificate says before its spool has given it a name.
+const UNNAMED: &str = "local-machine";
+
 /// Why there are no certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
@@ -116,7 +119,7 @@ impl Sets {
         for (folder, identity) in [
             (&sets.kafka, Identity::Broker(name("kafka-1")?)),
             (&sets.collector, Identity::Collector(name("collector-1")?)),
-            (&sets.agent, agent("local-machine")?),
+            (&sets.agent, agent(agent_name(layout).as_deref().unwrap_or(UNNAMED))?),
             (&sets.nation, agent("nation")?),
             (&sets.person, Identity::Person(person)),
         ] {
@@ -124,6 +127,13 @@ impl Sets {
         }
         Ok(sets)
     }
+}
+
+/// The local agent's name; `None`: it has none yet.
+#[must_use]
+pub fn agent_name(layout: &Layout) -> Option<String> {
+    let name = fs::read_to_string(layout.path("agent/spool/identity")).ok()?;
+    Some(name.trim().to_owned()).filter(|name| AgentId::new(name).is_ok())
 }
 
 /// A folder that its owner alone may enter.

@@ -77,7 +77,9 @@ fn each_role_has_its_tables() {
         ("hold_events", "-yyy"),
         ("audit", "--yy"),
         ("audit_heads", "--yy"),
-        ("certificates", "----"),
+        ("certificates", "--yy"),
+        ("batches", "yyyy"),
+        ("receipts", "yyyy"),
         ("tokens", "----"),
         ("system.tables", "----"),
     ] {

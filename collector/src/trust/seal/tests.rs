@@ -99,6 +99,9 @@ fn record(batch: Batch, signer: Option<&Signer>, offset: i64) -> Record {
 
 const WEB_2: &str = "spiffe://vonggac/agency/H49/agent/web-2";
 
+/// What somebody does to a record on its way.
+type Change<'a> = &'a dyn Fn(&mut Record);
+
 #[test]
 fn a_batch_is_taken_of_the_agent_that_its_certificate_names_and_of_nobody_else() {
     let centre = Authority::new("centre");
@@ -128,7 +131,7 @@ fn a_batch_is_taken_of_the_agent_that_its_certificate_names_and_of_nobody_else()
         assert_eq!(judge(&centre.signer(uri, p256), &unchanged), "foreign", "{uri}");
     }
     let other = centre.signer(WEB_2, p256);
-    let changes: [(&str, &dyn Fn(&mut Record)); 7] = [
+    let changes: [(&str, Change<'_>); 7] = [
         ("forged", &|record| record.hash = BatchHash([7; 32])),
         ("forged", &|record| record.seal.as_mut().unwrap().signature[9] ^= 1),
         ("forged", &|record| record.seal.as_mut().unwrap().signature = vec![0; 5_000]),

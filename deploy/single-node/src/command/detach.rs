@@ -17,7 +17,6 @@ use crate::{
     layout::{self, Layout, Options},
     parts,
     state::{Condition, State},
-    trust::Sets,
 };
 
 /// How long all parts may take to be ready.
@@ -62,10 +61,7 @@ fn begin(root: &Path, options: &Options) -> Result<Begun, (String, Exit)> {
     let options_before = fs::read(root.join(layout::KEPT)).ok();
     let (layout, options) = Layout::open(root, options).map_err(|error| failed(&error))?;
     layout.check(options.nation).map_err(|error| failed(&error))?;
-    let sets = match options.security.is_tls() {
-        true => Some(Sets::ready(&layout).map_err(|error| failed(&error))?),
-        false => None,
-    };
+    let sets = parts::sets(&layout, &options).map_err(|error| failed(&error))?;
     if let Err(error) = parts::check(&layout, &options, sets.as_ref()) {
         forget(&layout, options_before.as_deref());
         return Err((format!("start with these options: {error}"), Exit::Configuration));
