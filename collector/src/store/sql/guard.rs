@@ -25,7 +25,7 @@ const COMBINATORS: [&str; 10] = [
     "simplestate",
 ];
 
-/// Words that the engine behind HTTP takes for the beginning of its own clauses.
+/// Words that the engine takes for the beginning of its own clauses where they stand bare.
 const WORDS: [&str; 2] = ["settings", "format"];
 
 /// Whether a function may be called.
@@ -161,11 +161,14 @@ pub(super) fn quoted(text: &str) -> String {
     all
 }
 
-fn named(ident: &Ident) -> ControlFlow<String> {
-    let word = ident.value.as_str();
-    if WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)) {
-        return refuse(format!("the name {word} may not be used"));
+fn named(ident: &mut Ident) -> ControlFlow<String> {
+    if ident.quote_style.is_none()
+        && WORDS.iter().any(|known| ident.value.eq_ignore_ascii_case(known))
+    {
+        // A column of events has such a name: in quotes it is a name and nothing else.
+        ident.quote_style = Some('`');
     }
+    let word = ident.value.as_str();
     let plain = |c: char| c.is_alphanumeric() || c == '_';
     let fits = match ident.quote_style {
         None => !word.is_empty() && word.chars().all(plain),

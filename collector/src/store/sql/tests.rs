@@ -15,6 +15,7 @@ fn a_table_is_replaced_by_the_rows_that_are_reached() {
     for (query, wanted) in [
         ("SELECT count() FROM events", format!("SELECT count() FROM {rows} AS events")),
         ("SELECT e.host FROM vonggac.events AS e", format!("SELECT e.host FROM {rows} AS e")),
+        ("SELECT format FROM events", format!("SELECT `format` FROM {rows} AS events")),
         (
             "SELECT 1 FROM events PREWHERE agency = 'a' WHERE host = 'b'",
             format!("SELECT 1 FROM {rows} AS events WHERE (agency = 'a') AND (host = 'b')"),
@@ -50,6 +51,7 @@ fn what_an_operator_asks_in_earnest_is_understood() {
         "SELECT a.host, b.n FROM events AS a INNER JOIN (SELECT host, count() AS n FROM events GROUP BY host) AS b ON a.host = b.host",
         "SELECT host FROM events WHERE src_ip IN (SELECT src_ip FROM events WHERE status = 'failure') UNION ALL SELECT host FROM gaps",
         "SELECT quantile(0.99)(total_seconds), countIf(status = 'up') FROM events WHERE time >= '2026-11-26 00:00:00'",
+        "SELECT e.format, count() FROM events AS e WHERE format = 'unparsed' GROUP BY format",
         "SELECT fields['user_agent'] FROM events ARRAY JOIN mapKeys(fields) AS key WHERE key LIKE 'http%'",
         "SELECT arrayMap(x -> x + 1, [1, 2]), CAST(seq AS String), if(seq > 1, 'a', 'b') FROM events",
         "SELECT uniqCombinedIfMerge(users) FROM rollup_day",
