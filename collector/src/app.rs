@@ -250,13 +250,14 @@ fn door(config: &Config, stop: &CancellationToken) -> anyhow::Result<Door> {
 /// Enrolment and revocation lists, on the machine that has the authority; they wait for neither Kafka nor engine.
 async fn trust(config: &Config, figures: &Figures, stop: &CancellationToken) -> anyhow::Result<()> {
     let settings = config.trust.clone();
+    let counted = enrol::Figures::new(&figures.registry()).context("failed to make metrics")?;
     let Some(dir) = settings.pki.dir else { return Ok(()) };
     let parts = enrol::Parts {
         dir,
         lifetimes: settings.pki.lifetimes,
         settings: settings.enrol,
         brokers: config.brokers.clone(),
-        registry: figures.registry(),
+        figures: counted,
     };
     enrol::spawn(parts, stop.clone()).await.context("failed to")?;
     Ok(())

@@ -85,9 +85,6 @@ pub enum EnrolError {
         /// Why not.
         source: std::io::Error,
     },
-    /// A figure.
-    #[error("make metrics: {0}")]
-    Figures(#[from] prometheus::Error),
 }
 
 /// What enrolment counts: `vonggac_collector_enrolments_total` by what came of it.
@@ -108,6 +105,10 @@ impl Figures {
         );
         let outcomes = IntCounterVec::new(opts, &["outcome"])?;
         registry.register(Box::new(outcomes.clone()))?;
+        // Those that an alarm is made of are there from the start: a figure that appears with its first event has no rise.
+        for outcome in ["enrolled", "renewed", "token", "busy", "handshake"] {
+            outcomes.with_label_values(&[outcome]);
+        }
         Ok(Self { outcomes })
     }
 
@@ -126,8 +127,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Kafka's addresses as the collector has them.
     pub brokers: Vec<String>,
-    /// Where figures are told.
-    pub registry: Registry,
+    /// What is counted.
+    pub figures: Figures,
 }
 
 /// Starts enrolment where it is configured, and keeps revocation lists up; gives the address that was bound.
@@ -143,7 +144,7 @@ pub async fn spawn(
         tokio::spawn(keep_lists(authority, None, stop));
         return Ok(None);
     };
-    let figures = Figures::new(&parts.registry)?;
+    let figures = parts.figures;
     let name = AgentId::new("enrolment").map_err(|error| EnrolError::Tls(error.to_string()))?;
     let grace = parts.settings.grace.unwrap_or(GRACE);
     let own = door::Own { authority: authority.clone(), name, names: parts.settings.names, grace };

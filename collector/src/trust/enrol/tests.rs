@@ -59,7 +59,7 @@ impl Centre {
             lifetimes,
             settings,
             brokers: vec!["k:1".into()],
-            registry: registry.clone(),
+            figures: Figures::new(&registry.clone()).unwrap(),
         };
         let address = spawn(parts, stop.clone()).await.unwrap().unwrap();
         Self { _dir: dir, authority, address, registry, stop }
