@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use vonggac_daemon::log::Harmless;
 use vonggac_wire::Time;
 
 use super::{AuditRow, Deed, Head};
@@ -208,7 +209,9 @@ async fn write(mut chain: Chain, mut deeds: mpsc::Receiver<Deed>, stop: Cancella
         match chain.append(&waiting).await {
             Ok(()) => waiting.clear(),
             Err(error) => {
-                tracing::warn!(%error, rows = waiting.len(), "the audit log waits for the store");
+                // What an engine says may come from rows.
+                let error = Harmless(&error.to_string()).to_string();
+                tracing::warn!(error, rows = waiting.len(), "the audit log waits for the store");
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = tokio::time::sleep(RETRY_INTERVAL) => {}

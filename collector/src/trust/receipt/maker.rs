@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
+use vonggac_daemon::log::Harmless;
 use vonggac_wire::{BatchHash, Signer, Time, topic};
 
 use super::{HOUR_NANOS, Hour, SignError, Signed};
@@ -50,7 +51,10 @@ pub fn spawn(config: &Config, store: Store, signer: Arc<Signer>, stop: Cancellat
             match look(&store, &signer, partitions).await {
                 Ok(0) => {}
                 Ok(receipts) => tracing::info!(receipts, "receipts were made"),
-                Err(error) => tracing::warn!(%error, "receipts are made later"),
+                Err(error) => {
+                    let error = Harmless(&error.to_string()).to_string();
+                    tracing::warn!(error, "receipts are made later");
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => return,
