@@ -28,14 +28,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use vonggac_daemon::tls::{Named, identity_of};
 use vonggac_wire::{
     AgentId, Identity, Time,
     enrol::{ASKED_BYTES_MAX, ENROL_PATH, LISTS_PATH, RENEW_PATH, Refused},
 };
-use x509_parser::{
-    extensions::GeneralName,
-    prelude::{FromDer as _, X509Certificate},
-};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{
     EnrolError, Figures,
@@ -261,17 +259,8 @@ async fn serve(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor, room:
 
 /// Whom a certificate names that the handshake has taken.
 fn caller(certificate: &CertificateDer<'_>) -> Option<Caller> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let names = parsed.subject_alternative_name().ok()??;
-    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::URI(uri) => Some(*uri),
-        _ => None,
-    });
-    let identity = uris.next()?.parse().ok()?;
-    if uris.next().is_some() {
-        return None;
-    }
-    Some(Caller { identity, serial: serial_of(&parsed), not_after: end_of(&parsed) })
+    let Named { identity, serial, not_after, .. } = identity_of(certificate).ok()?;
+    Some(Caller { identity, serial, not_after: Time::from_seconds(not_after) })
 }
 
 async fn answer(
