@@ -3,14 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use rdkafka::producer::FutureProducer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::{
     metrics, shutdown,
     tls::listen::{Doors, Security},
 };
-use vonggac_wire::{limits::RECORD_BYTES_MAX, topic};
+use vonggac_wire::topic;
 
 use crate::{
     book_runner::{self, BookRunner},
@@ -19,7 +18,8 @@ use crate::{
     detect::sigma::Matcher,
     figures::Figures,
     health::{self, Nation},
-    kafka, keeper,
+    kafka::{self, Producer},
+    keeper,
     lag::probe,
     pipeline::{self, Pipeline},
     registry::Registry,
@@ -59,7 +59,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         started = start(&config, &store) => started?,
     }
     started(&config, &rules, &figures);
-    let producer = producer(&config).context("failed to make a Kafka producer")?;
+    let producer = kafka::producer(&config, &stop).context("failed to make a Kafka producer")?;
 
     watch_the_way(&config, &store, &registry, &rules, &figures, &producer, &stop);
 
@@ -192,7 +192,7 @@ fn watch_the_way(
     registry: &Arc<Registry>,
     rules: &Arc<RuleSet>,
     figures: &Figures,
-    producer: &FutureProducer,
+    producer: &Producer,
     stop: &CancellationToken,
 ) {
     let age = canary::Age::default();
@@ -311,19 +311,4 @@ async fn start(config: &Config, store: &Store) -> anyhow::Result<()> {
         }
         tokio::time::sleep(START_RETRY).await;
     }
-}
-
-/// For signals, dead letters and what is sent again.
-///
-/// # Errors
-/// If librdkafka refuses the settings.
-pub fn producer(config: &Config) -> Result<FutureProducer, rdkafka::error::KafkaError> {
-    kafka::client(config)
-        .set("client.id", "vonggac-collector")
-        .set("enable.idempotence", "true")
-        .set("compression.codec", "zstd")
-        .set("linger.ms", "2")
-        .set("message.timeout.ms", "0")
-        .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
-        .create()
 }

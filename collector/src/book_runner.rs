@@ -6,11 +6,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
-use rdkafka::{
-    error::KafkaError,
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
+use rdkafka::{error::KafkaError, producer::FutureRecord, util::Timeout};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{
@@ -26,6 +22,7 @@ use crate::{
     decode::Taken,
     figures::{Figures, Part},
     incident::{IncidentBook, Step},
+    kafka::Producer,
     registry::Registry,
     rule::RuleSet,
     store::{Store, StoreError},
@@ -88,7 +85,7 @@ pub struct Parts {
     /// Metrics.
     pub figures: Figures,
     /// For the compacted topic.
-    pub producer: FutureProducer,
+    pub producer: Producer,
 }
 
 /// Why the book cannot go on.

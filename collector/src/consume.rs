@@ -20,7 +20,12 @@ use vonggac_wire::{
 };
 
 use crate::{
-    canary::Canary, config::Config, decode::Taken, kafka, store::ProgressPart, tenure::Key,
+    canary::Canary,
+    config::Config,
+    decode::Taken,
+    kafka::{self, Lasts},
+    store::ProgressPart,
+    tenure::Key,
 };
 
 pub mod group;
@@ -86,7 +91,7 @@ impl Consumer {
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "200")
             .set("statistics.interval.ms", ENDS_EVERY.as_millis().to_string())
-            .create_with_context(Group::default())?;
+            .create_with_context(Group::new(config))?;
         inner.subscribe(topics)?;
         let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
         Ok(Self { inner, topics, bases: HashMap::new() })
@@ -141,6 +146,12 @@ impl Consumer {
         self.inner.assign(&TopicPartitionList::new())?;
         self.inner.unsubscribe();
         self.inner.subscribe(&self.topics.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Waits while nothing is held, and hears meanwhile what librdkafka has to say: who has lost all brokers learns it in no other way.
+    pub async fn wait(&self, time: Duration) {
+        let hears = tokio::time::timeout(time, self.recv());
+        let (_late, ()) = tokio::join!(hears, tokio::time::sleep(time));
     }
 
     /// What a partition has, by Kafka's own offsets; `None`: Kafka does not say.
@@ -209,12 +220,16 @@ fn settings(config: &Config, group: &str) -> ClientConfig {
 }
 
 /// What comes next.
-async fn next<C: ConsumerContext + 'static>(
+async fn next<C: ConsumerContext + Lasts + 'static>(
     consumer: &StreamConsumer<C>,
     bases: &HashMap<Key, i64>,
 ) -> Result<Received, KafkaError> {
     loop {
-        match consumer.recv().await {
+        consumer.context().lifeline().hold(consumer.client());
+        let Ok(received) = tokio::time::timeout(ENDS_EVERY, consumer.recv()).await else {
+            continue;
+        };
+        match received {
             Ok(message) => return Ok(Received::Record(taken(&message, bases))),
             Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error),
             Err(KafkaError::MessageConsumption(

@@ -1,7 +1,19 @@
-//! How every client of the collector reaches Kafka.
+//! How every client of the collector reaches Kafka, and how those that last come back to it.
 
-use rdkafka::ClientConfig;
-use vonggac_daemon::librdkafka;
+use std::sync::Arc;
+
+use rdkafka::{
+    ClientConfig, ClientContext, Statistics,
+    consumer::ConsumerContext,
+    error::KafkaError,
+    producer::{FutureProducer, Producer as _},
+};
+use tokio_util::sync::CancellationToken;
+use vonggac_daemon::librdkafka::{
+    self,
+    lifeline::{self, Lifeline},
+};
+use vonggac_wire::limits::RECORD_BYTES_MAX;
 
 use crate::config::Config;
 
@@ -24,4 +36,69 @@ pub fn client(config: &Config) -> ClientConfig {
         client.set(key, value);
     }
     client
+}
+
+/// For signals, dead letters and what is sent again.
+pub type Producer = FutureProducer<Lasting>;
+
+/// The context of a client that lasts.
+#[derive(Clone, Debug)]
+pub struct Lasting(Arc<Lifeline>);
+
+impl Lasting {
+    /// Of a client of this collector.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self(Arc::new(Lifeline::new(&config.brokers)))
+    }
+}
+
+impl ClientContext for Lasting {
+    fn stats(&self, statistics: Statistics) {
+        self.0.see(&statistics);
+    }
+}
+
+impl ConsumerContext for Lasting {}
+
+/// A context that knows whether its client lost all brokers.
+pub trait Lasts {
+    /// What knows it.
+    fn lifeline(&self) -> &Lifeline;
+}
+
+impl Lasts for Lasting {
+    fn lifeline(&self) -> &Lifeline {
+        &self.0
+    }
+}
+
+/// The producer, which is kept alive until `stop`.
+///
+/// # Errors
+/// If librdkafka refuses the settings.
+pub fn producer(config: &Config, stop: &CancellationToken) -> Result<Producer, KafkaError> {
+    let (name, every) = lifeline::setting();
+    let context = Lasting::new(config);
+    let producer: Producer = client(config)
+        .set("client.id", "vonggac-collector")
+        .set("enable.idempotence", "true")
+        .set("compression.codec", "zstd")
+        .set("linger.ms", "2")
+        .set("message.timeout.ms", "0")
+        .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
+        .set(name, every)
+        .create_with_context(context.clone())?;
+    tokio::spawn(keep(producer.clone(), context, stop.clone()));
+    Ok(producer)
+}
+
+async fn keep(producer: Producer, context: Lasting, stop: CancellationToken) {
+    let mut looks = tokio::time::interval(lifeline::STATISTICS_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = looks.tick() => context.0.hold(producer.client()),
+        }
+    }
 }

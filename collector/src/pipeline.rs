@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::{error::KafkaError, producer::FutureProducer};
+use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::tls::Current;
@@ -41,7 +41,7 @@ use self::gaps::{gap, told_gap};
 pub(crate) use self::{
     claim::{claim, decide, keep_trying},
     replay::Filled,
-    watching::send_signals,
+    signals::send_signals,
 };
 use crate::{
     config::Config,
@@ -50,6 +50,7 @@ use crate::{
     decode::{self, Taken},
     detect::sigma::Matcher,
     figures::Figures,
+    kafka::Producer,
     offsets::{Numbers, PartitionState},
     record::{Known, Record},
     registry::Registry,
@@ -65,6 +66,7 @@ mod gaps;
 mod poison;
 mod replay;
 mod sealing;
+mod signals;
 mod storing;
 mod taking;
 mod watching;
@@ -103,7 +105,7 @@ pub struct Parts {
     /// Metrics.
     pub figures: Figures,
     /// For signals and dead letters.
-    pub producer: FutureProducer,
+    pub producer: Producer,
     /// Where stored records are shown to the national picture.
     pub picture: mpsc::Sender<Arc<Record>>,
     /// Whose certificates are believed; `None`: plain text, and no seals.

@@ -13,14 +13,20 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, ClientContext,
+    ClientConfig, ClientContext, Statistics,
     client::Client,
     error::KafkaError,
     message::{DeliveryResult, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig},
 };
 use tokio::sync::oneshot;
-use vonggac_daemon::{librdkafka, tls::Files};
+use vonggac_daemon::{
+    librdkafka::{
+        self,
+        lifeline::{self, Lifeline},
+    },
+    tls::Files,
+};
 use vonggac_wire::limits::RECORD_BYTES_MAX;
 
 use super::ShipError;
@@ -34,10 +40,14 @@ type Report = Result<(), KafkaError>;
 /// Comes to its end when Kafka has the record, or never will.
 pub type Delivery = oneshot::Receiver<Report>;
 
-/// Hands each report to whoever waits for it.
-pub struct Reports;
+/// Hands each report to whoever waits for it, and hears whether all brokers were lost.
+pub struct Reports(Arc<Lifeline>);
 
-impl ClientContext for Reports {}
+impl ClientContext for Reports {
+    fn stats(&self, statistics: Statistics) {
+        self.0.see(&statistics);
+    }
+}
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Box<oneshot::Sender<Report>>;
@@ -97,11 +107,15 @@ pub fn producer(
         .set("api.version.request.timeout.ms", "30000")
         .set("topic.metadata.refresh.interval.ms", "60000")
         .set("log_level", "3");
+    let (name, every) = lifeline::setting();
+    config.set(name, every);
     for (key, value) in librdkafka::settings(tls) {
         config.set(key, value);
     }
+    let lifeline = Arc::new(Lifeline::new(brokers));
+    let reports = Reports(Arc::clone(&lifeline));
     let producer: BaseProducer<Reports> =
-        config.create_with_context(Reports).map_err(ShipError::Producer)?;
+        config.create_with_context(reports).map_err(ShipError::Producer)?;
     let (producer, stop) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
     let (polled, stopped) = (Arc::clone(&producer), Arc::clone(&stop));
     thread::Builder::new()
@@ -109,6 +123,7 @@ pub fn producer(
         .spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 polled.poll(REPORTS_WAIT);
+                lifeline.hold(polled.client());
             }
         })
         .map_err(ShipError::Thread)?;

@@ -9,6 +9,7 @@ use rdkafka::{
     error::KafkaError,
 };
 use tokio::sync::oneshot;
+use vonggac_daemon::librdkafka::lifeline;
 use vonggac_wire::{
     Time,
     proto::{Command, Incident},
@@ -16,7 +17,11 @@ use vonggac_wire::{
 };
 
 use super::{Answer, Parts};
-use crate::{config::Config, incident::IncidentBook, kafka};
+use crate::{
+    config::Config,
+    incident::IncidentBook,
+    kafka::{self, Lasting, Lasts as _},
+};
 
 /// How long Kafka may take to say where the topic ends.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -31,19 +36,21 @@ const WAITING_KBYTES_MAX: u32 = 8 * 1024;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The compacted topic from now on.
-pub(super) struct Follower(StreamConsumer);
+pub(super) struct Follower(StreamConsumer<Lasting>);
 
 impl Follower {
     /// Follows from the topic's present end.
     pub(super) fn open(config: &Config) -> Result<Self, KafkaError> {
-        let consumer: StreamConsumer = kafka::client(config)
+        let (name, every) = lifeline::setting();
+        let consumer: StreamConsumer<Lasting> = kafka::client(config)
             // Wanted by librdkafka; the group is never joined.
             .set("group.id", format!("{}-follow", config.group))
             .set("client.id", "vonggac-follow")
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "latest")
             .set("queued.max.messages.kbytes", WAITING_KBYTES_MAX.to_string())
-            .create()?;
+            .set(name, every)
+            .create_with_context(Lasting::new(config))?;
         let end = tokio::task::block_in_place(|| {
             consumer.fetch_watermarks(topic::INCIDENTS, 0, ANSWER_WITHIN)
         });
@@ -57,13 +64,17 @@ impl Follower {
     /// The next incident that changed.
     pub(super) async fn next(&self) -> Incident {
         loop {
-            match self.0.recv().await {
-                Ok(message) => {
+            self.0.context().lifeline().hold(self.0.client());
+            let received = tokio::time::timeout(lifeline::STATISTICS_EVERY, self.0.recv()).await;
+            match received {
+                // The client is looked after.
+                Err(_) => {}
+                Ok(Ok(message)) => {
                     if let Ok(incident) = Incident::decode(message.payload().unwrap_or_default()) {
                         return incident;
                     }
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
                     tracing::debug!(%error, "Kafka does not give incidents; waiting");
                     tokio::time::sleep(RETRY).await;
                 }

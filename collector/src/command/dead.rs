@@ -4,6 +4,7 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use vonggac_answer::{
     consent::{self, Consent},
     rows::{self, Format, Row},
@@ -13,10 +14,10 @@ use vonggac_daemon::{exit::Exit, settings::parse_duration};
 use vonggac_wire::{Time, proto::Origin};
 
 use crate::{
-    app,
     config::Config,
     dead_letter::shelf::{self, Content, ShelfError},
     decode::{self, Taken},
+    kafka,
     registry::{Registry, RegistryError},
     store::{
         Store, StoreError,
@@ -234,7 +235,7 @@ async fn choose(store: &Store, chosen: &Chosen, what: &str) -> Result<Vec<Dead>,
 async fn replay(store: &Store, config: &Config, chosen: &Chosen) -> Result<String, DeadError> {
     let registry = Registry::builtin()?;
     let letters = choose(store, chosen, "send again").await?;
-    let producer = app::producer(config)?;
+    let producer = kafka::producer(config, &CancellationToken::new())?;
     let mut text = String::new();
     let (mut sent, mut refused) = (0_u64, 0_u64);
     let mut read = Vec::new();

@@ -15,7 +15,9 @@ use rdkafka::{
 };
 use tokio::sync::Notify;
 
-use crate::tenure::Key;
+use vonggac_daemon::librdkafka::lifeline::Lifeline;
+
+use crate::{config::Config, kafka::Lasts, tenure::Key};
 
 /// Changes that wait; the group waits for each, so that there never are more than a taking and a giving.
 const CHANGES_MAX: usize = 8;
@@ -30,15 +32,34 @@ pub enum Change {
 }
 
 /// The consumer's context.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Group {
     changes: Mutex<VecDeque<Change>>,
     changed: Notify,
     closing: AtomicBool,
     ends: Mutex<HashMap<Key, i64>>,
+    lifeline: Lifeline,
+}
+
+impl Lasts for Group {
+    fn lifeline(&self) -> &Lifeline {
+        &self.lifeline
+    }
 }
 
 impl Group {
+    /// Of a consumer of this collector.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            changes: Mutex::default(),
+            changed: Notify::new(),
+            closing: AtomicBool::new(false),
+            ends: Mutex::default(),
+            lifeline: Lifeline::new(&config.brokers),
+        }
+    }
+
     /// Waits for a change.
     pub async fn changed(&self) {
         self.changed.notified().await;
@@ -62,6 +83,7 @@ impl Group {
 
 impl ClientContext for Group {
     fn stats(&self, statistics: Statistics) {
+        self.lifeline.see(&statistics);
         let mut ends = lock(&self.ends);
         ends.clear();
         for (name, topic) in statistics.topics {

@@ -76,17 +76,17 @@ struct Memory {
     answered: bool,
     heads: HashMap<Key, Vec<Head>>,
     turn: usize,
+    /// Looks one after the other in which Kafka said of no partition what it has.
+    mute: u32,
 }
+
+/// Looks in which Kafka says nothing, until another client asks it: one that lost all brokers does not find them again, and this one listens to no
+/// statistics that would tell it so.
+const MUTE_MAX: u32 = 3;
 
 /// Looks until it is told to stop.
 pub async fn run(parts: Parts, shutdown: CancellationToken) {
-    let consumer = match consumer(&parts.config) {
-        Ok(consumer) => Arc::new(consumer),
-        Err(error) => {
-            tracing::error!(%error, "how far the store is behind Kafka cannot be looked at");
-            return;
-        }
-    };
+    let Some(mut asked) = open(&parts) else { return };
     if let Ok(Ok(agents)) = tokio::time::timeout(ANSWER_WITHIN, parts.store.agents()).await {
         for agent in agents {
             parts.figures.usual().lies(&agent.agency, agent.partition);
@@ -103,11 +103,27 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             _ = looks.tick() => {
                 parts.figures.look_at_process();
-                memory = look(&parts, &consumer, memory).await;
+                memory = look(&parts, &asked, memory).await;
+                if memory.mute >= MUTE_MAX {
+                    memory.mute = 0;
+                    let Some(anew) = open(&parts) else { return };
+                    let over = std::mem::replace(&mut asked, anew);
+                    // To close one can take as long as a broker likes.
+                    drop(tokio::task::spawn_blocking(move || drop(over)));
+                }
             }
             _ = engine.tick() => look_at_engine(&parts).await,
         }
     }
+}
+
+fn open(parts: &Parts) -> Option<Arc<BaseConsumer>> {
+    consumer(&parts.config)
+        .inspect_err(
+            |error| tracing::error!(%error, "how far the store is behind Kafka cannot be looked at"),
+        )
+        .ok()
+        .map(Arc::new)
 }
 
 async fn look(parts: &Parts, consumer: &Arc<BaseConsumer>, mut memory: Memory) -> Memory {
@@ -176,6 +192,8 @@ fn look_at_kafka(
         let stored = memory.stored.get(key).copied().or(none);
         looked.insert(key.clone(), Looked { stored, extent, ..Looked::default() });
     }
+    let told = looked.values().any(|looked| looked.extent.is_some());
+    memory.mute = if told { 0 } else { memory.mute.saturating_add(1) };
     let waiting: Vec<Key> = looked
         .iter()
         .filter(|(_, looked)| looked.waiting().is_some_and(|waiting| waiting > 0))

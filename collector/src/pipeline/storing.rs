@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::producer::FutureProducer;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{Time, proto::DeadLetter};
@@ -21,11 +20,13 @@ use super::{
     Block,
     claim::keep_trying,
     poison::{self, Fate, Good, Refused, Storing},
-    watching::{self, Work as Watch, send_signals},
+    signals::send_signals,
+    watching::{self, Work as Watch},
 };
 use crate::{
     dead_letter,
     figures::Figures,
+    kafka::Producer,
     record::Record,
     rollup::RollUps,
     store::{
@@ -46,7 +47,7 @@ const IDLE: Duration = Duration::from_millis(500);
 pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) figures: Figures,
-    pub(super) producer: FutureProducer,
+    pub(super) producer: Producer,
     /// Where stored blocks go.
     pub(super) watch: mpsc::Sender<Watch>,
 }

@@ -214,7 +214,7 @@ impl Pipeline {
             if let Some(extent) = self.consumer.extent(key) {
                 return extent;
             }
-            tokio::time::sleep(ASK_AGAIN).await;
+            self.consumer.wait(ASK_AGAIN).await;
         }
     }
 

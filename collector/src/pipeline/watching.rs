@@ -7,22 +7,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use prost::Message as _;
-use rdkafka::{
-    error::KafkaError,
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
+use rdkafka::error::KafkaError;
 use tokio::{sync::mpsc, task::JoinHandle};
-use vonggac_wire::{Time, proto::Signal, topic};
+use vonggac_wire::{Time, proto::Signal};
 
 use super::{
     claim::keep_trying,
     course::{Courses, Start, Turn},
     replay::elsewhere,
+    signals::send_signals,
 };
 use crate::{
     config::Config,
@@ -30,6 +26,7 @@ use crate::{
     decode::{self, Taken},
     detect::{Detector, Lost},
     figures::Figures,
+    kafka::Producer,
     record::Record,
     registry::Registry,
     store::{Store, StoreError},
@@ -39,11 +36,11 @@ use crate::{
 /// How often detection looks at the clock, and what it did is written down.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long a signal waits that was not delivered.
-const RETRY: Duration = Duration::from_millis(200);
-
 /// Stored blocks that wait for detection. One: the next is being stored meanwhile, and blocks are large.
 const BLOCKS_WAITING_MAX: usize = 1;
+
+/// How long reading again may give nothing, before its consumer is made anew: one that lost all brokers says nothing.
+const GIVES_NOTHING_MAX: Duration = Duration::from_secs(30);
 
 /// Signals that are gathered while detection is rebuilt, before they are given.
 const SIGNALS_WAITING_MAX: usize = 1_000;
@@ -56,7 +53,7 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) registry: Arc<Registry>,
     pub(super) figures: Figures,
-    pub(super) producer: FutureProducer,
+    pub(super) producer: Producer,
     pub(super) picture: mpsc::Sender<Arc<Record>>,
 }
 
@@ -119,6 +116,7 @@ impl Watcher {
             refused: BTreeSet::new(),
             rereader: None,
             reads: false,
+            came: Instant::now(),
             signals: Vec::new(),
             told: 0,
             superseded: Arc::clone(&superseded),
@@ -163,6 +161,8 @@ struct Task {
     rereader: Option<Rereader>,
     /// Something is read again.
     reads: bool,
+    /// When something was asked for or came last.
+    came: Instant,
     /// Not given yet.
     signals: Vec<Signal>,
     /// Signals since the clock was last looked at.
@@ -263,6 +263,7 @@ impl Task {
         match opened {
             Ok(()) => {
                 self.reads = !places.is_empty();
+                self.came = Instant::now();
                 for key in self.courses.waiting() {
                     if let Some(rereader) = &self.rereader {
                         rereader.pause(key);
@@ -314,6 +315,7 @@ impl Task {
     }
 
     async fn read_again(&mut self, received: Result<Received, KafkaError>) {
+        self.came = Instant::now();
         match received {
             Ok(Received::Record(taken)) => {
                 let key = (taken.origin.topic.clone(), taken.origin.partition);
@@ -419,6 +421,10 @@ impl Task {
         }
         self.give().await;
         self.write_down().await;
+        let asked = self.courses.behind().count() > self.courses.waiting().count();
+        if self.reads && asked && self.came.elapsed() > GIVES_NOTHING_MAX {
+            self.close();
+        }
         if !self.reads && self.courses.behind().next().is_some() {
             self.open();
         }
@@ -465,36 +471,5 @@ async fn again(rereader: Option<&Rereader>) -> Result<Received, KafkaError> {
     match rereader {
         Some(rereader) => rereader.recv().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Produces signals and waits until Kafka has them all. Those of one rule, entity and partition go one after the other: one that had to be sent
-/// again behind a later one would be taken for told, since the book knows them by growing offsets.
-pub(crate) async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
-    let mut ways: HashMap<_, Vec<&Signal>> = HashMap::new();
-    for signal in signals {
-        let place = signal.origin.as_ref().map(|origin| (&origin.topic, origin.partition));
-        let entity = signal.entity.as_ref().map(|entity| &entity.value);
-        ways.entry((&signal.rule, entity, &signal.agency, place)).or_default().push(signal);
-    }
-    let deliveries = ways.into_values().map(|signals| async move {
-        for signal in signals {
-            deliver(producer, signal).await;
-        }
-    });
-    futures::future::join_all(deliveries).await;
-}
-
-async fn deliver(producer: &FutureProducer, signal: &Signal) {
-    let value = signal.encode_to_vec();
-    loop {
-        let record = FutureRecord::to(topic::SIGNALS).key(&signal.group).payload(&value);
-        match producer.send(record, Timeout::Never).await {
-            Ok(_) => return,
-            Err((error, _)) => {
-                tracing::warn!(%error, "a signal was not delivered; it is sent again");
-            }
-        }
-        tokio::time::sleep(RETRY).await;
     }
 }
