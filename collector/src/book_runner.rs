@@ -6,13 +6,10 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
-use rdkafka::{
-    error::KafkaError,
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
+use rdkafka::{error::KafkaError, producer::FutureRecord, util::Timeout};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use vonggac_daemon::tls::renewals::Renewals;
 use vonggac_wire::{
     Time,
     incident::Refusal,
@@ -26,6 +23,7 @@ use crate::{
     decode::Taken,
     figures::{Figures, Part},
     incident::{IncidentBook, Step},
+    kafka::Producer,
     registry::Registry,
     rule::RuleSet,
     store::{Store, StoreError},
@@ -88,7 +86,9 @@ pub struct Parts {
     /// Metrics.
     pub figures: Figures,
     /// For the compacted topic.
-    pub producer: FutureProducer,
+    pub producer: Producer,
+    /// When our own certificate is another one.
+    pub renewals: Renewals,
 }
 
 /// Why the book cannot go on.
@@ -180,6 +180,7 @@ impl BookRunner {
         while let Some(change) = self.consumer.change() {
             self.follow_group(change).await?;
         }
+        self.follow_certificate()?;
         let mut taken = Vec::new();
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
@@ -225,6 +226,18 @@ impl BookRunner {
             }
             Change::Given(_) => self.take_over().await,
         }
+    }
+
+    /// Goes on with clients of a renewed certificate; who leads is for the group to say anew.
+    fn follow_certificate(&mut self) -> Result<(), BookError> {
+        let (config, consumer, follower) = (&self.parts.config, &self.consumer, &self.follower);
+        let make = || Ok::<_, KafkaError>((consumer.another()?, follower.another(config)?));
+        if let Some((another, follower)) = self.parts.renewals.renew("book", make) {
+            self.lead = None;
+            self.follower = follower;
+            self.consumer.go_on_with(another)?;
+        }
+        Ok(())
     }
 
     /// Leads from now on.

@@ -2,7 +2,7 @@
 
 use rdkafka::{
     message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
+    producer::FutureRecord,
     util::Timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use vonggac_wire::{
 
 use crate::{
     decode::{Rejection, Taken},
+    kafka::Producer,
     store::dead::DeadState,
 };
 
@@ -64,7 +65,7 @@ pub fn letter(taken: &Taken, rejection: &Rejection, now: Time) -> DeadLetter {
 
 /// Puts a message on the topic of dead letters, until Kafka has it; `false`: the program ends before that.
 pub async fn send(
-    producer: &FutureProducer,
+    producer: &Producer,
     taken: &Taken,
     letter: &DeadLetter,
     shutdown: &CancellationToken,

@@ -5,6 +5,10 @@ use vonggac_daemon::librdkafka;
 
 use crate::config::Config;
 
+mod producer;
+
+pub use producer::Producer;
+
 /// How long a client goes without hearing of any broker before it begins anew with the addresses that it was told. librdkafka's own five minutes are
 /// for clusters of which one broker always speaks; a single one that was frozen is forgotten by its clients.
 const BEGIN_ANEW_AFTER_MILLIS: &str = "5000";

@@ -26,10 +26,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::{error::KafkaError, producer::FutureProducer};
+use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vonggac_daemon::tls::Current;
+use vonggac_daemon::tls::{Current, renewals::Renewals};
 use vonggac_wire::{
     Time,
     event::Body,
@@ -50,6 +50,7 @@ use crate::{
     decode::{self, Taken},
     detect::sigma::Matcher,
     figures::Figures,
+    kafka::Producer,
     offsets::{Numbers, PartitionState},
     record::{Known, Record},
     registry::Registry,
@@ -103,9 +104,11 @@ pub struct Parts {
     /// Metrics.
     pub figures: Figures,
     /// For signals and dead letters.
-    pub producer: FutureProducer,
+    pub producer: Producer,
     /// Where stored records are shown to the national picture.
     pub picture: mpsc::Sender<Arc<Record>>,
+    /// When our own certificate is another one.
+    pub renewals: Renewals,
     /// Whose certificates are believed; `None`: plain text, and no seals.
     pub tls: Option<Current>,
 }
@@ -165,6 +168,7 @@ impl Pipeline {
             registry: Arc::clone(&parts.registry),
             figures: parts.figures.clone(),
             producer: parts.producer.clone(),
+            renewals: parts.renewals.clone(),
             picture: parts.picture.clone(),
         });
         let storer = Storer::spawn(
@@ -212,6 +216,7 @@ impl Pipeline {
                 self.finish().await?;
             }
             self.follow_group().await?;
+            self.follow_certificate().await?;
         }
         self.finish_all().await?;
         drop(self.storer);

@@ -1,6 +1,9 @@
 //! A collector that does not lead the book: incidents from the compacted topic, answers to commands from the store.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use prost::Message as _;
 use rdkafka::{
@@ -31,34 +34,44 @@ const WAITING_KBYTES_MAX: u32 = 8 * 1024;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The compacted topic from now on.
-pub(super) struct Follower(StreamConsumer);
+pub(super) struct Follower {
+    inner: StreamConsumer,
+    /// Where it goes on; negative: at the end, wherever that is.
+    next: AtomicI64,
+}
+
+/// Nothing was read yet, and Kafka does not say where the topic ends.
+const AT_THE_END: i64 = -1;
 
 impl Follower {
     /// Follows from the topic's present end.
     pub(super) fn open(config: &Config) -> Result<Self, KafkaError> {
-        let consumer: StreamConsumer = kafka::client(config)
-            // Wanted by librdkafka; the group is never joined.
-            .set("group.id", format!("{}-follow", config.group))
-            .set("client.id", "vonggac-follow")
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "latest")
-            .set("queued.max.messages.kbytes", WAITING_KBYTES_MAX.to_string())
-            .create()?;
+        let consumer = make(config)?;
         let end = tokio::task::block_in_place(|| {
             consumer.fetch_watermarks(topic::INCIDENTS, 0, ANSWER_WITHIN)
         });
-        let offset = end.map_or(Offset::End, |(_, high)| Offset::Offset(high));
+        Self::at(consumer, end.map_or(AT_THE_END, |(_, high)| high))
+    }
+
+    /// Another client that goes on where this one stands, by the certificate as it is now.
+    pub(super) fn another(&self, config: &Config) -> Result<Self, KafkaError> {
+        Self::at(make(config)?, self.next.load(Ordering::Relaxed))
+    }
+
+    fn at(inner: StreamConsumer, next: i64) -> Result<Self, KafkaError> {
+        let offset = if next < 0 { Offset::End } else { Offset::Offset(next) };
         let mut assigned = TopicPartitionList::new();
         assigned.add_partition_offset(topic::INCIDENTS, 0, offset)?;
-        consumer.assign(&assigned)?;
-        Ok(Self(consumer))
+        inner.assign(&assigned)?;
+        Ok(Self { inner, next: AtomicI64::new(next) })
     }
 
     /// The next incident that changed.
     pub(super) async fn next(&self) -> Incident {
         loop {
-            match self.0.recv().await {
+            match self.inner.recv().await {
                 Ok(message) => {
+                    self.next.store(message.offset() + 1, Ordering::Relaxed);
                     if let Ok(incident) = Incident::decode(message.payload().unwrap_or_default()) {
                         return incident;
                     }
@@ -70,6 +83,17 @@ impl Follower {
             }
         }
     }
+}
+
+fn make(config: &Config) -> Result<StreamConsumer, KafkaError> {
+    kafka::client(config)
+        // Wanted by librdkafka; the group is never joined.
+        .set("group.id", format!("{}-follow", config.group))
+        .set("client.id", "vonggac-follow")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "latest")
+        .set("queued.max.messages.kbytes", WAITING_KBYTES_MAX.to_string())
+        .create()
 }
 
 /// Answers a command that another collector carries out: refused as that one would, by the same book, or with what the store has of it.

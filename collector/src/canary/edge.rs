@@ -11,7 +11,7 @@ use std::{
 
 use rdkafka::{
     message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
+    producer::FutureRecord,
     util::Timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,8 @@ use vonggac_wire::{Time, topic::header};
 
 use super::{Canary, Change, Watch, signal};
 use crate::{
-    figures::Figures, pipeline::send_signals, registry::Registry, rule::RuleSet, store::Store,
+    figures::Figures, kafka::Producer, pipeline::send_signals, registry::Registry, rule::RuleSet,
+    store::Store,
 };
 
 /// How often the store is looked at, at most: a broken way should be told soon, and each look costs a query.
@@ -46,7 +47,7 @@ pub struct Parts {
     /// Metrics.
     pub figures: Figures,
     /// For canaries and signals.
-    pub producer: FutureProducer,
+    pub producer: Producer,
 }
 
 /// How long ago the worst place's last canary was sent, for the heartbeat; cloning shares it.
@@ -101,7 +102,7 @@ pub async fn run(parts: Parts, age: Age, shutdown: CancellationToken) {
 }
 
 /// One canary into each partition, and whether Kafka takes them. What it does not take will be missing, which tells more than the error.
-async fn send(producer: &FutureProducer, sender: &str, watch: &Watch) -> bool {
+async fn send(producer: &Producer, sender: &str, watch: &Watch) -> bool {
     let canary = Canary { sender: sender.to_owned(), sent: Time::now() };
     let value = canary.header();
     let sent = watch.places().map(|(topic, partition)| {

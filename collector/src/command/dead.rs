@@ -13,10 +13,10 @@ use vonggac_daemon::{exit::Exit, settings::parse_duration};
 use vonggac_wire::{Time, proto::Origin};
 
 use crate::{
-    app,
     config::Config,
     dead_letter::shelf::{self, Content, ShelfError},
     decode::{self, Taken},
+    kafka::Producer,
     registry::{Registry, RegistryError},
     store::{
         Store, StoreError,
@@ -234,7 +234,7 @@ async fn choose(store: &Store, chosen: &Chosen, what: &str) -> Result<Vec<Dead>,
 async fn replay(store: &Store, config: &Config, chosen: &Chosen) -> Result<String, DeadError> {
     let registry = Registry::builtin()?;
     let letters = choose(store, chosen, "send again").await?;
-    let producer = app::producer(config)?;
+    let producer = Producer::new(config)?;
     let mut text = String::new();
     let (mut sent, mut refused) = (0_u64, 0_u64);
     let mut read = Vec::new();

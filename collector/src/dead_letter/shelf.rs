@@ -7,7 +7,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     message::{Header, Headers as _, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
+    producer::FutureRecord,
     util::Timeout,
 };
 use vonggac_wire::{
@@ -16,7 +16,11 @@ use vonggac_wire::{
     topic::{self, header},
 };
 
-use crate::{config::Config, kafka, store::dead::Dead};
+use crate::{
+    config::Config,
+    kafka::{self, Producer},
+    store::dead::Dead,
+};
 
 /// How long Kafka may take to answer a question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -127,7 +131,7 @@ fn open(config: &Config, from: Time) -> Result<(BaseConsumer, usize), ShelfError
 ///
 /// # Errors
 /// If Kafka does not take it.
-pub async fn send_again(producer: &FutureProducer, content: &Content) -> Result<(), ShelfError> {
+pub async fn send_again(producer: &Producer, content: &Content) -> Result<(), ShelfError> {
     let (topic, partition, offset) = &content.origin;
     let offset = offset.to_string();
     let headers =

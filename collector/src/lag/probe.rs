@@ -15,6 +15,7 @@ use rdkafka::{
     error::KafkaError,
 };
 use tokio_util::sync::CancellationToken;
+use vonggac_daemon::tls::renewals::Renewals;
 use vonggac_wire::{Time, topic};
 
 use super::{HEAD_RECORDS_MAX, Head, Lag, Looked, ON_ITS_WAY, Usual};
@@ -65,6 +66,8 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// Where it is told.
     pub figures: Figures,
+    /// When our own certificate is another one.
+    pub renewals: Renewals,
 }
 
 /// What is kept from turn to turn.
@@ -79,9 +82,9 @@ struct Memory {
 }
 
 /// Looks until it is told to stop.
-pub async fn run(parts: Parts, shutdown: CancellationToken) {
-    let consumer = match consumer(&parts.config) {
-        Ok(consumer) => Arc::new(consumer),
+pub async fn run(mut parts: Parts, shutdown: CancellationToken) {
+    let mut client = match consumer(&parts.config) {
+        Ok(client) => Arc::new(client),
         Err(error) => {
             tracing::error!(%error, "how far the store is behind Kafka cannot be looked at");
             return;
@@ -103,7 +106,11 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             _ = looks.tick() => {
                 parts.figures.look_at_process();
-                memory = look(&parts, &consumer, memory).await;
+                let config = &parts.config;
+                if let Some(renewed) = parts.renewals.renew("probe", || consumer(config)) {
+                    client = Arc::new(renewed);
+                }
+                memory = look(&parts, &client, memory).await;
             }
             _ = engine.tick() => look_at_engine(&parts).await,
         }

@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::producer::FutureProducer;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::{Time, proto::DeadLetter};
@@ -26,6 +25,7 @@ use super::{
 use crate::{
     dead_letter,
     figures::Figures,
+    kafka::Producer,
     record::Record,
     rollup::RollUps,
     store::{
@@ -46,7 +46,7 @@ const IDLE: Duration = Duration::from_millis(500);
 pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) figures: Figures,
-    pub(super) producer: FutureProducer,
+    pub(super) producer: Producer,
     /// Where stored blocks go.
     pub(super) watch: mpsc::Sender<Watch>,
 }

@@ -60,6 +60,18 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Goes on with a client of its own for a renewed certificate. Whoever gets the partitions then takes them over as always: the group
+    /// often gives the same again.
+    pub(super) async fn follow_certificate(&mut self) -> Result<(), PipelineError> {
+        let consumer = &self.consumer;
+        let Some(another) = self.parts.renewals.renew("consumer", || consumer.another()) else {
+            return Ok(());
+        };
+        self.finish_all().await?;
+        self.lay_down().await;
+        Ok(self.consumer.go_on_with(another)?)
+    }
+
     /// Gives all back. It is kept for a while, because the group often gives the same again.
     async fn rest(&mut self) -> Result<(), PipelineError> {
         self.lay_down().await;

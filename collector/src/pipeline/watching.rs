@@ -11,12 +11,9 @@ use std::{
 };
 
 use prost::Message as _;
-use rdkafka::{
-    error::KafkaError,
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
+use rdkafka::{error::KafkaError, producer::FutureRecord, util::Timeout};
 use tokio::{sync::mpsc, task::JoinHandle};
+use vonggac_daemon::tls::renewals::Renewals;
 use vonggac_wire::{Time, proto::Signal, topic};
 
 use super::{
@@ -30,6 +27,7 @@ use crate::{
     decode::{self, Taken},
     detect::{Detector, Lost},
     figures::Figures,
+    kafka::Producer,
     record::Record,
     registry::Registry,
     store::{Store, StoreError},
@@ -56,7 +54,8 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) registry: Arc<Registry>,
     pub(super) figures: Figures,
-    pub(super) producer: FutureProducer,
+    pub(super) producer: Producer,
+    pub(super) renewals: Renewals,
     pub(super) picture: mpsc::Sender<Arc<Record>>,
 }
 
@@ -252,6 +251,11 @@ impl Task {
             None => Vec::new(),
         };
         self.reads = false;
+        if self.rereader.is_some() {
+            let config = &self.parts.config;
+            let renewed = self.parts.renewals.renew("rereader", || Rereader::new(config));
+            self.rereader = renewed.or_else(|| self.rereader.take());
+        }
         let opened = match (&mut self.rereader, places.is_empty()) {
             (None, true) => return,
             (None, false) => match Rereader::new(&self.parts.config) {
@@ -470,7 +474,7 @@ async fn again(rereader: Option<&Rereader>) -> Result<Received, KafkaError> {
 
 /// Produces signals and waits until Kafka has them all. Those of one rule, entity and partition go one after the other: one that had to be sent
 /// again behind a later one would be taken for told, since the book knows them by growing offsets.
-pub(crate) async fn send_signals(producer: &FutureProducer, signals: &[Signal]) {
+pub(crate) async fn send_signals(producer: &Producer, signals: &[Signal]) {
     let mut ways: HashMap<_, Vec<&Signal>> = HashMap::new();
     for signal in signals {
         let place = signal.origin.as_ref().map(|origin| (&origin.topic, origin.partition));
@@ -485,7 +489,7 @@ pub(crate) async fn send_signals(producer: &FutureProducer, signals: &[Signal]) 
     futures::future::join_all(deliveries).await;
 }
 
-async fn deliver(producer: &FutureProducer, signal: &Signal) {
+async fn deliver(producer: &Producer, signal: &Signal) {
     let value = signal.encode_to_vec();
     loop {
         let record = FutureRecord::to(topic::SIGNALS).key(&signal.group).payload(&value);
