@@ -18,7 +18,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::{
     metrics, shutdown,
-    tls::listen::{Doors, Security},
+    tls::{
+        listen::{Doors, Security},
+        renewals::Renewals,
+    },
 };
 use vonggac_wire::{Lane, Time};
 
@@ -338,21 +341,18 @@ fn spool_chunks(
     }
 }
 
-/// A token that is cancelled when the certificates change, or with `stop`.
+/// A token that is cancelled when there is another certificate, or with `stop`.
 fn renewal(security: &Security, stop: &CancellationToken) -> CancellationToken {
     let renewed = stop.child_token();
-    if let Security::Tls(current) = security {
-        // Seen from here on: the producer that is made now has what is there now.
-        let mut changes = current.changes();
-        changes.mark_unchanged();
-        let renewed = renewed.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = renewed.cancelled() => {}
-                changed = changes.changed() => if changed.is_ok() { renewed.cancel() },
-            }
-        });
-    }
+    // Seen from here on: the producer that is made now has what is there now. Lists of what was revoked are nothing to it.
+    let mut renewals = Renewals::of(security);
+    let seen = renewed.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = seen.cancelled() => {}
+            () = renewals.come() => seen.cancel(),
+        }
+    });
     renewed
 }
 

@@ -73,6 +73,9 @@ pub enum ShipError {
     /// The producer is broken for good; a fresh one has to be made.
     #[error("go on with this Kafka producer: {0}; a fresh one is made")]
     Fatal(String),
+    /// The producer lost all brokers, and finds none again; a fresh one has to be made.
+    #[error("go on with this Kafka producer: it lost all brokers; a fresh one is made")]
+    Lost,
     /// The spool cannot be used.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -427,6 +430,7 @@ impl Shipper {
         }
         match self.producer.client().fatal_error() {
             Some((_, text)) => Err(ShipError::Fatal(text)),
+            None if self.producer.is_lost() => Err(ShipError::Lost),
             None => Ok(()),
         }
     }

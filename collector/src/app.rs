@@ -7,7 +7,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::{
     metrics, shutdown,
-    tls::listen::{Doors, Security},
+    tls::{
+        listen::{Doors, Security},
+        renewals::Renewals,
+    },
 };
 use vonggac_wire::topic;
 
@@ -18,7 +21,7 @@ use crate::{
     detect::sigma::Matcher,
     figures::Figures,
     health::{self, Nation},
-    kafka::{self, Producer},
+    kafka::Producer,
     keeper,
     lag::probe,
     pipeline::{self, Pipeline},
@@ -59,9 +62,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         started = start(&config, &store) => started?,
     }
     started(&config, &rules, &figures);
-    let producer = kafka::producer(&config, &stop).context("failed to make a Kafka producer")?;
+    let renewals = Renewals::of(&doors.security);
+    let producer = Producer::new(&config).context("failed to make a Kafka producer")?;
+    producer.keep_renewed(config.clone(), renewals.clone(), stop.clone());
 
-    watch_the_way(&config, &store, &registry, &rules, &figures, &producer, &stop);
+    let way = (&store, &registry, &rules, &figures);
+    watch_the_way(&config, way, &producer, &renewals, &stop);
 
     let opening = BookRunner::open(book_runner::Parts {
         config: config.clone(),
@@ -70,6 +76,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         rules: Arc::clone(&rules),
         figures: figures.clone(),
         producer: producer.clone(),
+        renewals: renewals.clone(),
     });
     let opened = tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -98,6 +105,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             figures: figures.clone(),
             producer,
             picture,
+            renewals,
             tls: match &doors.security {
                 Security::Tls(current) => Some(current.clone()),
                 Security::PlainText => None,
@@ -188,11 +196,9 @@ fn receipts(
 /// Canaries, and the sign of life that hangs on them.
 fn watch_the_way(
     config: &Config,
-    store: &Store,
-    registry: &Arc<Registry>,
-    rules: &Arc<RuleSet>,
-    figures: &Figures,
+    (store, registry, rules, figures): (&Store, &Arc<Registry>, &Arc<RuleSet>, &Figures),
     producer: &Producer,
+    renewals: &Renewals,
     stop: &CancellationToken,
 ) {
     let age = canary::Age::default();
@@ -207,7 +213,9 @@ fn watch_the_way(
     };
     tokio::spawn(canary::run(parts, age.clone(), stop.clone()));
     let (config_of_it, store, registry) = (config.clone(), store.clone(), Arc::clone(registry));
-    let parts = probe::Parts { config: config_of_it, store, registry, figures: figures.clone() };
+    let (figures_of_it, renewals) = (figures.clone(), renewals.clone());
+    let parts =
+        probe::Parts { config: config_of_it, store, registry, figures: figures_of_it, renewals };
     tokio::spawn(probe::run(parts, stop.clone()));
     if let Some(settings) = config.heartbeat.clone() {
         tokio::spawn(heartbeat::run(settings, age, figures.clone(), stop.clone()));

@@ -9,6 +9,7 @@ use prost::Message as _;
 use rdkafka::{error::KafkaError, producer::FutureRecord, util::Timeout};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use vonggac_daemon::tls::renewals::Renewals;
 use vonggac_wire::{
     Time,
     incident::Refusal,
@@ -86,6 +87,8 @@ pub struct Parts {
     pub figures: Figures,
     /// For the compacted topic.
     pub producer: Producer,
+    /// When our own certificate is another one.
+    pub renewals: Renewals,
 }
 
 /// Why the book cannot go on.
@@ -177,6 +180,7 @@ impl BookRunner {
         while let Some(change) = self.consumer.change() {
             self.follow_group(change).await?;
         }
+        self.follow_clients()?;
         let mut taken = Vec::new();
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
@@ -222,6 +226,23 @@ impl BookRunner {
             }
             Change::Given(_) => self.take_over().await,
         }
+    }
+
+    /// Goes on with other clients for a renewed certificate, or in place of those that lost all brokers; who leads is for the group to say
+    /// anew.
+    fn follow_clients(&mut self) -> Result<(), BookError> {
+        let (config, consumer, follower) = (&self.parts.config, &self.consumer, &self.follower);
+        let make = || Ok::<_, KafkaError>((consumer.another()?, follower.another(config)?));
+        let mut others = self.parts.renewals.renew("book", make);
+        if others.is_none() && (consumer.is_lost() || follower.is_lost()) {
+            others = Some((consumer.another()?, follower.another(config)?));
+        }
+        if let Some((another, follower)) = others {
+            self.lead = None;
+            self.follower = follower;
+            self.consumer.go_on_with(another)?;
+        }
+        Ok(())
     }
 
     /// Leads from now on.

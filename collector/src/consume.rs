@@ -20,12 +20,7 @@ use vonggac_wire::{
 };
 
 use crate::{
-    canary::Canary,
-    config::Config,
-    decode::Taken,
-    kafka::{self, Lasts},
-    store::ProgressPart,
-    tenure::Key,
+    canary::Canary, config::Config, decode::Taken, kafka, store::ProgressPart, tenure::Key,
 };
 
 pub mod group;
@@ -64,9 +59,13 @@ pub struct Extent {
     pub high: i64,
 }
 
+/// A client that has not joined its group yet.
+pub struct Unjoined(StreamConsumer<Group>);
+
 /// Messages of some topics, as a member of a group.
 pub struct Consumer {
     inner: StreamConsumer<Group>,
+    settings: ClientConfig,
     topics: Vec<String>,
     /// What is added to Kafka's offsets, where that is not 0.
     bases: HashMap<Key, i64>,
@@ -83,18 +82,46 @@ impl Consumer {
         client: &str,
         topics: &[&str],
     ) -> Result<Self, KafkaError> {
-        let inner: StreamConsumer<Group> = settings(config, group)
+        let mut settings = settings(config, group);
+        settings
             .set("client.id", client)
             .set("partition.assignment.strategy", "range")
             .set("queued.max.messages.kbytes", FETCHED_AHEAD_KBYTES_MAX.to_string())
             .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "200")
-            .set("statistics.interval.ms", ENDS_EVERY.as_millis().to_string())
-            .create_with_context(Group::new(config))?;
+            .set("statistics.interval.ms", ENDS_EVERY.as_millis().to_string());
+        let inner: StreamConsumer<Group> = settings.create_with_context(Group::default())?;
         inner.subscribe(topics)?;
         let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
-        Ok(Self { inner, topics, bases: HashMap::new() })
+        Ok(Self { inner, settings, topics, bases: HashMap::new() })
+    }
+
+    /// Its client has no broker left, and finds none again: [another](Self::another) has to go on.
+    pub fn is_lost(&self) -> bool {
+        self.inner.context().is_lost()
+    }
+
+    /// Another client of the same settings, by the certificate as it is now.
+    ///
+    /// # Errors
+    /// If librdkafka refuses: the certificate cannot be used.
+    pub fn another(&self) -> Result<Unjoined, KafkaError> {
+        Ok(Unjoined(self.settings.create_with_context(Group::default())?))
+    }
+
+    /// Leaves the group, and joins it anew with another client. Who calls it has finished what it held: from here on nothing is held until
+    /// the group gives it.
+    ///
+    /// # Errors
+    /// If librdkafka refuses.
+    pub fn go_on_with(&mut self, another: Unjoined) -> Result<(), KafkaError> {
+        let former = std::mem::replace(&mut self.inner, another.0);
+        self.bases.clear();
+        leave(&former);
+        // To close a client can take as long as a broker likes, and nobody waits for it.
+        std::thread::spawn(move || drop(former));
+        self.inner.subscribe(&self.topics.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// What comes next. Errors that pass by themselves are waited out.
@@ -195,13 +222,16 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        // Nobody is left to finish anything: the group may go on at once. What it waits for an answer to is answered, whichever it is.
-        self.inner.context().close();
-        let answered =
-            self.inner.unassign().and_then(|()| self.inner.assign(&TopicPartitionList::new()));
-        if let Err(error) = answered {
-            tracing::debug!(%error, "Kafka did not take the partitions back");
-        }
+        leave(&self.inner);
+    }
+}
+
+/// Nobody is left to finish anything: the group may go on at once. What it waits for an answer to is answered, whichever it is.
+fn leave(client: &StreamConsumer<Group>) {
+    client.context().close();
+    let answered = client.unassign().and_then(|()| client.assign(&TopicPartitionList::new()));
+    if let Err(error) = answered {
+        tracing::debug!(%error, "Kafka did not take the partitions back");
     }
 }
 
@@ -220,16 +250,12 @@ fn settings(config: &Config, group: &str) -> ClientConfig {
 }
 
 /// What comes next.
-async fn next<C: ConsumerContext + Lasts + 'static>(
+async fn next<C: ConsumerContext + 'static>(
     consumer: &StreamConsumer<C>,
     bases: &HashMap<Key, i64>,
 ) -> Result<Received, KafkaError> {
     loop {
-        consumer.context().lifeline().hold(consumer.client());
-        let Ok(received) = tokio::time::timeout(ENDS_EVERY, consumer.recv()).await else {
-            continue;
-        };
-        match received {
+        match consumer.recv().await {
             Ok(message) => return Ok(Received::Record(taken(&message, bases))),
             Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error),
             Err(KafkaError::MessageConsumption(

@@ -29,7 +29,7 @@ use std::{
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vonggac_daemon::tls::Current;
+use vonggac_daemon::tls::{Current, renewals::Renewals};
 use vonggac_wire::{
     Time,
     event::Body,
@@ -108,6 +108,8 @@ pub struct Parts {
     pub producer: Producer,
     /// Where stored records are shown to the national picture.
     pub picture: mpsc::Sender<Arc<Record>>,
+    /// When our own certificate is another one.
+    pub renewals: Renewals,
     /// Whose certificates are believed; `None`: plain text, and no seals.
     pub tls: Option<Current>,
 }
@@ -167,6 +169,7 @@ impl Pipeline {
             registry: Arc::clone(&parts.registry),
             figures: parts.figures.clone(),
             producer: parts.producer.clone(),
+            renewals: parts.renewals.clone(),
             picture: parts.picture.clone(),
         });
         let storer = Storer::spawn(
@@ -214,6 +217,7 @@ impl Pipeline {
                 self.finish().await?;
             }
             self.follow_group().await?;
+            self.follow_client().await?;
         }
         self.finish_all().await?;
         drop(self.storer);

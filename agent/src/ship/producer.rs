@@ -65,6 +65,7 @@ pub struct Producer(Arc<Inner>);
 
 struct Inner {
     producer: Arc<BaseProducer<Reports>>,
+    lifeline: Arc<Lifeline>,
     stop: Arc<AtomicBool>,
 }
 
@@ -112,22 +113,26 @@ pub fn producer(
     for (key, value) in librdkafka::settings(tls) {
         config.set(key, value);
     }
-    let lifeline = Arc::new(Lifeline::new(brokers));
+    let lifeline = Arc::new(Lifeline::default());
     let reports = Reports(Arc::clone(&lifeline));
     let producer: BaseProducer<Reports> =
         config.create_with_context(reports).map_err(ShipError::Producer)?;
     let (producer, stop) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
     let (polled, stopped) = (Arc::clone(&producer), Arc::clone(&stop));
+    let lost = Arc::clone(&lifeline);
     thread::Builder::new()
         .name("kafka reports".into())
         .spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 polled.poll(REPORTS_WAIT);
-                lifeline.hold(polled.client());
+                // Nothing of it will ever be delivered: whoever waits learns that now.
+                if lost.is_lost() {
+                    polled.purge(PurgeConfig::default().queue().inflight());
+                }
             }
         })
         .map_err(ShipError::Thread)?;
-    Ok(Producer(Arc::new(Inner { producer, stop })))
+    Ok(Producer(Arc::new(Inner { producer, lifeline, stop })))
 }
 
 impl Producer {
@@ -149,6 +154,12 @@ impl Producer {
             .headers(headers);
         self.0.producer.send(record).map_err(|(error, _)| error)?;
         Ok(delivery)
+    }
+
+    /// It has no broker left, and finds none again: another one has to take its place.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.0.lifeline.is_lost()
     }
 
     /// librdkafka's client, to ask it.

@@ -4,7 +4,6 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use vonggac_answer::{
     consent::{self, Consent},
     rows::{self, Format, Row},
@@ -17,7 +16,7 @@ use crate::{
     config::Config,
     dead_letter::shelf::{self, Content, ShelfError},
     decode::{self, Taken},
-    kafka,
+    kafka::Producer,
     registry::{Registry, RegistryError},
     store::{
         Store, StoreError,
@@ -235,7 +234,7 @@ async fn choose(store: &Store, chosen: &Chosen, what: &str) -> Result<Vec<Dead>,
 async fn replay(store: &Store, config: &Config, chosen: &Chosen) -> Result<String, DeadError> {
     let registry = Registry::builtin()?;
     let letters = choose(store, chosen, "send again").await?;
-    let producer = kafka::producer(config, &CancellationToken::new())?;
+    let producer = Producer::new(config)?;
     let mut text = String::new();
     let (mut sent, mut refused) = (0_u64, 0_u64);
     let mut read = Vec::new();

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use vonggac_daemon::librdkafka::lifeline::Lifeline;
 
-use crate::{config::Config, kafka::Lasts, tenure::Key};
+use crate::tenure::Key;
 
 /// Changes that wait; the group waits for each, so that there never are more than a taking and a giving.
 const CHANGES_MAX: usize = 8;
@@ -32,7 +32,7 @@ pub enum Change {
 }
 
 /// The consumer's context.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Group {
     changes: Mutex<VecDeque<Change>>,
     changed: Notify,
@@ -41,25 +41,7 @@ pub struct Group {
     lifeline: Lifeline,
 }
 
-impl Lasts for Group {
-    fn lifeline(&self) -> &Lifeline {
-        &self.lifeline
-    }
-}
-
 impl Group {
-    /// Of a consumer of this collector.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        Self {
-            changes: Mutex::default(),
-            changed: Notify::new(),
-            closing: AtomicBool::new(false),
-            ends: Mutex::default(),
-            lifeline: Lifeline::new(&config.brokers),
-        }
-    }
-
     /// Waits for a change.
     pub async fn changed(&self) {
         self.changed.notified().await;
@@ -68,6 +50,11 @@ impl Group {
     /// The oldest change that was not asked for yet.
     pub fn change(&self) -> Option<Change> {
         lock(&self.changes).pop_front()
+    }
+
+    /// The client has no broker left, and finds none again.
+    pub fn is_lost(&self) -> bool {
+        self.lifeline.is_lost()
     }
 
     /// From now on nothing waits.

@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use rdkafka::{
     TopicPartitionList,
-    consumer::{Consumer as _, StreamConsumer},
+    consumer::{Consumer as _, DefaultConsumerContext, StreamConsumer},
     error::KafkaError,
 };
 use vonggac_wire::limits::RECORD_BYTES_MAX;
 
 use super::{Extent, Received, extent, list, next, settings};
-use crate::{config::Config, kafka::Lasting, tenure::Key};
+use crate::{config::Config, tenure::Key};
 
 /// Kilobytes that may be fetched ahead: reading again has no hurry that would be worth more memory.
 const FETCHED_AHEAD_KBYTES_MAX: usize = 16 * 1024;
 
 /// A consumer of some partitions, in no group.
 pub struct Rereader {
-    inner: StreamConsumer<Lasting>,
+    inner: StreamConsumer<DefaultConsumerContext>,
     bases: HashMap<Key, i64>,
 }
 
@@ -28,13 +28,13 @@ impl Rereader {
     /// If librdkafka refuses.
     pub fn new(config: &Config) -> Result<Self, KafkaError> {
         // librdkafka wants a group's name, and joins none as long as nothing is subscribed to.
-        // It tells no statistics, since it is not listened to while nothing is read: whoever reads closes one that gives nothing.
-        let inner: StreamConsumer<Lasting> = settings(config, &format!("{}-reread", config.group))
-            .set("client.id", "vonggac-collector-reread")
-            .set("queued.max.messages.kbytes", FETCHED_AHEAD_KBYTES_MAX.to_string())
-            .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
-            .set("fetch.wait.max.ms", "100")
-            .create_with_context(Lasting::new(config))?;
+        let inner: StreamConsumer<DefaultConsumerContext> =
+            settings(config, &format!("{}-reread", config.group))
+                .set("client.id", "vonggac-collector-reread")
+                .set("queued.max.messages.kbytes", FETCHED_AHEAD_KBYTES_MAX.to_string())
+                .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
+                .set("fetch.wait.max.ms", "100")
+                .create()?;
         Ok(Self { inner, bases: HashMap::new() })
     }
 

@@ -15,6 +15,7 @@ use rdkafka::{
     error::KafkaError,
 };
 use tokio_util::sync::CancellationToken;
+use vonggac_daemon::tls::renewals::Renewals;
 use vonggac_wire::{Time, topic};
 
 use super::{HEAD_RECORDS_MAX, Head, Lag, Looked, ON_ITS_WAY, Usual};
@@ -65,6 +66,8 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// Where it is told.
     pub figures: Figures,
+    /// When our own certificate is another one.
+    pub renewals: Renewals,
 }
 
 /// What is kept from turn to turn.
@@ -85,8 +88,14 @@ struct Memory {
 const MUTE_MAX: u32 = 3;
 
 /// Looks until it is told to stop.
-pub async fn run(parts: Parts, shutdown: CancellationToken) {
-    let Some(mut asked) = open(&parts) else { return };
+pub async fn run(mut parts: Parts, shutdown: CancellationToken) {
+    let mut client = match consumer(&parts.config) {
+        Ok(client) => Arc::new(client),
+        Err(error) => {
+            tracing::error!(%error, "how far the store is behind Kafka cannot be looked at");
+            return;
+        }
+    };
     if let Ok(Ok(agents)) = tokio::time::timeout(ANSWER_WITHIN, parts.store.agents()).await {
         for agent in agents {
             parts.figures.usual().lies(&agent.agency, agent.partition);
@@ -103,27 +112,22 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             _ = looks.tick() => {
                 parts.figures.look_at_process();
-                memory = look(&parts, &asked, memory).await;
-                if memory.mute >= MUTE_MAX {
+                let config = &parts.config;
+                let mut another = parts.renewals.renew("probe", || consumer(config));
+                if another.is_none() && memory.mute >= MUTE_MAX {
+                    another = consumer(config).ok();
                     memory.mute = 0;
-                    let Some(anew) = open(&parts) else { return };
-                    let over = std::mem::replace(&mut asked, anew);
-                    // To close one can take as long as a broker likes.
-                    drop(tokio::task::spawn_blocking(move || drop(over)));
                 }
+                if let Some(another) = another {
+                    let former = std::mem::replace(&mut client, Arc::new(another));
+                    // To close one can take as long as a broker likes.
+                    drop(tokio::task::spawn_blocking(move || drop(former)));
+                }
+                memory = look(&parts, &client, memory).await;
             }
             _ = engine.tick() => look_at_engine(&parts).await,
         }
     }
-}
-
-fn open(parts: &Parts) -> Option<Arc<BaseConsumer>> {
-    consumer(&parts.config)
-        .inspect_err(
-            |error| tracing::error!(%error, "how far the store is behind Kafka cannot be looked at"),
-        )
-        .ok()
-        .map(Arc::new)
 }
 
 async fn look(parts: &Parts, consumer: &Arc<BaseConsumer>, mut memory: Memory) -> Memory {

@@ -60,6 +60,20 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Goes on with another client for a renewed certificate, or in place of one that lost all brokers. Whoever gets the partitions then
+    /// takes them over as always: the group often gives the same again.
+    pub(super) async fn follow_client(&mut self) -> Result<(), PipelineError> {
+        let consumer = &self.consumer;
+        let another = match self.parts.renewals.renew("consumer", || consumer.another()) {
+            Some(another) => another,
+            None if consumer.is_lost() => consumer.another()?,
+            None => return Ok(()),
+        };
+        self.finish_all().await?;
+        self.lay_down().await;
+        Ok(self.consumer.go_on_with(another)?)
+    }
+
     /// Gives all back. It is kept for a while, because the group often gives the same again.
     async fn rest(&mut self) -> Result<(), PipelineError> {
         self.lay_down().await;
@@ -92,6 +106,15 @@ impl Pipeline {
         Ok(self.consumer.rejoin()?)
     }
 
+    /// Begins anew with another client: the one that was to take over lost all brokers.
+    async fn begin_anew(&mut self) -> Result<(), PipelineError> {
+        let another = self.consumer.another()?;
+        self.forget();
+        self.storer.begin(None).await;
+        self.watcher.tell(Work::Forget).await;
+        Ok(self.consumer.go_on_with(another)?)
+    }
+
     fn forget(&mut self) {
         self.block = Block::default();
         self.tenure = None;
@@ -109,7 +132,9 @@ impl Pipeline {
         };
         let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
         let progress = keep_trying(&figures, "progress", || store.progress(&tenure.keys)).await?;
-        let places = self.places(&tenure, &progress).await?;
+        let Some(places) = self.places(&tenure, &progress).await? else {
+            return self.begin_anew().await;
+        };
         let takings = || store.takings(&tenure.keys);
         let before = keep_trying(&figures, "takings", takings).await?;
         decide(&store, &figures, &before, &tenure).await?;
@@ -208,29 +233,32 @@ impl Pipeline {
         Ok(starts)
     }
 
-    /// What Kafka has of a partition: who takes it over has to know.
-    async fn extent(&self, key: &Key) -> Extent {
+    /// What Kafka has of a partition: who takes it over has to know. `None`: it cannot be asked any more.
+    async fn extent(&self, key: &Key) -> Option<Extent> {
         loop {
             if let Some(extent) = self.consumer.extent(key) {
-                return extent;
+                return Some(extent);
+            }
+            if self.consumer.is_lost() {
+                return None;
             }
             self.consumer.wait(ASK_AGAIN).await;
         }
     }
 
-    /// Where the partitions go on, and where they end. What Kafka no longer has of them is told, and the store learns of topics that were
+    /// Where the partitions go on, and where they end; `None`: Kafka cannot be asked any more. What Kafka no longer has of them is told, and the store learns of topics that were
     /// made anew.
     async fn places(
         &mut self,
         tenure: &Tenure,
         progress: &HashMap<Key, Progress>,
-    ) -> Result<HashMap<Key, (Place, i64)>, PipelineError> {
+    ) -> Result<Option<HashMap<Key, (Place, i64)>>, PipelineError> {
         let (store, figures) = (self.parts.store.clone(), self.parts.figures.clone());
         let bases = keep_trying(&figures, "bases", || store.bases()).await?;
         let mut places = HashMap::new();
         let now = Time::now();
         for key in &tenure.keys {
-            let extent = self.extent(key).await;
+            let Some(extent) = self.extent(key).await else { return Ok(None) };
             let next = progress.get(key).and_then(|progress| progress.next_offset);
             let base = bases.get(key).copied().unwrap_or(0);
             let place = place(next, base, Some(extent));
@@ -258,7 +286,7 @@ impl Pipeline {
             }
             places.insert(key.clone(), (place, end));
         }
-        Ok(places)
+        Ok(Some(places))
     }
 
     /// What others may still write, and what they wrote above the progress. It is written down before anything is done about it.

@@ -12,6 +12,7 @@ use std::{
 
 use rdkafka::error::KafkaError;
 use tokio::{sync::mpsc, task::JoinHandle};
+use vonggac_daemon::tls::renewals::Renewals;
 use vonggac_wire::{Time, proto::Signal};
 
 use super::{
@@ -54,6 +55,7 @@ pub(super) struct Parts {
     pub(super) registry: Arc<Registry>,
     pub(super) figures: Figures,
     pub(super) producer: Producer,
+    pub(super) renewals: Renewals,
     pub(super) picture: mpsc::Sender<Arc<Record>>,
 }
 
@@ -252,6 +254,11 @@ impl Task {
             None => Vec::new(),
         };
         self.reads = false;
+        if self.rereader.is_some() {
+            let config = &self.parts.config;
+            let renewed = self.parts.renewals.renew("rereader", || Rereader::new(config));
+            self.rereader = renewed.or_else(|| self.rereader.take());
+        }
         let opened = match (&mut self.rereader, places.is_empty()) {
             (None, true) => return,
             (None, false) => match Rereader::new(&self.parts.config) {

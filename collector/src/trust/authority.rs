@@ -204,6 +204,14 @@ impl Authority {
         Ok(folder::read(&self.dir.join(AUTHORITIES))?)
     }
 
+    /// The certificate of the issuer that issues now, in PEM.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn issuer(&self) -> Result<String, AuthorityError> {
+        Ok(folder::read(&self.dir.join(issuers::PRESENT).join(issuers::CERTIFICATE))?)
+    }
+
     /// All revocation lists, in PEM.
     ///
     /// # Errors

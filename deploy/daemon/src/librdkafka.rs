@@ -1,4 +1,4 @@
-//! librdkafka's settings for certificates, as pairs, and what keeps its clients [alive](lifeline).
+//! librdkafka's settings for certificates, as pairs, and whether a client is still [alive](lifeline).
 //!
 //! Lists of revoked certificates are not among them. librdkafka reads one when a client is made and never again, and OpenSSL refuses every
 //! broker once such a list is past its next update: a program that runs for longer than a list is good for would lose Kafka. Who may

@@ -3,6 +3,7 @@
 //! * [`Files`]: where certificate, key, authorities and lists lie, from the `[tls]` table;
 //! * [`Current`]: what is in them now; it is read again every few seconds, so that a renewal needs no restart and a revocation ends
 //!   the connections that exist;
+//! * [`renewals`]: for those who read them only when they are made;
 //! * [`listen`]: a port that hands out connections with a [`Peer`](crate::peer::Peer);
 //! * [`dial`]: a connection to such a port, and what a person has to be told when there is none.
 //!
@@ -23,6 +24,7 @@ mod figures;
 mod identity;
 pub mod listen;
 mod load;
+pub mod renewals;
 mod verify;
 
 pub use current::Current;

@@ -29,6 +29,7 @@ use crate::{
     parts,
     state::{Condition, State, usage},
     supervise,
+    trust::renewal,
 };
 
 mod detach;
@@ -194,6 +195,10 @@ fn supervise(root: &std::path::Path, options: &Options) -> Result<(), Box<dyn st
         metrics::serve(at, &doors, registry.clone(), stop.clone()).await?;
         if sets.is_some() && plan.iter().any(|part| part.name == "kafka") {
             kafka::rights::give(&layout, &stop);
+        }
+        if sets.is_some() {
+            let kafka = plan.iter().any(|part| part.name == "kafka");
+            renewal::keep(&layout, kafka, &stop);
         }
         let ran =
             tokio::task::spawn_blocking(move || supervise::run(&layout, plan, &stop, &registry))

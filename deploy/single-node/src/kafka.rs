@@ -21,6 +21,9 @@ const RETENTION_BYTES: u64 = 1 << 30;
 /// could stand in for.
 const SESSION_MILLIS: u32 = 4_000;
 
+/// The only node's number.
+const NODE: &str = "1";
+
 fn properties(layout: &Layout, sets: Option<&Sets>) -> String {
     let (client, controller) = (layout.address(0), layout.address(1));
     let (name, security) = match sets {
@@ -28,8 +31,8 @@ fn properties(layout: &Layout, sets: Option<&Sets>) -> String {
         None => ("PLAINTEXT", String::new()),
     };
     format!(
-        "process.roles=broker,controller\nnode.id=1\n\
-         controller.quorum.voters=1@{controller}\nlisteners={name}://{client},CONTROLLER://{controller}\n\
+        "process.roles=broker,controller\nnode.id={NODE}\n\
+         controller.quorum.voters={NODE}@{controller}\nlisteners={name}://{client},CONTROLLER://{controller}\n\
          advertised.listeners={name}://{client}\ncontroller.listener.names=CONTROLLER\n\
          inter.broker.listener.name={name}\n\
          listener.security.protocol.map={name}:{name},CONTROLLER:{name}\n{security}\

@@ -17,7 +17,10 @@ use vonggac_wire::{AgencyId, AgentId, Identity, Time, id::IdError};
 
 use crate::{kafka::rights::write_secret, layout::Layout};
 
-/// A set is issued anew at a start when less than this is left of it: a machine is started again more often than every eight months.
+pub mod renewal;
+
+/// A set is issued anew when less than this is left of it: after a third of its life. Kafka's controller reads it at a start alone, and a
+/// machine is started again more often than every eight months.
 const LEFT_MIN: Duration = Duration::from_secs(243 * 86_400);
 
 /// How long sets of one machine are good for.
@@ -172,11 +175,14 @@ fn set(
     now: Time,
 ) -> Result<(), TrustError> {
     let wrong = |path: PathBuf| move |source| TrustError::Io { path, source };
-    if is_good(folder, &identity, now) {
+    if is_good(folder, &identity, &authority.issuer()?, now) {
         // A list that is older than the authority's would let in whoever was revoked since.
         for (name, text) in
             [("authorities.pem", authority.authorities()?), ("revoked.pem", authority.revoked()?)]
         {
+            if fs::read_to_string(folder.join(name)).is_ok_and(|there| there == text) {
+                continue;
+            }
             let fresh = folder.join(format!("{name}.new"));
             fs::write(&fresh, text).map_err(wrong(fresh.clone()))?;
             fs::rename(&fresh, folder.join(name)).map_err(wrong(fresh.clone()))?;
@@ -193,10 +199,14 @@ fn set(
         .map_err(|error| TrustError::Set { path: folder.to_owned(), why: error.to_string() })
 }
 
-/// Whether a set is there, names whom it should, and does not end soon.
-fn is_good(folder: &Path, identity: &Identity, now: Time) -> bool {
+/// Whether a set is there, names whom it should, comes from the issuer that issues now, and does not end soon.
+fn is_good(folder: &Path, identity: &Identity, issuer: &str, now: Time) -> bool {
     let Ok(current) = Current::once(Files::of_set(folder)) else { return false };
     let own = current.loaded();
     let left = i64::try_from(LEFT_MIN.as_secs()).unwrap_or(i64::MAX);
-    own.own.identity == *identity && own.own.not_after.saturating_sub(now.seconds()) > left
+    let is_of_issuer = fs::read_to_string(folder.join("certificate.pem"))
+        .is_ok_and(|chain| chain.contains(issuer.trim()));
+    own.own.identity == *identity
+        && is_of_issuer
+        && own.own.not_after.saturating_sub(now.seconds()) > left
 }

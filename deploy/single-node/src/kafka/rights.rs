@@ -13,7 +13,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use vonggac_wire::topic;
 
-use super::class_path;
+use super::{NODE, class_path};
 use crate::{layout::Layout, trust::Sets};
 
 /// That agents were given their rights, which Kafka keeps with its own records.
@@ -76,6 +76,48 @@ pub fn are_wanted(root: &Path) -> bool {
         .is_ok_and(|text| text.contains("authorizer.class.name"))
 }
 
+/// Writes the broker's store anew, and has the running broker read it: a listener's settings that are given again make it read the files that
+/// they name. Its controller's listener is not reached by that.
+///
+/// # Errors
+/// If the store cannot be written, or Kafka does not take it.
+pub fn renew(layout: &Layout, sets: &Sets) -> io::Result<()> {
+    prepare(layout, sets)?;
+    if !crate::parts::answers(layout.address(0)) {
+        return Err(io::Error::other("Kafka does not answer"));
+    }
+    let path = |path: &Path| path.display().to_string();
+    let (keys, trusted) = (path(&store(&sets.etc)), path(&sets.kafka.join("authorities.pem")));
+    let change = format!(
+        "listener.name.ssl.ssl.keystore.type=PEM,listener.name.ssl.ssl.keystore.location={keys},\
+         listener.name.ssl.ssl.truststore.type=PEM,listener.name.ssl.ssl.truststore.location={trusted}"
+    );
+    let mut command = tool(layout, "kafka.admin.ConfigCommand");
+    command.args(["--entity-type", "brokers", "--entity-name", NODE, "--alter", "--add-config"]);
+    done(command.arg(change))
+}
+
+/// One of Kafka's tools, as its administrator.
+fn tool(layout: &Layout, class: &str) -> Command {
+    let mut command = Command::new("java");
+    command
+        .args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", &class_path(), class])
+        .arg("--bootstrap-server")
+        .arg(layout.address(0).to_string())
+        .arg("--command-config")
+        .arg(layout.path("etc/kafka-tools.properties"));
+    command
+}
+
+fn done(command: &mut Command) -> io::Result<()> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stderr, output.stdout].concat();
+    Err(io::Error::other(String::from_utf8_lossy(&said).trim().to_owned()))
+}
+
 /// Whether agents have their rights.
 #[must_use]
 pub fn are_given(root: &Path) -> bool {
@@ -103,23 +145,17 @@ fn given(layout: &Layout) -> io::Result<()> {
     if !crate::parts::answers(layout.address(0)) {
         return Err(io::Error::other("Kafka does not answer yet"));
     }
-    let mut command = Command::new("java");
-    command
-        .args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", &class_path()])
-        .args(["org.apache.kafka.tools.AclCommand", "--bootstrap-server"])
-        .arg(layout.address(0).to_string())
-        .arg("--command-config")
-        .arg(layout.path("etc/kafka-tools.properties"))
-        .args(["--add", "--allow-principal", "User:agent"])
-        .args(["--operation", "Write", "--operation", "Describe"]);
+    let mut command = tool(layout, "org.apache.kafka.tools.AclCommand");
+    command.args(["--add", "--allow-principal", "User:agent"]).args([
+        "--operation",
+        "Write",
+        "--operation",
+        "Describe",
+    ]);
     for name in topic::EVENTS {
         command.args(["--topic", name]);
     }
-    let output = command.output()?;
-    if !output.status.success() {
-        let said = [output.stderr, output.stdout].concat();
-        return Err(io::Error::other(String::from_utf8_lossy(&said).trim().to_owned()));
-    }
+    done(&mut command)?;
     tracing::info!("agents may write their topics on Kafka, and read none");
     fs::write(layout.path(GIVEN), "")
 }
