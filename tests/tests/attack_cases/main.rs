@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
 #![expect(clippy::print_stdout, reason = "how many cases held is printed")]
 
+mod asked;
 mod batches;
 mod books;
 mod ciphers;

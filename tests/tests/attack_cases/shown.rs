@@ -234,13 +234,14 @@ fn on_screen(ground: &Ground) -> anyhow::Result<()> {
 
 /// Tries all.
 pub(crate) fn try_all(ground: &Ground, tally: &mut Tally) -> anyhow::Result<()> {
-    let lines: String = CASES
-        .iter()
-        .map(|case| format!(
-            "Nov 24 09:00:00 web-1 sshd[7]: Failed password for invalid user {} {} from 203.0.113.7 port 4711 ssh2\n",
-            case.evil, case.mark
-        ))
-        .collect();
+    let now = jiff::Zoned::now().strftime("%b %d %H:%M:%S").to_string();
+    let line = |case: &Case| {
+        format!(
+            "{now} {} sshd[7]: Failed password for invalid user {} from 203.0.113.7 port 4711 ssh2\n",
+            case.mark, case.evil
+        )
+    };
+    let lines: String = CASES.iter().map(line).collect();
     ground.machine.append(&lines)?;
     ground.wait("the lines", || {
         let count = "SELECT count() FROM events WHERE position(raw, ' mark') > 0";
