@@ -31,7 +31,16 @@ use crate::{
     store::{Store, migrate},
     threat::{ThreatList, reload},
     topics,
-    trust::{audit, door::Door, enrol, receipt, role::watch::Roles},
+    trust::{
+        audit,
+        door::Door,
+        enrol::{
+            self,
+            guessing::{self, Guessing},
+        },
+        receipt,
+        role::watch::Roles,
+    },
 };
 
 /// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
@@ -55,7 +64,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let matcher = matcher(&config, &rules, &figures, &stop)?;
     let rules = Arc::new(rules);
     let doors = doors(&config, &figures, &stop).await?;
-    trust(&config, &figures, &stop).await?;
+    let (guessing, guessed) = Guessing::new();
+    trust(&config, (&figures, guessing), &stop).await?;
     let store = Store::new(&config);
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -66,6 +76,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let producer = Producer::new(&config).context("failed to make a Kafka producer")?;
     producer.keep_renewed(config.clone(), renewals.clone(), stop.clone());
 
+    let told = (Arc::clone(&registry), Arc::clone(&rules));
+    tokio::spawn(guessing::run(guessed, told, producer.clone(), stop.clone()));
     let way = (&store, &registry, &rules, &figures);
     watch_the_way(&config, way, &producer, &renewals, &stop);
 
@@ -256,7 +268,11 @@ fn door(config: &Config, stop: &CancellationToken) -> anyhow::Result<Door> {
 }
 
 /// Enrolment and revocation lists, on the machine that has the authority; they wait for neither Kafka nor engine.
-async fn trust(config: &Config, figures: &Figures, stop: &CancellationToken) -> anyhow::Result<()> {
+async fn trust(
+    config: &Config,
+    (figures, guessing): (&Figures, Guessing),
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let settings = config.trust.clone();
     let counted = enrol::Figures::new(&figures.registry()).context("failed to make metrics")?;
     let Some(dir) = settings.pki.dir else { return Ok(()) };
@@ -266,6 +282,7 @@ async fn trust(config: &Config, figures: &Figures, stop: &CancellationToken) -> 
         settings: settings.enrol,
         brokers: config.brokers.clone(),
         figures: counted,
+        guessing,
     };
     enrol::spawn(parts, stop.clone()).await.context("failed to")?;
     Ok(())

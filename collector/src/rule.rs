@@ -355,6 +355,7 @@ const PACK: &[(&str, &str)] = pack![
     "disk-full",
     "log-cut",
     "batch-refused",
+    "token-guessing",
     "agent-silent",
     "agency-silent",
     "portal-without-use",

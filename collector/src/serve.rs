@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status, service::interceptor::InterceptedService}
 use vonggac_daemon::{
     peer::Peer,
     tls::{
-        Callers,
+        Callers, Refused,
         listen::{self, Doors},
     },
 };
@@ -97,6 +97,10 @@ pub async fn spawn(
     let service = ConsoleServer::new(Service::new(parts))
         .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
+    let counted = doors.figures.clone();
+    let may_look = move |request| {
+        may_look(request).inspect_err(|_| counted.refused("grpc", Refused::WrongIdentity))
+    };
     let service = InterceptedService::new(service, may_look);
     let port = doors.port("grpc", Callers::MustShow, CONNECTIONS_MAX);
     let connections = listen::accept(listener, port, stop.clone());

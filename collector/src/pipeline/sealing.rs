@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use vonggac_daemon::tls::Current;
+use vonggac_daemon::tls::{Current, Loaded};
 use vonggac_wire::{
     Batch, Seal, Time,
     proto::{Entity, Signal, SignalKind},
@@ -138,13 +138,27 @@ impl Seals {
         };
         let loaded = current.loaded();
         let believed = self.certificates.believed(&seal.key_id, &loaded, record.appended);
-        believed?.sealed(record)?;
+        believed
+            .map_err(|refusal| brought(taken, &seal.key_id, &loaded, refusal))?
+            .sealed(record)?;
         let again = taken.carried || taken.replay_of.is_some();
         if let Some(place) = self.elsewhere.take().filter(|_| !again) {
             return Err(Refusal::Replayed { place });
         }
         let key = (record.origin.topic.clone(), record.origin.partition);
         self.chains.entry(key).or_default().judge(record, again)
+    }
+}
+
+/// Why a certificate is not known: where the record itself brings it, because nobody vouches for it, and that is told instead.
+fn brought(taken: &Taken, key_id: &str, loaded: &Loaded, refusal: Refusal) -> Refusal {
+    if !matches!(refusal, Refusal::Unknown { .. }) || taken.certificates.is_empty() {
+        return refusal;
+    }
+    match Certificate::read(&taken.certificates) {
+        Err(unreadable) => unreadable,
+        Ok(other) if other.key_id != key_id => refusal,
+        Ok(certificate) => certificate.is_believed(loaded, taken.appended).err().unwrap_or(refusal),
     }
 }
 

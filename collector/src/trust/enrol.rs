@@ -1,6 +1,6 @@
 //! Enrolment: a token and a signing request come in over HTTPS, a certificate goes out; and a certificate is turned into the next.
 //!
-//! [`desk`] decides, [`guard`] (pure) keeps those out who guess, [`late`] lets a certificate that ran out be shown, [`door`] is the listener.
+//! [`desk`] decides, [`guard`] (pure) keeps those out who guess, [`guessing`] makes a signal of it, [`late`] lets a certificate that ran out be shown, [`door`] is the listener.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,6 +14,7 @@ use super::authority::{Authority, AuthorityError, Lifetimes};
 pub mod desk;
 pub mod door;
 pub mod guard;
+pub mod guessing;
 pub mod late;
 
 /// How long behind its end a certificate may still be turned into the next, with an operator's yes.
@@ -106,7 +107,7 @@ impl Figures {
         let outcomes = IntCounterVec::new(opts, &["outcome"])?;
         registry.register(Box::new(outcomes.clone()))?;
         // Those that an alarm is made of are there from the start: a figure that appears with its first event has no rise.
-        for outcome in ["enrolled", "renewed", "token", "busy", "handshake"] {
+        for outcome in ["enrolled", "renewed", "token", "busy", "handshake", "crowd", "request"] {
             outcomes.with_label_values(&[outcome]);
         }
         Ok(Self { outcomes })
@@ -129,6 +130,8 @@ pub struct Parts {
     pub brokers: Vec<String>,
     /// What is counted.
     pub figures: Figures,
+    /// Who is told of guessed tokens.
+    pub guessing: guessing::Guessing,
 }
 
 /// Starts enrolment where it is configured, and keeps revocation lists up; gives the address that was bound.
@@ -144,7 +147,7 @@ pub async fn spawn(
         tokio::spawn(keep_lists(authority, None, stop));
         return Ok(None);
     };
-    let figures = parts.figures;
+    let told = (parts.figures, parts.guessing);
     let name = AgentId::new("enrolment").map_err(|error| EnrolError::Tls(error.to_string()))?;
     let grace = parts.settings.grace.unwrap_or(GRACE);
     let own = door::Own { authority: authority.clone(), name, names: parts.settings.names, grace };
@@ -152,7 +155,7 @@ pub async fn spawn(
     let brokers =
         if parts.settings.brokers.is_empty() { parts.brokers } else { parts.settings.brokers };
     let desk = desk::Desk::new(authority.clone(), brokers);
-    let bound = door::open(listen, Arc::clone(&present), desk, figures, stop.clone())
+    let bound = door::open(listen, Arc::clone(&present), desk, told, stop.clone())
         .await
         .map_err(|source| EnrolError::Listen { address: listen, source })?;
     tokio::spawn(keep_lists(authority, Some(present), stop));

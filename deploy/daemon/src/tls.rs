@@ -18,6 +18,7 @@ use vonggac_wire::identity::IdentityError;
 
 use crate::settings::Table;
 
+pub mod crowd;
 mod current;
 pub mod dial;
 mod figures;

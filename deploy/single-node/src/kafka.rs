@@ -68,7 +68,10 @@ pub fn prepare(layout: &Layout, sets: Option<&Sets>) -> io::Result<()> {
         &logging,
         "appender.out.type=Console\nappender.out.name=out\nappender.out.layout.type=PatternLayout\n\
          appender.out.layout.pattern=[%d] %p %m (%c{1})%n\nrootLogger.level=WARN\nrootLogger.appenderRef.out.ref=out\n\
-         logger.server.name=kafka.server.KafkaRaftServer\nlogger.server.level=INFO\n",
+         logger.server.name=kafka.server.KafkaRaftServer\nlogger.server.level=INFO\n\
+         # Who was refused: no right (kafka.authorizer.logger), or no certificate (Selector).\n\
+         logger.rights.name=kafka.authorizer.logger\nlogger.rights.level=INFO\n\
+         logger.handshakes.name=org.apache.kafka.common.network.Selector\nlogger.handshakes.level=INFO\n",
     )?;
     if layout.path("kafka/data/meta.properties").exists() {
         return Ok(());

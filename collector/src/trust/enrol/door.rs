@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use vonggac_daemon::tls::{Named, identity_of};
+use vonggac_daemon::tls::{Named, crowd::Crowd, identity_of};
 use vonggac_wire::{
     AgentId, Identity, Time,
     enrol::{ASKED_BYTES_MAX, ENROL_PATH, LISTS_PATH, RENEW_PATH, Refused},
@@ -39,6 +39,7 @@ use super::{
     EnrolError, Figures,
     desk::{Caller, Desk, Refusal},
     guard::Guard,
+    guessing::Guessing,
     late::Late,
 };
 use crate::trust::authority::{
@@ -49,6 +50,9 @@ use crate::trust::authority::{
 
 /// Connections at once: an agency's servers that are installed together; others wait in the kernel.
 const CONNECTIONS_MAX: usize = 64;
+
+/// Of these from one network, so that a single caller who is slow does not keep the others out.
+const CONNECTIONS_OF_ONE_MAX: usize = CONNECTIONS_MAX / 2;
 
 /// How long a handshake may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -188,6 +192,7 @@ struct Room {
     desk: Desk,
     guard: Mutex<Guard>,
     figures: Figures,
+    guessing: Guessing,
 }
 
 /// Listens until `stop`; gives the address that was bound.
@@ -195,13 +200,15 @@ pub(super) async fn open(
     address: SocketAddr,
     present: Arc<Present>,
     desk: Desk,
-    figures: Figures,
+    (figures, guessing): (Figures, Guessing),
     stop: CancellationToken,
 ) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let room = Arc::new(Room { desk, guard: Mutex::new(Guard::default()), figures });
+    let (places, crowd) =
+        (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Crowd::new(CONNECTIONS_OF_ONE_MAX));
+    let guard = Mutex::new(Guard::default());
+    let room = Arc::new(Room { desk, guard, figures, guessing });
     tokio::spawn(async move {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -218,13 +225,17 @@ pub(super) async fn open(
                     continue;
                 }
             };
+            let Some(guest) = crowd.enter(from.ip()) else {
+                room.figures.count("crowd");
+                continue;
+            };
             let (acceptor, room) = (TlsAcceptor::from(present.config()), Arc::clone(&room));
             tokio::spawn(async move {
                 let served = serve(stream, from, acceptor, room);
                 if timeout(CONNECTION_WITHIN, served).await.is_err() {
                     tracing::debug!(%from, "a caller of the enrolment was too slow");
                 }
-                drop(place);
+                drop((place, guest));
             });
         }
     });
@@ -275,7 +286,7 @@ async fn answer(
         (&Method::POST, RENEW_PATH) => {
             let asked = match asked(request).await {
                 Ok(asked) => asked,
-                Err(refused) => return refused,
+                Err(refused) => return room.not_asked(refused),
             };
             let (desk, by) = (room.desk.clone(), caller.clone());
             let renewed = waiting(move || desk.renew(by.as_ref(), &asked, Time::now())).await;
@@ -287,7 +298,7 @@ async fn answer(
             let desk = room.desk.clone();
             told(waiting(move || desk.lists()).await)
         }
-        _ => refused(StatusCode::NOT_FOUND, "request", "there is nothing here"),
+        _ => room.not_asked(refused(StatusCode::NOT_FOUND, "request", "there is nothing here")),
     }
 }
 
@@ -303,14 +314,16 @@ async fn enrol(request: Request<Incoming>, from: SocketAddr, room: &Room) -> Res
     }
     let asked: vonggac_wire::enrol::Asked = match asked(request).await {
         Ok(asked) => asked,
-        Err(refused) => return refused,
+        Err(refused) => return room.not_asked(refused),
     };
     let desk = room.desk.clone();
     let granted = waiting(move || desk.enrol(&asked, Time::now())).await;
     if let Err(Refusal::Token(_)) = &granted {
-        let mut guard = room.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        if guard.wrong(from.ip(), Time::now()) {
+        let now = Time::now();
+        let shut = room.guard.lock().unwrap_or_else(PoisonError::into_inner).wrong(from.ip(), now);
+        if shut {
             tracing::warn!(%from, "wrong tokens come from an address; it is not listened to for a minute");
+            room.guessing.tell(from.ip(), now);
         }
     }
     let who = granted.as_ref().map(|granted| granted.identity.clone()).unwrap_or_default();
@@ -319,6 +332,12 @@ async fn enrol(request: Request<Incoming>, from: SocketAddr, room: &Room) -> Res
 }
 
 impl Room {
+    /// What was no question is counted, too.
+    fn not_asked(&self, refused: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+        self.figures.count("request");
+        refused
+    }
+
     fn tell(&self, from: SocketAddr, done: &str, who: &str, refusal: Option<&Refusal>) {
         self.figures.count(refusal.map_or(done, |refusal| refusal.word()));
         match refusal {

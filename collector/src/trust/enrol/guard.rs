@@ -1,11 +1,8 @@
 //! Who guesses tokens is not listened to for a while (pure).
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
+use vonggac_daemon::peer::network;
 use vonggac_wire::Time;
 
 /// Wrong tokens from one address within [`WINDOW`]: a person who copies badly, not a program that guesses.
@@ -24,28 +21,18 @@ pub struct Guard {
     wrong: HashMap<IpAddr, (Time, u32)>,
 }
 
-/// A network of IPv6 is one caller: it has as many addresses as it likes.
-fn caller(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        four @ IpAddr::V4(_) => four,
-    }
-}
-
 impl Guard {
     /// Whether an address is listened to.
     #[must_use]
     pub fn listens(&self, address: IpAddr, now: Time) -> bool {
         self.wrong
-            .get(&caller(address))
+            .get(&network(address))
             .is_none_or(|(first, count)| *count < WRONG_MAX || now.since(*first) >= WINDOW)
     }
 
     /// Remembers a wrong token; whether the address is not listened to from now on.
     pub fn wrong(&mut self, address: IpAddr, now: Time) -> bool {
-        let address = caller(address);
+        let address = network(address);
         if !self.wrong.contains_key(&address) && self.wrong.len() >= ADDRESSES_MAX {
             self.wrong.retain(|_, (first, _)| now.since(*first) < WINDOW);
             if self.wrong.len() >= ADDRESSES_MAX {

@@ -31,6 +31,7 @@ struct Centre {
     authority: Authority,
     address: SocketAddr,
     registry: Registry,
+    guessed: tokio::sync::mpsc::Receiver<guessing::Silenced>,
     stop: CancellationToken,
 }
 
@@ -49,6 +50,7 @@ impl Centre {
         Authority::init_with(&place, lifetimes, &passphrase, ("lan", 1_000), Time::now()).unwrap();
         let authority = Authority::open(&place).unwrap();
         let (registry, stop) = (Registry::new(), CancellationToken::new());
+        let (guessing, guessed) = guessing::Guessing::new();
         let settings = Settings {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             names: vec!["localhost".into()],
@@ -60,9 +62,10 @@ impl Centre {
             settings,
             brokers: vec!["k:1".into()],
             figures: Figures::new(&registry.clone()).unwrap(),
+            guessing,
         };
         let address = spawn(parts, stop.clone()).await.unwrap().unwrap();
-        Self { _dir: dir, authority, address, registry, stop }
+        Self { _dir: dir, authority, address, registry, guessed, stop }
     }
 
     fn token(&self, purpose: Purpose, uses: u32) -> String {
@@ -213,14 +216,16 @@ async fn a_request_for_another_agency_is_refused_and_the_token_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_guesses_is_not_listened_to() {
-    let centre = Centre::up().await;
+async fn who_guesses_is_told_of_once_and_not_listened_to() {
+    let mut centre = Centre::up().await;
     let key = KeyPair::generate().unwrap();
     for number in 0..guard::WRONG_MAX {
         let guess = asked(&format!("{number:064x}"), "a", &key);
         let answer = centre.post(ENROL_PATH, &guess, None).await;
         assert_eq!(answer, refused(StatusCode::FORBIDDEN, "token"));
     }
+    assert_eq!(centre.guessed.recv().await.unwrap().address.to_string(), "127.0.0.1");
+    assert!(centre.guessed.try_recv().is_err());
     let right = centre.token(h49(), 1);
     let answer = centre.post(ENROL_PATH, &asked(&right, "a", &key), None).await;
     assert_eq!(answer, refused(StatusCode::TOO_MANY_REQUESTS, "busy"));
@@ -302,4 +307,20 @@ async fn another_centres_certificate_gets_no_connection() {
     let with = Some((foreign.certificate.as_str(), &key));
     let answer = centre.post(RENEW_PATH, &renewal, with).await;
     assert_eq!(answer.unwrap_err().0, StatusCode::IM_A_TEAPOT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_network_of_slow_callers_keeps_nobody_else_out() {
+    let centre = Centre::up().await;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        slow.push(socket.connect(centre.address).await.unwrap());
+    }
+    let begun = Instant::now();
+    let asked = centre.ask(Method::GET, LISTS_PATH, Vec::new(), None).await;
+    assert_eq!(asked.unwrap().0, StatusCode::OK);
+    assert!(begun.elapsed() < Duration::from_secs(5), "it waited for the slow ones");
+    assert!(centre.counted("crowd") > 0.0);
 }

@@ -27,6 +27,8 @@ pub enum Refused {
     Handshake,
     /// There were too many connections.
     Full,
+    /// One network had all the handshakes that it may have at once.
+    Crowd,
 }
 
 impl Refused {
@@ -45,6 +47,7 @@ impl Refused {
             Self::OldVersion => "old_version",
             Self::Handshake => "handshake",
             Self::Full => "full",
+            Self::Crowd => "crowd",
         }
     }
 }

@@ -25,11 +25,17 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
-use super::{Callers, Current, Figures, Files, Loaded, Refused, TlsError, identity_of};
+use super::{
+    Callers, Current, Figures, Files, Loaded, Refused, TlsError, crowd::Crowd, identity_of,
+};
 use crate::peer::Peer;
 
 /// Handshakes at once: more than a country's consoles or agents begin in a second after a restart; each holds some 20 KiB.
 const HANDSHAKES_MAX: usize = 256;
+
+/// Of these by one network: the consoles or agents of an agency behind one address, and a quarter of all, so that no single caller who stays
+/// silent keeps the others out.
+const HANDSHAKES_OF_ONE_MAX: usize = HANDSHAKES_MAX / 4;
 
 /// A handshake takes two round trips; over the thinnest line to a province that is a second.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -161,6 +167,7 @@ async fn accepting(
 ) {
     let places = Arc::new(Semaphore::new(port.connections_max));
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let crowd = Crowd::new(HANDSHAKES_OF_ONE_MAX);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -175,6 +182,10 @@ async fn accepting(
                 continue;
             }
         };
+        let Some(guest) = crowd.enter(address.ip()) else {
+            port.figures.refused(port.name, Refused::Crowd);
+            continue;
+        };
         let place = Arc::clone(&places).try_acquire_owned();
         let handshake = Arc::clone(&handshakes).try_acquire_owned();
         let (Ok(place), Ok(handshake)) = (place, handshake) else {
@@ -187,7 +198,7 @@ async fn accepting(
                 () = stop.cancelled() => {}
                 let_in = let_in(stream, address, &port, place) => match let_in {
                     Ok(connection) => {
-                        drop(handshake);
+                        drop((handshake, guest));
                         // Nobody takes it any more: the port is being closed.
                         let _closing = taken.send(Ok(connection)).await;
                     }

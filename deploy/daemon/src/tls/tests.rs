@@ -334,6 +334,23 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_half_a_renewal_is_
     }
 }
 
+#[tokio::test]
+async fn one_network_of_silent_callers_keeps_nobody_else_out() {
+    let authority = Authority::new("ours");
+    let served = served(tls, centre(&authority, "")).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(socket.connect(served.address).await.unwrap());
+    }
+    counted(&served, Refused::Crowd).await;
+    let (_folder, files) = set(&authority.issue(&Says::default()), &authority.pem, "");
+    let answer = ask(&dial(files), served.address).await;
+    assert_eq!(answer, Ok("spiffe://vonggac/person/an 7".into()));
+    assert_eq!(served.figures.count("grpc", Refused::Full), 0);
+}
+
 fn settings(text: &str) -> Result<Option<Files>, String> {
     let document = Document::from_text(Path::new("a.toml"), text.into());
     document.finish(Files::take).map_err(|error| error.to_string())
