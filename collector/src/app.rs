@@ -28,7 +28,7 @@ use crate::{
     store::{Store, migrate},
     threat::{ThreatList, reload},
     topics,
-    trust::{audit, door::Door, enrol, receipt, role::watch::Roles},
+    trust::{audit, break_glass, denial::Denials, door::Door, enrol, receipt, role::watch::Roles},
 };
 
 /// Records that may wait for the national picture: of a thousand events each, some megabytes as they are in memory.
@@ -88,6 +88,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
     tokio::spawn(topics::keep(config.clone(), stop.clone()));
+    let telling = break_glass::tell::Parts {
+        store: store.clone(),
+        registry: Arc::clone(&registry),
+        rules: Arc::clone(&rules),
+        producer: producer.clone(),
+    };
+    tokio::spawn(break_glass::tell::run(telling, stop.clone()));
     let chain = Pipeline::new(
         pipeline::Parts {
             config: config.clone(),
@@ -106,6 +113,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         &stop,
     )?;
     let receipts = receipts(&config, &store, &stop)?;
+    let denials = Denials::new(&figures.registry()).context("failed to make metrics")?;
     let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
     let served = serve::spawn(
         config.grpc,
@@ -121,6 +129,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             door: door(&config, &stop)?,
             audit,
             receipts,
+            denials,
+            break_glass: config.trust.break_glass.clone(),
         },
         stop.clone(),
     )

@@ -359,6 +359,7 @@ const PACK: &[(&str, &str)] = pack![
     "agency-silent",
     "portal-without-use",
     "canary-missing",
+    "break-glass",
 ];
 
 impl RuleSet {
