@@ -82,3 +82,5 @@ doctor-store-empty = The store has no events yet.
 doctor-store-empty-do = Install an agent and point it at Kafka.
 doctor-agents-silent = { $silent } of { $known } agents are silent.
 doctor-agents-silent-do = `vonggac agents` names them. Silence is not health: ask the agency.
+break-glass-export = taking its rows away
+break-glass-pseudonyms = holding its pseudonyms against names

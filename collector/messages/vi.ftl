@@ -82,3 +82,5 @@ doctor-store-empty = Kho chưa có sự kiện nào.
 doctor-store-empty-do = Cài một tác tử và trỏ nó tới Kafka.
 doctor-agents-silent = { $silent } trên { $known } tác tử im lặng.
 doctor-agents-silent-do = `vonggac agents` nêu tên chúng. Im lặng không phải là khoẻ: hãy hỏi cơ quan.
+break-glass-export = đưa dữ liệu ra ngoài
+break-glass-pseudonyms = đối chiếu bí danh với tên thật

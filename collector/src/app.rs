@@ -32,7 +32,8 @@ use crate::{
     threat::{ThreatList, reload},
     topics,
     trust::{
-        audit,
+        audit, break_glass,
+        denial::Denials,
         door::Door,
         enrol::{
             self,
@@ -107,6 +108,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
     tokio::spawn(topics::keep(config.clone(), stop.clone()));
+    let telling = break_glass::tell::Parts {
+        store: store.clone(),
+        registry: Arc::clone(&registry),
+        rules: Arc::clone(&rules),
+        producer: producer.clone(),
+    };
+    tokio::spawn(break_glass::tell::run(telling, stop.clone()));
     let chain = Pipeline::new(
         pipeline::Parts {
             config: config.clone(),
@@ -126,6 +134,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         &stop,
     )?;
     let receipts = receipts(&config, &store, &stop)?;
+    let denials = Denials::new(&figures.registry()).context("failed to make metrics")?;
     let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
     let served = serve::spawn(
         config.grpc,
@@ -141,6 +150,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             door: door(&config, &stop)?,
             audit,
             receipts,
+            denials,
+            break_glass: config.trust.break_glass.clone(),
         },
         stop.clone(),
     )

@@ -360,6 +360,7 @@ const PACK: &[(&str, &str)] = pack![
     "agency-silent",
     "portal-without-use",
     "canary-missing",
+    "break-glass",
 ];
 
 impl RuleSet {

@@ -3,25 +3,24 @@
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures::Stream;
-use tokio::{net::TcpListener, sync::broadcast};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, service::interceptor::InterceptedService};
-use vonggac_daemon::{
-    peer::Peer,
-    tls::{
-        Callers, Refused,
-        listen::{self, Doors},
-    },
+use tonic::{Request, Response, Status};
+use vonggac_daemon::tls::{
+    Callers,
+    listen::{self, Doors},
 };
 use vonggac_wire::{
-    Identity, Signer, Time,
+    Signer, Time,
     limits::GRPC_MESSAGE_BYTES_MAX,
     proto::{
-        ActReply, ChangeSavedSearchReply, ChangeSavedSearchRequest, Command, DeadLettersReply,
-        DeadLettersRequest, EvidenceRequest, IncidentDetail, IncidentRequest, ReceiptsReply,
-        SavedSearchesReply, SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply,
-        SpreadRequest, SqlReply, SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest,
-        VerifyReply, WatchReply, WatchRequest,
+        ActReply, AuditReply, AuditRequest, BreakGlassReply, BreakGlassRequest,
+        ChangeBreakGlassReply, ChangeBreakGlassRequest, ChangeSavedSearchReply,
+        ChangeSavedSearchRequest, Command, DeadLettersReply, DeadLettersRequest, EvidenceRequest,
+        ExportRequest, IncidentDetail, IncidentRequest, ReceiptsReply, SavedSearchesReply,
+        SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply,
+        SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest, VerifyReply, WatchReply,
+        WatchRequest,
         console_server::{Console, ConsoleServer},
     },
 };
@@ -33,22 +32,27 @@ use crate::{
     health::Picture,
     registry::Registry,
     rule::RuleSet,
-    saved,
     store::{Store, StoreError, query::Reach},
     tail::filter::Filter,
     trust::{
         audit::log::AuditLog,
-        door::{Door, Guest},
-        scope::{Call, Scope, view},
+        break_glass,
+        denial::Denials,
+        door::Door,
+        scope::{Call, Scope},
     },
 };
 
 mod acting;
 mod asking;
+mod auditing;
 mod evidence;
+mod glass;
+mod saving;
 mod showing;
 mod tailing;
 mod visit;
+mod watching;
 
 use asking::{Places, Question};
 
@@ -80,6 +84,10 @@ pub struct Parts {
     pub door: Door,
     /// Where it is written down what they do.
     pub audit: AuditLog,
+    /// What is counted of refusals.
+    pub denials: Denials,
+    /// What wants two persons.
+    pub break_glass: break_glass::Settings,
 }
 
 /// Listens and serves until `stop`; gives the address that was bound.
@@ -97,11 +105,6 @@ pub async fn spawn(
     let service = ConsoleServer::new(Service::new(parts))
         .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
-    let counted = doors.figures.clone();
-    let may_look = move |request| {
-        may_look(request).inspect_err(|_| counted.refused("grpc", Refused::WrongIdentity))
-    };
-    let service = InterceptedService::new(service, may_look);
     let port = doors.port("grpc", Callers::MustShow, CONNECTIONS_MAX);
     let connections = listen::accept(listener, port, stop.clone());
     tokio::spawn(async move {
@@ -119,28 +122,21 @@ pub async fn spawn(
     Ok(bound)
 }
 
-/// The console's service is for people and collectors; an agent's certificate opens nothing here. In plain text nobody shows one.
-fn may_look(request: Request<()>) -> Result<Request<()>, Status> {
-    match request.extensions().get::<Peer>() {
-        Some(Peer {
-            identity: None | Some(Identity::Person(_) | Identity::Collector(_)), ..
-        }) => Ok(request),
-        _ => Err(Status::permission_denied("this certificate is not a person's")),
-    }
-}
-
 struct Service {
     parts: Parts,
     places: Places,
     paces: visit::Paces,
     /// Changes of saved searches, one after the other.
     saving: tokio::sync::Mutex<()>,
+    /// Steps of break-glasses, the same.
+    breaking: tokio::sync::Mutex<()>,
 }
 
 impl Service {
     fn new(parts: Parts) -> Self {
         let places = Places::new(parts.allowances);
-        Self { parts, places, paces: visit::Paces::default(), saving: tokio::sync::Mutex::new(()) }
+        let (saving, breaking) = Default::default();
+        Self { parts, places, paces: visit::Paces::default(), saving, breaking }
     }
 }
 
@@ -161,6 +157,8 @@ impl Console for Service {
     type TailStream = Answers<TailReply>;
     type ReceiptsStream = Answers<ReceiptsReply>;
     type VerifyStream = Answers<VerifyReply>;
+    type AuditStream = Answers<AuditReply>;
+    type ExportStream = Answers<SearchReply>;
 
     async fn watch(
         &self,
@@ -168,31 +166,8 @@ impl Console for Service {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let visit = self.enter(&request, Call::Watch, |asked| asked.agencies.join(" "))?;
         visit.goes_on(&self.parts.audit)?;
-        let (guest, wanted) = (visit.guest.clone(), request.into_inner().agencies);
-        let (first, deltas) = self.parts.nation.follow();
-        let watching = Watching::new(self.parts.figures.clone());
-        let viewer = Viewer { guest, wanted, parts: self.parts.watched(), _counted: watching };
-        let begun = viewer.seen(&first);
-        let following =
-            futures::stream::unfold((deltas, Some(viewer)), |(mut deltas, viewer)| async move {
-                // A refusal is the last that is told.
-                let viewer = viewer?;
-                match deltas.recv().await {
-                    Ok(delta) => match viewer.parts.door.still(&viewer.guest, Call::Watch) {
-                        Ok(()) => Some((Ok(viewer.seen(&delta)), (deltas, Some(viewer)))),
-                        Err(changed) => Some((Err(changed), (deltas, None))),
-                    },
-                    Err(broadcast::error::RecvError::Lagged(missed)) => {
-                        let slow = Status::resource_exhausted(format!(
-                            "{missed} deltas were missed; watch anew"
-                        ));
-                        Some((Err(slow), (deltas, Some(viewer))))
-                    }
-                    Err(broadcast::error::RecvError::Closed) => None,
-                }
-            });
-        let first = futures::stream::once(async move { Ok(begun) });
-        let answers: Self::WatchStream = Box::pin(futures::StreamExt::chain(first, following));
+        let viewer = self.parts.viewer(visit.guest.clone(), request.into_inner().agencies);
+        let answers = watching::follow(&self.parts.nation, viewer);
         Ok(visit.followed(answers, |_| (0, 0)))
     }
 
@@ -347,103 +322,52 @@ impl Console for Service {
         let changed = self.changed(&visit.guest, request.into_inner()).await;
         visit.ended(changed, |reply| usize::from(reply.refused.is_empty()))
     }
-}
-
-impl Service {
-    async fn listed(&self, guest: &Guest, agency: &str) -> Result<SavedSearchesReply, Status> {
-        let mut searches = self.parts.store.saved_searches().await.map_err(status)?;
-        searches.retain(|search| is_shown(guest, &search.owner, &search.agency));
-        searches.retain(|search| {
-            agency.is_empty() || search.agency.is_empty() || search.agency == agency
-        });
-        Ok(SavedSearchesReply { searches })
-    }
-
-    async fn changed(
+    async fn audit(
         &self,
-        guest: &Guest,
-        request: ChangeSavedSearchRequest,
-    ) -> Result<ChangeSavedSearchReply, Status> {
-        let caller = saved::Caller { name: guest.name.clone(), role: guest.role.allowance() };
-        let change = request
-            .change
-            .ok_or_else(|| Status::invalid_argument("the request names no change"))?;
-        let _one = self.saving.lock().await;
-        let mut all = self.parts.store.saved_searches().await.map_err(status)?;
-        // What somebody does not see cannot be meant, nor told of by a refusal.
-        all.retain(|search| is_shown(guest, &search.owner, &search.agency));
-        let is_agency =
-            |code: &str| self.parts.registry.agency(code).is_some() && guest.scope.has_agency(code);
-        let id = uuid::Uuid::new_v4().to_string();
-        Ok(match saved::apply(&all, change, &caller, is_agency, id, Time::now().0) {
-            Ok(written) => {
-                self.parts.store.write_saved_search(&written).await.map_err(status)?;
-                ChangeSavedSearchReply { refused: String::new(), search: Some(written.search) }
-            }
-            Err(refusal) => ChangeSavedSearchReply { refused: refusal.to_string(), search: None },
-        })
+        request: Request<AuditRequest>,
+    ) -> Result<Response<Self::AuditStream>, Status> {
+        let visit = self.enter(&request, Call::Audit, auditing::words)?;
+        let question = match Question::begin(&self.parts.store, &self.places, &visit.guest).await {
+            Ok(question) => question,
+            Err(refused) => return visit.ended(Err(refused), |_| 0),
+        };
+        let answers = auditing::answer(question, request.into_inner());
+        Ok(visit.followed(answers, |reply| (reply.records.len(), 0)))
     }
-}
 
-/// Whether a saved search is in somebody's list: whoever reaches the nation has all, others their own and those of their agencies.
-fn is_shown(guest: &Guest, owner: &str, agency: &str) -> bool {
-    guest.scope.is_nation() || owner == guest.name || guest.scope.has_agency(agency)
-}
-
-/// What a console that watches is told by.
-struct Watched {
-    door: Door,
-    nation: Picture,
-}
-
-impl Parts {
-    fn watched(&self) -> Watched {
-        Watched { door: self.door.clone(), nation: self.nation.clone() }
+    async fn export(
+        &self,
+        request: Request<ExportRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        let mut visit = self.enter(&request, Call::Export, glass::exported)?;
+        let (agency, search) = match self.may_export(&mut visit, request.into_inner()).await {
+            Ok(found) => found,
+            Err(refused) => return visit.ended(Err(refused), |_| 0),
+        };
+        let question = match Question::begin(&self.parts.store, &self.places, &visit.guest).await {
+            Ok(question) => question,
+            Err(refused) => return visit.ended(Err(refused), |_| 0),
+        };
+        let scope = Scope::Agencies(vec![agency]);
+        let answers = asking::search(&self.parts, question, scope, search);
+        Ok(visit.followed(answers, |reply| (reply.rows.len(), reply.bytes_read)))
     }
-}
 
-/// Who watches what.
-struct Viewer {
-    guest: Guest,
-    wanted: Vec<String>,
-    parts: Watched,
-    _counted: Watching,
-}
-
-impl Viewer {
-    fn seen(&self, reply: &WatchReply) -> WatchReply {
-        let scope = &self.guest.scope;
-        if matches!(scope, Scope::Nation) {
-            return limited(reply.clone(), &self.wanted);
-        }
-        limited(view::seen(scope, reply, &self.parts.nation.now()), &self.wanted)
+    async fn break_glass(
+        &self,
+        request: Request<BreakGlassRequest>,
+    ) -> Result<Response<BreakGlassReply>, Status> {
+        let visit = self.enter(&request, Call::BreakGlass, |asked| asked.agency.clone())?;
+        let listed = self.glasses(&visit.guest, &request.into_inner().agency).await;
+        visit.ended(listed, |reply| reply.records.len())
     }
-}
 
-/// Counts a console while it watches.
-struct Watching(Figures);
-
-impl Watching {
-    fn new(figures: Figures) -> Self {
-        figures.watcher(1);
-        Self(figures)
+    async fn change_break_glass(
+        &self,
+        request: Request<ChangeBreakGlassRequest>,
+    ) -> Result<Response<ChangeBreakGlassReply>, Status> {
+        let mut visit = self.enter(&request, Call::ChangeBreakGlass, glass::changed)?;
+        let changed = self.change_glass(&mut visit, request.into_inner()).await;
+        visit.ended(changed, |reply| usize::from(reply.refused.is_empty()))
     }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.0.watcher(-1);
-    }
-}
-
-/// A reply with the rows of these agencies alone; none named: all.
-fn limited(mut reply: WatchReply, wanted: &[String]) -> WatchReply {
-    if !wanted.is_empty() {
-        reply.agencies.retain(|row| wanted.contains(&row.code));
-        reply.systems.retain(|row| wanted.contains(&row.agency));
-        reply.agents.retain(|row| wanted.contains(&row.agency));
-        reply.checks.retain(|row| wanted.contains(&row.agency));
-        reply.incidents.retain(|row| row.agencies.iter().any(|agency| wanted.contains(agency)));
-    }
-    reply
 }

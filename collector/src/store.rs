@@ -21,6 +21,7 @@ pub mod backup;
 pub mod baseline;
 pub mod batch;
 mod book;
+mod break_glass;
 mod canary;
 mod certificate;
 pub mod cluster;

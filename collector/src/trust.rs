@@ -4,7 +4,8 @@
 //! * [`token`]: who may enrol, and [`enrol`]: how;
 //! * [`role`]: who is what, as data; [`scope`] (pure): what a role sees and does, call by call; [`door`]: where every call of the console's
 //!   service comes in;
-//! * [`audit`]: what was done, by whom, in a chain; [`pace`] (pure): how often and how much one person may ask.
+//! * [`audit`]: what was done, by whom, in a chain; [`pace`] (pure): how often and how much one person may ask; [`denial`]: why not.
+//! * [`break_glass`]: what one person may because a second one confirmed it.
 //! * [`seal`]: whether a batch was sealed by whom it names; [`merkle`] (pure): one hash over many; [`evidence`] (pure): stored rows against what
 //!   was written down of them; [`verify`]: the same of a store; [`holding`]: what is held and what is missing; [`receipt`]: the
 //!   centre's signed word on each hour.
@@ -15,6 +16,8 @@ use vonggac_daemon::settings::Table;
 
 pub mod audit;
 pub mod authority;
+pub mod break_glass;
+pub mod denial;
 pub mod door;
 pub mod enrol;
 pub mod evidence;
@@ -41,6 +44,8 @@ pub struct Settings {
     pub receipt_key: Option<PathBuf>,
     /// Enrolment, on the machine that has the authority.
     pub enrol: enrol::Settings,
+    /// What wants two persons.
+    pub break_glass: break_glass::Settings,
     /// Who has which role; `None`: nobody whose certificate is asked for.
     pub roles: Option<PathBuf>,
 }
@@ -66,6 +71,7 @@ impl Settings {
                     lifetimes: Lifetimes::take(pki),
                 }),
                 enrol: trust.table("enrol", enrol::Settings::take),
+                break_glass: trust.table("break_glass", break_glass::Settings::take),
                 roles: role::watch::take(trust),
             };
             if settings.enrol.listen.is_some() && settings.pki.dir.is_none() {

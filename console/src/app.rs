@@ -13,7 +13,7 @@ use vonggac_wire::{
 };
 
 use crate::{
-    client::Way,
+    client::{self, Way},
     feed::{Ask, Progress, Told},
     keymap::Keymap,
     model::Model,
@@ -325,6 +325,7 @@ impl App {
             Told::Lost { error, wait, attempt } => {
                 self.lost_at = self.lost_at.or(self.heard.at);
                 self.unanswered(None, &self.words.get("link-lost"));
+                let error = client::in_words(&self.words, &error);
                 self.link = Link::Lost { error, wait, attempt };
             }
             Told::Detail(detail) => self.detailed(*detail),
@@ -340,9 +341,12 @@ impl App {
             // Of a question that nobody waits for any more.
             Told::Progress(..) => {}
             Told::Tail(number, reply) => self.followed(number, *reply),
-            Told::TailEnded(number, why) => self.follow_ended(number, &why),
+            Told::TailEnded(number, why) => {
+                self.follow_ended(number, &client::in_words(&self.words, &why));
+            }
             Told::SavedChanged(asked, reply) => return self.saved_changed(&asked, *reply),
             Told::Refused(number, error) => {
+                let error = client::in_words(&self.words, &error);
                 self.unanswered(Some(number), &error);
                 self.message = error;
             }

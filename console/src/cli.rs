@@ -12,9 +12,11 @@ use crate::{
 };
 
 mod act;
+mod audit;
 mod evidence;
 mod filter;
 mod follow;
+mod glass;
 mod handover;
 mod help;
 mod progress;
@@ -146,6 +148,18 @@ enum Command {
     Receipts,
     /// Stored rows against what was written down of them when they were taken.
     Verify,
+    /// What was done at the centre, by whom, and how it ended.
+    Audit {
+        #[command(flatten)]
+        options: audit::Options,
+    },
+    /// An agency's rows, to be taken away.
+    Export,
+    /// What wants two persons: another agency's rows, and pseudonyms.
+    BreakGlass {
+        #[command(subcommand)]
+        action: glass::Action,
+    },
     /// One address, user, URL or host against agencies: src_ip=203.0.113.7
     Spread {
         /// FIELD=VALUE.
@@ -158,7 +172,7 @@ enum Command {
     },
     /// Names, types and meanings of a screen's JSON.
     Schema {
-        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved, spread, receipts or verify.
+        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved, spread, receipts, verify, audit or break-glass.
         screen: String,
     },
 }
@@ -249,7 +263,7 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         Command::Saved { action: Some(action) } => {
             return saved::run(&mut client, &words, filter, &common.format, action).await;
         }
-        Command::Saved { action: None } => saved::list(&mut client, filter).await,
+        Command::Saved { action: None } => saved::list(&mut client, &words, filter).await,
         Command::Events { follow: true } => {
             return match follow::run(&mut client, &words, filter, &common.format).await {
                 Ok(()) => Exit::Success,
@@ -274,6 +288,24 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
                 Err(error) => complain(&error, Exit::Failure),
             };
         }
+        Command::Audit { options } => {
+            return match audit::run(&mut client, &words, filter, &common.format, &options).await {
+                Ok(exit) => exit,
+                Err(error) => complain(&error, Exit::Failure),
+            };
+        }
+        Command::Export => {
+            return match show::export(&mut client, &words, filter, &common.format).await {
+                Ok(()) => Exit::Success,
+                Err(error) => complain(&error, Exit::Failure),
+            };
+        }
+        Command::BreakGlass { action } => {
+            return match glass::run(&mut client, &words, filter, &common.format, action).await {
+                Ok(exit) => exit,
+                Err(error) => complain(&error, Exit::Failure),
+            };
+        }
         Command::Handover => {
             return match handover::run(&mut client, &words, filter, &common.format).await {
                 Ok(()) => Exit::Success,
@@ -282,7 +314,7 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         }
         Command::Sql { query } => show::sql(&mut client, &words, &query, filter).await,
         Command::Usage { by_agency } => show::usage(&mut client, &words, filter, by_agency).await,
-        Command::Dead => show::dead(&mut client, filter).await,
+        Command::Dead => show::dead(&mut client, &words, filter).await,
         Command::Spread { what } => show::spread(&mut client, &words, filter, &what).await,
         Command::Health => show::picture(&mut client, &words, filter, "health").await,
         Command::Agencies => show::picture(&mut client, &words, filter, "agencies").await,

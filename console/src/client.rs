@@ -20,6 +20,8 @@ use vonggac_daemon::tls::{
 };
 use vonggac_wire::{caller, limits::GRPC_MESSAGE_BYTES_MAX, proto::console_client::ConsoleClient};
 
+use crate::words::Words;
+
 /// The collector, as this console speaks with it.
 pub type Client = ConsoleClient<InterceptedService<Channel, Caller>>;
 
@@ -50,6 +52,37 @@ impl Interceptor for Caller {
         metadata.insert_bin(caller::NAME, self.name.clone());
         Ok(request)
     }
+}
+
+/// What stands before a refusal's word.
+const DENIED: &str = "denied-";
+
+/// A failure as it can be told in any language: a refusal's word with what it is about, and in the next line what the collector says of it.
+#[must_use]
+pub fn failure(status: &Status) -> String {
+    let word = status.metadata().get(caller::REFUSED).and_then(|value| value.to_str().ok());
+    match word {
+        Some(word) => format!("{DENIED}{word}\n{}", status.message()),
+        None => status.message().to_owned(),
+    }
+}
+
+/// A [`failure`] in the words of a language; as the collector says it, where there are none.
+#[must_use]
+pub fn in_words(words: &Words, failure: &str) -> String {
+    let Some((refusal, said)) =
+        failure.split_once('\n').filter(|(refusal, _)| refusal.starts_with(DENIED))
+    else {
+        return failure.to_owned();
+    };
+    let mut parts = refusal.splitn(3, ' ');
+    let mut part = || parts.next().unwrap_or_default();
+    let (id, about, role) = (part(), part(), part());
+    let named = format!("role-{role}");
+    let known = words.get(&named);
+    let role = if known == named { role } else { known.as_str() };
+    let text = words.with(id, &[("about", about), ("role", role)]);
+    if text == id { said.to_owned() } else { text }
 }
 
 /// How long a connection may take.
@@ -209,6 +242,52 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_both_languages_and_an_unknown_one_as_the_collector_says_it() {
+        let known = [
+            ("not-a-person", "spiffe://vonggac/broker/a"),
+            ("no-role", "minh"),
+            ("not-for-role", "audit responder"),
+            ("changed", ""),
+            ("too-many-calls", "7"),
+            ("too-much-read", "7"),
+            ("not-your-agency", "tk-48"),
+            ("not-open", "tk-48"),
+            ("led-by-another", "7"),
+            ("command-names-another", ""),
+            ("operators-alone", ""),
+            ("unknown-incident", "7"),
+        ];
+        let refused = |word: &str| {
+            let mut status = Status::permission_denied("as the collector says");
+            status.metadata_mut().insert(caller::REFUSED, word.parse().unwrap());
+            failure(&status)
+        };
+        for lang in [Lang::Vi, Lang::En] {
+            let words = words::of(lang);
+            for (word, about) in known {
+                let text = in_words(&words, &refused(format!("{word} {about}").trim_end()));
+                assert!(!text.contains("collector says") && !text.contains("denied-"), "{text}");
+                let about = about.split(' ').next().unwrap();
+                assert!(text.contains(about), "{text} does not say {about}");
+            }
+            assert_eq!(in_words(&words, &refused("from-tomorrow x")), "as the collector says");
+            assert_eq!(in_words(&words, "denied-no-role x"), "denied-no-role x");
+            for role in [
+                "administrator",
+                "national-operator",
+                "agency-operator",
+                "responder",
+                "observer",
+                "auditor",
+            ] {
+                let text = in_words(&words, &refused(&format!("not-for-role sql {role}")));
+                assert!(!text.contains(&format!("role-{role}")), "{text}");
+            }
+        }
+        assert_eq!(failure(&Status::unavailable("x")), "x");
     }
 
     #[test]

@@ -151,7 +151,7 @@ async fn watch(
 ) -> String {
     let mut stream = match client.watch(WatchRequest::default()).await {
         Ok(stream) => stream.into_inner(),
-        Err(status) => return status.message().to_owned(),
+        Err(status) => return client::failure(&status),
     };
     let mut searching: Option<tokio::task::AbortHandle> = None;
     loop {
@@ -165,7 +165,7 @@ async fn watch(
                     }
                 }
                 Ok(Ok(None)) => return "reason-ended".into(),
-                Ok(Err(status)) => return status.message().to_owned(),
+                Ok(Err(status)) => return client::failure(&status),
             },
             asked = asks.recv() => match asked {
                 Some(Ask::Retry) => return "reason-asked".into(),
@@ -237,7 +237,7 @@ async fn answer(mut client: Client, ask: Ask, tell: mpsc::Sender<Told>) {
             client.act(*command).await.map(|reply| Told::Acted(id, Box::new(reply.into_inner())))
         }
     };
-    let told = told.unwrap_or_else(|status| Told::Refused(number, status.message().to_owned()));
+    let told = told.unwrap_or_else(|status| Told::Refused(number, client::failure(&status)));
     let _left = tell.send(told).await;
 }
 
@@ -311,11 +311,11 @@ async fn tail(
                         }
                     }
                     Ok(None) => break String::new(),
-                    Err(status) => break status.message().to_owned(),
+                    Err(status) => break client::failure(&status),
                 }
             }
         }
-        Err(status) => status.message().to_owned(),
+        Err(status) => client::failure(&status),
     };
     Told::TailEnded(number, ended)
 }

@@ -8,6 +8,7 @@ use vonggac_wire::{
 
 use super::Parts;
 use crate::trust::{
+    denial::Denial,
     door::Guest,
     scope::{deed, view},
 };
@@ -31,10 +32,7 @@ pub(super) async fn act(
         Some(Action::Merge(merge)) => known(merge.into),
         _ => None,
     };
-    deed::may(&guest.scope, &command, known(id), into).map_err(|no| match no {
-        deed::NotYours::Unknown(_) => Status::not_found(no.to_string()),
-        _ => Status::permission_denied(no.to_string()),
-    })?;
+    deed::may(&guest.scope, &command, known(id), into).map_err(Denial::from)?;
     // Whoever sends the id of another's command is answered with what they may see of it, and no more.
     let seen = |incident| view::incident(&guest.scope, &incident);
     match parts.book.act(command).await {

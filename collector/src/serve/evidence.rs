@@ -18,6 +18,7 @@ use super::{
 use crate::{
     store::batch::Span,
     trust::{
+        denial::Denial,
         door::Guest,
         holding,
         verify::{self, Answer, Sum, Told},
@@ -58,7 +59,7 @@ pub(super) async fn begin(
 ) -> Result<(Question, Span), Status> {
     let span = span(request, Time::now())?;
     if !guest.scope.has_agency(&span.agency) {
-        return Err(Status::permission_denied(format!("the agency {} is not yours", span.agency)));
+        return Err(Denial::Agency(span.agency).into());
     }
     Ok((Question::begin(&parts.store, places, guest).await?, span))
 }

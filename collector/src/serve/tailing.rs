@@ -84,7 +84,7 @@ pub(super) fn follow(
                 },
             }
             if let Err(changed) = viewer.door.still(&viewer.guest, Call::Tail) {
-                let _left = tell.send(Err(changed)).await;
+                let _left = tell.send(Err(changed.into())).await;
                 return;
             }
             untold.time_unix_nano = Time::now().0;

@@ -19,6 +19,7 @@ use crate::trust::{
         Deed,
         log::{AuditLog, Open},
     },
+    denial::{Denials, kind},
     door::{self, Guest},
     pace::Pace,
     scope::Call,
@@ -39,6 +40,7 @@ pub(super) struct Visit {
     pub(super) guest: Guest,
     open: Open,
     paces: Paces,
+    denials: Denials,
 }
 
 impl Service {
@@ -51,8 +53,7 @@ impl Service {
     ) -> Result<Visit, Status> {
         let entered = self.parts.door.enter(request, call).and_then(|guest| {
             if guest.is_proven {
-                let counted = self.paces.with(|pace| pace.call(&guest.name, Time::now()));
-                counted.map_err(|wait| Status::resource_exhausted(wait.to_string()))?;
+                self.paces.with(|pace| pace.call(&guest.name, Time::now()))?;
             }
             Ok(guest)
         });
@@ -69,9 +70,14 @@ impl Service {
         };
         let open = self.parts.audit.begin(deed)?;
         match entered {
-            Ok(guest) => Ok(Visit { guest, open, paces: self.paces.clone() }),
-            Err(refused) => {
-                open.ended(code(&refused), 0);
+            Ok(guest) => {
+                let (paces, denials) = (self.paces.clone(), self.parts.denials.clone());
+                Ok(Visit { guest, open, paces, denials })
+            }
+            Err(denial) => {
+                let refused = Status::from(denial);
+                self.parts.denials.count(&refused);
+                open.ended(kind(&refused), 0);
                 Err(refused)
             }
         }
@@ -91,10 +97,16 @@ impl Visit {
                 Ok(Response::new(reply))
             }
             Err(refused) => {
-                self.open.ended(code(&refused), 0);
+                self.denials.count(&refused);
+                self.open.ended(kind(&refused), 0);
                 Err(refused)
             }
         }
+    }
+
+    /// What else is written down of it, behind its words.
+    pub(super) fn under(&mut self, words: &str) {
+        self.open.add(words);
     }
 
     /// A row that says that it began, for what goes on for hours.
@@ -109,17 +121,6 @@ impl Visit {
         counts: fn(&T) -> (usize, u64),
     ) -> Response<Answers<T>> {
         Response::new(Box::pin(Followed { answers, visit: self, counts, rows: 0, read: 0 }))
-    }
-}
-
-fn code(refused: &Status) -> &'static str {
-    match refused.code() {
-        tonic::Code::PermissionDenied => "permission-denied",
-        tonic::Code::NotFound => "not-found",
-        tonic::Code::InvalidArgument => "invalid",
-        tonic::Code::ResourceExhausted => "too-much",
-        tonic::Code::Unauthenticated => "unknown",
-        _ => "failed",
     }
 }
 
@@ -154,7 +155,8 @@ impl<T> Stream for Followed<T> {
                 self.read = self.read.max(read);
             }
             Poll::Ready(Some(Err(refused))) => {
-                let outcome = code(refused);
+                let outcome = kind(refused);
+                self.visit.denials.count(refused);
                 self.end(outcome);
             }
             Poll::Ready(None) => self.end("ok"),

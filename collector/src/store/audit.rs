@@ -10,6 +10,10 @@ use crate::trust::audit::{
     verify::{Finding, Verifier},
 };
 
+mod page;
+
+pub use page::{AuditPage, PAGE_ROWS_MAX};
+
 /// Rows that are read at once when a chain is gone along.
 const PAGE_ROWS: u64 = 20_000;
 

@@ -48,6 +48,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (29, "receipts", include_str!("../../migrations/0029_receipts.sql")),
     (30, "audit", include_str!("../../migrations/0030_audit.sql")),
     (31, "audit_heads", include_str!("../../migrations/0031_audit_heads.sql")),
+    (32, "break_glass", include_str!("../../migrations/0032_break_glass.sql")),
 ];
 
 /// The version of the present schema.

@@ -56,7 +56,7 @@ const BOOKS: [&str; 13] = [
 ];
 
 /// What auditors and administrators alone read.
-const AUDIT: [&str; 3] = ["audit", "audit_heads", "certificates"];
+const AUDIT: [&str; 4] = ["audit", "audit_heads", "certificates", "break_glass"];
 
 /// What somebody may read in SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]

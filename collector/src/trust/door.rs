@@ -3,12 +3,13 @@
 //! In plain text, which was asked for by name, the console says of itself who it is: an operator is an administrator of a test centre, and
 //! `--observer` an observer. Wherever there is a certificate nothing else is believed.
 
-use tonic::{Request, Status};
+use tonic::Request;
 use vonggac_daemon::peer::Peer;
 use vonggac_wire::{Identity, caller};
 
 use super::{
-    role::{Grant, Role, watch::Roles},
+    denial::Denial,
+    role::{Duty, Grant, Role, watch::Roles},
     scope::{Call, Scope, permit},
 };
 use crate::allowance;
@@ -24,6 +25,8 @@ pub struct Guest {
     pub scope: Scope,
     /// Whether a certificate says so.
     pub is_proven: bool,
+    /// What they may do where two persons are asked for.
+    pub duty: Duty,
 }
 
 /// The door.
@@ -43,42 +46,36 @@ impl Door {
     ///
     /// # Errors
     /// Why nobody may come in.
-    pub fn enter<T>(&self, request: &Request<T>, call: Call) -> Result<Guest, Status> {
-        let peer = request.extensions().get::<Peer>();
-        let (name, grant, is_proven) = match peer.and_then(|peer| peer.identity.as_ref()) {
+    pub fn enter<T>(&self, request: &Request<T>, call: Call) -> Result<Guest, Denial> {
+        // Whoever came by no connection of ours has shown nothing.
+        let unknown = || Denial::NoPerson("an unknown caller".into());
+        let peer = request.extensions().get::<Peer>().ok_or_else(unknown)?;
+        let (name, grant, is_proven) = match peer.identity.as_ref() {
             None => {
                 let (name, role) = said(request);
-                (name, Grant { role, scope: Scope::Nation }, false)
+                (name, Grant::new(role, Scope::Nation), false)
             }
             Some(Identity::Person(person)) => {
                 let name = person.to_string();
-                let grant = self.roles.of(&name).ok_or_else(|| {
-                    Status::permission_denied(format!(
-                        "{name} has no role here; an administrator of the centre gives roles"
-                    ))
-                })?;
+                let grant = self.roles.of(&name).ok_or_else(|| Denial::NoRole(name.clone()))?;
                 (name, grant, true)
             }
             // A collector's own doctor looks whether it answers.
             Some(collector @ Identity::Collector(_)) if call == Call::Watch => {
-                let grant = Grant { role: Role::Observer, scope: Scope::Nation };
+                let grant = Grant::new(Role::Observer, Scope::Nation);
                 (collector.to_string(), grant, false)
             }
-            Some(other) => {
-                return Err(Status::permission_denied(format!(
-                    "{other} is no person; consoles come with a person's certificate"
-                )));
-            }
+            Some(other) => return Err(Denial::NoPerson(other.to_string())),
         };
-        let scope = permit(&grant, call).map_err(|no| Status::permission_denied(no.to_string()))?;
-        Ok(Guest { name, role: grant.role, scope, is_proven })
+        let scope = permit(&grant, call)?;
+        Ok(Guest { name, role: grant.role, scope, is_proven, duty: grant.duty })
     }
 
     /// Whether a guest still reaches what they came in for: streams ask again before each reply.
     ///
     /// # Errors
     /// If their role is another one by now.
-    pub fn still(&self, guest: &Guest, call: Call) -> Result<(), Status> {
+    pub fn still(&self, guest: &Guest, call: Call) -> Result<(), Denial> {
         if !guest.is_proven {
             return Ok(());
         }
@@ -86,11 +83,7 @@ impl Door {
         let same = now.is_some_and(|grant| {
             grant.role == guest.role && permit(&grant, call).is_ok_and(|scope| scope == guest.scope)
         });
-        if same {
-            Ok(())
-        } else {
-            Err(Status::permission_denied("what you may see has changed; call again"))
-        }
+        if same { Ok(()) } else { Err(Denial::Changed) }
     }
 }
 
@@ -173,8 +166,13 @@ mod tests {
             let looks = |call: &Call| who.starts_with("collector") && *call == Call::Watch;
             for call in Call::ALL.into_iter().filter(|call| !looks(call)) {
                 let refused = door().enter(&of(Some(who)), call).unwrap_err();
-                assert_eq!(refused.code(), tonic::Code::PermissionDenied, "{who} {call:?}");
+                let expected = if who.starts_with("person") { "no-role" } else { "not-a-person" };
+                assert_eq!(refused.name(), expected, "{who} {call:?}");
             }
+        }
+        // Whoever came by no port of ours is nobody, whatever they say.
+        for call in Call::ALL {
+            assert!(matches!(door().enter(&Request::new(()), call), Err(Denial::NoPerson(_))));
         }
         assert!(door().enter(&of(Some("person/audit")), Call::Tail).is_err());
     }

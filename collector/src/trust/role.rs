@@ -10,6 +10,12 @@
 //! name = "tran.thi.b"
 //! role = "observer"
 //! agencies = ["*"]                 # the nation
+//!
+//! [[person]]
+//! name = "le.van.c"
+//! role = "administrator"
+//! break_glass = ["confirm"]        # confirms what others ask for, asks for nothing; unsaid: as the role
+//! exports_alone = true             # takes rows away without a second person: whoever has the machine has them anyway
 //! ```
 //!
 //! Whoever is not in it may do nothing. The file is [read anew](watch) when it changes.
@@ -89,10 +95,26 @@ impl Role {
         }
     }
 
+    /// Whether it asks for what wants two persons, and confirms it.
+    const fn is_of_two(self) -> bool {
+        matches!(self, Self::Administrator | Self::NationalOperator | Self::AgencyOperator)
+    }
+
     /// Whether agencies have to be named with it.
     const fn is_of_agencies(self) -> bool {
         matches!(self, Self::AgencyOperator | Self::Observer)
     }
+}
+
+/// What somebody may do where two persons are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duty {
+    /// Asks for a break-glass.
+    pub asks: bool,
+    /// Confirms what another one asked for.
+    pub confirms: bool,
+    /// Takes rows away without any.
+    pub exports_alone: bool,
 }
 
 /// What one person may reach.
@@ -102,6 +124,18 @@ pub struct Grant {
     pub role: Role,
     /// Of what.
     pub scope: Scope,
+    /// And where two are asked for.
+    pub duty: Duty,
+}
+
+impl Grant {
+    /// Of a role, with the duty that is usual for it.
+    #[must_use]
+    pub const fn new(role: Role, scope: Scope) -> Self {
+        let usual = role.is_of_two();
+        let duty = Duty { asks: usual, confirms: usual, exports_alone: false };
+        Self { role, scope, duty }
+    }
 }
 
 /// All people.
@@ -179,7 +213,10 @@ fn person(table: &mut Table<'_>) -> Option<(String, Grant)> {
         table.wrong("role", format!("is {word:?}; wanted one of {wanted}"));
     }
     let agencies = table.texts("agencies");
+    let parts = table.texts("break_glass");
+    let alone = table.bool("exports_alone");
     let role = role?;
+    let duty = duty(table, role, parts.as_deref(), alone.unwrap_or(false));
     let scope = match agencies {
         None if role.is_of_agencies() => {
             table.wrong("agencies", format!("is missing: for {} it says of which", role.name()));
@@ -197,7 +234,37 @@ fn person(table: &mut Table<'_>) -> Option<(String, Grant)> {
         (Role::Responder, None) => Scope::Cases(name.clone()),
         _ => Scope::Nation,
     };
-    Some((name, Grant { role, scope }))
+    Some((name, Grant { role, scope, duty: duty? }))
+}
+
+fn duty(
+    table: &mut Table<'_>,
+    role: Role,
+    parts: Option<&[String]>,
+    exports_alone: bool,
+) -> Option<Duty> {
+    let usual = Grant::new(role, Scope::Nation).duty;
+    let of_nation = matches!(role, Role::Administrator | Role::NationalOperator);
+    let without_meaning = match (parts.is_some() && !role.is_of_two(), exports_alone && !of_nation)
+    {
+        (true, _) => Some("break_glass"),
+        (_, true) => Some("exports_alone"),
+        _ => None,
+    };
+    if let Some(key) = without_meaning {
+        table.wrong(key, format!("has no meaning for {}; leave it out", role.name()));
+        return None;
+    }
+    let Some(parts) = parts else { return Some(Duty { exports_alone, ..usual }) };
+    if let Some(other) = parts.iter().find(|part| !["request", "confirm"].contains(&&***part)) {
+        table.wrong(
+            "break_glass",
+            format!("names {other:?}; wanted are \"request\" and \"confirm\""),
+        );
+        return None;
+    }
+    let has = |word: &str| parts.iter().any(|part| part == word);
+    Some(Duty { asks: has("request"), confirms: has("confirm"), exports_alone })
 }
 
 fn of_agencies(table: &mut Table<'_>, role: Role, agencies: Vec<String>) -> Option<Scope> {
@@ -245,6 +312,31 @@ mod tests {
         assert_eq!(book.of("d").map(|grant| grant.role), Some(Role::Auditor));
         assert_eq!((scope("A"), scope("")), (None, None));
         assert!(read("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_asks_and_who_confirms_is_the_roles_or_the_persons_own() {
+        let book = read(
+            "[[person]]\nname = \"a\"\nrole = \"national-operator\"\n\
+             [[person]]\nname = \"b\"\nrole = \"administrator\"\nbreak_glass = [\"confirm\"]\nexports_alone = true\n\
+             [[person]]\nname = \"c\"\nrole = \"auditor\"\n",
+        )
+        .unwrap();
+        let duty = |name: &str| {
+            let duty = book.of(name).unwrap().duty;
+            (duty.asks, duty.confirms, duty.exports_alone)
+        };
+        assert_eq!(duty("a"), (true, true, false));
+        assert_eq!(duty("b"), (false, true, true));
+        assert_eq!(duty("c"), (false, false, false));
+        let of = |role: &str, more: &str| {
+            read(&format!("[[person]]\nname = \"a\"\nrole = \"{role}\"\n{more}\n")).unwrap_err()
+        };
+        assert!(of("auditor", "break_glass = [\"confirm\"]").contains("no meaning"));
+        assert!(of("responder", "exports_alone = true").contains("no meaning"));
+        let agency = "agencies = [\"H49\"]\nexports_alone = true";
+        assert!(of("agency-operator", agency).contains("no meaning"));
+        assert!(of("administrator", "break_glass = [\"all\"]").contains("confirm"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use vonggac_wire::{
     },
 };
 
-use super::{complain, print, row};
+use super::{complain, print, row, show::said};
 use crate::{app::later, client::Client, words::Words};
 
 /// An action.
@@ -242,7 +242,7 @@ async fn act(
     };
     let reply = match client.act(command).await {
         Ok(reply) => reply.into_inner(),
-        Err(status) => return complain(status.message(), Exit::Failure),
+        Err(status) => return complain(&said(words)(status), Exit::Failure),
     };
     if !reply.refused.is_empty() {
         return complain(&refusal(words, &number, &reply.refused), Exit::Failure);

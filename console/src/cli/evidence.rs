@@ -41,9 +41,9 @@ pub(super) async fn receipts(
     form: &Format,
 ) -> Result<(), String> {
     let asked = request(words, filter)?;
-    let mut stream = client.receipts(asked).await.map_err(said)?.into_inner();
+    let mut stream = client.receipts(asked).await.map_err(said(words))?.into_inner();
     let mut lanes = Vec::new();
-    while let Some(reply) = stream.message().await.map_err(said)? {
+    while let Some(reply) = stream.message().await.map_err(said(words))? {
         lanes.extend(reply.lanes);
     }
     if lanes.is_empty() && *form == Format::Table {
@@ -130,10 +130,10 @@ pub(super) async fn verify(
     form: &Format,
 ) -> Result<Exit, String> {
     let asked = request(words, filter)?;
-    let mut stream = client.verify(asked).await.map_err(said)?.into_inner();
+    let mut stream = client.verify(asked).await.map_err(said(words))?.into_inner();
     let mut faults = Vec::new();
     let mut end = None;
-    while let Some(reply) = stream.message().await.map_err(said)? {
+    while let Some(reply) = stream.message().await.map_err(said(words))? {
         faults.extend(reply.faults.iter().map(fault));
         end = reply.done.then_some(reply);
     }

@@ -20,13 +20,13 @@ pub(super) async fn run(
     let request =
         filter.search(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
     let mut stream =
-        client.tail(TailRequest { terms: request.terms }).await.map_err(said)?.into_inner();
+        client.tail(TailRequest { terms: request.terms }).await.map_err(said(words))?.into_inner();
     let mut left = match filter.limit {
         None | Some(0) => u64::MAX,
         Some(limit) => limit.into(),
     };
     let mut heads = true;
-    while let Some(mut reply) = stream.message().await.map_err(said)? {
+    while let Some(mut reply) = stream.message().await.map_err(said(words))? {
         if reply.events_missed > 0 {
             let missed = wording::number(words.lang(), reply.events_missed);
             complain(&words.with("tail-missed", &[("missed", &missed)]), Exit::Success);

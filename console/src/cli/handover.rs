@@ -25,7 +25,7 @@ pub(super) async fn run(
     filter: &Filter,
     form: &Format,
 ) -> Result<(), String> {
-    let picture = show::whole(client).await?;
+    let picture = show::whole(client, words).await?;
     let now = Time(picture.time_unix_nano);
     let since = match &filter.since {
         Some(_) => filter.window(now).map_err(|text| words.with("bad-time", &[("text", &text)]))?.0,

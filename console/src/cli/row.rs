@@ -16,6 +16,11 @@ pub(super) fn time(nanos: Option<i64>) -> Value {
     nanos.filter(|nanos| *nanos > 0).map_or(Value::Null, |nanos| json!(Time(nanos).to_string()))
 }
 
+/// A time as text; empty: there is none.
+pub(super) fn text_of(nanos: i64) -> String {
+    if nanos > 0 { Time(nanos).to_string() } else { String::new() }
+}
+
 pub(super) fn agency(agency: &Agency, words: &Words) -> Row {
     row(json!({
         "agency": agency.code,

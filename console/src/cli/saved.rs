@@ -53,14 +53,22 @@ pub(super) enum Action {
     },
 }
 
-async fn all(client: &mut Client, filter: &Filter) -> Result<Vec<SavedSearch>, String> {
+async fn all(
+    client: &mut Client,
+    words: &Words,
+    filter: &Filter,
+) -> Result<Vec<SavedSearch>, String> {
     let request = SavedSearchesRequest { agency: filter.agency.clone().unwrap_or_default() };
-    Ok(client.saved_searches(request).await.map_err(show::said)?.into_inner().searches)
+    Ok(client.saved_searches(request).await.map_err(show::said(words))?.into_inner().searches)
 }
 
 /// Those of all, or of an agency.
-pub(super) async fn list(client: &mut Client, filter: &Filter) -> Result<Vec<Row>, String> {
-    let mut rows: Vec<Row> = all(client, filter).await?.iter().map(row::saved).collect();
+pub(super) async fn list(
+    client: &mut Client,
+    words: &Words,
+    filter: &Filter,
+) -> Result<Vec<Row>, String> {
+    let mut rows: Vec<Row> = all(client, words, filter).await?.iter().map(row::saved).collect();
     if let Some(limit) = filter.limit.filter(|limit| *limit > 0) {
         rows.truncate(limit as usize);
     }
@@ -75,7 +83,7 @@ pub(super) async fn run(
     action: Action,
 ) -> Exit {
     let done = match action {
-        Action::List => match list(client, filter).await {
+        Action::List => match list(client, words, filter).await {
             Ok(rows) => {
                 print(&rows::write(form, &rows));
                 return Exit::Success;
@@ -117,7 +125,7 @@ async fn change_one(
     done: &str,
 ) -> Result<(), String> {
     let request = ChangeSavedSearchRequest { change: Some(change) };
-    let reply = client.change_saved_search(request).await.map_err(show::said)?.into_inner();
+    let reply = client.change_saved_search(request).await.map_err(show::said(words))?.into_inner();
     if !reply.refused.is_empty() {
         return Err(refusal_of_saved(words, &reply.refused));
     }
@@ -138,7 +146,7 @@ async fn run_one(
     form: &Format,
     search: &str,
 ) -> Result<(), String> {
-    let known = all(client, filter).await?;
+    let known = all(client, words, filter).await?;
     let named: Vec<&SavedSearch> =
         known.iter().filter(|known| known.id == search || known.name == search).collect();
     let found = match named.as_slice() {
@@ -163,5 +171,5 @@ async fn run_one(
     if filter.until.is_some() {
         request.until_unix_nano = until.0;
     }
-    show::pages(client, words, filter, form, request).await
+    show::pages(client, words, filter, form, request, None).await
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vonggac_answer::rows::Row;
 
 /// Screens that have a schema.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 17] = [
     "agencies",
     "systems",
     "agents",
@@ -21,6 +21,8 @@ pub(super) const NAMES: [&str; 15] = [
     "spread",
     "receipts",
     "verify",
+    "audit",
+    "break-glass",
 ];
 
 /// Name, type, meaning.
@@ -235,6 +237,34 @@ const VERIFY: &[Field] = &[
     ("index", "number", "the place in the record; null: all of it"),
 ];
 
+const AUDIT: &[Field] = &[
+    ("time", "RFC 3339", "when the call began"),
+    ("who", "text", "the person, as their certificate names them"),
+    ("role", "text", "as what; empty: they were not let in"),
+    ("call", "text", "sql, act, export, ... or a command of the centre's own program"),
+    ("outcome", "text", "ok, begun, left (nobody waited for the end), or why not"),
+    ("rows", "number", "that were answered"),
+    ("words", "text", "what was asked for"),
+    ("address", "text", "from where; also serial: of the certificate"),
+    ("microseconds", "number", "how long it took"),
+    ("chain", "text", "which collector wrote it down; also number, hash: its place there"),
+];
+const BREAK_GLASS: &[Field] = &[
+    ("id", "text", "its beginning names it, too"),
+    AGENCY,
+    ("what", "text", "export or pseudonyms"),
+    (
+        "state",
+        "text",
+        "asked, open, refused, ended, expired (it was open), lapsed (nobody answered)",
+    ),
+    ("requester", "text", "who asked; answerer: who confirmed or refused it, ender: who ended it"),
+    ("reason", "text", "why"),
+    ("asked", "RFC 3339", "when; also answered, until, ended; null: it was not"),
+    ("valid_seconds", "number", "for how long, from the confirmation on"),
+    ("told_opened", "boolean", "the agency was told that it opened; told_over: that it is over"),
+];
+
 pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
     let fields = match screen {
         "agencies" | "health" => AGENCIES,
@@ -252,6 +282,8 @@ pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
         "spread" => SPREAD,
         "receipts" => RECEIPTS,
         "verify" => VERIFY,
+        "audit" => AUDIT,
+        "break-glass" => BREAK_GLASS,
         _ => return None,
     };
     let rows = fields.iter().filter_map(|(name, kind, meaning)| {

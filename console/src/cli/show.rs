@@ -4,13 +4,16 @@ use vonggac_answer::rows::{self, Format, Row};
 use vonggac_wire::{
     Time,
     proto::{
-        DeadLettersRequest, SearchRequest, SpreadRequest, SqlRequest, UsageRequest, WatchReply,
-        WatchRequest,
+        DeadLettersRequest, ExportRequest, SearchRequest, SpreadRequest, SqlRequest, UsageRequest,
+        WatchReply, WatchRequest,
     },
 };
 
 use super::{filter::Filter, print, progress::Cost, row};
-use crate::{client::Client, words::Words};
+use crate::{
+    client::{self, Client},
+    words::Words,
+};
 
 type Rows = Result<Vec<Row>, String>;
 
@@ -20,14 +23,19 @@ const PAGE_ROWS: u32 = 10_000;
 /// Rows of an event search that names no limit.
 const EVENTS_DEFAULT: u32 = 1_000;
 
-pub(super) fn said(status: tonic::Status) -> String {
-    status.message().to_owned()
+/// A failure in the person's language.
+pub(super) fn said(words: &Words) -> impl Fn(tonic::Status) -> String + '_ {
+    |status| client::in_words(words, &client::failure(&status))
 }
 
 /// The whole picture, once.
-pub(super) async fn whole(client: &mut Client) -> Result<WatchReply, String> {
-    let mut stream = client.watch(WatchRequest::default()).await.map_err(said)?.into_inner();
-    stream.message().await.map_err(said)?.ok_or_else(|| "the collector sent nothing".to_owned())
+pub(super) async fn whole(client: &mut Client, words: &Words) -> Result<WatchReply, String> {
+    let mut stream = client.watch(WatchRequest::default()).await.map_err(said(words))?.into_inner();
+    stream
+        .message()
+        .await
+        .map_err(said(words))?
+        .ok_or_else(|| "the collector sent nothing".to_owned())
 }
 
 pub(super) async fn picture(
@@ -36,7 +44,7 @@ pub(super) async fn picture(
     filter: &Filter,
     screen: &str,
 ) -> Rows {
-    let picture = whole(client).await?;
+    let picture = whole(client, words).await?;
     let now = Time(picture.time_unix_nano);
     let agency = |code: &str| Filter::passes(filter.agency.as_ref(), code);
     let mut rows: Vec<Row> = match screen {
@@ -127,16 +135,31 @@ pub(super) async fn events(
 ) -> Result<(), String> {
     let request =
         filter.search(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
-    pages(client, words, filter, form, request).await
+    pages(client, words, filter, form, request, None).await
 }
 
-/// The pages of a search, and at its end what was read for it.
+/// All rows of an agency that match, to be taken away, unless a limit is named.
+pub(super) async fn export(
+    client: &mut Client,
+    words: &Words,
+    filter: &Filter,
+    form: &Format,
+) -> Result<(), String> {
+    let agency = filter.agency.clone().ok_or_else(|| words.get("evidence-agency"))?;
+    let all = Filter { agency: None, limit: filter.limit.or(Some(0)), ..filter.clone() };
+    let request =
+        all.search(Time::now()).map_err(|text| words.with("bad-time", &[("text", &text)]))?;
+    pages(client, words, &all, form, request, Some(&agency)).await
+}
+
+/// The pages of a search, or of an agency's export, and at its end what was read for it.
 pub(super) async fn pages(
     client: &mut Client,
     words: &Words,
     filter: &Filter,
     form: &Format,
     mut request: SearchRequest,
+    exported: Option<&str>,
 ) -> Result<(), String> {
     let mut cost = Cost::new(words);
     let mut left = match filter.limit {
@@ -148,7 +171,7 @@ pub(super) async fn pages(
     let mut all = Vec::new();
     while left > 0 {
         request.limit = u32::try_from(left.min(PAGE_ROWS.into())).unwrap_or(PAGE_ROWS);
-        let (rows, next) = page(client, &request, &mut cost).await?;
+        let (rows, next) = page(client, words, &request, exported, &mut cost).await?;
         left = left.saturating_sub(rows.len() as u64);
         if stream {
             print(&rows::write(form, &rows));
@@ -170,12 +193,21 @@ pub(super) async fn pages(
 
 async fn page(
     client: &mut Client,
+    words: &Words,
     request: &SearchRequest,
+    exported: Option<&str>,
     cost: &mut Cost<'_>,
 ) -> Result<(Vec<Row>, String), String> {
-    let mut stream = client.search_events(request.clone()).await.map_err(said)?.into_inner();
+    let asked = match exported {
+        None => client.search_events(request.clone()).await,
+        Some(agency) => {
+            let (agency, search) = (agency.to_owned(), Some(request.clone()));
+            client.export(ExportRequest { agency, search }).await
+        }
+    };
+    let mut stream = asked.map_err(said(words))?.into_inner();
     let (mut rows, mut next) = (Vec::new(), String::new());
-    while let Some(reply) = stream.message().await.map_err(said)? {
+    while let Some(reply) = stream.message().await.map_err(said(words))? {
         rows.extend(reply.rows.iter().map(row::event));
         if reply.done {
             cost.add(reply.rows_read, reply.bytes_read, reply.elapsed_seconds, reply.cut);
@@ -207,13 +239,13 @@ pub(super) async fn usage(
         agency: filter.agency.clone().unwrap_or_default(),
         by_agency,
     };
-    let reply = client.usage(request).await.map_err(said)?.into_inner();
+    let reply = client.usage(request).await.map_err(said(words))?.into_inner();
     Ok(reply.indicators.iter().map(|indicator| row::indicator(indicator, words, now)).collect())
 }
 
-pub(super) async fn dead(client: &mut Client, filter: &Filter) -> Rows {
+pub(super) async fn dead(client: &mut Client, words: &Words, filter: &Filter) -> Rows {
     let request = DeadLettersRequest { limit: filter.limit.unwrap_or(100) };
-    let reply = client.dead_letters(request).await.map_err(said)?.into_inner();
+    let reply = client.dead_letters(request).await.map_err(said(words))?.into_inner();
     Ok(reply.letters.iter().map(row::dead).collect())
 }
 
@@ -232,7 +264,7 @@ pub(super) async fn spread(
         since_unix_nano: since.0,
         until_unix_nano: until.0,
     };
-    let reply = client.spread(request).await.map_err(said)?.into_inner();
+    let reply = client.spread(request).await.map_err(said(words))?.into_inner();
     Ok(reply.rows.iter().map(row::spread).collect())
 }
 
@@ -242,10 +274,10 @@ pub(super) async fn sql(client: &mut Client, words: &Words, query: &str, filter:
         rows_max: filter.limit.unwrap_or(1_000),
         seconds_max: 10.0,
     };
-    let mut stream = client.sql(request).await.map_err(said)?.into_inner();
+    let mut stream = client.sql(request).await.map_err(said(words))?.into_inner();
     let mut rows = Vec::new();
     let mut cost = Cost::new(words);
-    while let Some(reply) = stream.message().await.map_err(said)? {
+    while let Some(reply) = stream.message().await.map_err(said(words))? {
         let (read, bytes, seconds) = (reply.rows_read, reply.bytes_read, reply.elapsed_seconds);
         if reply.done {
             // The rows alone are cut here, which is what --limit asked for.

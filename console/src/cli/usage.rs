@@ -6,7 +6,7 @@ use vonggac_wire::{
     proto::{HealthState, IncidentState, Verdict},
 };
 
-use super::{Arguments, Command, Filter, act::Action, filter, saved, schema};
+use super::{Arguments, Command, Filter, act::Action, filter, glass, saved, schema};
 use crate::{app::later, client::SCHEME, words::Words};
 
 /// Fields that a value may be looked for in, over all agencies.
@@ -14,6 +14,9 @@ pub(super) const SPREAD_FIELDS: [&str; 4] = ["src_ip", "user", "url", "host"];
 
 /// What a time to come looks like, and a time that was.
 const TIMES: (&str, &str) = ("2h, 45m, 3d, 14:30", "1h, 15m, 08:00, 2026-11-24T08:00:00+07:00");
+
+/// What a time that lasts looks like.
+const VALID: &str = "2h, 45m, 1d";
 
 /// A value that is none of those allowed.
 fn wrong(words: &Words, option: &str, value: &str, allowed: &str) -> String {
@@ -81,9 +84,10 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
         Some(Command::Saved { action: Some(saved::Action::Delete { search, yes: false }) }) => {
             found.push(words.with("saved-not-sure", &[("name", search)]));
         }
-        Some(Command::Receipts | Command::Verify) if filter.agency.is_none() => {
+        Some(Command::Receipts | Command::Verify | Command::Export) if filter.agency.is_none() => {
             found.push(words.get("evidence-agency"));
         }
+        Some(Command::BreakGlass { action }) => found.extend(of_glass(action, filter, words)),
         Some(Command::Spread { what }) => {
             let field = what.split_once('=').map(|(field, _)| field);
             if let Some(field) = field.filter(|field| !SPREAD_FIELDS.contains(field)) {
@@ -101,6 +105,21 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
 fn time(filter: &Filter, now: Time, since: bool) -> Option<Time> {
     let text = if since { filter.since.as_ref() } else { filter.until.as_ref() };
     filter::time(text?, now)
+}
+
+fn of_glass(action: &glass::Action, filter: &Filter, words: &Words) -> Vec<String> {
+    let glass::Action::Request { what, valid, .. } = action else { return Vec::new() };
+    let mut found = Vec::new();
+    if filter.agency.is_none() {
+        found.push(words.get("evidence-agency"));
+    }
+    if !glass::WHAT.contains(&what.as_str()) {
+        found.push(wrong(words, "--what", what, &glass::WHAT.join(", ")));
+    }
+    if let Some(text) = valid.as_ref().filter(|text| glass::duration(text).is_none()) {
+        found.push(wrong(words, "--valid", text, VALID));
+    }
+    found
 }
 
 fn of_action(action: &Action, words: &Words, now: Time) -> Vec<String> {
@@ -198,6 +217,16 @@ mod tests {
             ("vonggac spread mac=00:00", "src_ip, user, url, host"),
             ("vonggac schema nothing", "agencies, systems"),
             ("vonggac saved delete ssh", "--yes"),
+            ("vonggac export", "--agency"),
+            (
+                "vonggac break-glass request --agency H49 --what all --reason r",
+                "export, pseudonyms",
+            ),
+            ("vonggac break-glass request --what export --reason r", "--agency"),
+            (
+                "vonggac break-glass request --agency H49 --what export --reason r --valid soon",
+                "2h, 45m",
+            ),
             ("vonggac --collector http://10.0.0.5:7443 agencies", "HOST:PORT"),
             ("vonggac --collector 10.0.0.5 agencies", "HOST:PORT"),
             ("vonggac --collector 10.0.0.5:99999 agencies", "HOST:PORT"),
@@ -226,6 +255,12 @@ mod tests {
             "vonggac saved",
             "vonggac saved save ssh user:root --agency tk-48",
             "vonggac saved delete ssh --yes",
+            "vonggac audit --who lan --call sql --outcome ok --agency H49 --since 2h",
+            "vonggac audit --verify --format md",
+            "vonggac export --agency H49 --since 2h --format csv",
+            "vonggac break-glass request --agency H49 --what export --reason r --valid 2h",
+            "vonggac break-glass list",
+            "vonggac break-glass confirm 1a2b3c4d",
             "vonggac events --follow --class authentication",
             "vonggac --collector 10.0.0.5:7443 agencies",
             "vonggac --collector centre.example.vn:7443 agencies",

@@ -250,7 +250,9 @@ fn write_roles(layout: &Layout, sets: &Sets) -> io::Result<String> {
         let name = quote(sets.person_name.as_str());
         write_secret(
             &path,
-            &format!("{ROLES}[[person]]\nname = {name}\nrole = \"administrator\"\n"),
+            &format!(
+                "{ROLES}[[person]]\nname = {name}\nrole = \"administrator\"\nexports_alone = true\n"
+            ),
         )?;
     }
     Ok(path.display().to_string())

@@ -752,7 +752,7 @@ pub struct Batch {
 #[serde(default)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Entity {
-    /// "src_ip", "user", "check", "agent", "agency", "host", "certificate", "filesystem", "system".
+    /// "src_ip", "user", "check", "agent", "agency", "host", "certificate", "filesystem", "system", "break-glass".
     #[prost(string, tag = "1")]
     pub kind: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
@@ -2245,6 +2245,222 @@ pub struct EvidenceFault {
     #[prost(uint32, optional, tag = "10")]
     pub index: ::core::option::Option<u32>,
 }
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditRequest {
+    /// Unix nanoseconds; zero: a day ago, now.
+    #[prost(sfixed64, tag = "1")]
+    pub since_unix_nano: i64,
+    #[prost(sfixed64, tag = "2")]
+    pub until_unix_nano: i64,
+    /// Empty: of all.
+    #[prost(string, tag = "3")]
+    pub who: ::prost::alloc::string::String,
+    /// "sql", "act", "export", ... or a command of the centre's own program.
+    #[prost(string, tag = "4")]
+    pub call: ::prost::alloc::string::String,
+    /// "ok", "begun", "left", "permission-denied", ...
+    #[prost(string, tag = "5")]
+    pub outcome: ::prost::alloc::string::String,
+    /// Whose code, or the code of one under it, stands in the words.
+    #[prost(string, tag = "6")]
+    pub agency: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "7")]
+    pub limit: u32,
+    /// Keyset: rows after this cursor, as given by the page before.
+    #[prost(string, tag = "8")]
+    pub cursor: ::prost::alloc::string::String,
+    /// Go along every chain instead, and tell whether it holds.
+    #[prost(bool, tag = "9")]
+    pub verify: bool,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuditReply {
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<AuditRecord>,
+    /// Set in the last reply, which is done; empty: there is no further page.
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub done: bool,
+    /// Only where it was asked whether they hold.
+    #[prost(message, repeated, tag = "4")]
+    pub chains: ::prost::alloc::vec::Vec<AuditChain>,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditRecord {
+    #[prost(string, tag = "1")]
+    pub chain: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    #[prost(sfixed64, tag = "3")]
+    pub time_unix_nano: i64,
+    #[prost(string, tag = "4")]
+    pub who: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub role: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub address: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub serial: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub call: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub words: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub outcome: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "11")]
+    pub rows: u64,
+    #[prost(uint64, tag = "12")]
+    pub microseconds: u64,
+    #[prost(string, tag = "13")]
+    pub hash: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuditChain {
+    #[prost(string, tag = "1")]
+    pub chain: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub rows: u64,
+    /// Each that is not as it was written, up to a limit; how many more there are.
+    #[prost(message, repeated, tag = "3")]
+    pub faults: ::prost::alloc::vec::Vec<AuditFault>,
+    #[prost(uint64, tag = "4")]
+    pub more: u64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditFault {
+    /// "changed", "removed" or "added".
+    #[prost(string, tag = "1")]
+    pub fault: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub first: u64,
+    #[prost(uint64, tag = "3")]
+    pub last: u64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExportRequest {
+    #[prost(string, tag = "1")]
+    pub agency: ::prost::alloc::string::String,
+    /// As in a search; a term can only narrow it.
+    #[prost(message, optional, tag = "2")]
+    pub search: ::core::option::Option<SearchRequest>,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BreakGlassRequest {
+    /// Those about this agency; empty: all that the caller may know of.
+    #[prost(string, tag = "1")]
+    pub agency: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BreakGlassReply {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<BreakGlassRecord>,
+}
+/// That one person may do for a time what they otherwise may not, because a second one confirmed it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BreakGlassRecord {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub agency: ::prost::alloc::string::String,
+    /// "export" or "pseudonyms".
+    #[prost(string, tag = "3")]
+    pub what: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub requester: ::prost::alloc::string::String,
+    /// "asked", "open", "refused", "ended", "expired" (it was open) or "lapsed" (nobody answered).
+    #[prost(string, tag = "6")]
+    pub state: ::prost::alloc::string::String,
+    /// Who confirmed or refused it.
+    #[prost(string, tag = "7")]
+    pub answerer: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub ender: ::prost::alloc::string::String,
+    #[prost(sfixed64, tag = "9")]
+    pub asked_unix_nano: i64,
+    /// 0: it was not.
+    #[prost(sfixed64, tag = "10")]
+    pub answered_unix_nano: i64,
+    #[prost(sfixed64, tag = "11")]
+    pub until_unix_nano: i64,
+    #[prost(sfixed64, tag = "12")]
+    pub ended_unix_nano: i64,
+    #[prost(uint64, tag = "13")]
+    pub valid_seconds: u64,
+    /// Whether the agency was told that it opened, and that it is over.
+    #[prost(bool, tag = "14")]
+    pub told_opened: bool,
+    #[prost(bool, tag = "15")]
+    pub told_over: bool,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeBreakGlassRequest {
+    #[prost(oneof = "change_break_glass_request::Change", tags = "1, 2, 3, 4")]
+    pub change: ::core::option::Option<change_break_glass_request::Change>,
+}
+/// Nested message and enum types in `ChangeBreakGlassRequest`.
+pub mod change_break_glass_request {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        #[prost(message, tag = "1")]
+        Ask(super::AskBreakGlass),
+        /// An id, or its beginning where that names one alone.
+        #[prost(string, tag = "2")]
+        Confirm(::prost::alloc::string::String),
+        #[prost(string, tag = "3")]
+        Refuse(::prost::alloc::string::String),
+        #[prost(string, tag = "4")]
+        End(::prost::alloc::string::String),
+    }
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AskBreakGlass {
+    #[prost(string, tag = "1")]
+    pub agency: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub what: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// 0: as the centre's configuration says.
+    #[prost(uint64, tag = "4")]
+    pub valid_seconds: u64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeBreakGlassReply {
+    /// Empty when it was done; else a word with what it is about behind it: "not-found ID", "own-request", "wrong-state STATE", ...
+    #[prost(string, tag = "1")]
+    pub refused: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub record: ::core::option::Option<BreakGlassRecord>,
+}
 /// The states of CONSOLE's table, worst first.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -2668,6 +2884,100 @@ pub mod console_client {
             req.extensions_mut().insert(GrpcMethod::new("vonggac.v1.Console", "Verify"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What was done, by whom, and how it ended: newest first, a page.
+        pub async fn audit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::AuditReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/vonggac.v1.Console/Audit");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vonggac.v1.Console", "Audit"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// An agency's rows, to be taken away: a page of a search in it alone.
+        pub async fn export(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::SearchReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/Export",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vonggac.v1.Console", "Export"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn break_glass(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BreakGlassRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BreakGlassReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/BreakGlass",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vonggac.v1.Console", "BreakGlass"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn change_break_glass(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeBreakGlassRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeBreakGlassReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/ChangeBreakGlass",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vonggac.v1.Console", "ChangeBreakGlass"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2791,6 +3101,39 @@ pub mod console_server {
             &self,
             request: tonic::Request<super::EvidenceRequest>,
         ) -> std::result::Result<tonic::Response<Self::VerifyStream>, tonic::Status>;
+        /// Server streaming response type for the Audit method.
+        type AuditStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::AuditReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What was done, by whom, and how it ended: newest first, a page.
+        async fn audit(
+            &self,
+            request: tonic::Request<super::AuditRequest>,
+        ) -> std::result::Result<tonic::Response<Self::AuditStream>, tonic::Status>;
+        /// Server streaming response type for the Export method.
+        type ExportStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::SearchReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// An agency's rows, to be taken away: a page of a search in it alone.
+        async fn export(
+            &self,
+            request: tonic::Request<super::ExportRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ExportStream>, tonic::Status>;
+        async fn break_glass(
+            &self,
+            request: tonic::Request<super::BreakGlassRequest>,
+        ) -> std::result::Result<tonic::Response<super::BreakGlassReply>, tonic::Status>;
+        async fn change_break_glass(
+            &self,
+            request: tonic::Request<super::ChangeBreakGlassRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeBreakGlassReply>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct ConsoleServer<T> {
@@ -3447,6 +3790,188 @@ pub mod console_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/Audit" => {
+                    #[allow(non_camel_case_types)]
+                    struct AuditSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::ServerStreamingService<super::AuditRequest>
+                    for AuditSvc<T> {
+                        type Response = super::AuditReply;
+                        type ResponseStream = T::AuditStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AuditRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::audit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AuditSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/Export" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::ServerStreamingService<super::ExportRequest>
+                    for ExportSvc<T> {
+                        type Response = super::SearchReply;
+                        type ResponseStream = T::ExportStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::export(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/BreakGlass" => {
+                    #[allow(non_camel_case_types)]
+                    struct BreakGlassSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::UnaryService<super::BreakGlassRequest>
+                    for BreakGlassSvc<T> {
+                        type Response = super::BreakGlassReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BreakGlassRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::break_glass(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BreakGlassSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/ChangeBreakGlass" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeBreakGlassSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::UnaryService<super::ChangeBreakGlassRequest>
+                    for ChangeBreakGlassSvc<T> {
+                        type Response = super::ChangeBreakGlassReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeBreakGlassRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::change_break_glass(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeBreakGlassSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

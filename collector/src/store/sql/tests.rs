@@ -80,6 +80,7 @@ fn each_role_has_its_tables() {
         ("audit", "--yy"),
         ("audit_heads", "--yy"),
         ("certificates", "--yy"),
+        ("break_glass", "--yy"),
         ("batches", "yyyy"),
         ("receipts", "yyyy"),
         ("tokens", "----"),

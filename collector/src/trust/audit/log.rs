@@ -153,6 +153,12 @@ pub struct Open {
 }
 
 impl Open {
+    /// Words that are known only now, behind the others.
+    pub fn add(&mut self, words: &str) {
+        self.deed.words.push(' ');
+        self.deed.words.push_str(words);
+    }
+
     /// What became of it.
     pub fn ended(mut self, outcome: &str, rows: u64) {
         self.write(outcome, rows);
