@@ -201,6 +201,8 @@ impl BookRunner {
             received = self.consumer.recv() => match received? {
                 Received::Record(record) => taken.push(record),
                 Received::OutOfRange => return self.take_over().await,
+                // Only collectors write what the book reads.
+                Received::Unopened => {}
             },
         }
         // Whatever is there already is stored together.

@@ -26,6 +26,7 @@ use crate::{
 pub mod group;
 pub mod place;
 pub mod reread;
+pub mod unopened;
 
 use group::{Change, Group};
 
@@ -48,6 +49,8 @@ pub enum Received {
     Record(Taken),
     /// A partition does not have the offset that was asked for: retention has passed it, or the topic was made anew.
     OutOfRange,
+    /// A partition has a record that cannot be [opened](unopened).
+    Unopened,
 }
 
 /// The first offset that a partition has, and the one behind its last.
@@ -206,6 +209,16 @@ impl Consumer {
         end.map_or(0, |end| u64::try_from(end + base - position).unwrap_or(0))
     }
 
+    /// Of these places those behind which something waits, by Kafka's own offsets.
+    pub fn waiting<'a>(&self, places: impl Iterator<Item = (&'a Key, i64)>) -> Vec<(Key, i64)> {
+        let own = |(key, position): (&Key, i64)| {
+            let own = position - self.bases.get(key).copied().unwrap_or(0);
+            let waits = self.inner.context().end(key).is_none_or(|end| end > own);
+            waits.then(|| (key.clone(), own))
+        };
+        places.filter_map(own).collect()
+    }
+
     /// Tells Kafka, for its own tools.
     pub fn commit(&self, parts: &[ProgressPart]) {
         let offsets: Vec<(Key, i64)> = parts
@@ -261,6 +274,10 @@ async fn next<C: ConsumerContext + 'static>(
             Err(KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             )) => return Ok(Received::OutOfRange),
+            Err(KafkaError::MessageConsumption(code)) if unopened::refuses(code) => {
+                tracing::warn!(%code, "Kafka has a record that cannot be opened");
+                return Ok(Received::Unopened);
+            }
             Err(error) => {
                 tracing::warn!(%error, "Kafka does not give records; waiting");
                 tokio::time::sleep(Duration::from_millis(500)).await;

@@ -69,6 +69,7 @@ mod sealing;
 mod signals;
 mod storing;
 mod taking;
+mod unopened;
 mod watching;
 
 use sealing::Seals;
@@ -128,6 +129,8 @@ pub struct Pipeline {
     seals: Seals,
     /// What was held before the group took it, in case it gives the same back.
     resting: Option<Resting>,
+    /// Where partitions go on that stand in front of what cannot be opened, by Kafka's own offsets.
+    unopened: BTreeMap<Key, i64>,
     block: Block,
 }
 
@@ -192,6 +195,7 @@ impl Pipeline {
             keys: Vec::new(),
             partitions: HashMap::new(),
             resting: None,
+            unopened: BTreeMap::new(),
             block: Block::default(),
         })
     }
@@ -252,6 +256,10 @@ impl Pipeline {
                 Received::OutOfRange => {
                     self.finish_all().await?;
                     return self.take_anew().await;
+                }
+                Received::Unopened => {
+                    self.finish_all().await?;
+                    return self.pass_unopened().await;
                 }
             }
         }

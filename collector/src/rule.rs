@@ -356,6 +356,7 @@ const PACK: &[(&str, &str)] = pack![
     "log-cut",
     "batch-refused",
     "token-guessing",
+    "record-unopened",
     "agent-silent",
     "agency-silent",
     "portal-without-use",

@@ -129,7 +129,7 @@ pub struct GapRow {
     /// Last missing number.
     pub last_seq: u64,
     /// "overflow", "damage", "truncation", "removed", "unexplained", "replayed": a dead letter filled it; "expired": Kafka gave records up
-    /// before they were stored; "topic-renewed": a topic was made anew or cut. Of the last two, `agent` is a partition, and numbers are offsets.
+    /// before they were stored; "topic-renewed": a topic was made anew or cut; "unopened": records that expand beyond all bounds were passed over. Of the last three, `agent` is a partition, and numbers are offsets.
     pub reason: String,
     /// When the first of them was read by the agent's clock, microseconds; 0: not known.
     pub first_observed: i64,

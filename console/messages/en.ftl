@@ -174,6 +174,7 @@ gap-truncation = log cut before it was read
 gap-removed = removed
 gap-expired = gone from Kafka before it was stored
 gap-topic-renewed = a topic was made anew or cut
+gap-unopened = passed over: cannot be opened
 gap-replayed = filled by a dead letter sent again
 gap-unexplained = not explained
 gap-waiting = waiting behind what was sent ahead

@@ -174,6 +174,7 @@ gap-truncation = nhật ký bị cắt khi chưa đọc
 gap-removed = đã bị xóa
 gap-expired = Kafka xóa trước khi kịp lưu
 gap-topic-renewed = chủ đề bị tạo lại hoặc bị cắt
+gap-unopened = bỏ qua vì không mở được
 gap-replayed = đã bù bằng thư chết gửi lại
 gap-unexplained = chưa rõ lý do
 gap-waiting = đang chờ sau phần được gửi trước

@@ -18,6 +18,7 @@ use super::{
     course::Start,
     gaps::expired,
     storing::{Beginning, Doubt},
+    unopened,
     watching::{self, Work},
 };
 use crate::{
@@ -258,7 +259,9 @@ impl Pipeline {
         let mut places = HashMap::new();
         let now = Time::now();
         for key in &tenure.keys {
-            let Some(extent) = self.extent(key).await else { return Ok(None) };
+            let Some(mut extent) = self.extent(key).await else { return Ok(None) };
+            let unopened = self.unopened.remove(key);
+            extent.low = extent.low.max(unopened.unwrap_or(0));
             let next = progress.get(key).and_then(|progress| progress.next_offset);
             let base = bases.get(key).copied().unwrap_or(0);
             let place = place(next, base, Some(extent));
@@ -274,14 +277,17 @@ impl Pipeline {
                 keep_trying(&figures, "a base", || store.save_base(key, place.base)).await?;
             } else if next.unwrap_or(0).max(base) < place.next {
                 let from = next.unwrap_or(0).max(base);
-                tracing::error!(
-                    topic = key.0,
-                    partition = key.1,
-                    from,
-                    to = place.next,
-                    "Kafka's retention took records before they were stored"
-                );
-                self.block.gaps.push(expired(key, from..=place.next - 1, "expired", now));
+                let (reason, why) = match unopened {
+                    Some(_) => ("unopened", "records that cannot be opened were passed over"),
+                    None => ("expired", "Kafka's retention took records before they were stored"),
+                };
+                tracing::error!(topic = key.0, partition = key.1, from, to = place.next, "{why}");
+                self.block.gaps.push(expired(key, from..=place.next - 1, reason, now));
+                if unopened.is_some() {
+                    let (registry, rules) = (&self.parts.registry, &self.parts.rules);
+                    let told = unopened::signal(key, (from, place.next), registry, rules, now);
+                    self.block.signals.extend(told);
+                }
                 self.block.ends.entry(key.clone()).or_default().0 = place.next;
             }
             places.insert(key.clone(), (place, end));

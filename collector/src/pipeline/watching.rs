@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    consume::{Received, reread::Rereader},
+    consume::{Received, reread::Rereader, unopened},
     decode::{self, Taken},
     detect::{Detector, Lost},
     figures::Figures,
@@ -346,6 +346,11 @@ impl Task {
                 self.join();
                 self.open();
             }
+            Ok(Received::Unopened) => {
+                self.pass_unopened().await;
+                self.join();
+                self.open();
+            }
             Err(error) => {
                 tracing::error!(%error, "failed to read again what detection needs; trying anew");
                 self.close();
@@ -365,6 +370,21 @@ impl Task {
         tracing::warn!(
             "Kafka no longer has all that detection is rebuilt from; it goes on without"
         );
+    }
+
+    /// What cannot be opened was passed over when it was stored, and is again.
+    async fn pass_unopened(&mut self) {
+        let own = |(key, from): (&Key, i64)| {
+            (key.clone(), from - self.bases.get(key).copied().unwrap_or(0))
+        };
+        let places: Vec<(Key, i64)> = self.courses.behind().map(own).collect();
+        let config = self.parts.config.clone();
+        let finding = tokio::task::spawn_blocking(move || unopened::find(&config, &places));
+        let Ok(Ok(found)) = finding.await else { return };
+        for (key, on) in found {
+            let on = on + self.bases.get(&key).copied().unwrap_or(0);
+            self.courses.bounded(&key, on, i64::MAX);
+        }
     }
 
     async fn see_again(&mut self, key: &Key, taken: Taken) {

@@ -175,7 +175,7 @@ const GAPS: &[Field] = &[
     (
         "reason",
         "text",
-        "overflow, damage, truncation, removed; expired: Kafka gave records up before they were stored (agent and numbers are a partition and its offsets); topic-renewed; unexplained: the agent has not told why",
+        "overflow, damage, truncation, removed; expired: Kafka gave records up before they were stored (agent and numbers are a partition and its offsets); topic-renewed; unopened: records that cannot be opened were passed over; unexplained: the agent has not told why",
     ),
     ("events", "number", "that are missing; null: nobody knows how many"),
     ("bytes", "number", "of a log that could not be read; null: not known"),

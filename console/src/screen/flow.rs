@@ -289,6 +289,7 @@ fn missed(app: &App, gap: &GapRow) -> String {
         "removed" => words.get("gap-removed"),
         "expired" => words.get("gap-expired"),
         "topic-renewed" => words.get("gap-topic-renewed"),
+        "unopened" => words.get("gap-unopened"),
         _ => words.get("gap-unexplained"),
     };
     let when = match (gap.first_observed_unix_nano, gap.last_observed_unix_nano) {
