@@ -171,8 +171,12 @@ pub(crate) fn is_silent_about_others(asks: &str, answer: &str) -> anyhow::Result
 }
 
 fn no_count_of_others(answer: &str) -> anyhow::Result<()> {
+    // The rows alone: how much was read for them is told, too.
     let told = answer
-        .split(|c: char| !c.is_ascii_digit())
+        .split("rows_json: ")
+        .skip(1)
+        .filter_map(|reply| reply.split(", done:").next())
+        .flat_map(|rows| rows.split(|c: char| !c.is_ascii_digit()))
         .filter_map(|digits| digits.parse::<u64>().ok())
         .find(|number| (FOREIGN_EVENTS..FOREIGN_EVENTS + 100).contains(number));
     ensure!(told.is_none(), "a count of others' rows is told: {answer:.500}");
