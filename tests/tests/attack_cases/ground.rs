@@ -136,8 +136,10 @@ impl Ground {
         for (name, identity) in [("over", person("lan")?), ("agent-over", agent(OWN, "old-1")?)] {
             self.issue(name, identity, ours, now.minus(100 * DAY))?;
         }
-        // Over since yesterday: an administrator may still let it in.
-        self.issue("agent-late", agent(OWN, "late-1")?, ours, now.minus(3 * DAY))?;
+        // Over when it is asked about: an administrator may still let it in.
+        let mut late = Request::fresh(agent(OWN, "late-1")?, Vec::new(), "story");
+        late.valid = Some(Duration::from_secs(5));
+        ours.issue(&late, now)?.write(&self.set("agent-late"))?;
         self.issue("early", person("lan")?, ours, now.plus(30 * DAY))?;
         for (name, identity) in
             [("taken-back", person("lan")?), ("agent-taken-back", agent(OWN, "bad-1")?)]

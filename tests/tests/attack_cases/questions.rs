@@ -33,7 +33,7 @@ use super::{
 };
 
 /// How long a stream is listened to that would go on for ever.
-const LISTENED: Duration = Duration::from_secs(2);
+const LISTENED: Duration = Duration::from_secs(4);
 
 /// What was answered: all of it as one text, or the refusal.
 type Answered = Result<String, Status>;
@@ -41,8 +41,9 @@ type Answered = Result<String, Status>;
 async fn whole<T: Debug>(stream: Result<tonic::Response<Streaming<T>>, Status>) -> Answered {
     let mut stream = stream?.into_inner();
     let mut text = String::new();
+    let until = tokio::time::Instant::now() + LISTENED;
     loop {
-        match tokio::time::timeout(LISTENED, stream.message()).await {
+        match tokio::time::timeout_at(until, stream.message()).await {
             Ok(Ok(Some(reply))) => text.push_str(&format!("{reply:?}\n")),
             Ok(Ok(None)) | Err(_) => return Ok(text),
             Ok(Err(status)) => return Err(status),
@@ -188,7 +189,7 @@ fn try_one(ground: &Ground, case: &Case, foreign: u64) -> anyhow::Result<()> {
     let words = match &case.asks {
         Search(terms) | Tail(terms) => format!("{terms:?}"),
         // What one's own agents put into their records' keys is told with one's own letters.
-        DeadLetters => format!("{FOREIGN} db-1"),
+        DeadLetters | Watch("") => format!("{FOREIGN} db-1"),
         Sql(query) if query.contains("dead_letters") => format!("{FOREIGN} db-1"),
         other => written(other).1.to_owned(),
     };
