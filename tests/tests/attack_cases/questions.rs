@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use tonic::{
     Code, Request, Status, Streaming,
@@ -197,7 +197,7 @@ fn try_one(ground: &Ground, case: &Case, foreign: u64) -> anyhow::Result<()> {
         (Ok(_), Code::Ok | Code::Unknown) => {}
         (Err(status), wanted) if status.code() == wanted => {}
         (Err(status), Code::Unknown) if [NO, INVALID, Code::NotFound].contains(&status.code()) => {}
-        (other, wanted) => ensure!(false, "wanted {wanted:?}, answered {other:.300?}"),
+        (other, wanted) => bail!("wanted {wanted:?}, answered {other:.300?}"),
     }
     match &answered {
         Ok(text) => {
