@@ -49,7 +49,8 @@ fn sealed(hand: &Hand, agency: &str, bytes: &[u8]) -> anyhow::Result<Sent> {
 }
 
 fn unsealed(agency: &str, agent: &str) -> Sent {
-    let batch = batch(agency, agent, SECRET, 900, 2).encode_to_vec();
+    let word = if agency == FOREIGN { SECRET } else { "forger" };
+    let batch = batch(agency, agent, word, 900, 2).encode_to_vec();
     Sent::of(agency, &vonggac_wire::proto::Envelope { batch, ..Default::default() }, None)
 }
 

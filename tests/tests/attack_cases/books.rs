@@ -39,7 +39,7 @@ fn carry_out(ground: &Ground, statements: &[String]) -> anyhow::Result<()> {
 /// What `audit verify` says.
 fn audit(ground: &Ground) -> anyhow::Result<(bool, String)> {
     let output = Command::new(program("vonggac-collector"))
-        .args(["audit", "verify", "--lang", "en", "--config"])
+        .args(["audit", "verify", "--config"])
         .arg(ground.machine.data().join("etc/collector.toml"))
         .output()?;
     let both = [output.stdout, output.stderr].concat();

@@ -16,10 +16,7 @@ use rdkafka::ClientConfig;
 use system_tests::machine::{Machine, Part};
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint, Uri};
-use vonggac_collector::trust::authority::{
-    Authority, Lifetimes, Request,
-    ledger::{Reason, Usage},
-};
+use vonggac_collector::trust::authority::{Authority, Lifetimes, Request, ledger::Reason};
 use vonggac_daemon::{
     secret::Secret,
     tls::{Current, Files, dial::Dial, listen::Security},
@@ -27,7 +24,10 @@ use vonggac_daemon::{
 use vonggac_wire::{AgencyId, AgentId, Identity, Time, proto::console_client::ConsoleClient};
 
 /// How long something may take to be seen.
-pub(crate) const WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const WITHIN: Duration = Duration::from_secs(20);
+
+/// How long the collector may take to start again.
+const STARTED_WITHIN: Duration = Duration::from_secs(90);
 
 /// The operator's own agency, and another one.
 pub(crate) const OWN: &str = "H49";
@@ -136,8 +136,10 @@ impl Ground {
         for (name, identity) in [("over", person("lan")?), ("agent-over", agent(OWN, "old-1")?)] {
             self.issue(name, identity, ours, now.minus(100 * DAY))?;
         }
-        // Over since yesterday: an administrator may still let it in.
-        self.issue("agent-late", agent(OWN, "late-1")?, ours, now.minus(3 * DAY))?;
+        // Over when it is asked about: an administrator may still let it in.
+        let mut late = Request::fresh(agent(OWN, "late-1")?, Vec::new(), "story");
+        late.valid = Some(Duration::from_secs(5));
+        ours.issue(&late, now)?.write(&self.set("agent-late"))?;
         self.issue("early", person("lan")?, ours, now.plus(30 * DAY))?;
         for (name, identity) in
             [("taken-back", person("lan")?), ("agent-taken-back", agent(OWN, "bad-1")?)]
@@ -145,11 +147,6 @@ impl Ground {
             let serial = self.issue(name, identity, ours, now)?;
             ours.revoke(&serial, Reason::KeyCompromise, "story", now)?;
         }
-        let signing = Request {
-            usage: Usage::Signing,
-            ..Request::fresh(agent(OWN, "web-1")?, Vec::new(), "story")
-        };
-        ours.issue(&signing, now)?.write(&self.set("signing"))?;
         let folder = self.machine.data().join("attack/strangers");
         fs::create_dir_all(folder.parent().context("a folder")?)?;
         let passphrase = Secret::new("correct horse battery".into());
@@ -198,7 +195,7 @@ impl Ground {
         fs::write(data.join("trust/collector/revoked.pem"), self.authority.revoked()?)?;
         self.machine.signal(Part::Collector, "KILL")?;
         let collector = self.machine.address("collector")?;
-        self.wait("the collector's ports", || {
+        self.wait_for("the collector's ports", STARTED_WITHIN, || {
             let open = |address: &str| TcpStream::connect(address).is_ok();
             Ok(open(&collector) && open(&self.enrolment) && !self.metrics()?.is_empty())
         })
@@ -208,6 +205,15 @@ impl Ground {
     pub(crate) fn wait(
         &self,
         what: &str,
+        is_so: impl FnMut() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        self.wait_for(what, WITHIN, is_so)
+    }
+
+    fn wait_for(
+        &self,
+        what: &str,
+        within: Duration,
         mut is_so: impl FnMut() -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
         let begun = Instant::now();
@@ -216,7 +222,7 @@ impl Ground {
             if matches!(now, Ok(true)) {
                 return Ok(());
             }
-            ensure!(begun.elapsed() < WITHIN, "{what}: not within {WITHIN:?}; last: {now:?}");
+            ensure!(begun.elapsed() < within, "{what}: not within {within:?}; last: {now:?}");
             thread::sleep(Duration::from_millis(150));
         }
     }

@@ -24,7 +24,7 @@ use vonggac_wire::topic;
 use super::{ground::Ground, tally::Tally};
 
 /// How long a refusal is waited for.
-const REFUSED_WITHIN: Duration = Duration::from_secs(10);
+const REFUSED_WITHIN: Duration = Duration::from_secs(5);
 
 enum Tries {
     /// To come in at all.
@@ -200,6 +200,23 @@ fn one<T, E: std::fmt::Debug>(
     Ok(first.map(|_| ()).map_err(|error| format!("{error:?}")))
 }
 
+/// Whether a setting is not the one that was tried: what the client says of it is not believed.
+async fn unchanged(
+    ground: &Ground,
+    resource: ResourceSpecifier<'_>,
+    key: &str,
+    answered: &impl std::fmt::Debug,
+) -> anyhow::Result<Result<(), String>> {
+    let admin: AdminClient<DefaultClientContext> = ground.kafka(Some("collector"))?.create()?;
+    let options = AdminOptions::new().request_timeout(Some(REFUSED_WITHIN));
+    let described = admin.describe_configs([&resource], &options).await?;
+    let described = described.into_iter().next().context("nothing is described")?;
+    let described = described.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let value = described.get(key).and_then(|entry| entry.value.clone());
+    let is_changed = value.as_deref() == Some("1");
+    Ok(if is_changed { Ok(()) } else { Err(format!("{answered:?}, and {key} is {value:?}")) })
+}
+
 fn administer(
     ground: &Ground,
     client: &ClientConfig,
@@ -229,12 +246,15 @@ fn administer(
             Retention(topic) => {
                 let change =
                     AlterConfig::new(ResourceSpecifier::Topic(topic)).set("retention.ms", "1");
-                one(admin.alter_configs([&change], &options).await)
+                let answered = admin.alter_configs([&change], &options).await;
+                Ok(unchanged(ground, ResourceSpecifier::Topic(topic), "retention.ms", &answered)
+                    .await?)
             }
             _ => {
-                let change =
-                    AlterConfig::new(ResourceSpecifier::Broker(1)).set("log.retention.ms", "1");
-                one(admin.alter_configs([&change], &options).await)
+                let broker = ResourceSpecifier::Broker(1);
+                let change = AlterConfig::new(broker).set("log.retention.ms", "1");
+                let answered = admin.alter_configs([&change], &options).await;
+                Ok(unchanged(ground, broker, "log.retention.ms", &answered).await?)
             }
         }
     })
@@ -254,10 +274,14 @@ fn attempt(ground: &Ground, case: &Case) -> anyhow::Result<Result<(), String>> {
     match &case.tries {
         Come => {
             let consumer: BaseConsumer = client.create()?;
-            told(consumer.fetch_metadata(None, Duration::from_secs(4)).map(|_| ()))
+            told(consumer.fetch_metadata(None, Duration::from_secs(2)).map(|_| ()))
         }
         Write(topic) => ground.runtime.block_on(async {
-            let producer: FutureProducer = client.create()?;
+            let producer: FutureProducer = client
+                .clone()
+                .set("message.timeout.ms", "3000")
+                .set("topic.metadata.propagation.max.ms", "500")
+                .create()?;
             let record = FutureRecord::<(), _>::to(topic).payload("x");
             let sent = producer.send(record, REFUSED_WITHIN).await;
             told(sent.map(|_| ()).map_err(|(error, _)| error))

@@ -2,7 +2,6 @@
 //! It does not get through; who attacks is answered; it is counted, or written down; and where it is an attack, an incident opens.
 //!
 //! The cases are tables, a file for each surface. All of them are tried against one system, started once.
-#![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
 #![expect(clippy::print_stdout, reason = "how many cases held is printed")]
 
 mod asked;

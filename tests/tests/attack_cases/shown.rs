@@ -217,9 +217,9 @@ fn on_screen(ground: &Ground) -> anyhow::Result<()> {
     let marks = CASES.iter().filter(|case| text.contains(case.mark)).count();
     ensure!(marks > 0, "no line is on the screen: {:.400?}", text);
     for command in [
-        "]52;",
-        "]0;owned",
-        "]8;;http",
+        "\u{1b}]52;",
+        "\u{1b}]0;owned",
+        "\u{1b}]8;;http",
         "\u{1b}[6n",
         "\u{202e}",
         "\u{2066}",

@@ -14,7 +14,10 @@ impl Tally {
     pub(crate) fn note(&mut self, sentence: &str, outcome: anyhow::Result<()>) {
         match outcome {
             Ok(()) => self.held += 1,
-            Err(error) => self.failed.push(format!("  {sentence}: {error:#}")),
+            Err(error) => {
+                println!("FAILED {sentence}: {error:#}");
+                self.failed.push(sentence.to_owned());
+            }
         }
     }
 
