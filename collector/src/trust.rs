@@ -15,11 +15,10 @@ use vonggac_daemon::settings::Table;
 
 pub mod audit;
 pub mod authority;
+pub mod bundle;
 pub mod door;
 pub mod enrol;
-pub mod evidence;
 pub mod holding;
-pub mod merkle;
 pub mod pace;
 pub mod receipt;
 pub mod role;
@@ -27,6 +26,8 @@ pub mod scope;
 pub mod seal;
 pub mod token;
 pub mod verify;
+
+pub use vonggac_evidence::{compare, merkle};
 
 use authority::Lifetimes;
 

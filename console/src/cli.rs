@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod act;
+mod bundle;
 mod evidence;
 mod filter;
 mod follow;
@@ -144,8 +145,17 @@ enum Command {
     Dead,
     /// What is held of each lane of an agency's agents, and what is missing and why.
     Receipts,
-    /// Stored rows against what was written down of them when they were taken.
-    Verify,
+    /// Stored rows against what was written down of them when they were taken; or a bundle of evidence, without a centre.
+    Verify {
+        /// A bundle; none: the centre's own rows.
+        file: Option<PathBuf>,
+        /// The root's fingerprint that the bundle has to be of.
+        #[arg(long, requires = "file")]
+        root: Option<String>,
+        /// The name of the key that has to have signed it.
+        #[arg(long, requires = "file")]
+        signer: Option<String>,
+    },
     /// One address, user, URL or host against agencies: src_ip=203.0.113.7
     Spread {
         /// FIELD=VALUE.
@@ -215,6 +225,10 @@ pub fn run(arguments: Arguments) -> Exit {
             None => Exit::Usage,
         };
     }
+    if let Some(Command::Verify { file: Some(file), root, signer }) = &arguments.command {
+        let known = bundle::known(root.as_deref(), signer.as_deref());
+        return bundle::verify(&words, file, &known, &arguments.common.format);
+    }
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
             Ok(runtime) => runtime,
@@ -268,7 +282,7 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
                 Err(error) => complain(&error, Exit::Failure),
             };
         }
-        Command::Verify => {
+        Command::Verify { .. } => {
             return match evidence::verify(&mut client, &words, filter, &common.format).await {
                 Ok(exit) => exit,
                 Err(error) => complain(&error, Exit::Failure),

@@ -81,7 +81,7 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
         Some(Command::Saved { action: Some(saved::Action::Delete { search, yes: false }) }) => {
             found.push(words.with("saved-not-sure", &[("name", search)]));
         }
-        Some(Command::Receipts | Command::Verify) if filter.agency.is_none() => {
+        Some(Command::Receipts | Command::Verify { file: None, .. }) if filter.agency.is_none() => {
             found.push(words.get("evidence-agency"));
         }
         Some(Command::Spread { what }) => {
