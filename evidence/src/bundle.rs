@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! bundle.json                        what it is of: Head
-//! certificates/KEY-ID.der            who sealed its batches, each with its issuers
+//! certificates/KEY-ID.der            who sealed batches, with its issuers; each before the first that it sealed
 //! HOUR/000001.batches.jsonl          what was written down of some records: Batch
 //! HOUR/000001.rows                   their rows: of each its length in four bytes, and what is hashed of it (crate::row)
 //! HOUR/receipts.jsonl                the hour's receipts: Receipt of this module; ends the hour

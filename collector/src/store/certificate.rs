@@ -6,7 +6,7 @@ use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 use vonggac_wire::{Batch, BatchHash, Identity, proto::Origin};
 
-use super::{Store, StoreError, batch::Span};
+use super::{Store, StoreError};
 use crate::{
     tenure::Key,
     trust::seal::{
@@ -74,24 +74,6 @@ impl Store {
             Ok(insert.end().await?)
         };
         self.writes("certificates", write).await
-    }
-
-    /// The certificates that sealed the batches of a span.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub(crate) async fn sealing_keys(&self, span: &Span) -> Result<Vec<String>, StoreError> {
-        Ok(self
-            .client()
-            .query(
-                "SELECT DISTINCT toString(key_id) FROM batches WHERE agency = ? AND key_id != '' \
-                 AND appended >= fromUnixTimestamp64Micro(?, 'UTC') AND appended < fromUnixTimestamp64Micro(?, 'UTC') ORDER BY key_id",
-            )
-            .bind(&span.agency)
-            .bind(span.since.micros())
-            .bind(span.until.micros())
-            .fetch_all()
-            .await?)
     }
 
     /// The chain of a certificate.

@@ -1,6 +1,11 @@
 //! Gives out all evidence of an agency and a span as one file; its form, and what is held against it, is [`vonggac_evidence::bundle`].
 
-use std::{collections::BTreeMap, fs, io::Write, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write,
+    sync::Arc,
+};
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use vonggac_daemon::tls::Files;
@@ -94,21 +99,16 @@ pub async fn write<W: Write + Send>(
     let until = hour_of(Time(wanted.until.min(now).0.saturating_add(HOUR_NANOS - 1)));
     let span =
         |since, until| Span { agency: wanted.agency.clone(), host: String::new(), since, until };
-    let keys = store.sealing_keys(&span(since, until)).await?;
     let head = head(store, wanted, by, (since, until, now)).await?;
     let made = u64::try_from(now.seconds()).unwrap_or(0);
     let mut writer = Writer::begin(to, &head, made)?;
-    for key in keys {
-        if let Some(chain) = store.certificate(&key).await? {
-            writer.certificate(&key, &chain)?;
-        }
-    }
+    let mut certificates = BTreeSet::new();
     let mut hour = since;
     let mut done = 0;
     while hour < until {
         let end = Time(hour.0.saturating_add(HOUR_NANOS));
         let receipts = store.receipts(&wanted.agency, hour, end).await?;
-        let any = of_hour(store, &span(hour, end), &mut writer).await?;
+        let any = of_hour(store, &span(hour, end), &mut certificates, &mut writer).await?;
         if any || !receipts.is_empty() {
             writer.receipts(hour.seconds(), &receipts)?;
         }
@@ -175,6 +175,7 @@ fn own(files: &Files) -> Result<Signer, BundleError> {
 async fn of_hour<W: Write>(
     store: &Store,
     span: &Span,
+    certificates: &mut BTreeSet<String>,
     writer: &mut Writer<W>,
 ) -> Result<bool, BundleError> {
     let mut number = 0;
@@ -188,6 +189,14 @@ async fn of_hour<W: Write>(
             from = last.offset.saturating_add(1);
             let mut rows = rows(store, span, &key, ends).await?;
             for batch in batches {
+                let key = &batch.key_id;
+                // Before what it sealed: agents renew theirs while a bundle is written.
+                if !key.is_empty()
+                    && certificates.insert(key.clone())
+                    && let Some(chain) = store.certificate(key).await?
+                {
+                    writer.certificate(key, &chain)?;
+                }
                 file.add(batch, &mut rows);
                 if file.rows.len() >= ROWS_BYTES_ENOUGH {
                     number += 1;
