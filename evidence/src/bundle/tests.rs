@@ -176,7 +176,7 @@ fn a_bundle_proves_itself_and_says_by_whom() {
     assert_eq!((verdict.batches, verdict.rows, verdict.receipts), (4, 12, 1));
     assert_eq!(verdict.key.as_deref(), Some(centre.receipts.key_id()));
     assert_eq!(verdict.voucher.as_deref(), Some("spiffe://vonggac/collector/c-1"));
-    let known = Known { root: verdict.root.clone(), key: verdict.key.clone() };
+    let known = Known { root: verdict.root.clone(), key: verdict.key };
     assert_eq!(checked(&bytes, &known).1, []);
     let other = Known { root: Some("0".repeat(64)), key: Some("1".repeat(64)) };
     let faults: Vec<_> = checked(&bytes, &other).1.iter().map(|f| f.fault).collect();
@@ -239,7 +239,7 @@ fn what_was_taken_out_or_put_in_is_named() {
     let receipts = files.iter().position(|(name, _)| name.ends_with("receipts.jsonl")).unwrap();
     let taken = files.remove(receipts);
     assert_eq!(faults(&packed(&files)), ["file", "file", "manifest"]);
-    files.insert(receipts, taken.clone());
+    files.insert(receipts, taken);
     files.insert(receipts + 1, (format!("{}/receipts.jsonl", HOUR + 3_600), Vec::new()));
     assert_eq!(faults(&packed(&files)), ["file", "manifest"]);
 }
@@ -272,7 +272,7 @@ fn a_hostile_bundle_is_put_away_before_it_takes_anything() {
 
     // Two files of one byte: each might be one of ours, but for what they grow to.
     let same = |number| (format!("1/{number:06}.rows"), vec![255; 48 << 20]);
-    assert!(matches!(told(vec![head.clone(), same(1), same(2)]), ReadError::Bomb));
+    assert!(matches!(told(vec![head, same(1), same(2)]), ReadError::Bomb));
 
     let mut tar = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
     let mut header = tar::Header::new_ustar();
