@@ -15,6 +15,7 @@ mod audit;
 mod backup;
 mod dead;
 mod doctor;
+mod evidence;
 mod export;
 mod hold;
 mod pki;
@@ -81,6 +82,9 @@ enum Command {
     Backup(backup::Backup),
     /// Write events or incidents for others.
     Export(export::Arguments),
+    /// What proves an agency's events, for whoever wants to check it elsewhere.
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     /// The audit log: whether it is as it was written.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -202,6 +206,7 @@ pub fn run(arguments: &Arguments) -> Exit {
             | Command::Retention(_)
             | Command::Backup(_)
             | Command::Export(_)
+            | Command::Evidence(_)
             | Command::Hold(_)
             | Command::Audit(_)
     ) {
@@ -263,6 +268,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         Command::Export(asked) => runtime
             .block_on(export::run(&Store::new(&config).patiently(), asked, &say))
             .map_err(|error| anyhow::Error::from(error).context("failed to")),
+        Command::Evidence(command) => runtime.block_on(evidence::run(&config, command, &say)),
         Command::Restore(asked) => runtime.block_on(backup::restore(&config, asked, &say)),
         Command::Hold(command) => kept(runtime.block_on(hold::run(&Store::new(&config), command))),
     };

@@ -18,11 +18,10 @@ pub mod audit;
 pub mod authority;
 pub mod break_glass;
 pub mod denial;
+pub mod bundle;
 pub mod door;
 pub mod enrol;
-pub mod evidence;
 pub mod holding;
-pub mod merkle;
 pub mod pace;
 pub mod receipt;
 pub mod role;
@@ -30,6 +29,8 @@ pub mod scope;
 pub mod seal;
 pub mod token;
 pub mod verify;
+
+pub use vonggac_evidence::{compare, merkle};
 
 use authority::Lifetimes;
 

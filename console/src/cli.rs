@@ -13,6 +13,7 @@ use crate::{
 
 mod act;
 mod audit;
+mod bundle;
 mod evidence;
 mod filter;
 mod follow;
@@ -146,8 +147,17 @@ enum Command {
     Dead,
     /// What is held of each lane of an agency's agents, and what is missing and why.
     Receipts,
-    /// Stored rows against what was written down of them when they were taken.
-    Verify,
+    /// Stored rows against what was written down of them when they were taken; or a bundle of evidence, without a centre.
+    Verify {
+        /// A bundle; none: the centre's own rows.
+        file: Option<PathBuf>,
+        /// The root's fingerprint that the bundle has to be of.
+        #[arg(long, requires = "file")]
+        root: Option<String>,
+        /// The name of the key that has to have signed it.
+        #[arg(long, requires = "file")]
+        signer: Option<String>,
+    },
     /// What was done at the centre, by whom, and how it ended.
     Audit {
         #[command(flatten)]
@@ -229,6 +239,10 @@ pub fn run(arguments: Arguments) -> Exit {
             None => Exit::Usage,
         };
     }
+    if let Some(Command::Verify { file: Some(file), root, signer }) = &arguments.command {
+        let known = bundle::known(root.as_deref(), signer.as_deref());
+        return bundle::verify(&words, file, &known, &arguments.common.format);
+    }
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
             Ok(runtime) => runtime,
@@ -282,7 +296,7 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
                 Err(error) => complain(&error, Exit::Failure),
             };
         }
-        Command::Verify => {
+        Command::Verify { .. } => {
             return match evidence::verify(&mut client, &words, filter, &common.format).await {
                 Ok(exit) => exit,
                 Err(error) => complain(&error, Exit::Failure),

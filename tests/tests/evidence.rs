@@ -19,11 +19,13 @@ use vonggac_collector::{
         row::{Leaves, NewRow},
     },
     trust::{
+        bundle::{self, BundleError, By, Wanted},
         holding,
         receipt::{key, maker},
         verify::{self, Answer, Sum},
     },
 };
+use vonggac_evidence::bundle::check;
 use vonggac_wire::{
     AgencyId, AgentId, Batch, Event, Lane, Signer, Time,
     event::{Activity, Body, Class, Dossier, Status},
@@ -260,6 +262,72 @@ fn a_receipt_says_what_is_held_of_an_hour_and_misses_what_was_taken_with_all_its
             .execute()
             .await?;
         assert_eq!(wrong().await?.0, [hour(2)]);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_bundle_is_checked_without_the_store_and_names_what_the_store_had_wrong() -> anyhow::Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let Some(engine) = Engine::start(folder.path())? else { return Ok(()) };
+    let path = folder.path().join("collector.toml");
+    fs::write(&path, engine.configuration("bundles"))?;
+    let store = Store::new(&Config::read(&path)?);
+    let signer = key::open(&folder.path().join("receipts.key.pem"))?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        migrate::run(&store).await?;
+        let mut records = Vec::new();
+        for hour in 0..3 {
+            for offset in 0..50 {
+                records.push(record("web-2", Lane::Security, hour * 3_600 + offset, 0)?);
+                records.push(record("db-1", Lane::Usage, hour * 3_600 + offset, 0)?);
+            }
+        }
+        keep(&store, &records).await?;
+        let later = Time::from_seconds(NOON + 2 * 3_600 + 1_800);
+        assert_eq!(maker::make_until(&store, &signer, later).await?, 4);
+        let wanted = Wanted {
+            agency: "H49".into(),
+            since: Time::from_seconds(NOON - 86_400),
+            until: Time::from_seconds(NOON + 3 * 3_600),
+        };
+        let made = async || -> anyhow::Result<(Vec<String>, check::Verdict)> {
+            let by = By { signer: &signer, files: None };
+            let (_, bytes) = bundle::write(&store, &wanted, &by, Vec::new(), &|_| ()).await?;
+            let mut found = Vec::new();
+            let mut tell = |f: check::Finding| {
+                found.push(format!("{} {} {}/{:?}", f.fault, f.agent, f.offset, f.index));
+            };
+            let verdict = check::check(&bytes[..], &check::Known::default(), &mut tell)?;
+            Ok((found, verdict))
+        };
+        let (found, verdict) = made().await?;
+        assert_eq!(found, Vec::<String>::new());
+        let sums = (verdict.batches, verdict.rows, verdict.receipts, verdict.hours_open);
+        assert_eq!(sums, (300, 300 * ROWS, 4, 1));
+        assert_eq!(verdict.key.as_deref(), Some(signer.key_id()));
+
+        let nobody = Wanted { agency: "T99".into(), ..wanted.clone() };
+        let by = By { signer: &signer, files: None };
+        let none = bundle::write(&store, &nobody, &by, Vec::new(), &|_| ()).await;
+        assert!(matches!(none, Err(BundleError::Nothing(_))));
+
+        let client = engine.client("bundles").with_setting("mutations_sync", "2");
+        let place = |offset: i64, index: u32| {
+            format!("agent = 'web-2' AND kafka_offset = {offset} AND kafka_index = {index}")
+        };
+        for statement in [
+            format!("ALTER TABLE events DELETE WHERE {}", place(7, 3)),
+            format!("ALTER TABLE events UPDATE user = 'nobody' WHERE {}", place(3_601, 9)),
+            "ALTER TABLE batches DELETE WHERE agent = 'db-1' AND offset = 5".to_owned(),
+        ] {
+            client.query(&statement).execute().await?;
+        }
+        let (mut found, _) = made().await?;
+        found.sort();
+        let receipt = format!("receipt db-1 {NOON}/None");
+        assert_eq!(found, ["changed web-2 3601/Some(9)", &receipt, "removed web-2 7/Some(3)"]);
         Ok(())
     })
 }

@@ -308,5 +308,38 @@ fn an_issuer_is_rotated_and_all_agents_renewed_while_lines_come_and_each_line_is
     assert!(receipts.iter().all(|row| row["missing"] == 0), "{receipts:?}");
     let verified = machine.ask(&["verify", "--agency", "H49", "--since", "1h"])?;
     assert!(verified.status.success(), "{}", text(&verified));
+    proved_elsewhere(&machine, &office, sent)
+}
+
+/// What both issuers' certificates sealed goes into one file, which is checked without the machine.
+fn proved_elsewhere(machine: &Machine, office: &Office, lines: u64) -> anyhow::Result<()> {
+    let file = office.folder.path().join("H49.evidence");
+    let made = Command::new(program("vonggac-collector"))
+        .args(["evidence", "bundle", "--agency", "H49", "--since", "2026-01-01", "--to"])
+        .arg(&file)
+        .arg("--config")
+        .arg(machine.data().join("etc/collector.toml"))
+        .output()?;
+    ensure!(made.status.success(), "{}", text(&made));
+    let token = office.ask(&["token", "create", "--agency", "H49"])?;
+    let root = token.split('.').nth(2).context("the root's fingerprint")?;
+    let check = |file: &Path, root: &str| {
+        let mut command = Command::new(program("vonggac"));
+        command.arg("verify").arg(file).args(["--root", root, "--lang", "en"]).output()
+    };
+    let checked = check(&file, root)?;
+    ensure!(checked.status.success(), "{}", text(&checked));
+    let said = text(&checked);
+    assert!(said.contains("vouches for the key") && said.contains("as they were taken"), "{said}");
+    let rows = made.stdout.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let rows: u64 = String::from_utf8_lossy(rows).parse()?;
+    assert!(rows >= lines, "{rows} of {lines}");
+
+    let other = check(&file, &"0".repeat(64))?;
+    assert!(!other.status.success() && text(&other).contains("root"), "{}", text(&other));
+    let whole = fs::read(&file)?;
+    fs::write(&file, &whole[..whole.len() - 1])?;
+    let cut = check(&file, root)?;
+    assert!(!cut.status.success() && text(&cut).contains("nothing is proved"), "{}", text(&cut));
     Ok(())
 }

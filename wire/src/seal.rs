@@ -46,6 +46,10 @@ pub enum Purpose {
     Batch,
     /// A centre's receipt.
     Receipt,
+    /// A bundle of evidence: its manifest.
+    Bundle,
+    /// A collector's word that a key is its centre's.
+    Voucher,
 }
 
 impl Purpose {
@@ -54,6 +58,8 @@ impl Purpose {
         let word: &[u8] = match self {
             Self::Batch => b"vonggac batch seal v1\0",
             Self::Receipt => b"vonggac receipt v1\0",
+            Self::Bundle => b"vonggac bundle v1\0",
+            Self::Voucher => b"vonggac voucher v1\0",
         };
         [word, &hash.0].concat()
     }

@@ -49,6 +49,7 @@ fn name_of(command: &super::Command) -> Option<&'static str> {
         super::Command::Retention(retention::Command::Apply { .. }) => Some("retention apply"),
         super::Command::Backup(_) => Some("backup"),
         super::Command::Export(_) => Some("export"),
+        super::Command::Evidence(_) => Some("evidence bundle"),
         _ => None,
     }
 }

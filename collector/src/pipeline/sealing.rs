@@ -23,7 +23,7 @@ use crate::{
     rule::RuleSet,
     store::{Store, StoreError},
     tenure::Key,
-    trust::seal::{Certificate, Demand, RULE, Refusal, chain::Chains, known::Certificates},
+    trust::seal::{Certificate, Demand, RULE, Refusal, chain::Chains, known::Certificates, sealed},
 };
 
 /// What the gathering task knows of seals.
@@ -87,7 +87,7 @@ impl Seals {
             && let Ok(certificate) = Certificate::read(&taken.certificates)
             && certificate.key_id == key_id
             // What nobody vouches for is not kept: anybody could fill the store with it.
-            && certificate.is_believed(&current.loaded(), taken.appended).is_ok()
+            && certificate.is_believed(current.loaded().verifier(), taken.appended).is_ok()
         {
             let keep = || store.keep_certificate(&certificate);
             keep_trying(figures, "a certificate", keep).await?;
@@ -138,9 +138,9 @@ impl Seals {
         };
         let loaded = current.loaded();
         let believed = self.certificates.believed(&seal.key_id, &loaded, record.appended);
-        believed
-            .map_err(|refusal| brought(taken, &seal.key_id, &loaded, refusal))?
-            .sealed(record)?;
+        let believed =
+            believed.map_err(|refusal| brought(taken, &seal.key_id, &loaded, refusal))?;
+        sealed(&*believed, record)?;
         let again = taken.carried || taken.replay_of.is_some();
         if let Some(place) = self.elsewhere.take().filter(|_| !again) {
             return Err(Refusal::Replayed { place });

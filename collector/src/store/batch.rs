@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
-use vonggac_wire::{Time, limits::BATCH_EVENTS_MAX};
+use vonggac_evidence::batch::Batch;
+use vonggac_wire::Time;
 
 use super::{
     GapRow, Store, StoreError,
@@ -96,18 +97,33 @@ impl BatchRow {
         }
     }
 
-    /// Events of the record, whatever became of them. Never more than a record can have.
+    /// The same as it is given out.
     #[must_use]
-    pub fn events(&self) -> u32 {
-        let events = self.last_seq.saturating_sub(self.first_seq).saturating_add(1);
-        u32::try_from(events.min(BATCH_EVENTS_MAX as u64)).unwrap_or(0)
-    }
-
-    /// Places that have a row of this record.
-    pub fn places(&self) -> impl Iterator<Item = u32> {
-        (0..self.events()).filter(|place| {
-            !self.absent.iter().any(|(first, last)| (first..=last).contains(&place))
-        })
+    pub fn into_batch(self) -> Batch {
+        Batch {
+            agency: self.agency,
+            agent: self.agent,
+            host: self.host,
+            lane: self.lane,
+            topic: self.topic,
+            partition: self.partition,
+            offset: self.offset,
+            boot: self.boot,
+            first_seq: self.first_seq,
+            last_seq: self.last_seq,
+            rows: self.rows,
+            absent: self.absent,
+            ahead: self.ahead,
+            simulated: self.simulated,
+            hash: self.hash,
+            previous: self.previous,
+            sealed: self.sealed,
+            appended: self.appended,
+            key_id: self.key_id,
+            signature: self.signature,
+            root: self.root,
+            marks: self.marks,
+        }
     }
 }
 

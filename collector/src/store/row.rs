@@ -8,7 +8,7 @@ mod leaf;
 mod new;
 mod owned;
 
-pub use leaf::Leaves;
+pub use leaf::{Leaves, found};
 pub use new::{Columns, NewRow};
 
 mod shown;

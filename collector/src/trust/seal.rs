@@ -5,16 +5,10 @@
 //! hash, and no two of its batches name the same one before them within one start. What came by hand, and what the centre itself sends
 //! again, may come twice.
 
-use rustls::pki_types::{CertificateDer, UnixTime};
-use vonggac_daemon::{
-    settings::Table,
-    tls::{Loaded, Named, identity_of},
-};
-use vonggac_wire::{
-    Identity, Time,
-    seal::{Algorithm, PublicKey, Purpose},
-};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use vonggac_daemon::settings::Table;
+pub use vonggac_evidence::certificate::Certificate;
+use vonggac_evidence::certificate::NotTaken;
+use vonggac_wire::{Identity, seal::Purpose};
 
 use crate::record::Record;
 
@@ -23,9 +17,6 @@ pub mod known;
 
 /// How long after its end a certificate's seal is taken, if the batch says that it was sealed before: as long as a stick may be on its way.
 const CARRIED_MAX_SECONDS: i64 = 35 * 86_400;
-
-/// Certificates of a chain: the agent's, and those up to below the root.
-const CHAIN_MAX: usize = 4;
 
 /// The rule that raises the signal.
 pub const RULE: &str = "batch-refused";
@@ -140,119 +131,40 @@ impl Refusal {
     }
 }
 
-/// A certificate that sealed something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
-    /// Its SHA-256.
-    pub key_id: String,
-    /// Whom it names, and for how long.
-    pub named: Named,
-    /// What it verifies with.
-    pub key: PublicKey,
-    /// Itself and those that issued it, in DER, one behind the other.
-    pub chain: Vec<u8>,
-}
-
-impl Certificate {
-    /// Reads a chain. Whether it may be believed is for [`Self::is_believed`] to say.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn read(chain: &[u8]) -> Result<Self, Refusal> {
-        let refused = |why: String| Refusal::Certificate { why };
-        let leaf = split(chain).and_then(|parts| parts.first().copied());
-        let leaf = leaf.ok_or_else(|| refused("it is no chain of certificates".into()))?;
-        let named = identity_of(&CertificateDer::from(leaf)).map_err(|e| refused(e.to_string()))?;
-        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|e| refused(e.to_string()))?;
-        let spki = parsed.public_key();
-        let algorithm = match spki.algorithm.algorithm.to_id_string().as_str() {
-            "1.3.101.112" => Algorithm::Ed25519,
-            "1.2.840.10045.2.1" => Algorithm::P256,
-            other => return Err(refused(format!("its key is of the kind {other}"))),
-        };
-        Ok(Self {
-            key_id: vonggac_wire::seal::key_id(leaf),
-            named,
-            key: PublicKey { algorithm, point: spki.subject_public_key.data.to_vec() },
-            chain: chain.to_vec(),
-        })
-    }
-
-    /// Whether it names this agent.
-    #[must_use]
-    pub fn is_of(&self, agency: &str, agent: &str) -> bool {
-        matches!(&self.named.identity, Identity::Agent { agency: a, agent: b } if a.as_str() == agency && b.as_str() == agent)
-    }
-
-    /// Whether the authorities vouch for it, at a time within its validity.
-    ///
-    /// # Errors
-    /// Why they do not.
-    pub fn is_believed(&self, loaded: &Loaded, at: Time) -> Result<(), Refusal> {
-        let refused = |why: String| Refusal::Certificate { why };
-        let parts = split(&self.chain).unwrap_or_default();
-        let Some((leaf, issuers)) = parts.split_first() else {
-            return Err(refused("there is none".into()));
-        };
-        let issuers: Vec<CertificateDer<'_>> =
-            issuers.iter().map(|bytes| CertificateDer::from(*bytes)).collect();
-        let at = at.seconds().clamp(self.named.not_before, self.named.not_after);
-        let at = std::time::Duration::from_secs(u64::try_from(at).unwrap_or(0));
-        loaded
-            .verifier()
-            .verify_client_cert(
-                &CertificateDer::from(*leaf),
-                &issuers,
-                UnixTime::since_unix_epoch(at),
-            )
-            .map(|_| ())
-            .map_err(|error| refused(error.to_string()))
-    }
-
-    /// Holds a record's batch against it.
-    ///
-    /// # Errors
-    /// Why it is not this one's.
-    pub fn sealed(&self, record: &Record) -> Result<(), Refusal> {
-        let Some(seal) = &record.seal else { return Err(Refusal::Unsigned) };
-        let batch = &record.batch;
-        let (agency, agent) = (batch.agency.clone(), batch.agent.clone());
-        let wanted = Identity::Agent { agency, agent };
-        if self.named.identity != wanted {
-            return Err(Refusal::Foreign {
-                batch: wanted.to_string(),
-                certificate: self.named.identity.to_string(),
-            });
-        }
-        if !self.key.verifies(Purpose::Batch, &record.hash, &seal.signature) {
-            return Err(Refusal::Forged);
-        }
-        // The broker's clock is believed. The agent's own counts only for what was long on its way.
-        let (appended, sealed) = (record.appended.seconds(), batch.sealed.seconds());
-        let valid = self.named.not_before..=self.named.not_after;
-        let carried = valid.contains(&sealed)
-            && appended >= self.named.not_before
-            && appended <= self.named.not_after.saturating_add(CARRIED_MAX_SECONDS);
-        if valid.contains(&appended) || carried {
-            return Ok(());
-        }
-        Err(Refusal::Certificate { why: "it was not valid when the batch was sealed".into() })
+impl From<NotTaken> for Refusal {
+    fn from(NotTaken { why }: NotTaken) -> Self {
+        Self::Certificate { why }
     }
 }
 
-/// The certificates that stand behind one another.
-fn split(mut chain: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut parts = Vec::new();
-    while !chain.is_empty() {
-        let (rest, _) = X509Certificate::from_der(chain).ok()?;
-        let length = chain.len().checked_sub(rest.len())?;
-        parts.push(chain.get(..length)?);
-        chain = rest;
-        if parts.len() > CHAIN_MAX {
-            return None;
-        }
+/// Holds a record's batch against the certificate of its seal.
+///
+/// # Errors
+/// Why it is not this one's.
+pub fn sealed(certificate: &Certificate, record: &Record) -> Result<(), Refusal> {
+    let Some(seal) = &record.seal else { return Err(Refusal::Unsigned) };
+    let batch = &record.batch;
+    let (agency, agent) = (batch.agency.clone(), batch.agent.clone());
+    let wanted = Identity::Agent { agency, agent };
+    if certificate.named.identity != wanted {
+        return Err(Refusal::Foreign {
+            batch: wanted.to_string(),
+            certificate: certificate.named.identity.to_string(),
+        });
     }
-    Some(parts)
+    if !certificate.key.verifies(Purpose::Batch, &record.hash, &seal.signature) {
+        return Err(Refusal::Forged);
+    }
+    // The broker's clock is believed. The agent's own counts only for what was long on its way.
+    let (appended, sealed) = (record.appended.seconds(), batch.sealed.seconds());
+    let valid = certificate.named.not_before..=certificate.named.not_after;
+    let carried = valid.contains(&sealed)
+        && appended >= certificate.named.not_before
+        && appended <= certificate.named.not_after.saturating_add(CARRIED_MAX_SECONDS);
+    if valid.contains(&appended) || carried {
+        return Ok(());
+    }
+    Err(Refusal::Certificate { why: "it was not valid when the batch was sealed".into() })
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::sync::mpsc;
 use vonggac_wire::{Signer, Time};
 
-use super::evidence::{self, Fault, Finding};
+use super::compare::{self, Fault, Finding};
 use crate::{
     store::{
         Store, StoreError,
         batch::{BatchRow, Span},
         month::Times,
-        row::EventRow,
+        row::{self, EventRow},
     },
     tenure::Key,
 };
@@ -147,11 +147,11 @@ async fn of_batches(
     };
     let agents: Vec<String> = agents.into_iter().collect();
     let rows = store.rows_of_records(&span.agency, &agents, key, ends).await?;
-    let rows = evidence::found(&rows);
+    let rows = row::found(&rows);
     let mut all = Vec::new();
     for batch in batches {
         let rows = rows.get(&batch.offset).map_or(&[][..], Vec::as_slice);
-        let mut findings = evidence::compare(batch, rows);
+        let mut findings = compare::compare(&vonggac_evidence::said!(batch), &batch.marks, rows);
         if !seals.is_right(store, batch).await? {
             findings.push(Finding { fault: Fault::Seal, index: None });
         }

@@ -228,13 +228,14 @@ const VERIFY: &[Field] = &[
     (
         "fault",
         "text",
-        "removed, changed, added: a row; disguised, batch, seal, receipt: what was written down of a batch",
+        "removed, changed, added: a row; disguised, batch, seal, receipt: what was written down of a batch; of a bundle also file, certificate, manifest, root, key",
     ),
     AGENCY,
     ("host", "text", "the agent's host; also agent, lane"),
     ("seq", "number", "the event's number; of a whole batch its first"),
     ("topic", "text", "where the record stood on Kafka; also partition, offset"),
     ("index", "number", "the place in the record; null: all of it"),
+    ("file", "text", "of a bundle alone: which of its files"),
 ];
 
 const AUDIT: &[Field] = &[

@@ -84,7 +84,9 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
         Some(Command::Saved { action: Some(saved::Action::Delete { search, yes: false }) }) => {
             found.push(words.with("saved-not-sure", &[("name", search)]));
         }
-        Some(Command::Receipts | Command::Verify | Command::Export) if filter.agency.is_none() => {
+        Some(Command::Receipts | Command::Verify { file: None, .. } | Command::Export)
+            if filter.agency.is_none() =>
+        {
             found.push(words.get("evidence-agency"));
         }
         Some(Command::BreakGlass { action }) => found.extend(of_glass(action, filter, words)),

@@ -1,13 +1,16 @@
 //! What a row says, as one hash: computed of an event that came and of a row that is stored, so that each column that was changed is seen.
+//! What is hashed can be read again: [`vonggac_evidence::row`].
 //!
 //! All columns count except `stored`: a row that a collector stored just before it died was stored at a time that the one behind it cannot
 //! know.
 
+use vonggac_evidence::{
+    compare::{Found, Rows},
+    row::{self, FORM},
+};
+
 use super::{Columns, EventRow};
 use crate::trust::merkle::{Hash, LEAF};
-
-/// The form of what is hashed. Another column makes another form.
-const FORM: u8 = 1;
 
 /// Hashes rows, one after the other, in one piece of memory.
 #[derive(Debug, Default)]
@@ -18,10 +21,15 @@ pub struct Leaves {
 impl Leaves {
     /// The hash of a row.
     pub fn of(&mut self, row: &Columns<'_>) -> Hash {
+        row::leaf(self.bytes_of(row))
+    }
+
+    /// What is hashed of a row.
+    pub fn bytes_of(&mut self, row: &Columns<'_>) -> &[u8] {
         self.bytes.clear();
         self.bytes.extend_from_slice(&[LEAF, FORM]);
         self.write(row);
-        *blake3::hash(&self.bytes).as_bytes()
+        &self.bytes
     }
 
     fn text(&mut self, text: &[u8]) {
@@ -54,6 +62,21 @@ impl Leaves {
             self.text(value.as_bytes());
         }
     }
+}
+
+/// What rows come to.
+#[must_use]
+pub fn found(rows: &[EventRow]) -> Rows {
+    let mut leaves = Leaves::default();
+    let mut all = Rows::new();
+    for row in rows {
+        let found = Found { index: row.kafka_index, leaf: leaves.of(&row.columns()) };
+        all.entry(row.kafka_offset).or_default().push(found);
+    }
+    for rows in all.values_mut() {
+        rows.sort_by_key(|row| (row.index, row.leaf));
+    }
+    all
 }
 
 fn texts<'a>(row: &'a Columns<'_>) -> [&'a str; 26] {
@@ -203,6 +226,32 @@ mod tests {
         let hashed = texts(&columns).len() + numbers(&columns).len() + flags(&columns).len();
         // Beside these the line itself and the further fields.
         assert_eq!(<EventRow as clickhouse::Row>::COLUMN_COUNT, hashed + 2 + 1);
+    }
+
+    #[test]
+    fn what_is_hashed_of_a_row_says_each_column_under_its_name() {
+        use serde_json::Value;
+        let mut wanted = serde_json::to_value(EventRow::default()).unwrap();
+        for (number, (name, value)) in (1_u8..).zip(wanted.as_object_mut().unwrap()) {
+            *value = match value {
+                Value::String(_) => name.as_str().into(),
+                Value::Number(_) if name == "total_seconds" => 0.5.into(),
+                Value::Number(_) => number.into(),
+                Value::Null | Value::Bool(_) => (number % 2 == 0).into(),
+                _ => continue,
+            };
+        }
+        let row: EventRow = serde_json::from_value(wanted.clone()).unwrap();
+        let mut leaves = Leaves::default();
+        let read = row::Row::read(leaves.bytes_of(&row.columns())).unwrap().to_json();
+        for (name, value) in wanted.as_object().unwrap() {
+            if !["stored", "raw", "fields"].contains(&name.as_str()) {
+                assert_eq!(read.get(name), Some(value), "{name}");
+            }
+        }
+        let row = self::row();
+        let read = row::Row::read(leaves.bytes_of(&row.columns())).unwrap().to_json();
+        assert_eq!((&read["fields"]["b"], &read["online"]), (&"2".into(), &false.into()));
     }
 
     #[test]

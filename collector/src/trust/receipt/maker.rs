@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use vonggac_daemon::log::Harmless;
 use vonggac_wire::{BatchHash, Signer, Time, topic};
 
-use super::{HOUR_NANOS, Hour, SignError, Signed};
+use super::{HOUR_NANOS, Hour, SignError, Signed, sign};
 use crate::{
     config::Config,
     store::{GapRow, Store, StoreError},
@@ -121,8 +121,8 @@ async fn of_hour(
         .into_iter()
         .map(|(agent, hash)| (agent, BatchHash(hash)))
         .collect();
-    let sign = |agent: &str, done: Hour, gaps: &[GapRow]| {
-        done.sign((agency, agent, hour), gaps, before.get(agent).copied(), signer)
+    let signed_of = |agent: &str, done: Hour, gaps: &[GapRow]| {
+        sign(done, (agency, agent, hour), gaps, before.get(agent).copied(), signer)
     };
     let mut batches = store.digests(agency, "", hour)?;
     let mut current: Option<(String, Hour)> = None;
@@ -131,14 +131,14 @@ async fn of_hour(
         if current.as_ref().is_none_or(|(agent, _)| *agent != batch.agent)
             && let Some((agent, done)) = current.replace((batch.agent.clone(), Hour::default()))
         {
-            signed.push(sign(&agent, done, &gaps)?);
+            signed.push(signed_of(&agent, done, &gaps)?);
         }
         if let Some((_, hour)) = &mut current {
-            hour.add(&batch);
+            hour.add(&vonggac_evidence::said!(batch));
         }
     }
     if let Some((agent, done)) = current {
-        signed.push(sign(&agent, done, &gaps)?);
+        signed.push(signed_of(&agent, done, &gaps)?);
     }
     Ok(signed)
 }

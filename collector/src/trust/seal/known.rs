@@ -98,7 +98,10 @@ impl Certificates {
             Some((by, judged)) if Arc::ptr_eq(by, loaded) => judged.clone(),
             _ => held
                 .judged
-                .insert((Arc::clone(loaded), held.certificate.is_believed(loaded, at)))
+                .insert((
+                    Arc::clone(loaded),
+                    held.certificate.is_believed(loaded.verifier(), at).map_err(Refusal::from),
+                ))
                 .1
                 .clone(),
         };

@@ -3,9 +3,9 @@ use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
-use vonggac_daemon::tls::{Current, Files};
+use vonggac_daemon::tls::{Current, Files, Loaded};
 use vonggac_wire::{
-    AgencyId, AgentId, Batch, BatchHash, Event, Lane, Seal, Signer,
+    AgencyId, AgentId, Batch, BatchHash, Event, Lane, Seal, Signer, Time,
     event::{Activity, Body, Class, Status},
     proto::Origin,
 };
@@ -111,8 +111,9 @@ fn a_batch_is_taken_of_the_agent_that_its_certificate_names_and_of_nobody_else()
         let certificate = Certificate::read(signer.certificates()).unwrap();
         let mut record = record(batch(1, None), Some(signer), 0);
         change(&mut record);
-        let believed = certificate.is_believed(&loaded, record.appended);
-        match believed.and_then(|()| certificate.sealed(&record)) {
+        let believed =
+            certificate.is_believed(loaded.verifier(), record.appended).map_err(Refusal::from);
+        match believed.and_then(|()| sealed(&certificate, &record)) {
             Ok(()) => "taken",
             Err(refusal) => refusal.reason(),
         }
@@ -179,7 +180,10 @@ fn bytes_that_are_no_chain_are_refused() {
     let signer = Authority::new("a").signer(WEB_2, &rcgen::PKCS_ED25519);
     let one = signer.certificates();
     for bytes in [&b""[..], b"nonsense", &one[..one.len() - 1], &[one, b"x"].concat()] {
-        assert_eq!(Certificate::read(bytes).unwrap_err().reason(), "certificate-refused");
+        assert_eq!(
+            Refusal::from(Certificate::read(bytes).unwrap_err()).reason(),
+            "certificate-refused"
+        );
     }
     assert!(Certificate::read(&one.repeat(4)).is_ok());
     assert!(Certificate::read(&one.repeat(5)).is_err());

@@ -8,7 +8,7 @@ use super::Told;
 use crate::{
     store::{Store, StoreError, batch::Span, month::Times},
     trust::{
-        evidence::Fault,
+        compare::Fault,
         receipt::{self, Hour, Signed, maker::hour_of},
     },
 };
@@ -20,6 +20,7 @@ pub(super) async fn wrong(
     signer: &Signer,
 ) -> Result<Vec<Told>, StoreError> {
     let since = hour_of(span.since);
+    let key = signer.public_key();
     let mut hours: BTreeMap<Time, Vec<(Signed, Option<BatchHash>)>> = BTreeMap::new();
     let mut last: Option<(String, BatchHash)> = None;
     for signed in store.receipts(&span.agency, since, span.until).await? {
@@ -39,7 +40,7 @@ pub(super) async fn wrong(
                 continue;
             }
             let root = found.map(|hour| hour.root()).unwrap_or_default();
-            if receipt::is_wrong(&signed, &root, before, signer) {
+            if receipt::is_wrong(&signed, &root, before, &key) {
                 all.push(told(span, signed.agent, hour));
             }
         }
@@ -57,7 +58,7 @@ async fn of_hour(
     let mut agents: BTreeMap<String, Hour> = BTreeMap::new();
     let mut batches = store.digests(&span.agency, &span.host, hour)?;
     while let Some(batch) = batches.next().await? {
-        agents.entry(batch.agent.clone()).or_default().add(&batch);
+        agents.entry(batch.agent.clone()).or_default().add(&vonggac_evidence::said!(batch));
     }
     Ok(agents)
 }

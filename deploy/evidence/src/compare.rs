@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::merkle::{Hash, MARK_BYTES, Tree};
-use crate::store::{batch::BatchRow, row::EventRow, row::Leaves};
+use crate::{
+    batch::Said,
+    merkle::{Hash, MARK_BYTES, Tree},
+};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,26 +63,12 @@ pub struct Finding {
 /// Rows of a partition by the offset of their record.
 pub type Rows = BTreeMap<i64, Vec<Found>>;
 
-/// What rows come to.
-pub fn found(rows: &[EventRow]) -> Rows {
-    let mut leaves = Leaves::default();
-    let mut all = Rows::new();
-    for row in rows {
-        let found = Found { index: row.kafka_index, leaf: leaves.of(&row.columns()) };
-        all.entry(row.kafka_offset).or_default().push(found);
-    }
-    for rows in all.values_mut() {
-        rows.sort_by_key(|row| (row.index, row.leaf));
-    }
-    all
-}
-
-/// Holds the rows of a record, in the order of their places, against what was written down of it.
+/// Holds the rows of a record, in the order of their places, against what was written down of it. `marks`: the first bytes of each row's hash.
 #[must_use]
-pub fn compare(batch: &BatchRow, rows: &[Found]) -> Vec<Finding> {
+pub fn compare(batch: &Said<'_>, marks: &[u8], rows: &[Found]) -> Vec<Finding> {
     let of = |fault, index| Finding { fault, index: Some(index) };
     let places: Vec<u32> = batch.places().collect();
-    let marks: Vec<&[u8]> = batch.marks.chunks(MARK_BYTES).collect();
+    let marks: Vec<&[u8]> = marks.chunks(MARK_BYTES).collect();
     if places.len() != batch.rows as usize || marks.len() != places.len() {
         return vec![Finding { fault: Fault::Batch, index: None }];
     }
@@ -108,7 +96,7 @@ pub fn compare(batch: &BatchRow, rows: &[Found]) -> Vec<Finding> {
     }
     findings.extend(rest.map(|row| of(Fault::Added, row.index)));
     let whole = findings.iter().all(|finding| finding.fault == Fault::Added);
-    if whole && tree.root() != batch.root {
+    if whole && tree.root() != *batch.root {
         findings.push(Finding { fault: Fault::Disguised, index: None });
     }
     findings
@@ -117,33 +105,35 @@ pub fn compare(batch: &BatchRow, rows: &[Found]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Batch;
 
     fn leaf(n: u32) -> Found {
         Found { index: n, leaf: *blake3::hash(&n.to_le_bytes()).as_bytes() }
     }
 
     /// Of six events, the third of which another record brought.
-    fn batch() -> (BatchRow, Vec<Found>) {
+    fn batch() -> (Batch, Vec<Found>) {
         let rows: Vec<Found> = [0, 1, 3, 4, 5].map(leaf).into();
-        let batch = BatchRow {
+        let batch = Batch {
             first_seq: 11,
             last_seq: 16,
             rows: 5,
             absent: vec![(2, 2)],
             marks: rows.iter().flat_map(|row| row.leaf[..MARK_BYTES].to_vec()).collect(),
             root: rows.iter().map(|row| row.leaf).collect::<Tree>().root(),
-            ..BatchRow::default()
+            ..Batch::default()
         };
         (batch, rows)
     }
 
-    fn told(
-        change: impl FnOnce(&mut BatchRow, &mut Vec<Found>),
-    ) -> Vec<(&'static str, Option<u32>)> {
+    fn told(change: impl FnOnce(&mut Batch, &mut Vec<Found>)) -> Vec<(&'static str, Option<u32>)> {
         let (mut batch, mut rows) = batch();
         change(&mut batch, &mut rows);
         rows.sort_by_key(|row| (row.index, row.leaf));
-        compare(&batch, &rows).iter().map(|f| (f.fault.name(), f.index)).collect()
+        compare(&batch.said(), &batch.marks, &rows)
+            .iter()
+            .map(|f| (f.fault.name(), f.index))
+            .collect()
     }
 
     #[test]
@@ -159,7 +149,7 @@ mod tests {
         assert_eq!(told(|_, rows| rows.push(leaf(6))), [("added", Some(6))]);
         assert_eq!(told(|_, rows| rows.push(rows[0])), [("added", Some(0))]);
         let same_place = |leaf: Hash| {
-            move |_: &mut BatchRow, rows: &mut Vec<Found>| {
+            move |_: &mut Batch, rows: &mut Vec<Found>| {
                 rows.push(Found { index: 5, leaf });
             }
         };
