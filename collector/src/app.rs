@@ -88,13 +88,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
     tokio::spawn(topics::keep(config.clone(), stop.clone()));
-    let telling = break_glass::tell::Parts {
-        store: store.clone(),
-        registry: Arc::clone(&registry),
-        rules: Arc::clone(&rules),
-        producer: producer.clone(),
-    };
-    tokio::spawn(break_glass::tell::run(telling, stop.clone()));
     let chain = Pipeline::new(
         pipeline::Parts {
             config: config.clone(),
@@ -195,7 +188,7 @@ fn receipts(
     Ok(Some(signer))
 }
 
-/// Canaries, and the sign of life that hangs on them.
+/// Canaries, the sign of life that hangs on them, and word to agencies of what was opened.
 fn watch_the_way(
     config: &Config,
     store: &Store,
@@ -216,6 +209,13 @@ fn watch_the_way(
         producer: producer.clone(),
     };
     tokio::spawn(canary::run(parts, age.clone(), stop.clone()));
+    let telling = break_glass::tell::Parts {
+        store: store.clone(),
+        registry: Arc::clone(registry),
+        rules: Arc::clone(rules),
+        producer: producer.clone(),
+    };
+    tokio::spawn(break_glass::tell::run(telling, stop.clone()));
     let (config_of_it, store, registry) = (config.clone(), store.clone(), Arc::clone(registry));
     let parts = probe::Parts { config: config_of_it, store, registry, figures: figures.clone() };
     tokio::spawn(probe::run(parts, stop.clone()));
