@@ -108,13 +108,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
     tokio::spawn(topics::keep(config.clone(), stop.clone()));
-    let telling = break_glass::tell::Parts {
-        store: store.clone(),
-        registry: Arc::clone(&registry),
-        rules: Arc::clone(&rules),
-        producer: producer.clone(),
-    };
-    tokio::spawn(break_glass::tell::run(telling, stop.clone()));
     let chain = Pipeline::new(
         pipeline::Parts {
             config: config.clone(),
@@ -216,7 +209,7 @@ fn receipts(
     Ok(Some(signer))
 }
 
-/// Canaries, and the sign of life that hangs on them.
+/// Canaries, the sign of life that hangs on them, and word to agencies of what was opened.
 fn watch_the_way(
     config: &Config,
     (store, registry, rules, figures): (&Store, &Arc<Registry>, &Arc<RuleSet>, &Figures),
@@ -235,6 +228,13 @@ fn watch_the_way(
         producer: producer.clone(),
     };
     tokio::spawn(canary::run(parts, age.clone(), stop.clone()));
+    let telling = break_glass::tell::Parts {
+        store: store.clone(),
+        registry: Arc::clone(registry),
+        rules: Arc::clone(rules),
+        producer: producer.clone(),
+    };
+    tokio::spawn(break_glass::tell::run(telling, stop.clone()));
     let (config_of_it, store, registry) = (config.clone(), store.clone(), Arc::clone(registry));
     let (figures_of_it, renewals) = (figures.clone(), renewals.clone());
     let parts =

@@ -279,52 +279,48 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         }
         Command::Saved { action: None } => saved::list(&mut client, &words, filter).await,
         Command::Events { follow: true } => {
-            return match follow::run(&mut client, &words, filter, &common.format).await {
-                Ok(()) => Exit::Success,
-                Err(error) => complain(&error, Exit::Failure),
-            };
+            return ended(
+                follow::run(&mut client, &words, filter, &common.format)
+                    .await
+                    .map(|()| Exit::Success),
+            );
         }
         Command::Events { follow: false } => {
-            return match show::events(&mut client, &words, filter, &common.format).await {
-                Ok(()) => Exit::Success,
-                Err(error) => complain(&error, Exit::Failure),
-            };
+            return ended(
+                show::events(&mut client, &words, filter, &common.format)
+                    .await
+                    .map(|()| Exit::Success),
+            );
         }
         Command::Receipts => {
-            return match evidence::receipts(&mut client, &words, filter, &common.format).await {
-                Ok(()) => Exit::Success,
-                Err(error) => complain(&error, Exit::Failure),
-            };
+            return ended(
+                evidence::receipts(&mut client, &words, filter, &common.format)
+                    .await
+                    .map(|()| Exit::Success),
+            );
         }
         Command::Verify { .. } => {
-            return match evidence::verify(&mut client, &words, filter, &common.format).await {
-                Ok(exit) => exit,
-                Err(error) => complain(&error, Exit::Failure),
-            };
+            return ended(evidence::verify(&mut client, &words, filter, &common.format).await);
         }
         Command::Audit { options } => {
-            return match audit::run(&mut client, &words, filter, &common.format, &options).await {
-                Ok(exit) => exit,
-                Err(error) => complain(&error, Exit::Failure),
-            };
+            return ended(audit::run(&mut client, &words, filter, &common.format, &options).await);
         }
         Command::Export => {
-            return match show::export(&mut client, &words, filter, &common.format).await {
-                Ok(()) => Exit::Success,
-                Err(error) => complain(&error, Exit::Failure),
-            };
+            return ended(
+                show::export(&mut client, &words, filter, &common.format)
+                    .await
+                    .map(|()| Exit::Success),
+            );
         }
         Command::BreakGlass { action } => {
-            return match glass::run(&mut client, &words, filter, &common.format, action).await {
-                Ok(exit) => exit,
-                Err(error) => complain(&error, Exit::Failure),
-            };
+            return ended(glass::run(&mut client, &words, filter, &common.format, action).await);
         }
         Command::Handover => {
-            return match handover::run(&mut client, &words, filter, &common.format).await {
-                Ok(()) => Exit::Success,
-                Err(error) => complain(&error, Exit::Failure),
-            };
+            return ended(
+                handover::run(&mut client, &words, filter, &common.format)
+                    .await
+                    .map(|()| Exit::Success),
+            );
         }
         Command::Sql { query } => show::sql(&mut client, &words, &query, filter).await,
         Command::Usage { by_agency } => show::usage(&mut client, &words, filter, by_agency).await,
@@ -352,6 +348,11 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         }
         Err(error) => complain(&error, Exit::Failure),
     }
+}
+
+/// How an answer ended; what went wrong is told.
+fn ended(done: Result<Exit, String>) -> Exit {
+    done.unwrap_or_else(|error| complain(&error, Exit::Failure))
 }
 
 /// Who acts: as said, else as the system knows who is logged in.

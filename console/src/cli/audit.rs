@@ -93,14 +93,12 @@ async fn page(
 ) -> Result<(Vec<Row>, String), String> {
     let said = said(words);
     let mut stream = client.audit(request.clone()).await.map_err(&said)?.into_inner();
-    let mut rows = Vec::new();
+    let (mut rows, mut next) = (Vec::new(), None);
     while let Some(reply) = stream.message().await.map_err(&said)? {
         rows.extend(reply.records.iter().map(record));
-        if reply.done {
-            return Ok((rows, reply.next_cursor));
-        }
+        next = reply.done.then_some(reply.next_cursor);
     }
-    Err(words.get("audit-cut"))
+    Ok((rows, next.ok_or_else(|| words.get("audit-cut"))?))
 }
 
 fn record(record: &AuditRecord) -> Row {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vonggac::client::Client;
+use vonggac_console::client::Client;
 use vonggac_wire::proto::{
     AskBreakGlass, AuditRequest, BreakGlassRequest, ChangeBreakGlassRequest,
     ChangeSavedSearchRequest, Command, DeadLettersRequest, EvidenceRequest, ExportRequest,
@@ -165,9 +165,7 @@ async fn tried(client: &mut Client, call: &str, case: u64, glass: String) -> Out
             Ok(!client.usage(request).await?.into_inner().indicators.is_empty())
         }
         "Sql" => {
-            let query = format!(
-                "SELECT batch_seq FROM (SELECT 1 AS batch_seq FROM batches WHERE agency = '{AGENCY}' LIMIT 1)"
-            );
+            let query = format!("SELECT agency FROM batches WHERE agency = '{AGENCY}' LIMIT 1");
             let request = SqlRequest { query, ..SqlRequest::default() };
             let mut stream = client.sql(request).await?.into_inner();
             let mut seen = false;

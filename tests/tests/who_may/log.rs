@@ -4,6 +4,11 @@ use std::process::Command;
 
 use serde_json::Value;
 use system_tests::machine::{Machine, program};
+use vonggac_console::client::Client;
+use vonggac_wire::{
+    Time,
+    proto::{AuditRecord, AuditRequest},
+};
 
 use super::people::People;
 
@@ -82,4 +87,42 @@ pub(super) fn its_readers_find_what_was_done_and_whether_it_holds(people: &Peopl
     let output = people.ask_in("en", "auditor", &["audit", "--verify"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && told.contains("as they were written"), "{told}");
+}
+
+/// Pages of seven, one behind the other, are the whole: no record twice, none left out.
+pub(super) async fn its_pages_are_the_whole(people: &People) {
+    let mut client = people.client("auditor").await;
+    let until_unix_nano = Time::now().0;
+    let whole = page(&mut client, until_unix_nano, 1_000, String::new()).await.0;
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (records, next) = page(&mut client, until_unix_nano, 7, cursor).await;
+        assert!(records.len() <= 7);
+        all.extend(records);
+        if next.is_empty() {
+            break;
+        }
+        cursor = next;
+    }
+    assert!(whole.len() > 50, "{}", whole.len());
+    // What was under way when the first page was asked for is written down behind it.
+    let known: Vec<_> = all.iter().filter(|record| whole.contains(record)).cloned().collect();
+    assert_eq!(known, whole);
+    assert!(all.is_sorted_by(|a, b| a.time_unix_nano >= b.time_unix_nano));
+}
+
+async fn page(
+    client: &mut Client,
+    until_unix_nano: i64,
+    limit: u32,
+    cursor: String,
+) -> (Vec<AuditRecord>, String) {
+    let request = AuditRequest { until_unix_nano, limit, cursor, ..AuditRequest::default() };
+    let mut stream = client.audit(request).await.expect("asked").into_inner();
+    let (mut records, mut next) = (Vec::new(), String::new());
+    while let Some(reply) = stream.message().await.expect("answered") {
+        records.extend(reply.records);
+        next = reply.next_cursor;
+    }
+    (records, next)
 }

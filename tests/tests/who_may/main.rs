@@ -3,6 +3,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a story stops where its ground is missing"
 )]
 
@@ -24,5 +25,6 @@ fn everybody_sees_and_does_what_is_theirs_and_all_of_it_is_written_down() {
     runtime.block_on(calls::each_role_by_each_call_as_the_table_says(&people));
     glass::two_persons_open_an_agencys_rows_for_a_time(&machine, &people);
     log::refusals_are_told_in_the_persons_language_and_are_in_the_log(&machine, &people);
+    runtime.block_on(log::its_pages_are_the_whole(&people));
     log::its_readers_find_what_was_done_and_whether_it_holds(&people);
 }

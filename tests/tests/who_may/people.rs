@@ -12,8 +12,8 @@ use system_tests::{
     lines,
     machine::{Machine, program},
 };
-use vonggac::client::{self, Caller, Client, Way};
 use vonggac_collector::trust::authority::{Authority, Request};
+use vonggac_console::client::{self, Caller, Client, Way};
 use vonggac_wire::{AgentId, Identity, Time};
 
 pub(super) const SOON: Duration = Duration::from_secs(60);
