@@ -156,9 +156,12 @@ fn brought(taken: &Taken, key_id: &str, loaded: &Loaded, refusal: Refusal) -> Re
         return refusal;
     }
     match Certificate::read(&taken.certificates) {
-        Err(unreadable) => unreadable,
+        Err(unreadable) => unreadable.into(),
         Ok(other) if other.key_id != key_id => refusal,
-        Ok(certificate) => certificate.is_believed(loaded, taken.appended).err().unwrap_or(refusal),
+        Ok(certificate) => certificate
+            .is_believed(loaded.verifier(), taken.appended)
+            .err()
+            .map_or(refusal, Refusal::from),
     }
 }
 
