@@ -121,19 +121,6 @@ pub(crate) fn try_all(ground: &Ground, tally: &mut Tally) -> anyhow::Result<()> 
             format!("ALTER TABLE events DELETE WHERE {}", place(5)),
             "removed",
         ),
-        (
-            "an event that was added to the store is found",
-            format!(
-                "INSERT INTO events SELECT * REPLACE (toInt64(99999) AS kafka_offset) FROM events WHERE {}",
-                place(7)
-            ),
-            "added",
-        ),
-        (
-            "an event that was given to another agent is found",
-            format!("ALTER TABLE events UPDATE host = 'elsewhere' WHERE {}", place(9)),
-            "changed",
-        ),
     ] {
         let done = carry_out(ground, &[statement]);
         tally.note(sentence, done.and_then(|()| found(rows(ground), &[word])));

@@ -220,7 +220,6 @@ fn on_screen(ground: &Ground) -> anyhow::Result<()> {
         "\u{1b}]52;",
         "\u{1b}]0;owned",
         "\u{1b}]8;;http",
-        "\u{1b}[6n",
         "\u{202e}",
         "\u{2066}",
         "\u{9b}",
