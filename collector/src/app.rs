@@ -25,6 +25,7 @@ use crate::{
     keeper,
     lag::probe,
     pipeline::{self, Pipeline},
+    record::Record,
     registry::Registry,
     rule::RuleSet,
     serve,
@@ -73,30 +74,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         started = start(&config, &store) => started?,
     }
     started(&config, &rules, &figures);
-    let renewals = Renewals::of(&doors.security);
-    let producer = Producer::new(&config).context("failed to make a Kafka producer")?;
-    producer.keep_renewed(config.clone(), renewals.clone(), stop.clone());
-
+    let ground = Ground::of(&config, store, (&registry, &rules, &figures), &doors)?;
+    ground.producer.keep_renewed(config.clone(), ground.renewals.clone(), stop.clone());
     let told = (Arc::clone(&registry), Arc::clone(&rules));
-    tokio::spawn(guessing::run(guessed, told, producer.clone(), stop.clone()));
-    let way = (&store, &registry, &rules, &figures);
-    watch_the_way(&config, way, &producer, &renewals, &stop);
+    tokio::spawn(guessing::run(guessed, told, ground.producer.clone(), stop.clone()));
+    ground.watch_the_way(&stop);
 
-    let opening = BookRunner::open(book_runner::Parts {
-        config: config.clone(),
-        store: store.clone(),
-        registry: Arc::clone(&registry),
-        rules: Arc::clone(&rules),
-        figures: figures.clone(),
-        producer: producer.clone(),
-        renewals: renewals.clone(),
-    });
     let opened = tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        opened = opening => opened,
+        opened = BookRunner::open(ground.book()) => opened,
     };
     let (runner, book) = opened.context("failed to open the incident book")?;
-    let nation = known(&store, &runner, &registry, &rules).await?;
+    let store = &ground.store;
+    let nation = known(store, &runner, &registry, &rules).await?;
     let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
     let nation = health::spawn(
         nation,
@@ -108,24 +98,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
     tokio::spawn(topics::keep(config.clone(), stop.clone()));
-    let chain = Pipeline::new(
-        pipeline::Parts {
-            config: config.clone(),
-            store: store.clone(),
-            registry: Arc::clone(&registry),
-            rules: Arc::clone(&rules),
-            matcher,
-            figures: figures.clone(),
-            producer,
-            picture,
-            renewals,
-            tls: match &doors.security {
-                Security::Tls(current) => Some(current.clone()),
-                Security::PlainText => None,
-            },
-        },
-        &stop,
-    )?;
+    let chain = Pipeline::new(ground.chain(matcher, picture, &doors), &stop)?;
+    let Ground { store, .. } = ground;
     let receipts = receipts(&config, &store, &stop)?;
     let denials = Denials::new(&figures.registry()).context("failed to make metrics")?;
     let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
@@ -209,39 +183,101 @@ fn receipts(
     Ok(Some(signer))
 }
 
-/// Canaries, the sign of life that hangs on them, and word to agencies of what was opened.
-fn watch_the_way(
-    config: &Config,
-    (store, registry, rules, figures): (&Store, &Arc<Registry>, &Arc<RuleSet>, &Figures),
-    producer: &Producer,
-    renewals: &Renewals,
-    stop: &CancellationToken,
-) {
-    let age = canary::Age::default();
-    let parts = canary::Parts {
-        partitions: config.partitions,
-        interval: config.canary_interval,
-        store: store.clone(),
-        registry: Arc::clone(registry),
-        rules: Arc::clone(rules),
-        figures: figures.clone(),
-        producer: producer.clone(),
-    };
-    tokio::spawn(canary::run(parts, age.clone(), stop.clone()));
-    let telling = break_glass::tell::Parts {
-        store: store.clone(),
-        registry: Arc::clone(registry),
-        rules: Arc::clone(rules),
-        producer: producer.clone(),
-    };
-    tokio::spawn(break_glass::tell::run(telling, stop.clone()));
-    let (config_of_it, store, registry) = (config.clone(), store.clone(), Arc::clone(registry));
-    let (figures_of_it, renewals) = (figures.clone(), renewals.clone());
-    let parts =
-        probe::Parts { config: config_of_it, store, registry, figures: figures_of_it, renewals };
-    tokio::spawn(probe::run(parts, stop.clone()));
-    if let Some(settings) = config.heartbeat.clone() {
-        tokio::spawn(heartbeat::run(settings, age, figures.clone(), stop.clone()));
+/// What most parts stand on.
+struct Ground {
+    config: Config,
+    store: Store,
+    registry: Arc<Registry>,
+    rules: Arc<RuleSet>,
+    figures: Figures,
+    producer: Producer,
+    renewals: Renewals,
+}
+
+impl Ground {
+    fn of(
+        config: &Config,
+        store: Store,
+        (registry, rules, figures): (&Arc<Registry>, &Arc<RuleSet>, &Figures),
+        doors: &Doors,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            config: config.clone(),
+            store,
+            registry: Arc::clone(registry),
+            rules: Arc::clone(rules),
+            figures: figures.clone(),
+            producer: Producer::new(config).context("failed to make a Kafka producer")?,
+            renewals: Renewals::of(&doors.security),
+        })
+    }
+
+    fn book(&self) -> book_runner::Parts {
+        book_runner::Parts {
+            config: self.config.clone(),
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            rules: Arc::clone(&self.rules),
+            figures: self.figures.clone(),
+            producer: self.producer.clone(),
+            renewals: self.renewals.clone(),
+        }
+    }
+
+    fn chain(
+        &self,
+        matcher: Arc<Matcher>,
+        picture: mpsc::Sender<Arc<Record>>,
+        doors: &Doors,
+    ) -> pipeline::Parts {
+        pipeline::Parts {
+            config: self.config.clone(),
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            rules: Arc::clone(&self.rules),
+            matcher,
+            figures: self.figures.clone(),
+            producer: self.producer.clone(),
+            picture,
+            renewals: self.renewals.clone(),
+            tls: match &doors.security {
+                Security::Tls(current) => Some(current.clone()),
+                Security::PlainText => None,
+            },
+        }
+    }
+
+    /// Canaries, the sign of life that hangs on them, and word to agencies of what was opened.
+    fn watch_the_way(&self, stop: &CancellationToken) {
+        let age = canary::Age::default();
+        let parts = canary::Parts {
+            partitions: self.config.partitions,
+            interval: self.config.canary_interval,
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            rules: Arc::clone(&self.rules),
+            figures: self.figures.clone(),
+            producer: self.producer.clone(),
+        };
+        tokio::spawn(canary::run(parts, age.clone(), stop.clone()));
+        let telling = break_glass::tell::Parts {
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            rules: Arc::clone(&self.rules),
+            producer: self.producer.clone(),
+        };
+        tokio::spawn(break_glass::tell::run(telling, stop.clone()));
+        let parts = probe::Parts {
+            config: self.config.clone(),
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            figures: self.figures.clone(),
+            renewals: self.renewals.clone(),
+        };
+        tokio::spawn(probe::run(parts, stop.clone()));
+        if let Some(settings) = self.config.heartbeat.clone() {
+            tokio::spawn(heartbeat::run(settings, age, self.figures.clone(), stop.clone()));
+        }
     }
 }
 

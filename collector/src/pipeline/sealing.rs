@@ -140,7 +140,7 @@ impl Seals {
         let believed = self.certificates.believed(&seal.key_id, &loaded, record.appended);
         let believed =
             believed.map_err(|refusal| brought(taken, &seal.key_id, &loaded, refusal))?;
-        sealed(&*believed, record)?;
+        sealed(&believed, record)?;
         let again = taken.carried || taken.replay_of.is_some();
         if let Some(place) = self.elsewhere.take().filter(|_| !again) {
             return Err(Refusal::Replayed { place });

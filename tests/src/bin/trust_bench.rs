@@ -145,12 +145,15 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Which of what was spent.
+type Of = fn(&Spent) -> f64;
+
 fn table(plain: &Side, trusted: &Side, count: usize, rounds: usize) {
     let cores = thread::available_parallelism().map_or(0, std::num::NonZero::get);
     println!("{} ({cores} threads), {rounds} rounds of {count} lines each, medians", model());
     println!("| lines per CPU-second of | {} | {} | fewer |", plain.name, trusted.name);
     println!("| --- | --- | --- | --- |");
-    let rows: [(&str, fn(&Spent) -> f64); 5] = [
+    let rows: [(&str, Of); 5] = [
         ("the agent", |spent| spent.agent),
         ("the collector", |spent| spent.collector),
         ("both", |spent| spent.agent + spent.collector),
