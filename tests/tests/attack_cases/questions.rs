@@ -114,8 +114,7 @@ fn ask(ground: &Ground, who: &str, asks: &Asks, foreign: u64) -> anyhow::Result<
             Watch(agency) => {
                 let agencies =
                     if agency.is_empty() { Vec::new() } else { vec![(*agency).to_owned()] };
-                let watched =
-                    client.watch(of(WatchRequest { agencies, ..WatchRequest::default() })).await;
+                let watched = client.watch(of(WatchRequest { agencies })).await;
                 let mut stream = watched?.into_inner();
                 stream.message().await.map(|first| format!("{first:?}"))
             }

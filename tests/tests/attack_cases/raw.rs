@@ -46,7 +46,7 @@ pub(crate) fn batch(
         ..proto::Event::default()
     };
     proto::Batch {
-        schema_version: u32::from(vonggac_wire::version::CURRENT),
+        schema_version: vonggac_wire::version::CURRENT,
         agent: agent.into(),
         agency: agency.into(),
         host: format!("host-of-{word}"),

@@ -215,7 +215,7 @@ fn screen(ground: &Ground) -> anyhow::Result<Vec<u8>> {
 fn on_screen(ground: &Ground) -> anyhow::Result<()> {
     let text = String::from_utf8_lossy(&screen(ground)?).into_owned();
     let marks = CASES.iter().filter(|case| text.contains(case.mark)).count();
-    ensure!(marks > 0, "no line is on the screen: {:.400?}", text);
+    ensure!(marks > 0, "no line is on the screen: {text:.400?}");
     for command in [
         "\u{1b}]52;",
         "\u{1b}]0;owned",
