@@ -11,6 +11,7 @@ pub mod check_config;
 pub mod enrol;
 pub mod formats;
 pub mod parse;
+pub mod receipts;
 pub mod redact;
 pub mod sources;
 pub mod spool;
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Find the logs, services and ports of this host, and write a configuration that watches them.
     Sources(sources::Arguments),
+    /// Show what the centre signed for of this agent.
+    Receipts(receipts::Arguments),
     /// Tell how a running agent is.
     Status(status::Arguments),
     /// Look into a spool, or repair it.
@@ -65,6 +68,7 @@ pub fn run(arguments: Arguments) -> Exit {
         Command::Enrol(arguments) => enrol::run(&arguments),
         Command::Name { config } => enrol::tell_name(&config),
         Command::Sources(arguments) => sources::run(&arguments),
+        Command::Receipts(arguments) => receipts::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Parse(arguments) => parse::run(&arguments),

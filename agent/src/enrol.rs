@@ -5,6 +5,7 @@
 //! DIR/signing.key.pem signing.pem  for signatures under what is sent
 //! DIR/authorities.pem revoked.pem  what is trusted, and what is no longer
 //! DIR/enrolment.json               where the next certificate comes from
+//! DIR/receipts.jsonl               what the centre signed for of this agent
 //! ```
 //! Keys are made here and never leave the host. A renewal keeps them, so that each file is right at every moment; enrolling again replaces them.
 
@@ -25,6 +26,7 @@ use vonggac_wire::{
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 pub mod centre;
+pub mod receipts;
 pub mod renewal;
 
 use centre::{Centre, CentreError};
@@ -52,6 +54,9 @@ pub enum EnrolError {
     /// What the centre granted is not what was asked.
     #[error("take the centre's answer: {0}")]
     Granted(String),
+    /// What the centre says that it holds.
+    #[error("take a receipt of the centre: {0}")]
+    Receipt(#[from] receipts::NotTaken),
     /// There is nothing to renew.
     #[error("find a certificate in {}: {reason}; enrol with a token", .dir.display())]
     NotEnrolled {

@@ -67,8 +67,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let rules = Arc::new(rules);
     let doors = doors(&config, &figures, &stop).await?;
     let (guessing, guessed) = Guessing::new();
-    trust(&config, (&figures, guessing), &stop).await?;
     let store = Store::new(&config);
+    trust(&config, (&figures, guessing, &store), &stop).await?;
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
         started = start(&config, &store) => started?,
@@ -317,7 +317,7 @@ fn door(config: &Config, stop: &CancellationToken) -> anyhow::Result<Door> {
 /// Enrolment and revocation lists, on the machine that has the authority; they wait for neither Kafka nor engine.
 async fn trust(
     config: &Config,
-    (figures, guessing): (&Figures, Guessing),
+    (figures, guessing, store): (&Figures, Guessing, &Store),
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let settings = config.trust.clone();
@@ -330,6 +330,7 @@ async fn trust(
         brokers: config.brokers.clone(),
         figures: counted,
         guessing,
+        receipts: config.trust.receipt_key.is_some().then(|| store.clone()),
     };
     enrol::spawn(parts, stop.clone()).await.context("failed to")?;
     Ok(())

@@ -191,17 +191,17 @@ fn each_row_that_was_removed_changed_or_added_behind_our_back_is_named() -> anyh
             format!("{copied} (toUInt32(3) AS kafka_index) FROM events WHERE {}", place(12_100)),
             format!("{copied} (toInt64(99) AS kafka_offset) FROM events WHERE {}", place(1)),
             // One that claims to be on its way, for a year.
-            format!("{copied} (toInt64(98) AS kafka_offset, addYears(now64(6), 1) AS stored) FROM events WHERE {}", place(1)),
+            format!("{copied} (toInt64(98) AS kafka_offset, addYears(now64(6), 1) AS stored) FROM events WHERE {}", place(2)),
         ] {
             client.query(&statement).execute().await.with_context(|| statement.clone())?;
         }
         let (mut found, sum) = verified(&store, "").await?;
         found.sort();
         let wanted = [
-            "added web-2 1 98/Some(0)",
             "added web-2 1 99/Some(0)",
             "added web-2 12004 60/Some(3)",
             "added web-2 1201 6/Some(0)",
+            "added web-2 2 98/Some(1)",
             "changed db-1 7 0/Some(6)",
             "changed web-2 1001 5/Some(0)",
             "changed web-2 802 4/Some(1)",

@@ -16,7 +16,14 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 use system_tests::machine::{Machine, Part, program};
+use vonggac_collector::{
+    config::Config,
+    store::Store,
+    trust::receipt::{key, maker},
+};
+use vonggac_wire::Time;
 
 const AGENTS: usize = 5;
 
@@ -77,10 +84,15 @@ impl Office {
         let (port, grpc) = (free_port()?, free_port()?);
         let trust = machine.data().join("trust");
         let authority = trust.join("authority");
+        let centre = fs::read_to_string(machine.data().join("etc/collector.toml"))?;
+        let engine = centre.split("\n[").find(|table| table.starts_with("engine]"));
+        let engine = engine.context("the centre's engine")?;
+        let receipts = receipt_key(machine);
         fs::write(
             folder.path().join("office.toml"),
             format!(
-                "plain_text = true\n[kafka]\nbrokers = [\"127.0.0.1:9\"]\n[engine]\nurl = \"http://127.0.0.1:9\"\n[grpc]\nlisten = \"127.0.0.1:{grpc}\"\n[trust.pki]\ndir = \"{}\"\nagent_valid = \"{AGENT_VALID}\"\n[trust.enrol]\nlisten = \"127.0.0.1:{port}\"\nnames = [\"localhost\"]\n",
+                "plain_text = true\n[kafka]\nbrokers = [\"127.0.0.1:9\"]\n[{engine}\n[grpc]\nlisten = \"127.0.0.1:{grpc}\"\n[trust]\nreceipt_key = \"{}\"\n[trust.pki]\ndir = \"{}\"\nagent_valid = \"{AGENT_VALID}\"\n[trust.enrol]\nlisten = \"127.0.0.1:{port}\"\nnames = [\"localhost\"]\n",
+                receipts.display(),
                 authority.display()
             ),
         )?;
@@ -151,13 +163,28 @@ impl Agent {
             .env("VONGGAC_TOKEN", token)
             .output()?;
         ensure!(enrolled.status.success(), "{}", text(&enrolled));
-        let child = Command::new(&agent)
+        let running = Self::run(folder.path())?;
+        Ok(Self { name, folder, running })
+    }
+
+    fn run(folder: &Path) -> anyhow::Result<Running> {
+        let child = Command::new(program("vonggac-agent"))
             .args(["run", "--config"])
-            .arg(at("agent.toml"))
+            .arg(folder.join("agent.toml"))
             .stdout(Stdio::null())
-            .stderr(fs::File::create(at("agent.log"))?)
+            .stderr(fs::File::create(folder.join("agent.log"))?)
             .spawn()?;
-        Ok(Self { name, folder, running: Running(child) })
+        Ok(Running(child))
+    }
+
+    /// What it says of the centre's receipts.
+    fn receipts(&self) -> anyhow::Result<Vec<Value>> {
+        let output = Command::new(program("vonggac-agent"))
+            .args(["receipts", "--format", "json", "--config"])
+            .arg(self.folder.path().join("agent.toml"))
+            .output()?;
+        ensure!(output.status.success(), "{}", text(&output));
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     fn log(&self) -> PathBuf {
@@ -308,7 +335,8 @@ fn an_issuer_is_rotated_and_all_agents_renewed_while_lines_come_and_each_line_is
     assert!(receipts.iter().all(|row| row["missing"] == 0), "{receipts:?}");
     let verified = machine.ask(&["verify", "--agency", "H49", "--since", "1h"])?;
     assert!(verified.status.success(), "{}", text(&verified));
-    proved_elsewhere(&machine, &office, sent)
+    proved_elsewhere(&machine, &office, sent)?;
+    come_home(&machine, &mut agents[0], sent / AGENTS as u64)
 }
 
 /// What both issuers' certificates sealed goes into one file, which is checked without the machine.
@@ -342,4 +370,29 @@ fn proved_elsewhere(machine: &Machine, office: &Office, lines: u64) -> anyhow::R
     let cut = check(&file, root)?;
     assert!(!cut.status.success() && text(&cut).contains("nothing is proved"), "{}", text(&cut));
     Ok(())
+}
+
+fn receipt_key(machine: &Machine) -> PathBuf {
+    machine.data().join("etc/receipts.key.pem")
+}
+
+/// What the centre signs for of an agent is kept on the agent's host. The hour is signed before it is over: nobody waits for it here.
+fn come_home(machine: &Machine, agent: &mut Agent, lines: u64) -> anyhow::Result<()> {
+    let store = Store::new(&Config::read(&machine.data().join("etc/collector.toml"))?);
+    let signer = key::open(&receipt_key(machine))?;
+    let soon = Time::now().plus(Duration::from_secs(2 * 3_600));
+    let made =
+        tokio::runtime::Runtime::new()?.block_on(maker::make_until(&store, &signer, soon))?;
+    ensure!(made >= AGENTS, "{made} receipts");
+    // Who starts asks for them.
+    drop(agent.running.0.kill());
+    agent.running.0.wait()?;
+    agent.running = Agent::run(agent.folder.path())?;
+    let held = || -> anyhow::Result<u64> {
+        let rows = agent.receipts()?;
+        ensure!(rows.iter().all(|row| row["missing"] == 0 && row["too_high"] == false), "{rows:?}");
+        let security = rows.iter().filter(|row| row["lane"] == "security");
+        Ok(security.filter_map(|row| row["events"].as_u64()).sum())
+    };
+    until("the agent has its receipts", || Ok(held()? >= lines))
 }

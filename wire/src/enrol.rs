@@ -4,6 +4,7 @@
 //! POST /v1/enrol   Asked -> Granted      with a token
 //! POST /v1/renew   Renewal -> Granted    with the present certificate, by mutual TLS
 //! GET  /v1/lists   Lists                 what is trusted and what is revoked
+//! POST /v1/receipts Since -> Receipts    what the centre signed for of the agent that asks, by mutual TLS
 //! ```
 //! What is refused is answered with [`Refused`].
 
@@ -19,6 +20,12 @@ pub const RENEW_PATH: &str = "/v1/renew";
 
 /// Where the lists are.
 pub const LISTS_PATH: &str = "/v1/lists";
+
+/// Where an agent has its receipts.
+pub const RECEIPTS_PATH: &str = "/v1/receipts";
+
+/// Receipts of one answer: eight days.
+pub const RECEIPTS_MAX: usize = 200;
 
 /// Bytes of a question: a token and two signing requests.
 pub const ASKED_BYTES_MAX: usize = 32 << 10;
@@ -179,6 +186,30 @@ pub struct Lists {
     pub authorities: String,
     /// In PEM.
     pub revoked: String,
+}
+
+/// Which receipts are wanted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Since {
+    /// From this hour on, RFC 3339.
+    pub since: String,
+}
+
+/// Receipts, the oldest first; as many as there may be in an answer: there are more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Receipts {
+    /// They.
+    pub receipts: Vec<ReceiptOf>,
+}
+
+/// A receipt as it was signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptOf {
+    /// A [`Receipt`](crate::receipt::Receipt) as JSON, byte for byte.
+    pub text: String,
+    /// Its signature in hexadecimal digits.
+    pub signature: String,
 }
 
 /// Why it was not done.

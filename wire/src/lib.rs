@@ -18,6 +18,7 @@ pub mod identity;
 pub mod incident;
 pub mod json;
 pub mod limits;
+pub mod receipt;
 pub mod seal;
 pub mod time;
 pub mod topic;

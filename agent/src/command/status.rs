@@ -196,6 +196,12 @@ const SPOOL_DIR: &str = "/var/lib/vonggac-agent/spool";
 /// A status that is older was not renewed by an agent that runs.
 const AGE_MAX_SECONDS: f64 = 15.0;
 
+/// What an agent with this configuration wrote last; `None`: nothing that can be read.
+pub(super) fn of(config: &Config) -> Option<Status> {
+    let text = fs::read_to_string(config.spool_dir.join("status.json")).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
 pub(super) fn run(arguments: &Arguments) -> Exit {
     let configured = || Config::read(&arguments.config).map(|config| config.spool_dir);
     let dir =

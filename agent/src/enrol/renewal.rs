@@ -1,4 +1,4 @@
-//! The running agent has its certificate renewed at two thirds of its life, and fetches the lists meanwhile.
+//! The running agent has its certificate renewed at two thirds of its life, and fetches lists and receipts meanwhile.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -72,8 +72,21 @@ async fn look(dir: &std::path::Path, agent: &AgentId, told: &mut bool) -> Durati
             if let Err(error) = holding.fetch_lists().await {
                 tracing::warn!(%error, "the revocation lists stay as they are");
             }
+            receipts(&holding).await;
             rest
         }
+    }
+}
+
+async fn receipts(holding: &Holding) {
+    match holding.fetch_receipts().await {
+        Ok(0) => {}
+        Ok(receipts) => {
+            tracing::info!(receipts, "the centre signed for what it holds of this agent");
+        }
+        // A centre without receipts, or without its store for now.
+        Err(EnrolError::Centre(error)) => tracing::debug!(%error, "no receipts came"),
+        Err(error) => tracing::error!(%error, "the centre's receipts are not as they should be"),
     }
 }
 

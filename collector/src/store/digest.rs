@@ -238,6 +238,32 @@ impl Store {
         Ok(rows.into_iter().map(Signed::from).collect())
     }
 
+    /// An agent's receipts from an hour on, the oldest first.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub(crate) async fn receipts_of_agent(
+        &self,
+        agency: &str,
+        agent: &str,
+        since: Time,
+        limit: usize,
+    ) -> Result<Vec<Signed>, StoreError> {
+        let rows: Vec<ReceiptRow> = self
+            .client()
+            .query(
+                "SELECT ?fields FROM receipts FINAL WHERE agency = ? AND agent = ? AND hour >= fromUnixTimestamp64Micro(?, 'UTC') \
+                 ORDER BY hour LIMIT ?",
+            )
+            .bind(agency)
+            .bind(agent)
+            .bind(since.micros())
+            .bind(limit)
+            .fetch_all()
+            .await?;
+        Ok(rows.into_iter().map(Signed::from).collect())
+    }
+
     /// The hash of each agent's last receipt before an hour.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Enrolment: a token and a signing request come in over HTTPS, a certificate goes out; and a certificate is turned into the next.
 //!
-//! [`desk`] decides, [`guard`] (pure) keeps those out who guess, [`guessing`] makes a signal of it, [`late`] lets a certificate that ran out be shown, [`door`] is the listener.
+//! [`desk`] decides, [`guard`] (pure) keeps those out who guess, [`guessing`] makes a signal of it, [`late`] lets a certificate that ran out be shown, [`receipts`] gives agents theirs, [`door`] is the listener.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -10,12 +10,14 @@ use vonggac_daemon::settings::Table;
 use vonggac_wire::{AgentId, Time};
 
 use super::authority::{Authority, AuthorityError, Lifetimes};
+use crate::store::Store;
 
 pub mod desk;
 pub mod door;
 pub mod guard;
 pub mod guessing;
 pub mod late;
+mod receipts;
 
 /// How long behind its end a certificate may still be turned into the next, with an operator's yes.
 pub const GRACE: Duration = Duration::from_secs(30 * 86_400);
@@ -132,6 +134,8 @@ pub struct Parts {
     pub figures: Figures,
     /// Who is told of guessed tokens.
     pub guessing: guessing::Guessing,
+    /// Where receipts are; `None`: nobody asks for them here.
+    pub receipts: Option<Store>,
 }
 
 /// Starts enrolment where it is configured, and keeps revocation lists up; gives the address that was bound.
@@ -147,7 +151,7 @@ pub async fn spawn(
         tokio::spawn(keep_lists(authority, None, stop));
         return Ok(None);
     };
-    let told = (parts.figures, parts.guessing);
+    let told = (parts.figures, parts.guessing, parts.receipts);
     let name = AgentId::new("enrolment").map_err(|error| EnrolError::Tls(error.to_string()))?;
     let grace = parts.settings.grace.unwrap_or(GRACE);
     let own = door::Own { authority: authority.clone(), name, names: parts.settings.names, grace };

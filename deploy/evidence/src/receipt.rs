@@ -1,7 +1,7 @@
 //! The centre's signed word on an hour of an agent: what it had of it, what is missing and why, and one hash over all of its batches. Each names the hash of the one
 //! before it of the same agent, so that a receipt that was taken away is missed.
 
-use serde::{Deserialize, Serialize};
+pub use vonggac_wire::receipt::{GapOf, LaneOf, Receipt};
 use vonggac_wire::{
     BatchHash, Seal, Time,
     seal::{PublicKey, Purpose},
@@ -17,59 +17,6 @@ const FORM: u8 = 1;
 
 /// An hour, in nanoseconds.
 pub const HOUR_NANOS: i64 = 3_600 * 1_000_000_000;
-
-/// What is signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// The form.
-    pub version: u32,
-    /// The agency.
-    pub agency: String,
-    /// The agent.
-    pub agent: String,
-    /// When the hour began, RFC 3339.
-    pub hour: String,
-    /// Merkle root over the hour's batches, in the order of topic, partition and offset; hexadecimal digits, as all hashes here.
-    pub root: String,
-    /// Its lanes.
-    pub lanes: Vec<LaneOf>,
-    /// Hash of the agent's receipt before this one; empty: this is the first.
-    pub previous: String,
-    /// The public key that the signature is held against, Ed25519.
-    pub key: String,
-}
-
-/// A lane in an hour.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaneOf {
-    /// Its name.
-    pub lane: String,
-    /// The lowest number.
-    pub first_seq: u64,
-    /// The highest.
-    pub last_seq: u64,
-    /// Events that were stored.
-    pub events: u64,
-    /// Batches.
-    pub batches: u64,
-    /// Hash of the last batch: the head of the chain.
-    pub head: String,
-    /// Gaps that were found in the hour.
-    pub gaps: Vec<GapOf>,
-}
-
-/// A gap.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GapOf {
-    /// First missing number; 0: what is missing had none.
-    pub first_seq: u64,
-    /// The last.
-    pub last_seq: u64,
-    /// The cause.
-    pub reason: String,
-    /// How many events; 0: not known.
-    pub events: u64,
-}
 
 /// A receipt as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use vonggac_daemon::tls::{Named, crowd::Crowd, identity_of};
 use vonggac_wire::{
     AgentId, Identity, Time,
-    enrol::{ASKED_BYTES_MAX, ENROL_PATH, LISTS_PATH, RENEW_PATH, Refused},
+    enrol::{ASKED_BYTES_MAX, ENROL_PATH, LISTS_PATH, RECEIPTS_PATH, RENEW_PATH, Refused},
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -41,7 +41,9 @@ use super::{
     guard::Guard,
     guessing::Guessing,
     late::Late,
+    receipts,
 };
+use crate::store::Store;
 use crate::trust::authority::{
     self, Authority, AuthorityError, FileError, Issued,
     folder::{self, failed},
@@ -193,6 +195,7 @@ struct Room {
     guard: Mutex<Guard>,
     figures: Figures,
     guessing: Guessing,
+    receipts: Option<Store>,
 }
 
 /// Listens until `stop`; gives the address that was bound.
@@ -200,7 +203,7 @@ pub(super) async fn open(
     address: SocketAddr,
     present: Arc<Present>,
     desk: Desk,
-    (figures, guessing): (Figures, Guessing),
+    (figures, guessing, receipts): (Figures, Guessing, Option<Store>),
     stop: CancellationToken,
 ) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
@@ -208,7 +211,7 @@ pub(super) async fn open(
     let (places, crowd) =
         (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Crowd::new(CONNECTIONS_OF_ONE_MAX));
     let guard = Mutex::new(Guard::default());
-    let room = Arc::new(Room { desk, guard, figures, guessing });
+    let room = Arc::new(Room { desk, guard, figures, guessing, receipts });
     tokio::spawn(async move {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -294,6 +297,12 @@ async fn answer(
             room.tell(from, "renewed", &who, renewed.as_ref().err());
             told(renewed)
         }
+        (&Method::POST, RECEIPTS_PATH) => {
+            let (word, answer) =
+                receipts::answer(request, caller.as_ref(), room.receipts.as_ref()).await;
+            room.figures.count(word);
+            answer
+        }
         (&Method::GET, LISTS_PATH) => {
             let desk = room.desk.clone();
             told(waiting(move || desk.lists()).await)
@@ -360,7 +369,7 @@ async fn waiting<T: Send + 'static>(
 }
 
 /// The question, if it is small, quick, and one.
-async fn asked<T: DeserializeOwned>(
+pub(super) async fn asked<T: DeserializeOwned>(
     request: Request<Incoming>,
 ) -> Result<T, Response<Full<Bytes>>> {
     let body = Limited::new(request.into_body(), ASKED_BYTES_MAX);
@@ -407,11 +416,11 @@ fn told<T: Serialize>(answer: Result<T, Refusal>) -> Response<Full<Bytes>> {
     refused(status, error.word(), &error.to_string())
 }
 
-fn refused(status: StatusCode, reason: &str, error: &str) -> Response<Full<Bytes>> {
+pub(super) fn refused(status: StatusCode, reason: &str, error: &str) -> Response<Full<Bytes>> {
     json(status, &Refused { reason: reason.to_owned(), error: error.to_owned() })
 }
 
-fn json(status: StatusCode, answer: &impl Serialize) -> Response<Full<Bytes>> {
+pub(super) fn json(status: StatusCode, answer: &impl Serialize) -> Response<Full<Bytes>> {
     let (status, text) = match serde_json::to_vec(answer) {
         Ok(text) => (status, text),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),

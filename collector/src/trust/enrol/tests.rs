@@ -63,6 +63,7 @@ impl Centre {
             brokers: vec!["k:1".into()],
             figures: Figures::new(&registry.clone()).unwrap(),
             guessing,
+            receipts: None,
         };
         let address = spawn(parts, stop.clone()).await.unwrap().unwrap();
         Self { _dir: dir, authority, address, registry, guessed, stop }

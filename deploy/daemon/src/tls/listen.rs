@@ -167,7 +167,8 @@ async fn accepting(
 ) {
     let places = Arc::new(Semaphore::new(port.connections_max));
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    let crowd = Crowd::new(HANDSHAKES_OF_ONE_MAX);
+    // A handshake takes a connection's place, too: half of a small port's are left to others.
+    let crowd = Crowd::new(HANDSHAKES_OF_ONE_MAX.min(port.connections_max.div_ceil(2)));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
