@@ -347,7 +347,7 @@ async fn one_network_of_silent_callers_keeps_nobody_else_out() {
     counted(&served, Refused::Crowd).await;
     let (_folder, files) = set(&authority.issue(&Says::default()), &authority.pem, "");
     let answer = ask(&dial(files), served.address).await;
-    assert_eq!(answer, Ok("spiffe://vonggac/person/an 7".into()));
+    assert_eq!(answer, Ok("spiffe://vonggac/person/an 07".into()));
     assert_eq!(served.figures.count("grpc", Refused::Full), 0);
 }
 
