@@ -200,7 +200,8 @@ fn of_a_folder_of_a_hundred_thousand_files_the_newest_are_followed_and_it_is_tol
     ground.append("logs/x050000.log", "here\n");
     let agent = ground.start_here();
     ground.until_said(&["more files match than are followed", "narrow the pattern"]);
-    ground.until_lines(1);
+    // The line, and that reading is slowed for so many open files: either may come first.
+    ground.until_lines(2);
     let process = format!("/proc/{}", agent.0.id());
     let open = fs::read_dir(format!("{process}/fd")).unwrap().count();
     assert!(open < 1_200, "{open} open files");
