@@ -6,7 +6,7 @@
 //!   service comes in;
 //! * [`audit`]: what was done, by whom, in a chain; [`pace`] (pure): how often and how much one person may ask; [`denial`]: why not.
 //! * [`break_glass`]: what one person may because a second one confirmed it.
-//! * [`seal`]: whether a batch was sealed by whom it names; [`merkle`] (pure): one hash over many; [`evidence`] (pure): stored rows against what
+//! * [`seal`]: whether a batch was sealed by whom it names; [`merkle`] (pure): one hash over many; [`vonggac_evidence`] (pure): stored rows against what
 //!   was written down of them; [`verify`]: the same of a store; [`holding`]: what is held and what is missing; [`receipt`]: the
 //!   centre's signed word on each hour.
 
