@@ -101,22 +101,27 @@ pub struct Place<'a> {
 
 struct Reader<'a>(&'a [u8]);
 
+// Calls, not copies of them: what fifty of them one after the other say of the length keeps the compiler's optimiser busy for minutes.
 impl<'a> Reader<'a> {
+    #[inline(never)]
     fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
         Some(taken)
     }
 
+    #[inline(never)]
     fn number(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
 
+    #[inline(never)]
     fn text(&mut self) -> Option<&'a [u8]> {
         let bytes = usize::try_from(self.number()?).ok()?;
         self.take(bytes)
     }
 
+    #[inline(never)]
     fn flag(&mut self) -> Option<Option<bool>> {
         match self.take(1)? {
             [0] => Some(None),
