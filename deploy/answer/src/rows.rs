@@ -91,6 +91,10 @@ fn guarded(text: &str) -> String {
 
 fn csv(rows: &[Row]) -> String {
     let columns = columns(rows);
+    // A record without a field is written as an empty one: a spreadsheet would show a row that is not there.
+    if columns.is_empty() {
+        return String::new();
+    }
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
     let mut written = writer.write_record(columns.iter().map(|name| guarded(name)));
     for row in rows {
@@ -219,6 +223,13 @@ mod tests {
         assert!(write(&Format::Json, &rows()).starts_with("[{\"agency\":\"local\""));
         assert!(!write(&Format::Table, &rows()).contains('\u{1b}'));
         assert_eq!(write(&Format::Json, &[]), "[]\n");
+    }
+
+    #[test]
+    fn of_no_rows_nothing_is_written_that_looks_like_one() {
+        for format in [Format::Csv, Format::Md, Format::Jsonl] {
+            assert_eq!(write(&format, &[]), "", "{format:?}");
+        }
     }
 
     proptest::proptest! {
