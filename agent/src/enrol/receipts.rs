@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
 use vonggac_daemon::files::{self, FileError, Readers};
 use vonggac_wire::{
     BatchHash, Identity, Time,
@@ -52,13 +51,7 @@ pub struct Kept {
     /// What it says.
     pub receipt: Receipt,
     /// As it came.
-    raw: Line,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Line {
-    text: String,
-    signature: String,
+    raw: ReceiptOf,
 }
 
 /// Takes a receipt, held against whom it has to be of and the last one that is kept (pure).
@@ -88,7 +81,7 @@ fn take(raw: ReceiptOf, identity: &str, last: Option<&Kept>) -> Result<Kept, Not
             return Err(NotTaken::Chain(last.receipt.hour.clone()));
         }
     }
-    Ok(Kept { receipt, raw: Line { text: raw.text, signature: raw.signature } })
+    Ok(Kept { receipt, raw })
 }
 
 /// What is kept in a folder, the oldest first. A line that is none is left out.
@@ -96,7 +89,7 @@ fn take(raw: ReceiptOf, identity: &str, last: Option<&Kept>) -> Result<Kept, Not
 pub fn kept(dir: &Path) -> Vec<Kept> {
     let text = files::read(&path(dir)).unwrap_or_default();
     let line = |line: &str| {
-        let raw: Line = serde_json::from_str(line).ok()?;
+        let raw: ReceiptOf = serde_json::from_str(line).ok()?;
         Some(Kept { receipt: serde_json::from_str(&raw.text).ok()?, raw })
     };
     text.lines().filter_map(line).collect()
