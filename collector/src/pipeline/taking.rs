@@ -101,19 +101,22 @@ impl Pipeline {
     /// Forgets all that is held: another one took it over. The group says what is held now.
     pub(super) async fn abandon(&mut self) -> Result<(), PipelineError> {
         tracing::warn!("another collector took over what this one held; the group is asked anew");
-        self.forget();
-        self.storer.begin(None).await;
-        self.watcher.tell(Work::Forget).await;
+        self.let_go().await;
         Ok(self.consumer.rejoin()?)
     }
 
     /// Begins anew with another client: the one that was to take over lost all brokers.
     async fn begin_anew(&mut self) -> Result<(), PipelineError> {
         let another = self.consumer.another()?;
+        self.let_go().await;
+        Ok(self.consumer.go_on_with(another)?)
+    }
+
+    /// Forgets all that is held, in every task.
+    async fn let_go(&mut self) {
         self.forget();
         self.storer.begin(None).await;
         self.watcher.tell(Work::Forget).await;
-        Ok(self.consumer.go_on_with(another)?)
     }
 
     fn forget(&mut self) {
