@@ -14,7 +14,11 @@ use vonggac_wire::{
     topic,
 };
 
-use crate::{registry::Registry, rule::RuleSet};
+use crate::{
+    centre::{self, SYSTEM},
+    registry::Registry,
+    rule::RuleSet,
+};
 
 mod edge;
 pub mod heartbeat;
@@ -23,9 +27,6 @@ pub use edge::{Age, Parts, run};
 
 /// The rule's name.
 pub const RULE: &str = "canary-missing";
-
-/// The system that the centre itself is, in the registry.
-const SYSTEM: &str = "monitoring-centre";
 
 /// Intervals without a canary that make it missing, unless the rule says otherwise.
 const INTERVALS: f64 = 3.0;
@@ -154,42 +155,26 @@ pub fn signal(
     minute: i64,
     now: Time,
 ) -> Signal {
-    let system = registry.system(SYSTEM);
-    let agency = system.map(|system| system.owner.clone()).unwrap_or_default();
     let (kind, places, silent) = match change {
         Change::Missing(places, silent) => (SignalKind::Raised, places.as_slice(), *silent),
         Change::Back => (SignalKind::Cleared, &[][..], Duration::ZERO),
     };
-    let (short_vi, short_en) = registry.short_name(&agency);
-    let mut values = BTreeMap::from([
-        ("agency_vi".to_owned(), short_vi),
-        ("agency_en".to_owned(), short_en),
-        ("places".to_owned(), places.len().to_string()),
-        ("seconds".to_owned(), silent.as_secs().to_string()),
-    ]);
-    if let Some(system) = system {
-        values.insert("system_vi".into(), system.name_vi.clone());
-        values.insert("system_en".into(), system.name_en.clone());
-    }
-    let first = now.minus(silent);
-    Signal {
-        rule: RULE.into(),
+    let severity = rules.machine(RULE).map_or(1, |meta| meta.severity);
+    let mut signal = Signal {
         kind: kind.into(),
-        severity: rules.machine(RULE).map_or(1, |meta| meta.severity),
         entity: Some(Entity { kind: "system".into(), value: SYSTEM.into() }),
         group: RULE.into(),
-        agency,
-        system: SYSTEM.into(),
-        host: String::new(),
-        count: 1,
-        first_time_unix_nano: first.0,
-        last_time_unix_nano: now.0,
+        first_time_unix_nano: now.minus(silent).0,
         origin: Some(Origin { topic: RULE.into(), partition: 0, offset: minute }),
-        evidence: Vec::new(),
-        values,
-        simulated: false,
-        found_time_unix_nano: now.0,
+        ..centre::signal(RULE, severity, registry, now)
+    };
+    signal.values.insert("places".into(), places.len().to_string());
+    signal.values.insert("seconds".into(), silent.as_secs().to_string());
+    if let Some(system) = registry.system(SYSTEM) {
+        signal.values.insert("system_vi".into(), system.name_vi.clone());
+        signal.values.insert("system_en".into(), system.name_en.clone());
     }
+    signal
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod allowance;
 pub mod app;
 pub mod book_runner;
 pub mod canary;
+pub mod centre;
 pub mod command;
 pub mod config;
 pub mod consume;

@@ -1,20 +1,15 @@
 //! A record that cannot be opened holds no partition up: it is passed over, told as a gap with its place, and as an attack.
 
-use std::collections::BTreeMap;
-
 use vonggac_wire::{
     Time,
-    proto::{Entity, Origin, Signal, SignalKind},
+    proto::{Entity, Origin, Signal},
 };
 
 use super::{Pipeline, PipelineError};
-use crate::{consume::unopened, registry::Registry, rule::RuleSet, tenure::Key};
+use crate::{centre, consume::unopened, registry::Registry, rule::RuleSet, tenure::Key};
 
 /// The rule.
 const RULE: &str = "record-unopened";
-
-/// The system that is attacked: the centre itself.
-const SYSTEM: &str = "monitoring-centre";
 
 impl Pipeline {
     /// Looks which partitions stand in front of a record that cannot be opened, and takes them over anew behind it.
@@ -50,34 +45,17 @@ pub(super) fn signal(
     now: Time,
 ) -> Option<Signal> {
     let meta = rules.machine(RULE)?;
-    let agency = registry.system(SYSTEM).map(|system| system.owner.clone()).unwrap_or_default();
-    let (short_vi, short_en) = registry.short_name(&agency);
     let place = format!("{}/{}", key.0, key.1);
-    let count = u64::try_from(next - from).unwrap_or(0);
-    let values = BTreeMap::from([
-        ("agency_vi".to_owned(), short_vi),
-        ("agency_en".to_owned(), short_en),
-        ("place".to_owned(), place.clone()),
-        ("count".to_owned(), count.to_string()),
-    ]);
-    Some(Signal {
-        rule: RULE.into(),
-        kind: SignalKind::Raised.into(),
-        severity: meta.severity,
+    let mut signal = Signal {
         entity: Some(Entity { kind: "place".into(), value: place.clone() }),
-        group: place,
-        agency,
-        system: SYSTEM.into(),
-        host: String::new(),
-        count,
-        first_time_unix_nano: now.0,
-        last_time_unix_nano: now.0,
+        group: place.clone(),
+        count: u64::try_from(next - from).unwrap_or(0),
         origin: Some(Origin { topic: key.0.clone(), partition: key.1, offset: next - 1 }),
-        evidence: Vec::new(),
-        values,
-        simulated: false,
-        found_time_unix_nano: now.0,
-    })
+        ..centre::signal(RULE, meta.severity, registry, now)
+    };
+    let count = signal.count.to_string();
+    signal.values.extend([("place".to_owned(), place), ("count".to_owned(), count)]);
+    Some(signal)
 }
 
 #[cfg(test)]

@@ -2,24 +2,21 @@
 //!
 //! Enrolment is open before Kafka and the engine are there, so what it finds waits in a short queue until somebody can tell it.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::peer::network;
 use vonggac_wire::{
     Time,
-    proto::{Entity, Origin, Signal, SignalKind},
+    proto::{Entity, Origin, Signal},
 };
 
 use super::guard::{WINDOW, WRONG_MAX};
-use crate::{kafka::Producer, pipeline::send_signals, registry::Registry, rule::RuleSet};
+use crate::{centre, kafka::Producer, pipeline::send_signals, registry::Registry, rule::RuleSet};
 
 /// The rule, and where its signals say that they come from.
 pub const RULE: &str = "token-guessing";
-
-/// The system that is attacked: the centre itself.
-const SYSTEM: &str = "monitoring-centre";
 
 /// Addresses that wait to be told: more guess at once only where one network plays many, and then these say so.
 const WAITING_MAX: usize = 64;
@@ -75,34 +72,19 @@ pub async fn run(
 /// The signal. An address is silenced once in a window, so the window's number says which one it is.
 fn signal(silenced: Silenced, registry: &Registry, rules: &RuleSet) -> Option<Signal> {
     let meta = rules.machine(RULE)?;
-    let agency = registry.system(SYSTEM).map(|system| system.owner.clone()).unwrap_or_default();
-    let (short_vi, short_en) = registry.short_name(&agency);
     let address = silenced.address.to_string();
-    let values = BTreeMap::from([
-        ("agency_vi".to_owned(), short_vi),
-        ("agency_en".to_owned(), short_en),
-        ("src_ip".to_owned(), address.clone()),
-        ("count".to_owned(), WRONG_MAX.to_string()),
-    ]);
     let begun = silenced.at.minus(WINDOW.saturating_sub(Duration::from_secs(1)));
-    Some(Signal {
-        rule: RULE.into(),
-        kind: SignalKind::Raised.into(),
-        severity: meta.severity,
+    let mut signal = Signal {
         entity: Some(Entity { kind: "src_ip".into(), value: address.clone() }),
-        group: address,
-        agency,
-        system: SYSTEM.into(),
-        host: String::new(),
+        group: address.clone(),
         count: u64::from(WRONG_MAX),
         first_time_unix_nano: begun.0,
-        last_time_unix_nano: silenced.at.0,
         origin: Some(Origin { topic: RULE.into(), partition: 0, offset: silenced.at.seconds() }),
-        evidence: Vec::new(),
-        values,
-        simulated: false,
-        found_time_unix_nano: silenced.at.0,
-    })
+        ..centre::signal(RULE, meta.severity, registry, silenced.at)
+    };
+    let count = WRONG_MAX.to_string();
+    signal.values.extend([("src_ip".to_owned(), address), ("count".to_owned(), count)]);
+    Some(signal)
 }
 
 #[cfg(test)]
