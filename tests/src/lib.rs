@@ -13,6 +13,7 @@ pub mod lines;
 pub mod load;
 pub mod machine;
 pub mod made;
+pub mod running;
 pub mod shipper;
 pub mod traffic;
 pub mod verdict;

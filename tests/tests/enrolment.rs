@@ -4,45 +4,29 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use system_tests::machine::{is_built, program};
+use system_tests::{
+    machine::{is_built, program},
+    running::{Running, free_port, text},
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
 /// As short as a life may be: an agent's certificate is renewed within the story.
 const AGENT_VALID: &str = "60s";
 
-/// A program that is killed with the story.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = (self.0.kill(), self.0.wait());
-    }
-}
-
 struct Scene {
     folder: tempfile::TempDir,
     port: u16,
     _collector: Running,
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
-}
-
-fn text(output: &Output) -> String {
-    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-    String::from_utf8_lossy(&both).trim().to_owned()
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -56,7 +40,8 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 impl Scene {
     fn set() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (port, grpc) = (free_port(), free_port());
+        let port = || free_port().expect("a free port");
+        let (port, grpc) = (port(), port());
         let at = |name: &str| folder.path().join(name);
         let configuration = format!(
             "plain_text = true\n[kafka]\nbrokers = [\"127.0.0.1:9\"]\n[engine]\nurl = \"http://127.0.0.1:9\"\n[grpc]\nlisten = \"127.0.0.1:{grpc}\"\n[trust.pki]\ndir = \"{}\"\nagent_valid = \"{AGENT_VALID}\"\n[trust.enrol]\nlisten = \"127.0.0.1:{port}\"\nnames = [\"localhost\"]\n",

@@ -4,9 +4,9 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +17,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use system_tests::machine::{Machine, Part, program};
+use system_tests::{
+    machine::{Machine, Part, program},
+    running::{Running, free_port, text},
+};
 use vonggac_collector::{
     config::Config,
     store::Store,
@@ -34,24 +37,6 @@ const AGENT_VALID: &str = "60s";
 const LINES_EVERY: Duration = Duration::from_millis(20);
 
 const WITHIN: Duration = Duration::from_secs(150);
-
-/// A program that is killed with the story.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = (self.0.kill(), self.0.wait());
-    }
-}
-
-fn text(output: &Output) -> String {
-    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-    String::from_utf8_lossy(&both).trim().to_owned()
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
 
 /// Waits until something is so.
 fn until(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use system_tests::{
     engine::Engine,
     machine::{Machine, cpu_seconds, megabytes, program},
+    running::free_port,
     traffic::{Load, Sealed},
 };
 use vonggac_collector::{
@@ -261,10 +262,6 @@ impl Drop for Collector {
         let _gone = self.child.kill();
         let _waited = self.child.wait();
     }
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn configuration(engine: &Engine, broker: &str, database: &str, grpc: u16, metrics: u16) -> String {
