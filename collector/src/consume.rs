@@ -31,7 +31,7 @@ pub mod unopened;
 use group::{Change, Group};
 
 /// Kilobytes that librdkafka may fetch ahead: the bound on memory while the engine is slow.
-const FETCHED_AHEAD_KBYTES_MAX: usize = 64 * 1024;
+const FETCHED_AHEAD_KBYTES_MAX: usize = 16 * 1024;
 
 /// How long Kafka may take to answer a question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

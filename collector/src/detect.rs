@@ -115,7 +115,7 @@ impl Detector {
     /// Sees a record.
     pub fn apply(&mut self, record: &Record, now: Time) -> Vec<Signal> {
         let mut signals = Vec::new();
-        self.windows.begin();
+        self.windows.begin(record);
         self.correlations.begin();
         for (index, event) in record.fresh() {
             match event.body() {

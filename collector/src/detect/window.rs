@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     net::IpAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,8 +28,10 @@ use crate::{
 };
 
 mod attempts;
+mod early;
 
 use attempts::{Attempt, Attempts, Limits, Outcome};
+use early::Early;
 
 /// Entities that are counted at once. Beyond it the ones that were quiet for longest are forgotten.
 const ENTITIES_MAX: usize = 100_000;
@@ -79,6 +82,8 @@ pub(super) struct Windows {
     pending: Vec<Pending>,
     /// Where in it each is.
     places: HashMap<Key, usize>,
+    /// Whose record is in hand.
+    agent: Option<Arc<str>>,
     evicted: u64,
     late: u64,
 }
@@ -98,7 +103,11 @@ impl Windows {
         self.windows.len() + self.behind.len()
     }
 
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, record: &Record) {
+        let agent = record.batch.agent.as_str();
+        if self.agent.as_deref() != Some(agent) {
+            self.agent = Some(agent.into());
+        }
         self.pending.clear();
         self.places.clear();
         for windows in [&mut self.windows, &mut self.behind] {
@@ -196,7 +205,9 @@ impl Windows {
         let (count, first) = match window.add(attempt, limits) {
             Outcome::Known => return,
             Outcome::Kept => {
-                add_evidence(&mut window.early, || reference(record, index));
+                if let Some(agent) = self.agent.as_ref() {
+                    window.add_early(|| Early::of(record, index, time, agent));
+                }
                 return;
             }
             Outcome::Told { events, first } => (events, first),
@@ -206,6 +217,7 @@ impl Windows {
             parts.iter().map(|(part, _)| part.meta.severity).min().unwrap_or(meta.severity);
         let severity = gravest.saturating_sub(u32::from(graver)).max(1);
         let early = std::mem::take(&mut window.early);
+        let early = early.iter().map(Early::reference).collect();
         let at = *self.places.entry(key).or_insert_with_key(|(rule, who)| {
             self.pending.push(Pending {
                 rule: *rule,

@@ -2,11 +2,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use vonggac_wire::{Time, proto::EventRef};
+use vonggac_wire::{Time, limits::EVIDENCE_EVENTS_MAX};
 
 mod tally;
 
-use tally::Tally;
+use super::early::Early;
+use tally::Sums;
 
 /// Matches that are kept of one entity: more than any threshold.
 const TIMES_MAX: usize = 256;
@@ -45,19 +46,42 @@ pub(super) struct Limits {
     pub(super) spacing: Option<Duration>,
 }
 
-/// The window of one entity.
+/// A match while its window may still fill.
+#[derive(Clone, Debug)]
+struct Kept {
+    time: Time,
+    value: u64,
+    host: u64,
+    user: u64,
+    weight: u32,
+    events: u32,
+}
+
+/// A count as it is kept: what is beyond fills any window.
+fn counted(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+impl From<Attempt> for Kept {
+    fn from(attempt: Attempt) -> Self {
+        let Attempt { time, weight, events, value, host, user, .. } = attempt;
+        Self { time, value, host, user, weight: counted(weight), events: counted(events) }
+    }
+}
+
+/// The window of one entity. There are many, and most hold one match: what few have stands in a place of its own.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    kept: VecDeque<Attempt>,
-    tally: Tally,
+    kept: VecDeque<Kept>,
+    sums: Sums,
     /// Connections, and whether only an echo told of them.
-    told: VecDeque<(u64, bool)>,
+    told: Option<Box<VecDeque<(u64, bool)>>>,
     pub(super) last: Time,
     pub(super) fired: bool,
     /// Events since it fired, with those that made it fire.
     pub(super) total: u64,
     /// Evidence before it fired.
-    pub(super) early: Vec<EventRef>,
+    pub(super) early: Vec<Early>,
 }
 
 /// What a match came to.
@@ -86,7 +110,7 @@ impl Attempts {
 
     fn forget_oldest(&mut self, limits: Limits) {
         if let Some(old) = self.kept.pop_front() {
-            self.tally.remove(&old, limits);
+            self.sums.removed(&old, limits);
         }
     }
 
@@ -95,10 +119,20 @@ impl Attempts {
         let before = self.kept.len();
         self.kept.retain(|kept| kept.user != user);
         if self.kept.len() < before {
-            self.tally = Tally::of(&self.kept, limits);
+            self.sums = Sums::of(&self.kept, limits);
         }
         if self.kept.is_empty() {
             self.early.clear();
+        }
+    }
+
+    /// Adds evidence up to its limit.
+    pub(super) fn add_early(&mut self, one: impl FnOnce() -> Early) {
+        if self.early.is_empty() {
+            self.early.reserve_exact(1);
+        }
+        if self.early.len() < EVIDENCE_EVENTS_MAX {
+            self.early.push(one());
         }
     }
 
@@ -127,24 +161,31 @@ impl Attempts {
         }
         if self.kept.len() >= TIMES_MAX {
             // Of values that are known one more tells nothing; of the others the oldest is over soonest.
-            if limits.distinct && self.tally.knows(attempt.value) {
+            if limits.distinct && self.sums.knows(attempt.value, &self.kept) {
                 return Outcome::Kept;
             }
             self.forget_oldest(limits);
         }
         let host = attempt.host;
-        self.tally.add(&attempt, limits);
         let place = self.kept.partition_point(|kept| kept.time <= attempt.time);
-        self.kept.insert(place, attempt);
-        if !self.tally.is_full(host, limits) {
+        self.keep(place, attempt.into(), limits);
+        if !self.sums.is_full(host, &self.kept, limits) {
             return Outcome::Kept;
         }
         self.fired = true;
-        self.total = self.kept.iter().map(|kept| kept.events).sum();
+        self.total = self.kept.iter().map(|kept| u64::from(kept.events)).sum();
         let first = self.kept.iter().map(|kept| kept.time).min().unwrap_or(self.last);
-        self.kept.clear();
-        self.tally = Tally::default();
+        self.kept = VecDeque::new();
+        self.sums = Sums::default();
         Outcome::Told { events: self.total, first }
+    }
+
+    fn keep(&mut self, place: usize, one: Kept, limits: Limits) {
+        self.sums.adds(&one, &self.kept, limits);
+        if self.kept.is_empty() {
+            self.kept.reserve_exact(1);
+        }
+        self.kept.insert(place, one);
     }
 
     /// An echo of what is known tells nothing; an attempt after its echo takes that one's place.
@@ -152,7 +193,8 @@ impl Attempts {
         if attempt.connection == 0 {
             return attempt.echo;
         }
-        let known = self.told.iter_mut().find(|(known, _)| *known == attempt.connection);
+        let told = self.told.get_or_insert_default();
+        let known = told.iter_mut().find(|(known, _)| *known == attempt.connection);
         match known {
             Some(_) if attempt.echo => return true,
             Some((_, only_echo)) if *only_echo => {
@@ -162,10 +204,10 @@ impl Attempts {
             }
             Some(_) => {}
             None => {
-                if self.told.len() >= TOLD_MAX {
-                    self.told.pop_front();
+                if told.len() >= TOLD_MAX {
+                    told.pop_front();
                 }
-                self.told.push_back((attempt.connection, attempt.echo));
+                told.push_back((attempt.connection, attempt.echo));
             }
         }
         false
@@ -195,7 +237,11 @@ mod tests {
         for attempt in attempts {
             window.add(attempt.clone(), LIMITS);
         }
-        if window.fired { window.total } else { window.kept.iter().map(|kept| kept.events).sum() }
+        if window.fired {
+            window.total
+        } else {
+            window.kept.iter().map(|kept| u64::from(kept.events)).sum()
+        }
     }
 
     #[test]
