@@ -33,6 +33,13 @@ use group::{Change, Group};
 /// Kilobytes that librdkafka may fetch ahead: the bound on memory while the engine is slow.
 const FETCHED_AHEAD_KBYTES_MAX: usize = 16 * 1024;
 
+/// Bytes of one answer of Kafka, all partitions together: they are expanded at once, whatever is queued already, and zstd makes ten times as
+/// much of them. librdkafka's own bound is 50 MB. A single larger batch still comes.
+const FETCH_BYTES_MAX: usize = RECORD_BYTES_MAX;
+
+/// Bytes of them that are one partition's, so that a backlog of one does not hold the others up.
+const FETCH_PARTITION_BYTES_MAX: usize = 1024 * 1024;
+
 /// How long Kafka may take to answer a question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -90,7 +97,8 @@ impl Consumer {
             .set("client.id", client)
             .set("partition.assignment.strategy", "range")
             .set("queued.max.messages.kbytes", FETCHED_AHEAD_KBYTES_MAX.to_string())
-            .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
+            .set("fetch.max.bytes", FETCH_BYTES_MAX.to_string())
+            .set("fetch.message.max.bytes", FETCH_PARTITION_BYTES_MAX.to_string())
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "200")
             .set("statistics.interval.ms", ENDS_EVERY.as_millis().to_string());

@@ -7,9 +7,10 @@ use rdkafka::{
     consumer::{Consumer as _, DefaultConsumerContext, StreamConsumer},
     error::KafkaError,
 };
-use vonggac_wire::limits::RECORD_BYTES_MAX;
 
-use super::{Extent, Received, extent, list, next, settings};
+use super::{
+    Extent, FETCH_BYTES_MAX, FETCH_PARTITION_BYTES_MAX, Received, extent, list, next, settings,
+};
 use crate::{config::Config, tenure::Key};
 
 /// Kilobytes that may be fetched ahead: reading again has no hurry that would be worth more memory.
@@ -32,7 +33,8 @@ impl Rereader {
             settings(config, &format!("{}-reread", config.group))
                 .set("client.id", "vonggac-collector-reread")
                 .set("queued.max.messages.kbytes", FETCHED_AHEAD_KBYTES_MAX.to_string())
-                .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
+                .set("fetch.max.bytes", FETCH_BYTES_MAX.to_string())
+                .set("fetch.message.max.bytes", FETCH_PARTITION_BYTES_MAX.to_string())
                 .set("fetch.wait.max.ms", "100")
                 .create()?;
         Ok(Self { inner, bases: HashMap::new() })
