@@ -314,12 +314,22 @@ fn door(config: &Config, stop: &CancellationToken) -> anyhow::Result<Door> {
     Ok(Door::new(roles))
 }
 
-/// Enrolment and revocation lists, on the machine that has the authority; they wait for neither Kafka nor engine.
+/// The collector's own certificate; enrolment and revocation lists, on the machine that has the authority. They wait for neither Kafka nor engine.
 async fn trust(
     config: &Config,
     (figures, guessing, store): (&Figures, Guessing, &Store),
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    // Where it was enrolled by a token; elsewhere there is nothing to renew.
+    if let Some(set) = config.tls.as_ref().and_then(|files| files.certificate.parent()) {
+        let (renewed, stop) = (vonggac_enrol::renewal::run(set.to_owned()), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = renewed => {}
+            }
+        });
+    }
     let settings = config.trust.clone();
     let counted = enrol::Figures::new(&figures.registry()).context("failed to make metrics")?;
     let Some(dir) = settings.pki.dir else { return Ok(()) };

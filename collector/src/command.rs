@@ -15,6 +15,7 @@ mod audit;
 mod backup;
 mod dead;
 mod doctor;
+mod enrol;
 mod evidence;
 mod export;
 mod hold;
@@ -78,6 +79,8 @@ enum Command {
         #[command(flatten)]
         place: pki::Place,
     },
+    /// Turn a token into this collector's certificate.
+    Enrol(enrol::Arguments),
     /// Copy the store to a folder, or look whether a copy is whole.
     Backup(backup::Backup),
     /// Write events or incidents for others.
@@ -166,15 +169,23 @@ fn of_trust(command: &Command, config: &Path) -> Option<Exit> {
     let answer = match command {
         Command::Pki { command, place } => pki::run(command, place, config),
         Command::Token { command, place } => token::run(command, place, config),
+        Command::Enrol(asked) => {
+            let answer = enrol::run(asked, config);
+            return Some(told(answer.map_err(|error| (error.exit(), error.to_string()))));
+        }
         _ => return None,
     };
-    Some(match answer {
+    Some(told(answer.map_err(|error| (error.exit(), error.to_string()))))
+}
+
+fn told(answer: Result<String, (Exit, String)>) -> Exit {
+    match answer {
         Ok(text) => {
             say(text.trim_end());
             Exit::Success
         }
-        Err(error) => complain(&format!("failed to {error}"), error.exit()),
-    })
+        Err((exit, error)) => complain(&format!("failed to {error}"), exit),
+    }
 }
 
 /// Does what is asked.
@@ -224,6 +235,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         | Command::Sizing(_)
         | Command::Pki { .. }
         | Command::Token { .. }
+        | Command::Enrol(_)
         | Command::Audit(_)
         | Command::Roles(_) => kept(
             runtime
@@ -378,6 +390,10 @@ mod tests {
                 && !parsed("c pki issue --out /o")
                 && !parsed("c pki issue --person a --broker b --out /o")
                 && !parsed("c pki revoke")
+        );
+        assert!(
+            parsed("c enrol --token t --centre https://c:1 --out /o")
+                && parsed("c token create --collector c --name c.example")
         );
         assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));

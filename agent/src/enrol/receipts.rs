@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use vonggac_daemon::files::{self, FileError, Readers};
+use vonggac_enrol::{EnrolError, Holding};
 use vonggac_wire::{
     BatchHash, Identity, Time,
     enrol::{RECEIPTS_MAX, RECEIPTS_PATH, ReceiptOf, Receipts, Since},
     receipt::Receipt,
     seal::{Algorithm, PublicKey, Purpose},
 };
-
-use super::{EnrolError, Holding};
 
 /// The file, in the folder of the certificate: a receipt a line.
 const FILE: &str = "receipts.jsonl";
@@ -109,48 +108,61 @@ fn keep(dir: &Path, kept: &[Kept]) -> Result<(), FileError> {
     files::replace(&path(dir), text.as_bytes(), Readers::Owner)
 }
 
-impl Holding {
-    /// Fetches the receipts that came since the last one that is kept; gives how many.
-    ///
-    /// # Errors
-    /// If the centre does not answer, a receipt is not taken, or a file cannot be written. What was taken before is kept.
-    pub async fn fetch_receipts(&self) -> Result<usize, EnrolError> {
-        let mut all = kept(&self.dir);
-        let (centre, mut came) = (self.centre()?, 0);
-        for _ in 0..ANSWERS_MAX {
-            let begin = "1970-01-01T00:00:00Z".to_owned();
-            let since = all.last().map_or(begin, |last| last.receipt.hour.clone());
-            let answer: Receipts = centre.post(RECEIPTS_PATH, &Since { since }).await?;
-            let full = answer.receipts.len() >= RECEIPTS_MAX;
-            let mut fresh = 0;
-            let mut wrong = None;
-            for raw in answer.receipts {
-                // The last one is asked for again, so that it is known to be the same.
-                if all.last().is_some_and(|last| last.raw.text == raw.text) {
-                    continue;
+/// Why receipts did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptsError {
+    /// The centre, or the certificate that it is shown.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What the centre says that it holds.
+    #[error("take a receipt of the centre: {0}")]
+    Receipt(#[from] NotTaken),
+}
+
+/// Fetches the receipts that came since the last one that is kept; gives how many.
+///
+/// # Errors
+/// If the centre does not answer, a receipt is not taken, or a file cannot be written. What was taken before is kept.
+pub async fn fetch(holding: &Holding) -> Result<usize, ReceiptsError> {
+    let mut all = kept(holding.dir());
+    let (centre, mut came) = (holding.centre()?, 0);
+    for _ in 0..ANSWERS_MAX {
+        let begin = "1970-01-01T00:00:00Z".to_owned();
+        let since = all.last().map_or(begin, |last| last.receipt.hour.clone());
+        let answer: Receipts =
+            centre.post(RECEIPTS_PATH, &Since { since }).await.map_err(EnrolError::from)?;
+        let full = answer.receipts.len() >= RECEIPTS_MAX;
+        let mut fresh = 0;
+        let mut wrong = None;
+        for raw in answer.receipts {
+            // The last one is asked for again, so that it is known to be the same.
+            if all.last().is_some_and(|last| last.raw.text == raw.text) {
+                continue;
+            }
+            match take(raw, holding.identity(), all.last()) {
+                Ok(kept) => all.push(kept),
+                Err(error) => {
+                    wrong = Some(error);
+                    break;
                 }
-                match take(raw, self.identity(), all.last()) {
-                    Ok(kept) => all.push(kept),
-                    Err(error) => {
-                        wrong = Some(error);
-                        break;
-                    }
-                }
-                fresh += 1;
             }
-            if fresh > 0 {
-                keep(&self.dir, &all)?;
-                came += fresh;
-            }
-            if let Some(error) = wrong {
-                return Err(EnrolError::Receipt(error));
-            }
-            if !full || fresh == 0 {
-                break;
-            }
+            fresh += 1;
         }
-        Ok(came)
+        if fresh > 0 {
+            keep(holding.dir(), &all)?;
+            came += fresh;
+        }
+        if let Some(error) = wrong {
+            return Err(error.into());
+        }
+        if !full || fresh == 0 {
+            break;
+        }
     }
+    Ok(came)
 }
 
 #[cfg(test)]

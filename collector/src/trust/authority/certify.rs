@@ -85,6 +85,16 @@ pub(super) fn issuer(span: &Span, serial: &str) -> CertificateParams {
     params
 }
 
+/// The subject's unit: it says to Kafka what somebody is.
+pub(super) const fn unit(identity: &Identity) -> &'static str {
+    match identity {
+        Identity::Agent { .. } => "agent",
+        Identity::Collector(_) => "collector",
+        Identity::Broker(_) => "broker",
+        Identity::Person(_) => "person",
+    }
+}
+
 /// A certificate for `identity`. The name in it is for Kafka's rules and for people; the identity is its one URI.
 pub(super) fn leaf(
     span: &Span,
@@ -92,15 +102,15 @@ pub(super) fn leaf(
     names: &[String],
     usage: Usage,
 ) -> Result<CertificateParams, NameError> {
-    let (kind, name, agency) = match identity {
-        Identity::Agent { agency, agent } => ("agent", agent, agency.as_str()),
-        Identity::Collector(name) => ("collector", name, "Vong Gac"),
-        Identity::Broker(name) => ("broker", name, "Vong Gac"),
-        Identity::Person(name) => ("person", name, "Vong Gac"),
+    let (name, agency) = match identity {
+        Identity::Agent { agency, agent } => (agent, agency.as_str()),
+        Identity::Collector(name) | Identity::Broker(name) | Identity::Person(name) => {
+            (name, "Vong Gac")
+        }
     };
     let mut subject = DistinguishedName::new();
     subject.push(DnType::OrganizationName, agency);
-    subject.push(DnType::OrganizationalUnitName, kind);
+    subject.push(DnType::OrganizationalUnitName, unit(identity));
     subject.push(
         DnType::CommonName,
         name.as_str().chars().take(COMMON_NAME_CHARACTERS_MAX).collect::<String>(),
