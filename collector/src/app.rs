@@ -33,7 +33,9 @@ use crate::{
     threat::{ThreatList, reload},
     topics,
     trust::{
-        audit, break_glass,
+        audit,
+        authority::Authority,
+        break_glass,
         denial::Denials,
         door::Door,
         enrol::{
@@ -275,6 +277,13 @@ impl Ground {
             renewals: self.renewals.clone(),
         };
         tokio::spawn(probe::run(parts, stop.clone()));
+        let (config, store) = (self.config.clone(), self.store.clone());
+        tokio::spawn(audit::detection::run(config, store.clone(), stop.clone()));
+        // Whether there is an authority was asked when enrolment began.
+        let authority = self.config.trust.pki.dir.as_ref().map(|dir| Authority::open(dir));
+        if let Some(Ok(authority)) = authority {
+            tokio::spawn(audit::ledger::run(store, authority, stop.clone()));
+        }
         if let Some(settings) = self.config.heartbeat.clone() {
             tokio::spawn(heartbeat::run(settings, age, self.figures.clone(), stop.clone()));
         }

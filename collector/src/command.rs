@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
 mod audit;
 mod backup;
 mod dead;
+mod deed;
 mod doctor;
 mod enrol;
 mod evidence;
@@ -166,16 +168,21 @@ fn without_configuration(command: &Command) -> Option<Exit> {
 
 /// What needs neither Kafka nor store.
 fn of_trust(command: &Command, config: &Path) -> Option<Exit> {
-    let answer = match command {
-        Command::Pki { command, place } => pki::run(command, place, config),
-        Command::Token { command, place } => token::run(command, place, config),
+    let begun = deed::Begun::of(command);
+    let (answer, place) = match command {
+        Command::Pki { command, place } => (pki::run(command, place, config), place),
+        Command::Token { command, place } => (token::run(command, place, config), place),
         Command::Enrol(asked) => {
             let answer = enrol::run(asked, config);
             return Some(told(answer.map_err(|error| (error.exit(), error.to_string()))));
         }
         _ => return None,
     };
-    Some(told(answer.map_err(|error| (error.exit(), error.to_string()))))
+    let exit = told(answer.map_err(|error| (error.exit(), error.to_string())));
+    if let Some(text) = begun.and_then(|begun| deed::of_authority(begun, exit, place, config)) {
+        complain(&text, exit);
+    }
+    Some(exit)
 }
 
 fn told(answer: Result<String, (Exit, String)>) -> Exit {
@@ -206,7 +213,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
     };
     log::start();
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
@@ -228,7 +235,29 @@ pub fn run(arguments: &Arguments) -> Exit {
     if let Some(exit) = runtime.block_on(of_roles(&arguments.command, &config)) {
         return exit;
     }
-    let outcome = match &arguments.command {
+    if matches!(arguments.command, Command::Serve) {
+        return served(config, runtime);
+    }
+    let begun = runtime.block_on(deed::begun(&config, &arguments.command));
+    let exit = carried_out(&arguments.command, config.clone(), &runtime);
+    runtime.block_on(deed::ended(&config, begun, exit));
+    exit
+}
+
+fn served(config: Config, runtime: Runtime) -> Exit {
+    let served = runtime.block_on(app::run(config));
+    // A consumer that waits for its broker would hold a stop up: what it had in hand is finished, or given up.
+    runtime.shutdown_background();
+    match served {
+        Ok(()) => Exit::Success,
+        Err(error) => complain(&format!("{error:#}"), Exit::Failure),
+    }
+}
+
+/// What works on the store.
+fn carried_out(command: &Command, config: Config, runtime: &Runtime) -> Exit {
+    let outcome = match command {
+        Command::Serve => return Exit::Success,
         Command::CheckConfig
         | Command::Rules(_)
         | Command::Rehearse(_)
@@ -257,15 +286,6 @@ pub fn run(arguments: &Arguments) -> Exit {
                 Err(error) => complain(&format!("failed to {error}"), error.exit()),
             };
         }
-        Command::Serve => {
-            let served = runtime.block_on(app::run(config)).map(|()| String::new());
-            // A consumer that waits for its broker would hold a stop up: what it had in hand is finished, or given up.
-            runtime.shutdown_background();
-            return match served {
-                Ok(_) => Exit::Success,
-                Err(error) => complain(&format!("{error:#}"), Exit::Failure),
-            };
-        }
         Command::Migrate(asked) => match asked.meant(config) {
             Ok(config) => runtime
                 .block_on(migrated(&config, asked.print))
@@ -287,7 +307,7 @@ pub fn run(arguments: &Arguments) -> Exit {
     answered(outcome)
 }
 
-/// Who may do what, and what was done; of what else is asked the audit log is told first.
+/// Who may do what, and what was done.
 async fn of_roles(command: &Command, config: &Config) -> Option<Exit> {
     match command {
         Command::Roles(command) => {
@@ -302,10 +322,7 @@ async fn of_roles(command: &Command, config: &Config) -> Option<Exit> {
             say(&text);
             Some(exit)
         }
-        other => {
-            audit::begun(config, other).await;
-            None
-        }
+        _ => None,
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) struct Which {
     reason: Option<String>,
     /// The agency that the record named.
     #[arg(long)]
-    agency: Option<String>,
+    pub(super) agency: Option<String>,
     /// Of the last 30m, 24h, 7d.
     #[arg(long)]
     since: Option<SinceArgument>,
@@ -90,7 +90,7 @@ pub(super) struct Chosen {
     /// TOPIC/PARTITION/OFFSET, as listed; none: all open ones of the reason, agency and time given.
     origins: Vec<OriginArgument>,
     #[command(flatten)]
-    which: Which,
+    pub(super) which: Which,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
