@@ -8,7 +8,7 @@ use rcgen::{
 };
 use rustls_pki_types::ServerName;
 use time::OffsetDateTime;
-use vonggac_wire::{Identity, Time};
+use vonggac_wire::{AgentId, Identity, Time};
 
 use super::ledger::Usage;
 
@@ -30,6 +30,9 @@ pub enum NameError {
     /// There are too many.
     #[error("it has {0} names, at most {NAMES_MAX} are allowed")]
     Many(usize),
+    /// It is kept free for who plays.
+    #[error("the name {0} is one of players of a simulated nation; choose another")]
+    Simulated(AgentId),
     /// Nobody connects to it.
     #[error("{0} is never connected to, so it has no names")]
     Client(Identity),
@@ -108,6 +111,9 @@ pub(super) fn leaf(
             (name, "Vong Gac")
         }
     };
+    if name.is_simulated() {
+        return Err(NameError::Simulated(name.clone()));
+    }
     let mut subject = DistinguishedName::new();
     subject.push(DnType::OrganizationName, agency);
     subject.push(DnType::OrganizationalUnitName, unit(identity));
@@ -176,6 +182,8 @@ mod tests {
         assert!(of(agent, &[], Usage::Tls) && of(agent, &[], Usage::Signing));
         assert!(!of(agent, &["a.example"], Usage::Tls));
         assert!(!of(agent, &["a.example"], Usage::Signing));
+        let played = "spiffe://vonggac/agency/H49/agent/simulated_web-1";
+        assert!(!of(played, &[], Usage::Tls) && !of(played, &[], Usage::Signing));
         assert!(of("spiffe://vonggac/person/p", &[], Usage::Tls));
         assert!(!of("spiffe://vonggac/person/p", &["p"], Usage::Tls));
         assert!(of(broker, &["b.example", "10.0.0.1", "::1", "localhost"], Usage::Tls));
