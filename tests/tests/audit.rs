@@ -1,7 +1,7 @@
 //! The audit log in the real engine: chains that two programs write to at once, and rows that are changed, removed and added behind the
 //! store's back.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use system_tests::{engine::Engine, machine::program};
 use vonggac_collector::{
@@ -81,29 +81,36 @@ fn a_row_that_is_changed_removed_or_added_behind_the_stores_back_is_named() -> a
             .output()?;
         let text = String::from_utf8_lossy(&verified.stderr).into_owned();
         assert!(!verified.status.success() && text.contains("rows 8 to 9 were removed"), "{text}");
-        // A command that changes something is in the log.
-        let held = Command::new(program("vonggac-collector"))
-            .args(["hold", "add", "h", "--why", "w", "--by", "lan", "--agency", "H49", "--config"])
-            .arg(&configuration)
-            .output()?;
-        assert!(held.status.success(), "{held:?}");
-        let rows: Vec<(String, String, String)> = client
-            .query("SELECT outcome, agency, address FROM audit WHERE call = 'hold add' AND role = 'command' ORDER BY number")
-            .fetch_all()
-            .await?;
-        let row = |outcome: &str| (outcome.to_owned(), "H49".to_owned(), "local".to_owned());
-        assert_eq!(rows, [row("begun"), row("ok")]);
-        // One that fails is there as one that failed.
-        let again = Command::new(program("vonggac-collector"))
-            .args(["restore", "--from", "/nowhere", "--yes", "--config"])
-            .arg(&configuration)
-            .output()?;
-        assert!(!again.status.success(), "{again:?}");
-        let failed = "SELECT count() FROM audit WHERE call = 'restore' AND outcome = 'failed'";
-        assert_eq!(client.query(failed).fetch_one::<u64>().await?, 1);
-        anyhow::Ok(())
+        commands_are_in_the_log(&client, &configuration).await
     })?;
     engine.kill();
+    Ok(())
+}
+
+/// A command that changes something is in the log, with how it ended.
+async fn commands_are_in_the_log(
+    client: &clickhouse::Client,
+    configuration: &Path,
+) -> anyhow::Result<()> {
+    let held = Command::new(program("vonggac-collector"))
+        .args(["hold", "add", "h", "--why", "w", "--by", "lan", "--agency", "H49", "--config"])
+        .arg(configuration)
+        .output()?;
+    assert!(held.status.success(), "{held:?}");
+    let rows: Vec<(String, String, String)> = client
+        .query("SELECT outcome, agency, address FROM audit WHERE call = 'hold add' AND role = 'command' ORDER BY number")
+        .fetch_all()
+        .await?;
+    let row = |outcome: &str| (outcome.to_owned(), "H49".to_owned(), "local".to_owned());
+    assert_eq!(rows, [row("begun"), row("ok")]);
+    // One that fails is there as one that failed.
+    let again = Command::new(program("vonggac-collector"))
+        .args(["restore", "--from", "/nowhere", "--yes", "--config"])
+        .arg(configuration)
+        .output()?;
+    assert!(!again.status.success(), "{again:?}");
+    let failed = "SELECT count() FROM audit WHERE call = 'restore' AND outcome = 'failed'";
+    assert_eq!(client.query(failed).fetch_one::<u64>().await?, 1);
     Ok(())
 }
 

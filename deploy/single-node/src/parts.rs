@@ -235,6 +235,9 @@ fn write_collector(layout: &Layout, options: &Options, sets: Option<&Sets>) -> i
         if options.nation {
             trust.push_str("simulated_unsealed = true\n");
         }
+        // What the machine's authority does comes to the audit log.
+        let authority = sets.authority.display().to_string();
+        trust.push_str(&format!("\n[trust.pki]\ndir = {}\n", quote(&authority)));
     }
     let text = format!(
         "{MADE}{}{}{trust}\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n{user}\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n",

@@ -184,8 +184,7 @@ impl Ground {
         // Nothing else is attacked than what is started by `deploy/up`.
         ensure!(text.contains("signed = \"required\""), "seals are not required");
         text.push_str(&format!(
-            "tls = true\n\n[trust.pki]\ndir = \"{}\"\n\n[trust.enrol]\nlisten = \"{}\"\nnames = [\"localhost\", \"127.0.0.1\"]\n",
-            self.authority.dir().display(),
+            "tls = true\n\n[trust.enrol]\nlisten = \"{}\"\nnames = [\"localhost\", \"127.0.0.1\"]\n",
             self.enrolment,
         ));
         fs::write(&file, text)?;
