@@ -35,6 +35,11 @@ pub enum TakeOverError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Rows are gone that the store took once: it takes none twice.
+    #[error(
+        "take the ledger over: the store took row {0} of its chain before, and does not have it; see `audit verify`"
+    )]
+    Gone(u64),
     /// Lines are gone.
     #[error(
         "take the ledger over: it has {lines} lines, and the audit log {taken} of them; restore it from a newer copy"
@@ -59,10 +64,13 @@ fn chain_of(authority: &Authority) -> Result<String, AuthorityError> {
 /// If the ledger cannot be read, has become shorter, or the store does not take it. What was taken before stays.
 pub async fn take_over(store: &Store, authority: &Authority) -> Result<u64, TakeOverError> {
     let chain = chain_of(authority)?;
-    let mut taken = 0;
+    let (mut taken, mut last) = (0, None);
     loop {
         let mut head = store.audit_end(&chain).await?;
         let before = head.number;
+        if last.replace(before) == Some(before) {
+            return Err(TakeOverError::Gone(before + 1));
+        }
         let (entries, lines) = authority.ledger_behind(before, LINES_MAX)?;
         if lines < before {
             return Err(TakeOverError::Shorter { lines, taken: before });
