@@ -33,7 +33,9 @@ use crate::{
     threat::{ThreatList, reload},
     topics,
     trust::{
-        audit, break_glass,
+        audit,
+        authority::Authority,
+        break_glass,
         denial::Denials,
         door::Door,
         enrol::{
@@ -275,6 +277,13 @@ impl Ground {
             renewals: self.renewals.clone(),
         };
         tokio::spawn(probe::run(parts, stop.clone()));
+        let (config, store) = (self.config.clone(), self.store.clone());
+        tokio::spawn(audit::detection::run(config, store.clone(), stop.clone()));
+        // Whether there is an authority was asked when enrolment began.
+        let authority = self.config.trust.pki.dir.as_ref().map(|dir| Authority::open(dir));
+        if let Some(Ok(authority)) = authority {
+            tokio::spawn(audit::ledger::run(store, authority, stop.clone()));
+        }
         if let Some(settings) = self.config.heartbeat.clone() {
             tokio::spawn(heartbeat::run(settings, age, self.figures.clone(), stop.clone()));
         }
@@ -314,12 +323,22 @@ fn door(config: &Config, stop: &CancellationToken) -> anyhow::Result<Door> {
     Ok(Door::new(roles))
 }
 
-/// Enrolment and revocation lists, on the machine that has the authority; they wait for neither Kafka nor engine.
+/// The collector's own certificate; enrolment and revocation lists, on the machine that has the authority. They wait for neither Kafka nor engine.
 async fn trust(
     config: &Config,
     (figures, guessing, store): (&Figures, Guessing, &Store),
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    // Where it was enrolled by a token; elsewhere there is nothing to renew.
+    if let Some(set) = config.tls.as_ref().and_then(|files| files.certificate.parent()) {
+        let (renewed, stop) = (vonggac_enrol::renewal::run(set.to_owned()), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = renewed => {}
+            }
+        });
+    }
     let settings = config.trust.clone();
     let counted = enrol::Figures::new(&figures.registry()).context("failed to make metrics")?;
     let Some(dir) = settings.pki.dir else { return Ok(()) };

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 use vonggac_daemon::{exit::Exit, log, settings::SettingsError};
 
 use crate::{
@@ -14,7 +15,9 @@ use crate::{
 mod audit;
 mod backup;
 mod dead;
+mod deed;
 mod doctor;
+mod enrol;
 mod evidence;
 mod export;
 mod hold;
@@ -78,6 +81,8 @@ enum Command {
         #[command(flatten)]
         place: pki::Place,
     },
+    /// Turn a token into this collector's certificate.
+    Enrol(enrol::Arguments),
     /// Copy the store to a folder, or look whether a copy is whole.
     Backup(backup::Backup),
     /// Write events or incidents for others.
@@ -163,18 +168,31 @@ fn without_configuration(command: &Command) -> Option<Exit> {
 
 /// What needs neither Kafka nor store.
 fn of_trust(command: &Command, config: &Path) -> Option<Exit> {
-    let answer = match command {
-        Command::Pki { command, place } => pki::run(command, place, config),
-        Command::Token { command, place } => token::run(command, place, config),
+    let begun = deed::Begun::of(command);
+    let (answer, place) = match command {
+        Command::Pki { command, place } => (pki::run(command, place, config), place),
+        Command::Token { command, place } => (token::run(command, place, config), place),
+        Command::Enrol(asked) => {
+            let answer = enrol::run(asked, config);
+            return Some(told(answer.map_err(|error| (error.exit(), error.to_string()))));
+        }
         _ => return None,
     };
-    Some(match answer {
+    let exit = told(answer.map_err(|error| (error.exit(), error.to_string())));
+    if let Some(text) = begun.and_then(|begun| deed::of_authority(begun, exit, place, config)) {
+        complain(&text, exit);
+    }
+    Some(exit)
+}
+
+fn told(answer: Result<String, (Exit, String)>) -> Exit {
+    match answer {
         Ok(text) => {
             say(text.trim_end());
             Exit::Success
         }
-        Err(error) => complain(&format!("failed to {error}"), error.exit()),
-    })
+        Err((exit, error)) => complain(&format!("failed to {error}"), exit),
+    }
 }
 
 /// Does what is asked.
@@ -195,7 +213,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
     };
     log::start();
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("failed to start: {error}"), Exit::Failure),
     };
@@ -217,13 +235,36 @@ pub fn run(arguments: &Arguments) -> Exit {
     if let Some(exit) = runtime.block_on(of_roles(&arguments.command, &config)) {
         return exit;
     }
-    let outcome = match &arguments.command {
+    if matches!(arguments.command, Command::Serve) {
+        return served(config, runtime);
+    }
+    let begun = runtime.block_on(deed::begun(&config, &arguments.command));
+    let exit = carried_out(&arguments.command, config.clone(), &runtime);
+    runtime.block_on(deed::ended(&config, begun, exit));
+    exit
+}
+
+fn served(config: Config, runtime: Runtime) -> Exit {
+    let served = runtime.block_on(app::run(config));
+    // A consumer that waits for its broker would hold a stop up: what it had in hand is finished, or given up.
+    runtime.shutdown_background();
+    match served {
+        Ok(()) => Exit::Success,
+        Err(error) => complain(&format!("{error:#}"), Exit::Failure),
+    }
+}
+
+/// What works on the store.
+fn carried_out(command: &Command, config: Config, runtime: &Runtime) -> Exit {
+    let outcome = match command {
+        Command::Serve => return Exit::Success,
         Command::CheckConfig
         | Command::Rules(_)
         | Command::Rehearse(_)
         | Command::Sizing(_)
         | Command::Pki { .. }
         | Command::Token { .. }
+        | Command::Enrol(_)
         | Command::Audit(_)
         | Command::Roles(_) => kept(
             runtime
@@ -243,15 +284,6 @@ pub fn run(arguments: &Arguments) -> Exit {
                     Exit::Success
                 }
                 Err(error) => complain(&format!("failed to {error}"), error.exit()),
-            };
-        }
-        Command::Serve => {
-            let served = runtime.block_on(app::run(config)).map(|()| String::new());
-            // A consumer that waits for its broker would hold a stop up: what it had in hand is finished, or given up.
-            runtime.shutdown_background();
-            return match served {
-                Ok(_) => Exit::Success,
-                Err(error) => complain(&format!("{error:#}"), Exit::Failure),
             };
         }
         Command::Migrate(asked) => match asked.meant(config) {
@@ -275,7 +307,7 @@ pub fn run(arguments: &Arguments) -> Exit {
     answered(outcome)
 }
 
-/// Who may do what, and what was done; of what else is asked the audit log is told first.
+/// Who may do what, and what was done.
 async fn of_roles(command: &Command, config: &Config) -> Option<Exit> {
     match command {
         Command::Roles(command) => {
@@ -290,10 +322,7 @@ async fn of_roles(command: &Command, config: &Config) -> Option<Exit> {
             say(&text);
             Some(exit)
         }
-        other => {
-            audit::begun(config, other).await;
-            None
-        }
+        _ => None,
     }
 }
 
@@ -378,6 +407,10 @@ mod tests {
                 && !parsed("c pki issue --out /o")
                 && !parsed("c pki issue --person a --broker b --out /o")
                 && !parsed("c pki revoke")
+        );
+        assert!(
+            parsed("c enrol --token t --centre https://c:1 --out /o")
+                && parsed("c token create --collector c --name c.example")
         );
         assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));

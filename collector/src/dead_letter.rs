@@ -19,6 +19,7 @@ use crate::{
     store::dead::DeadState,
 };
 
+pub mod judging;
 pub mod shelf;
 
 /// Bytes of a dead record that are kept; headers need the rest of the broker's limit.

@@ -57,7 +57,6 @@ use crate::{
     rule::RuleSet,
     store::{CanaryRow, GapRow, Store, StoreError, row::NewRow},
     tenure::Key,
-    trust::seal::Demand,
 };
 
 mod claim;
@@ -184,9 +183,8 @@ impl Pipeline {
             },
             shutdown.clone(),
         );
-        let demand = parts.config.trust.signed.unwrap_or(Demand::Checked);
         Ok(Self {
-            seals: Seals::new(demand, parts.tls.clone()),
+            seals: Seals::new(&parts.config, parts.tls.clone()),
             parts,
             consumer,
             storer,

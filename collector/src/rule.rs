@@ -282,6 +282,16 @@ fn sigma(text: &str) -> Result<SigmaRule, String> {
     rule.ok_or_else(|| "a file holds one rule".into())
 }
 
+/// One hash over the rules that are built in: another program may bring others.
+#[must_use]
+pub fn pack_digest() -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (name, text) in PACK {
+        hasher.update(name.as_bytes()).update(&[0]).update(text.as_bytes()).update(&[0]);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
 /// All rules.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {

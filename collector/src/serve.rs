@@ -55,6 +55,7 @@ mod visit;
 mod watching;
 
 use asking::{Places, Question};
+use visit::Asked;
 
 /// Calls of one connection at once.
 const CALLS_MAX: usize = 64;
@@ -164,7 +165,10 @@ impl Console for Service {
         &self,
         request: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let visit = self.enter(&request, Call::Watch, |asked| asked.agencies.join(" "))?;
+        let visit = self.enter(&request, Call::Watch, |asked| {
+            let agencies = asked.agencies.join(" ");
+            Asked::about(&agencies, agencies.clone())
+        })?;
         visit.goes_on(&self.parts.audit)?;
         let viewer = self.parts.viewer(visit.guest.clone(), request.into_inner().agencies);
         let answers = watching::follow(&self.parts.nation, viewer);
@@ -175,7 +179,7 @@ impl Console for Service {
         &self,
         request: Request<SearchRequest>,
     ) -> Result<Response<Self::SearchEventsStream>, Status> {
-        let visit = self.enter(&request, Call::SearchEvents, |asked| visit::terms(&asked.terms))?;
+        let visit = self.enter(&request, Call::SearchEvents, |asked| visit::asked(&asked.terms))?;
         let scope = visit.guest.scope.clone();
         let question = match Question::begin(&self.parts.store, &self.places, &visit.guest).await {
             Ok(question) => question,
@@ -189,20 +193,23 @@ impl Console for Service {
         &self,
         request: Request<IncidentRequest>,
     ) -> Result<Response<IncidentDetail>, Status> {
-        let visit = self.enter(&request, Call::GetIncident, |asked| format!("#{}", asked.id))?;
+        let mut visit =
+            self.enter(&request, Call::GetIncident, |asked| format!("#{}", asked.id))?;
         let id = request.into_inner().id;
+        visit.about(&acting::agencies(&self.parts, id));
         let detail = showing::incident(&self.parts, &visit.guest, id).await;
         visit.ended(detail, |detail| detail.evidence.len())
     }
 
     async fn act(&self, request: Request<Command>) -> Result<Response<ActReply>, Status> {
-        let visit = self.enter(&request, Call::Act, visit::command)?;
+        let mut visit = self.enter(&request, Call::Act, visit::command)?;
+        visit.about(&acting::agencies(&self.parts, request.get_ref().incident));
         let done = acting::act(&self.parts, &visit.guest, request.into_inner()).await;
         visit.ended(done, |reply| usize::from(reply.refused.is_empty()))
     }
 
     async fn usage(&self, request: Request<UsageRequest>) -> Result<Response<UsageReply>, Status> {
-        let visit = self.enter(&request, Call::Usage, |asked| asked.agency.clone())?;
+        let visit = self.enter(&request, Call::Usage, |asked| Asked::of(&asked.agency))?;
         let figures = showing::usage(&self.parts, &visit.guest, request.into_inner()).await;
         visit.ended(figures, |reply| reply.indicators.len())
     }
@@ -259,7 +266,7 @@ impl Console for Service {
         &self,
         request: Request<TailRequest>,
     ) -> Result<Response<Self::TailStream>, Status> {
-        let visit = self.enter(&request, Call::Tail, |asked| visit::terms(&asked.terms))?;
+        let visit = self.enter(&request, Call::Tail, |asked| visit::asked(&asked.terms))?;
         let filter = Filter::new(&request.into_inner().terms)
             .map_err(|error| Status::invalid_argument(error.to_string()));
         let place = self.places.tail(visit.guest.role.allowance());
@@ -308,7 +315,7 @@ impl Console for Service {
         &self,
         request: Request<SavedSearchesRequest>,
     ) -> Result<Response<SavedSearchesReply>, Status> {
-        let visit = self.enter(&request, Call::SavedSearches, |asked| asked.agency.clone())?;
+        let visit = self.enter(&request, Call::SavedSearches, |asked| Asked::of(&asked.agency))?;
         let listed = self.listed(&visit.guest, &request.into_inner().agency).await;
         visit.ended(listed, |reply| reply.searches.len())
     }
@@ -357,7 +364,7 @@ impl Console for Service {
         &self,
         request: Request<BreakGlassRequest>,
     ) -> Result<Response<BreakGlassReply>, Status> {
-        let visit = self.enter(&request, Call::BreakGlass, |asked| asked.agency.clone())?;
+        let visit = self.enter(&request, Call::BreakGlass, |asked| Asked::of(&asked.agency))?;
         let listed = self.glasses(&visit.guest, &request.into_inner().agency).await;
         visit.ended(listed, |reply| reply.records.len())
     }

@@ -39,8 +39,10 @@ use authority::Lifetimes;
 pub struct Settings {
     /// The authority, on the machine that has it.
     pub pki: Pki,
-    /// What is asked of batches; `None`: seals are checked where there is `[tls]`.
+    /// What is asked of batches; `None`: seals, where there is `[tls]`.
     pub signed: Option<seal::Demand>,
+    /// A simulated nation plays here, and its players have no certificates of their own: see [`seal::missing`].
+    pub simulated_unsealed: bool,
     /// The key that signs receipts; `None`: none are made.
     pub receipt_key: Option<PathBuf>,
     /// Enrolment, on the machine that has the authority.
@@ -66,6 +68,7 @@ impl Settings {
         root.table("trust", |trust| {
             let settings = Self {
                 signed: seal::Demand::take(trust),
+                simulated_unsealed: trust.bool("simulated_unsealed").unwrap_or(false),
                 receipt_key: trust.path("receipt_key"),
                 pki: trust.table("pki", |pki| Pki {
                     dir: pki.path("dir"),

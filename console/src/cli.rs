@@ -14,6 +14,7 @@ use crate::{
 mod act;
 mod audit;
 mod bundle;
+mod enrol;
 mod evidence;
 mod filter;
 mod follow;
@@ -163,6 +164,11 @@ enum Command {
         #[command(flatten)]
         options: audit::Options,
     },
+    /// Turn a token into the own certificate.
+    Enrol {
+        #[command(flatten)]
+        options: enrol::Options,
+    },
     /// An agency's rows, to be taken away.
     Export,
     /// What wants two persons: another agency's rows, and pseudonyms.
@@ -243,6 +249,9 @@ pub fn run(arguments: Arguments) -> Exit {
         let known = bundle::known(root.as_deref(), signer.as_deref());
         return bundle::verify(&words, file, &known, &arguments.common.format);
     }
+    if let Some(Command::Enrol { options }) = &arguments.command {
+        return enrol::run(&words, &arguments.common.format, options);
+    }
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
             Ok(runtime) => runtime,
@@ -259,6 +268,7 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         Ok(way) => way,
         Err(error) => return complain(&told(&words, &error), Exit::Failure),
     };
+    enrol::keep(&words, &way).await;
     let command = match command {
         None | Some(Command::Console) => return screen(&common, &words, way).await,
         Some(command) => command,
@@ -336,7 +346,7 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         Command::Incidents { action: None } => {
             show::picture(&mut client, &words, filter, "incidents").await
         }
-        Command::Console | Command::Schema { .. } => Ok(Vec::new()),
+        Command::Console | Command::Schema { .. } | Command::Enrol { .. } => Ok(Vec::new()),
     };
     match rows {
         Ok(rows) => {
@@ -369,6 +379,9 @@ async fn screen(common: &Common, words: &Words, way: Way) -> Exit {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return complain(&words.get("no-terminal"), Exit::Usage);
     }
+    // A screen is open for weeks.
+    let set = way.tls.as_ref().and_then(|files| files.certificate.parent());
+    let renewed = set.map(|set| tokio::spawn(vonggac_enrol::renewal::run(set.to_owned())));
     let options = crate::app::Options {
         way,
         lang: words.lang(),
@@ -378,7 +391,11 @@ async fn screen(common: &Common, words: &Words, way: Way) -> Exit {
         wall: common.wall,
         observer: common.observer,
     };
-    match crate::app::run(options).await {
+    let ended = crate::app::run(options).await;
+    if let Some(renewed) = renewed {
+        renewed.abort();
+    }
+    match ended {
         Ok(()) => Exit::Success,
         Err(error) => complain(&format!("{error:#}"), Exit::Failure),
     }

@@ -135,6 +135,16 @@ pub fn default_data() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("/var/lib/vonggac"))
 }
 
+/// Where `enrol` puts a person's certificate: `vonggac/identity` of the XDG configuration folder; `None`: the environment names none.
+#[must_use]
+pub fn own_set() -> Option<PathBuf> {
+    let variable =
+        |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = variable("XDG_CONFIG_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".config")))?;
+    Some(folder.join("vonggac/identity"))
+}
+
 /// Where the collector is, and how it is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
@@ -151,7 +161,8 @@ impl Way {
         Self { address: address.to_owned(), tls: None }
     }
 
-    /// `HOST:PORT` or `https://HOST:PORT` with the certificates that were named, else as the data folder says both.
+    /// `HOST:PORT` or `https://HOST:PORT` with the certificates that were named, else as the data folder says both. Where the address
+    /// wants TLS and none were named, they are those that the person was enrolled with.
     ///
     /// # Errors
     /// If neither says it, or TLS is wanted by the address and there is no certificate.
@@ -160,12 +171,24 @@ impl Way {
         tls: Option<Files>,
         data: Option<&Path>,
     ) -> Result<Self, ClientError> {
+        Self::with_own(collector, tls, data, own_set().as_deref())
+    }
+
+    fn with_own(
+        collector: Option<&str>,
+        tls: Option<Files>,
+        data: Option<&Path>,
+        own: Option<&Path>,
+    ) -> Result<Self, ClientError> {
         let Some(given) = collector else { return of_folder(tls, data) };
-        let address = given.strip_prefix(SCHEME).unwrap_or(given).to_owned();
-        if given.starts_with(SCHEME) && tls.is_none() {
-            return Err(ClientError::NoCertificate { address });
+        let Some(address) = given.strip_prefix(SCHEME).map(str::to_owned) else {
+            return Ok(Self { address: given.to_owned(), tls });
+        };
+        let own = || own.map(Files::of_set).filter(|files| files.certificate.exists());
+        match tls.or_else(own) {
+            None => Err(ClientError::NoCertificate { address }),
+            tls => Ok(Self { address, tls }),
         }
-        Ok(Self { address, tls })
     }
 }
 
@@ -296,8 +319,11 @@ mod tests {
         let way = |collector| Way::new(Some(collector), Some(files.clone()), None).unwrap();
         assert_eq!(way("https://centre:7443"), way("centre:7443"));
         assert_eq!(Way::new(Some("centre:7443"), None, None).unwrap(), Way::plain("centre:7443"));
-        let refused = Way::new(Some("https://centre:7443"), None, None);
-        assert!(matches!(refused, Err(ClientError::NoCertificate { .. })));
+        let own = tempfile::tempdir().unwrap();
+        let refused = || Way::with_own(Some("https://c:7443"), None, None, Some(own.path()));
+        assert!(matches!(refused(), Err(ClientError::NoCertificate { .. })));
+        fs::write(own.path().join("certificate.pem"), "").unwrap();
+        assert_eq!(refused().unwrap().tls, Some(Files::of_set(own.path())));
         let folder = tempfile::tempdir().unwrap();
         let write = |text: &str| {
             fs::create_dir_all(folder.path().join("run")).unwrap();

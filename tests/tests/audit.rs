@@ -1,16 +1,19 @@
 //! The audit log in the real engine: chains that two programs write to at once, and rows that are changed, removed and added behind the
 //! store's back.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use system_tests::{engine::Engine, machine::program};
 use vonggac_collector::{
     config::Config,
     store::{Store, migrate},
-    trust::audit::{
-        AuditRow, Deed,
-        log::{AuditLog, Chain, PLACES_MAX},
-        verify::Finding,
+    trust::{
+        audit::{
+            AuditRow, Deed, ledger,
+            log::{AuditLog, Chain, PLACES_MAX},
+            verify::Finding,
+        },
+        authority::Authority,
     },
 };
 
@@ -78,14 +81,99 @@ fn a_row_that_is_changed_removed_or_added_behind_the_stores_back_is_named() -> a
             .output()?;
         let text = String::from_utf8_lossy(&verified.stderr).into_owned();
         assert!(!verified.status.success() && text.contains("rows 8 to 9 were removed"), "{text}");
-        // A command that changes something is in the log.
-        let held = Command::new(program("vonggac-collector"))
-            .args(["hold", "add", "h", "--why", "w", "--by", "lan", "--agency", "H49", "--config"])
+        commands_are_in_the_log(&client, &configuration).await
+    })?;
+    engine.kill();
+    Ok(())
+}
+
+/// A command that changes something is in the log, with how it ended.
+async fn commands_are_in_the_log(
+    client: &clickhouse::Client,
+    configuration: &Path,
+) -> anyhow::Result<()> {
+    let held = Command::new(program("vonggac-collector"))
+        .args(["hold", "add", "h", "--why", "w", "--by", "lan", "--agency", "H49", "--config"])
+        .arg(configuration)
+        .output()?;
+    assert!(held.status.success(), "{held:?}");
+    let rows: Vec<(String, String, String)> = client
+        .query("SELECT outcome, agency, address FROM audit WHERE call = 'hold add' AND role = 'command' ORDER BY number")
+        .fetch_all()
+        .await?;
+    let row = |outcome: &str| (outcome.to_owned(), "H49".to_owned(), "local".to_owned());
+    assert_eq!(rows, [row("begun"), row("ok")]);
+    // One that fails is there as one that failed.
+    let again = Command::new(program("vonggac-collector"))
+        .args(["restore", "--from", "/nowhere", "--yes", "--config"])
+        .arg(configuration)
+        .output()?;
+    assert!(!again.status.success(), "{again:?}");
+    let failed = "SELECT count() FROM audit WHERE call = 'restore' AND outcome = 'failed'";
+    assert_eq!(client.query(failed).fetch_one::<u64>().await?, 1);
+    Ok(())
+}
+
+/// The authority works without a store: what it did comes to the log when the store can be reached, once, by whomever.
+#[test]
+fn what_the_authority_does_is_in_the_log_also_where_the_store_was_away() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let Some(mut engine) = Engine::start(folder.path())? else { return Ok(()) };
+    let store = store(&engine, folder.path(), "ledger")?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(migrate::run(&store))?;
+    let configuration = folder.path().join("collector.toml");
+    let pki = format!("[trust.pki]\ndir = \"{}\"\n", folder.path().join("pki").display());
+    fs::write(&configuration, fs::read_to_string(&configuration)? + &pki)?;
+    let asked = |words: &str| {
+        let output = Command::new(program("vonggac-collector"))
+            .args(words.split(' '))
+            .arg("--config")
             .arg(&configuration)
+            .env("VONGGAC_ROOT_PASSPHRASE", "correct horse battery")
             .output()?;
-        assert!(held.status.success(), "{held:?}");
-        let call = "SELECT count() FROM audit WHERE call = 'hold add' AND role = 'command'";
-        assert_eq!(client.query(call).fetch_one::<u64>().await?, 1);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        anyhow::Ok((output.status.success(), told))
+    };
+    engine.kill();
+    let (made, told) = asked("pki init")?;
+    assert!(made && told.contains("ledger has it"), "{told}");
+    let out = folder.path().join("lan").display().to_string();
+    let (issued, told) = asked(&format!("pki issue --person lan --out {out}"))?;
+    assert!(issued && told.contains("ledger has it"), "{told}");
+    engine.again()?;
+    let (made, told) = asked("token create --agency H49 --centre https://c.example:7444")?;
+    assert!(made && !told.contains("ledger"), "{told}");
+    let (revoked, _) = asked("pki revoke 00 --yes")?;
+    assert!(!revoked);
+
+    runtime.block_on(async {
+        let client = engine.client("ledger");
+        let rows: Vec<(String, String)> = client
+            .query("SELECT call, agency FROM audit WHERE role = 'authority' ORDER BY number")
+            .fetch_all()
+            .await?;
+        let row = |call: &str, agency: &str| (call.to_owned(), agency.to_owned());
+        let wanted =
+            [row("authority founded", ""), row("certificate issued", ""), row("token made", "H49")];
+        assert_eq!(rows, wanted);
+        let ended: Vec<(String, String)> = client
+            .query("SELECT call, outcome FROM audit WHERE role = 'command' ORDER BY number")
+            .fetch_all()
+            .await?;
+        assert_eq!(ended, [row("token create", "ok"), row("pki revoke", "failed")]);
+        let authority = Authority::open(&folder.path().join("pki"))?;
+        // Whoever comes later finds nothing to do, and two at once do it once.
+        let (one, other) = tokio::join!(
+            ledger::take_over(&store, &authority),
+            ledger::take_over(&store, &authority)
+        );
+        assert_eq!((one?, other?), (0, 0));
+        assert!(found(&store).await?.iter().all(|(_, _, findings)| findings.is_empty()));
+        fs::write(folder.path().join("pki/ledger.jsonl"), "")?;
+        let shorter = ledger::take_over(&store, &authority).await;
+        let told = shorter.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(told.contains("it has 0 lines, and the audit log 3"), "{told}");
         anyhow::Ok(())
     })?;
     engine.kill();

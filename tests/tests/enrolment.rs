@@ -1,4 +1,5 @@
-//! An agent comes to its certificate as people do it: an authority, a token, one command on the agent's host, and renewals by themselves.
+//! An agent, a person and a collector come to their certificates as people do it: an authority, a token, one command on the host, and renewals by
+//! themselves.
 //! Neither Kafka nor engine is there: whoever sets a centre up may begin with this.
 #![expect(clippy::expect_used, reason = "a story stops where its ground is missing")]
 
@@ -44,7 +45,7 @@ impl Scene {
         let (port, grpc) = (port(), port());
         let at = |name: &str| folder.path().join(name);
         let configuration = format!(
-            "plain_text = true\n[kafka]\nbrokers = [\"127.0.0.1:9\"]\n[engine]\nurl = \"http://127.0.0.1:9\"\n[grpc]\nlisten = \"127.0.0.1:{grpc}\"\n[trust.pki]\ndir = \"{}\"\nagent_valid = \"{AGENT_VALID}\"\n[trust.enrol]\nlisten = \"127.0.0.1:{port}\"\nnames = [\"localhost\"]\n",
+            "plain_text = true\n[kafka]\nbrokers = [\"127.0.0.1:9\"]\n[engine]\nurl = \"http://127.0.0.1:9\"\n[grpc]\nlisten = \"127.0.0.1:{grpc}\"\n[trust.pki]\ndir = \"{}\"\nagent_valid = \"{AGENT_VALID}\"\nperson_valid = \"{AGENT_VALID}\"\n[trust.enrol]\nlisten = \"127.0.0.1:{port}\"\nnames = [\"localhost\"]\n",
             at("pki").display()
         );
         fs::write(at("collector.toml"), configuration).expect("written");
@@ -98,6 +99,19 @@ impl Scene {
         file
     }
 
+    /// A person's or a collector's certificate, by a program's `enrol`.
+    fn enrol_into(&self, by: &str, set: &Path, token: &str) -> (bool, String) {
+        let output = Command::new(program(by))
+            .arg("enrol")
+            .arg("--out")
+            .arg(set)
+            .env("VONGGAC_TOKEN", token)
+            .env("VONGGAC_LANG", "en")
+            .output()
+            .expect("it runs");
+        (output.status.success(), text(&output))
+    }
+
     fn enrol(&self, name: &str, token: &str) -> (bool, String) {
         let output = Command::new(program("vonggac-agent"))
             .arg("enrol")
@@ -132,8 +146,7 @@ fn an_agent_comes_to_its_certificate_by_a_token_and_keeps_it_by_itself() {
     let (taken, said) = openssl_takes(&set);
     assert!(taken, "{said}");
     for key in ["key.pem", "signing.key.pem"] {
-        let mode = fs::metadata(set.join(key)).expect("a key").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{key}");
+        assert!(is_for_its_owner_alone(&set.join(key)), "{key}");
     }
 
     tokens_that_let_nobody_in(&scene, &token);
@@ -149,6 +162,77 @@ fn an_agent_comes_to_its_certificate_by_a_token_and_keeps_it_by_itself() {
     fs::copy(scene.at("pki/revoked.pem"), set.join("revoked.pem")).expect("the lists");
     let (taken, said) = openssl_takes(&set);
     assert!(!taken && said.contains("revoked"), "{said}");
+}
+
+fn is_for_its_owner_alone(key: &Path) -> bool {
+    fs::metadata(key).expect("a key").permissions().mode() & 0o777 == 0o600
+}
+
+#[test]
+fn persons_and_collectors_come_to_certificates_by_tokens_of_their_own() {
+    if !is_built() {
+        return;
+    }
+    let scene = Scene::set();
+    let (person, collector) = (scene.at("lan"), scene.at("centre-2"));
+    let of_agents = scene.collector("token create --agency H49");
+    let of_lan = scene.collector("token create --person lan");
+    let of_centre = scene.collector("token create --collector centre-2 --name centre-2.example");
+
+    let refused = |by: &str, set: &Path, token: &str| {
+        let (enrolled, said) = scene.enrol_into(by, set, token);
+        assert!(!enrolled && said.contains("the token is for"), "{by}: {said}");
+        assert!(!set.exists(), "{by} wrote something");
+    };
+    refused("vonggac", &person, &of_agents);
+    refused("vonggac", &person, &of_centre);
+    refused("vonggac-collector", &collector, &of_agents);
+    refused("vonggac-collector", &collector, &of_lan);
+    let (enrolled, said) = scene.enrol("web-3", &of_lan);
+    assert!(!enrolled && said.contains("the token is for the person lan"), "{said}");
+
+    let (enrolled, said) = scene.enrol_into("vonggac", &person, &of_lan);
+    assert!(enrolled && said.contains("spiffe://vonggac/person/lan"), "{said}");
+    assert!(said.contains("VONGGAC_CERTIFICATE"), "{said}");
+    let (enrolled, said) = scene.enrol_into("vonggac-collector", &collector, &of_centre);
+    assert!(enrolled && said.contains("spiffe://vonggac/collector/centre-2"), "{said}");
+    assert!(said.contains("[tls]"), "{said}");
+    for set in [&person, &collector] {
+        let (taken, said) = openssl_takes(set);
+        assert!(taken, "{said}");
+        assert!(is_for_its_owner_alone(&set.join("key.pem")));
+        assert!(!set.join("signing.key.pem").exists());
+    }
+    let (enrolled, said) = scene.enrol_into("vonggac", &scene.at("again"), &of_lan);
+    assert!(!enrolled && said.contains("used up"), "{said}");
+
+    renewed_when_it_is_used(&scene, &person);
+}
+
+/// A person's certificate is renewed by a command that is called for something else, here one that finds no collector.
+fn renewed_when_it_is_used(scene: &Scene, set: &Path) {
+    let before = fs::read_to_string(set.join("certificate.pem")).expect("a certificate");
+    let look = || {
+        let file = |name: &str| set.join(name);
+        let output = Command::new(program("vonggac"))
+            .args(["--collector", "https://localhost:9", "health"])
+            .env("VONGGAC_CERTIFICATE", file("certificate.pem"))
+            .env("VONGGAC_KEY", file("key.pem"))
+            .env("VONGGAC_AUTHORITIES", file("authorities.pem"))
+            .env("VONGGAC_LANG", "en")
+            .output()
+            .expect("it runs");
+        text(&output)
+    };
+    until("a renewal", || {
+        let said = look();
+        assert!(!said.contains("due to be renewed"), "{said}");
+        fs::read_to_string(set.join("certificate.pem")).expect("a certificate") != before
+    });
+    let (taken, said) = openssl_takes(set);
+    assert!(taken, "{said}");
+    let known = scene.json("pki status --all");
+    assert!(known.iter().filter(|row| row["kind"] == "person").count() >= 2, "{known:?}");
 }
 
 fn tokens_that_let_nobody_in(scene: &Scene, used: &str) {

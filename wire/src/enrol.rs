@@ -133,18 +133,33 @@ impl FromStr for Token {
     }
 }
 
+/// What asks. A token that is for another kind grants nothing, and is not used up by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An agent.
+    Agent,
+    /// A collector.
+    Collector,
+    /// A person.
+    Person,
+}
+
 /// A question with a token.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     /// The token's secret.
     pub token: String,
-    /// The agent's name, where the token is for an agency.
+    /// What asks; none: whatever the token is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// The agent's name, where the token is for an agency; a collector's or a person's need not be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A signing request in PEM, of a key of P-256.
     pub csr: String,
-    /// Another one, of an Ed25519 key that signs what is sent.
+    /// Another one, of an Ed25519 key that signs what is sent: an agent's alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_csr: Option<String>,
 }

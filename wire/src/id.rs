@@ -109,6 +109,18 @@ text_id!(
     "an agent's name",
     |text| check_name(text, "an agent's name")
 );
+/// What names of players of a simulated nation begin with. No host is called so, and no certificate is issued for such a name: who has one can
+/// only be a player, or say that it is.
+pub const SIMULATED_PREFIX: &str = "simulated_";
+
+impl AgentId {
+    /// Whether it is a name that only players of a simulated nation have.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.as_str().starts_with(SIMULATED_PREFIX)
+    }
+}
+
 text_id!(
     /// A detection rule, in kebab-case: `ssh-brute-force`.
     RuleId,

@@ -1,10 +1,14 @@
 //! The centre's receipts of this agent, kept on its host: what was acknowledged here can be held against the centre later, by whoever has this
 //! file, even if the centre forgot it.
+//!
+//! Where the agent has another name than its file's receipts, or the centre another key, the file is put aside under the day's name, told, and a
+//! new one begun: what was signed for before stays evidence, and what is signed for now is kept.
 
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use vonggac_daemon::files::{self, FileError, Readers};
+use vonggac_enrol::{EnrolError, Holding};
 use vonggac_wire::{
     BatchHash, Identity, Time,
     enrol::{RECEIPTS_MAX, RECEIPTS_PATH, ReceiptOf, Receipts, Since},
@@ -12,10 +16,14 @@ use vonggac_wire::{
     seal::{Algorithm, PublicKey, Purpose},
 };
 
-use super::{EnrolError, Holding};
-
 /// The file, in the folder of the certificate: a receipt a line.
 const FILE: &str = "receipts.jsonl";
+
+/// What a file is called that was put aside: `receipts.2026-11-27.jsonl`, with a number behind the day from the second of a day on.
+const ASIDE: (&str, &str) = ("receipts.", ".jsonl");
+
+/// Files that are put aside on one day: a key that changes more often is no key.
+const ASIDE_OF_DAY_MAX: usize = 10;
 
 /// Receipts that are kept: a hundred days, in some megabytes.
 pub const KEPT_MAX: usize = 24 * 100;
@@ -35,11 +43,11 @@ pub enum NotTaken {
     /// Its signature is wrong.
     #[error("its signature is not its key's")]
     Signature,
-    /// Another key signed it.
+    /// Another key signed it; with what it is all the same.
     #[error(
         "the key {0} signed it, and {1} those before; ask the centre whether it has another key"
     )]
-    Key(String, String),
+    Key(String, String, Box<Kept>),
     /// It does not name the one before it.
     #[error("it does not follow on that of {0}: one between them was taken away, or was made anew")]
     Chain(String),
@@ -75,7 +83,8 @@ fn take(raw: ReceiptOf, identity: &str, last: Option<&Kept>) -> Result<Kept, Not
     }
     if let Some(last) = last {
         if last.receipt.key != receipt.key {
-            return Err(NotTaken::Key(receipt.key, last.receipt.key.clone()));
+            let (now, before) = (receipt.key.clone(), last.receipt.key.clone());
+            return Err(NotTaken::Key(now, before, Box::new(Kept { receipt, raw })));
         }
         if receipt.previous != BatchHash::of(last.raw.text.as_bytes()).to_string() {
             return Err(NotTaken::Chain(last.receipt.hour.clone()));
@@ -99,6 +108,30 @@ fn path(dir: &Path) -> PathBuf {
     dir.join(FILE)
 }
 
+/// Whether what is kept is not this agent's: it was enrolled anew under another name.
+fn is_of_another(kept: &[Kept], identity: &str) -> bool {
+    kept.last().is_some_and(|last| {
+        let Kept { receipt, .. } = last;
+        let of_kept = format!("/agency/{}/agent/{}", receipt.agency, receipt.agent);
+        !identity.ends_with(&of_kept)
+    })
+}
+
+/// Puts the file aside; gives where to.
+fn put_aside(dir: &Path, now: Time) -> Result<PathBuf, ReceiptsError> {
+    let day: String = now.to_string().chars().take(10).collect();
+    let name = |number: usize| match number {
+        1 => format!("{}{day}{}", ASIDE.0, ASIDE.1),
+        more => format!("{}{day}-{more}{}", ASIDE.0, ASIDE.1),
+    };
+    let free = (1..=ASIDE_OF_DAY_MAX).map(|number| dir.join(name(number)));
+    let aside = free.into_iter().find(|path| !path.exists());
+    let aside = aside.ok_or_else(|| ReceiptsError::Aside(dir.to_owned()))?;
+    std::fs::rename(path(dir), &aside).map_err(files::failed("put aside", &path(dir)))?;
+    files::sync_folder(&aside)?;
+    Ok(aside)
+}
+
 fn keep(dir: &Path, kept: &[Kept]) -> Result<(), FileError> {
     let from = kept.len().saturating_sub(KEPT_MAX);
     let mut text = String::new();
@@ -109,48 +142,80 @@ fn keep(dir: &Path, kept: &[Kept]) -> Result<(), FileError> {
     files::replace(&path(dir), text.as_bytes(), Readers::Owner)
 }
 
-impl Holding {
-    /// Fetches the receipts that came since the last one that is kept; gives how many.
-    ///
-    /// # Errors
-    /// If the centre does not answer, a receipt is not taken, or a file cannot be written. What was taken before is kept.
-    pub async fn fetch_receipts(&self) -> Result<usize, EnrolError> {
-        let mut all = kept(&self.dir);
-        let (centre, mut came) = (self.centre()?, 0);
-        for _ in 0..ANSWERS_MAX {
-            let begin = "1970-01-01T00:00:00Z".to_owned();
-            let since = all.last().map_or(begin, |last| last.receipt.hour.clone());
-            let answer: Receipts = centre.post(RECEIPTS_PATH, &Since { since }).await?;
-            let full = answer.receipts.len() >= RECEIPTS_MAX;
-            let mut fresh = 0;
-            let mut wrong = None;
-            for raw in answer.receipts {
-                // The last one is asked for again, so that it is known to be the same.
-                if all.last().is_some_and(|last| last.raw.text == raw.text) {
-                    continue;
-                }
-                match take(raw, self.identity(), all.last()) {
-                    Ok(kept) => all.push(kept),
-                    Err(error) => {
-                        wrong = Some(error);
-                        break;
-                    }
-                }
-                fresh += 1;
-            }
-            if fresh > 0 {
-                keep(&self.dir, &all)?;
-                came += fresh;
-            }
-            if let Some(error) = wrong {
-                return Err(EnrolError::Receipt(error));
-            }
-            if !full || fresh == 0 {
-                break;
-            }
-        }
-        Ok(came)
+/// Why receipts did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptsError {
+    /// The centre, or the certificate that it is shown.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What the centre says that it holds.
+    #[error("take a receipt of the centre: {0}")]
+    Receipt(#[from] NotTaken),
+    /// The agent or the key changed too often.
+    #[error(
+        "put the receipts in {} aside: {ASIDE_OF_DAY_MAX} files were put aside today; look why the centre's key or this agent's name changes, and take them away", .0.display()
+    )]
+    Aside(PathBuf),
+}
+
+/// Fetches the receipts that came since the last one that is kept; gives how many.
+///
+/// # Errors
+/// If the centre does not answer, a receipt is not taken, or a file cannot be written. What was taken before is kept.
+pub async fn fetch(holding: &Holding) -> Result<usize, ReceiptsError> {
+    let mut all = kept(holding.dir());
+    let (centre, mut came) = (holding.centre()?, 0);
+    if is_of_another(&all, holding.identity()) {
+        let aside = put_aside(holding.dir(), Time::now())?;
+        tracing::warn!(file = %aside.display(), "the receipts of another agent were put aside: this one was enrolled under another name");
+        all.clear();
     }
+    for _ in 0..ANSWERS_MAX {
+        let begin = "1970-01-01T00:00:00Z".to_owned();
+        let since = all.last().map_or(begin, |last| last.receipt.hour.clone());
+        let answer: Receipts =
+            centre.post(RECEIPTS_PATH, &Since { since }).await.map_err(EnrolError::from)?;
+        let full = answer.receipts.len() >= RECEIPTS_MAX;
+        let mut fresh = 0;
+        let mut wrong = None;
+        for raw in answer.receipts {
+            // The last one is asked for again, so that it is known to be the same.
+            if all.last().is_some_and(|last| last.raw.text == raw.text) {
+                continue;
+            }
+            match take(raw, holding.identity(), all.last()) {
+                Ok(kept) => all.push(kept),
+                // Signed rightly, and by the centre whose certificate answered: it begins a chain of its own.
+                Err(NotTaken::Key(now, before, kept)) => {
+                    if fresh > 0 {
+                        keep(holding.dir(), &all)?;
+                    }
+                    let aside = put_aside(holding.dir(), Time::now())?;
+                    tracing::warn!(file = %aside.display(), before, now, "the centre signs receipts by another key; those of the former one were put aside: ask the centre whether it changed");
+                    all = vec![*kept];
+                }
+                Err(error) => {
+                    wrong = Some(error);
+                    break;
+                }
+            }
+            fresh += 1;
+        }
+        if fresh > 0 {
+            keep(holding.dir(), &all)?;
+            came += fresh;
+        }
+        if let Some(error) = wrong {
+            return Err(error.into());
+        }
+        if !full || fresh == 0 {
+            break;
+        }
+    }
+    Ok(came)
 }
 
 #[cfg(test)]
@@ -202,6 +267,31 @@ mod tests {
         assert!(matches!(take(theirs, ME, Some(&first)), Err(NotTaken::Key(..))));
         let torn = ReceiptOf { text: "{".into(), ..second };
         assert!(matches!(take(torn, ME, Some(&first)), Err(NotTaken::Text(_))));
+    }
+
+    #[test]
+    fn receipts_of_another_name_or_key_are_put_aside_and_none_is_written_over() {
+        let (signer, dir) = (signer(), tempfile::tempdir().unwrap());
+        let hour = "2026-11-27T01:00:00Z";
+        let first = take(made(&signer, "web-1", hour, None), ME, None).unwrap();
+        let one = std::slice::from_ref(&first);
+        assert!(!is_of_another(one, ME) && !is_of_another(&[], ME));
+        assert!(is_of_another(one, "spiffe://vonggac/agency/H49/agent/web-2"));
+        assert!(is_of_another(one, "spiffe://vonggac/agency/tk-48/agent/web-1"));
+
+        let now: Time = "2026-11-27T09:00:00Z".parse().unwrap();
+        let mut names = Vec::new();
+        for _ in 0..ASIDE_OF_DAY_MAX {
+            keep(dir.path(), one).unwrap();
+            let aside = put_aside(dir.path(), now).unwrap();
+            assert!(aside.exists() && kept(dir.path()).is_empty());
+            names.push(aside.file_name().unwrap().to_str().unwrap().to_owned());
+        }
+        assert_eq!(names[..2], ["receipts.2026-11-27.jsonl", "receipts.2026-11-27-2.jsonl"]);
+        keep(dir.path(), one).unwrap();
+        let full = put_aside(dir.path(), now).unwrap_err().to_string();
+        assert!(full.contains("10 files"), "{full}");
+        assert_eq!(kept(dir.path()), one);
     }
 
     #[test]

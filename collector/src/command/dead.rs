@@ -9,14 +9,18 @@ use vonggac_answer::{
     rows::{self, Format, Row},
     sanitise::sanitise,
 };
-use vonggac_daemon::{exit::Exit, settings::parse_duration};
+use vonggac_daemon::{exit::Exit, settings::parse_duration, tls::TlsError};
 use vonggac_wire::{Time, proto::Origin};
 
 use crate::{
     config::Config,
-    dead_letter::shelf::{self, Content, ShelfError},
-    decode::{self, Taken},
+    dead_letter::{
+        judging::Judge,
+        shelf::{self, Content, ShelfError},
+    },
+    decode::{self, Rejection, Taken},
     kafka::Producer,
+    record::Record,
     registry::{Registry, RegistryError},
     store::{
         Store, StoreError,
@@ -75,7 +79,7 @@ pub(super) struct Which {
     reason: Option<String>,
     /// The agency that the record named.
     #[arg(long)]
-    agency: Option<String>,
+    pub(super) agency: Option<String>,
     /// Of the last 30m, 24h, 7d.
     #[arg(long)]
     since: Option<SinceArgument>,
@@ -90,7 +94,7 @@ pub(super) struct Chosen {
     /// TOPIC/PARTITION/OFFSET, as listed; none: all open ones of the reason, agency and time given.
     origins: Vec<OriginArgument>,
     #[command(flatten)]
-    which: Which,
+    pub(super) which: Which,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -139,6 +143,8 @@ pub(super) enum DeadError {
     Producer(#[from] rdkafka::error::KafkaError),
     #[error("read the registry: {0}")]
     Registry(#[from] RegistryError),
+    #[error("judge seals: {0}")]
+    Tls(#[from] TlsError),
     #[error("write {}: {source}; is the folder there, and yours?", .file.display())]
     Out { file: PathBuf, source: std::io::Error },
     #[error("find the letter {0}; see `dead list`")]
@@ -188,7 +194,7 @@ pub(super) async fn run(command: &Command, config: &Config) -> Result<String, De
         }
         Command::Show { origin, out } => {
             let letter = one(&store, &origin.0).await?;
-            show(config, &letter, out.as_ref())
+            show(&store, config, &letter, out.as_ref()).await
         }
         Command::Replay { chosen } => replay(&store, config, chosen).await,
         Command::Drop { chosen, why } => {
@@ -232,7 +238,7 @@ async fn choose(store: &Store, chosen: &Chosen, what: &str) -> Result<Vec<Dead>,
 
 /// Sends what would be taken now, and tells what would not.
 async fn replay(store: &Store, config: &Config, chosen: &Chosen) -> Result<String, DeadError> {
-    let registry = Registry::builtin()?;
+    let mut judges = Judges::new(config)?;
     let letters = choose(store, chosen, "send again").await?;
     let producer = Producer::new(config)?;
     let mut text = String::new();
@@ -243,7 +249,7 @@ async fn replay(store: &Store, config: &Config, chosen: &Chosen) -> Result<Strin
     tokio::task::block_in_place(|| {
         shelf::read(config, &letters, |content| {
             read.push(content.origin.clone());
-            if let Err(reason) = takable(content, &registry) {
+            if let Err(reason) = runtime.block_on(judges.takable(store, content))? {
                 refused += 1;
                 // Writing to a string does not fail.
                 let _written = writeln!(
@@ -284,11 +290,38 @@ async fn replay(store: &Store, config: &Config, chosen: &Chosen) -> Result<Strin
     Ok(text)
 }
 
-/// Whether the collector would take it now; else why not.
-fn takable(content: &Content, registry: &Registry) -> Result<String, String> {
-    if !content.is_whole() {
-        return Err(format!("of {} bytes only {} were kept", content.bytes, content.value.len()));
+/// What a letter is held against.
+struct Judges {
+    registry: Registry,
+    seals: Judge,
+}
+
+impl Judges {
+    fn new(config: &Config) -> Result<Self, DeadError> {
+        Ok(Self { registry: Registry::builtin()?, seals: Judge::new(config)? })
     }
+
+    /// Whether the collector would take it now; within, else why not.
+    async fn takable(
+        &mut self,
+        store: &Store,
+        content: &Content,
+    ) -> Result<Result<String, String>, DeadError> {
+        if !content.is_whole() {
+            let kept = content.value.len();
+            return Ok(Err(format!("of {} bytes only {kept} were kept", content.bytes)));
+        }
+        let record = match decoded(content, &self.registry) {
+            Ok(record) => record,
+            Err(rejection) => return Ok(Err(crate::dead_letter::sentence(&rejection))),
+        };
+        let sealed = self.seals.judge(store, &record).await?;
+        Ok(sealed.map(|()| what(&record)).map_err(|refusal| refusal.to_string()))
+    }
+}
+
+/// As the collector would read it now.
+fn decoded(content: &Content, registry: &Registry) -> Result<Record, Rejection> {
     let (topic, partition, offset) = content.origin.clone();
     let taken = Taken {
         origin: Origin { topic, partition, offset },
@@ -300,25 +333,28 @@ fn takable(content: &Content, registry: &Registry) -> Result<String, String> {
         certificates: Vec::new(),
         carried: false,
     };
-    match decode::decode(&taken, registry) {
-        Ok(record) => {
-            let batch = &record.batch;
-            Ok(format!(
-                "{} events of {} on {}, numbers {} to {}, lane {}",
-                batch.events.len(),
-                batch.agent,
-                batch.host,
-                batch.first_seq,
-                batch.last_seq(),
-                batch.lane.name()
-            ))
-        }
-        Err(rejection) => Err(crate::dead_letter::sentence(&rejection)),
-    }
+    decode::decode(&taken, registry)
 }
 
-fn show(config: &Config, letter: &Dead, out: Option<&PathBuf>) -> Result<String, DeadError> {
-    let registry = Registry::builtin()?;
+fn what(record: &Record) -> String {
+    let batch = &record.batch;
+    format!(
+        "{} events of {} on {}, numbers {} to {}, lane {}",
+        batch.events.len(),
+        batch.agent,
+        batch.host,
+        batch.first_seq,
+        batch.last_seq(),
+        batch.lane.name()
+    )
+}
+
+async fn show(
+    store: &Store,
+    config: &Config,
+    letter: &Dead,
+    out: Option<&PathBuf>,
+) -> Result<String, DeadError> {
     let mut content = None;
     shelf::read(config, std::slice::from_ref(letter), |found| {
         content = Some(found.clone());
@@ -332,7 +368,7 @@ fn show(config: &Config, letter: &Dead, out: Option<&PathBuf>) -> Result<String,
         }
     }
     let content = content.ok_or_else(|| DeadError::Gone(place(&shelf::origin(letter))))?;
-    let now = match takable(&content, &registry) {
+    let now = match Judges::new(config)?.takable(store, &content).await? {
         Ok(what) => format!("it would be taken: {what}"),
         Err(reason) => format!("it would be refused: {reason}"),
     };

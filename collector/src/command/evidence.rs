@@ -33,7 +33,7 @@ pub(super) enum Command {
 pub(super) struct Bundle {
     /// Of this agency.
     #[arg(long)]
-    agency: String,
+    pub(super) agency: String,
     /// From this time or day, like 2026-01-01; a begun hour is whole.
     #[arg(long, value_parser = hold::since)]
     since: Time,

@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     until: Option<Time>,
     /// Of this agency alone.
     #[arg(long)]
-    agency: Option<String>,
+    pub(super) agency: Option<String>,
     /// Of this lane alone: security, uptime or usage.
     #[arg(long, value_parser = ["security", "uptime", "usage"])]
     lane: Option<String>,

@@ -49,7 +49,7 @@ pub(super) struct Add {
     by: String,
     /// Of this agency.
     #[arg(long)]
-    agency: Option<String>,
+    pub(super) agency: Option<String>,
     /// Of this host.
     #[arg(long)]
     host: Option<String>,

@@ -134,7 +134,7 @@ pub(super) struct Issue {
     whom: Whom,
     /// The agency of an agent.
     #[arg(long)]
-    agency: Option<AgencyId>,
+    pub(super) agency: Option<AgencyId>,
     /// A name or address by which it is connected to; once for each.
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,

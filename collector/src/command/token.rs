@@ -9,7 +9,10 @@ use super::{
     pki::{PkiError, Place, consent, duration},
     sheet::{Cell, Format, Sheet},
 };
-use crate::trust::token::{Purpose, Register, Void, Wanted};
+use crate::trust::{
+    authority::ledger::Event,
+    token::{Purpose, Register, Void, Wanted},
+};
 
 /// What can be asked of tokens.
 #[derive(Debug, Subcommand)]
@@ -47,7 +50,7 @@ pub(super) enum Command {
 pub(super) struct Create {
     /// For agents of this agency.
     #[arg(long)]
-    agency: Option<AgencyId>,
+    pub(super) agency: Option<AgencyId>,
     /// For this agent of it alone, also where it is known: it was set up anew.
     #[arg(long, requires = "agency")]
     agent: Option<AgentId>,
@@ -103,7 +106,9 @@ pub(super) fn run(command: &Command, place: &Place, config: &Path) -> Result<Str
             Token::new("0".repeat(64), fingerprint.clone(), centre.clone())
                 .map_err(|_| PkiError::Centre(centre.clone()))?;
             let wanted = Wanted { purpose, uses: asked.uses, valid: asked.valid };
-            let (_, secret) = register.create(&wanted, place.by(), now)?;
+            let (id, secret) = register.create(&wanted, place.by(), now)?;
+            // In the ledger before anybody has it.
+            authority.note(place.by(), made(id, &wanted, now), now)?;
             let token = Token::new(secret, fingerprint, centre.clone());
             Ok(token.map_err(|_| PkiError::Centre(centre))?.reveal())
         }
@@ -112,14 +117,31 @@ pub(super) fn run(command: &Command, place: &Place, config: &Path) -> Result<Str
             consent(*yes, &format!("Revoke {} tokens?", ids.len()))?;
             for id in ids {
                 register.revoke(id, now)?;
+                authority.note(place.by(), Event::TokenRevoked { token: id.clone() }, now)?;
             }
             Ok(format!("revoked: {}", ids.join(", ")))
         }
         Command::Admit { identity, valid } => {
+            let until = now.plus(*valid);
+            // What lets somebody in is written down before it does.
+            authority.note(
+                place.by(),
+                Event::Admitted { identity: identity.clone(), until },
+                now,
+            )?;
             register.admit(identity, *valid, place.by(), now)?;
-            Ok(format!("{identity} may come back once until {}", now.plus(*valid)))
+            Ok(format!("{identity} may come back once until {until}"))
         }
     }
+}
+
+fn made(token: String, wanted: &Wanted, now: Time) -> Event {
+    let agency = match &wanted.purpose {
+        Purpose::Agency(agency) | Purpose::Agent(agency, _) => agency.to_string(),
+        _ => String::new(),
+    };
+    let (purpose, until) = (wanted.purpose.to_string(), now.plus(wanted.valid));
+    Event::TokenMade { token, purpose, uses: wanted.uses, until, agency }
 }
 
 fn list(register: &Register, format: Format, now: Time) -> Result<String, PkiError> {

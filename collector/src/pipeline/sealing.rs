@@ -15,6 +15,7 @@ use vonggac_wire::{
 
 use super::claim::keep_trying;
 use crate::{
+    config::Config,
     decode::Taken,
     figures::Figures,
     offsets::PartitionState,
@@ -23,13 +24,16 @@ use crate::{
     rule::RuleSet,
     store::{Store, StoreError},
     tenure::Key,
-    trust::seal::{Certificate, Demand, RULE, Refusal, chain::Chains, known::Certificates, sealed},
+    trust::seal::{
+        Certificate, Demand, RULE, Refusal, chain::Chains, known::Certificates, missing, sealed,
+    },
 };
 
 /// What the gathering task knows of seals.
 #[derive(Default)]
 pub(super) struct Seals {
     demand: Demand,
+    simulated_unsealed: bool,
     current: Option<Current>,
     certificates: Certificates,
     chains: HashMap<Key, Chains>,
@@ -39,9 +43,10 @@ pub(super) struct Seals {
 
 impl Seals {
     /// Without authorities nothing can be demanded.
-    pub(super) fn new(demand: Demand, current: Option<Current>) -> Self {
-        let demand = if current.is_none() { Demand::Off } else { demand };
-        Self { demand, current, ..Self::default() }
+    pub(super) fn new(config: &Config, current: Option<Current>) -> Self {
+        let demand = if current.is_none() { Demand::Off } else { Demand::of(config) };
+        let simulated_unsealed = config.trust.simulated_unsealed;
+        Self { demand, simulated_unsealed, current, ..Self::default() }
     }
 
     /// Partitions were taken over: what is remembered of them is what was written down below their progress.
@@ -134,7 +139,7 @@ impl Seals {
             return Ok(());
         };
         let Some(seal) = &record.seal else {
-            return if self.demand == Demand::Required { Err(Refusal::Unsigned) } else { Ok(()) };
+            return missing(self.demand, self.simulated_unsealed, record);
         };
         let loaded = current.loaded();
         let believed = self.certificates.believed(&seal.key_id, &loaded, record.appended);

@@ -13,6 +13,13 @@ use crate::trust::{
     scope::{deed, view},
 };
 
+/// Whose incident this is, for the audit log; also where who asks may not know it.
+pub(super) fn agencies(parts: &Parts, id: u64) -> Vec<String> {
+    let picture = parts.nation.now();
+    let known = picture.incidents.iter().find(|known| known.id == id);
+    known.map(|incident| incident.agencies.clone()).unwrap_or_default()
+}
+
 pub(super) async fn act(
     parts: &Parts,
     guest: &Guest,

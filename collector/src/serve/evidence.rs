@@ -14,6 +14,7 @@ use super::{
     Answers, Parts,
     asking::{Places, Question, REPLIES_WAITING_MAX},
     status,
+    visit::Asked,
 };
 use crate::{
     store::batch::Span,
@@ -46,8 +47,9 @@ fn span(request: EvidenceRequest, now: Time) -> Result<Span, Status> {
 }
 
 /// For the audit log.
-pub(super) fn words(request: &EvidenceRequest) -> String {
-    format!("agency={} host={}", request.agency, request.host)
+pub(super) fn words(request: &EvidenceRequest) -> Asked {
+    let words = format!("agency={} host={}", request.agency, request.host);
+    Asked::about(&request.agency, words)
 }
 
 /// A question about an agency that the caller reaches.

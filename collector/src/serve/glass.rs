@@ -9,7 +9,10 @@ use vonggac_wire::{
     },
 };
 
-use super::{Service, status, visit, visit::Visit};
+use super::{
+    Service, status, visit,
+    visit::{Asked, Visit},
+};
 use crate::trust::{
     break_glass::{
         Record,
@@ -20,21 +23,24 @@ use crate::trust::{
 };
 
 /// For the audit log.
-pub(super) fn exported(request: &ExportRequest) -> String {
+pub(super) fn exported(request: &ExportRequest) -> Asked {
     let terms = request.search.as_ref().map(|search| visit::terms(&search.terms));
-    format!("agency={} {}", request.agency, terms.unwrap_or_default()).trim_end().to_owned()
+    let words = format!("agency={} {}", request.agency, terms.unwrap_or_default());
+    Asked::about(&request.agency, words.trim_end())
 }
 
 /// For the audit log.
-pub(super) fn changed(request: &ChangeBreakGlassRequest) -> String {
+pub(super) fn changed(request: &ChangeBreakGlassRequest) -> Asked {
     match &request.change {
         Some(Change::Ask(ask)) => {
-            format!("ask agency={} what={} reason={:?}", ask.agency, ask.what, ask.reason)
+            let words =
+                format!("ask agency={} what={} reason={:?}", ask.agency, ask.what, ask.reason);
+            Asked::about(&ask.agency, words)
         }
-        Some(Change::Confirm(id)) => format!("confirm {id}"),
-        Some(Change::Refuse(id)) => format!("refuse {id}"),
-        Some(Change::End(id)) => format!("end {id}"),
-        None => String::new(),
+        Some(Change::Confirm(id)) => format!("confirm {id}").into(),
+        Some(Change::Refuse(id)) => format!("refuse {id}").into(),
+        Some(Change::End(id)) => format!("end {id}").into(),
+        None => String::new().into(),
     }
 }
 
@@ -107,6 +113,9 @@ impl Service {
         visit.under(&format!("break-glass {}", event.id));
         let before = records.remove(&event.id);
         let record = Record::apply(before, &event).map(|record| record.into_proto(event.time));
+        if let Some(record) = &record {
+            visit.about(std::slice::from_ref(&record.agency));
+        }
         Ok(ChangeBreakGlassReply { refused: String::new(), record })
     }
 }

@@ -43,13 +43,37 @@ pub(super) struct Visit {
     denials: Denials,
 }
 
+/// What is written down of a question.
+pub(super) struct Asked {
+    words: String,
+    agency: String,
+}
+
+impl Asked {
+    /// An agency alone.
+    pub(super) fn of(agency: &str) -> Self {
+        Self::about(agency, agency)
+    }
+
+    /// Words about an agency.
+    pub(super) fn about(agency: &str, words: impl Into<String>) -> Self {
+        Self { words: words.into(), agency: agency.to_owned() }
+    }
+}
+
+impl From<String> for Asked {
+    fn from(words: String) -> Self {
+        Self { words, agency: String::new() }
+    }
+}
+
 impl Service {
     /// Lets a call in. It is written down also where it is refused.
-    pub(super) fn enter<T>(
+    pub(super) fn enter<T, A: Into<Asked>>(
         &self,
         request: &Request<T>,
         call: Call,
-        words: impl FnOnce(&T) -> String,
+        asked: impl FnOnce(&T) -> A,
     ) -> Result<Visit, Status> {
         let entered = self.parts.door.enter(request, call).and_then(|guest| {
             if guest.is_proven {
@@ -58,6 +82,7 @@ impl Service {
             Ok(guest)
         });
         let (who, address, serial) = door::speaks(request);
+        let Asked { words, agency } = asked(request.get_ref()).into();
         let deed = Deed {
             time: Time::now().micros(),
             who,
@@ -65,7 +90,8 @@ impl Service {
             address,
             serial,
             call: call.name().to_owned(),
-            words: words(request.get_ref()),
+            words,
+            agency,
             ..Deed::default()
         };
         let open = self.parts.audit.begin(deed)?;
@@ -107,6 +133,11 @@ impl Visit {
     /// What else is written down of it, behind its words.
     pub(super) fn under(&mut self, words: &str) {
         self.open.add(words);
+    }
+
+    /// About which agencies it is, where that is known only now.
+    pub(super) fn about(&mut self, agencies: &[String]) {
+        self.open.about(agencies);
     }
 
     /// A row that says that it began, for what goes on for hours.
@@ -172,7 +203,14 @@ impl<T> Drop for Followed<T> {
     }
 }
 
-/// What a search was for.
+/// What a search was for, and whose rows alone it asks for.
+pub(super) fn asked(terms: &[Term]) -> Asked {
+    let of = |term: &&Term| term.field == "agency" && !term.negated;
+    let agencies: Vec<&str> = terms.iter().filter(of).map(|term| term.value.as_str()).collect();
+    Asked::about(&agencies.join(" "), self::terms(terms))
+}
+
+/// The terms of a search.
 pub(super) fn terms(terms: &[Term]) -> String {
     let word = |term: &Term| {
         let not = if term.negated { "-" } else { "" };

@@ -73,6 +73,24 @@ impl Store {
         Ok(query.fetch_optional().await?)
     }
 
+    /// Time in microseconds and words of a chain's last row of this kind.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn audit_last(
+        &self,
+        chain: &str,
+        call: &str,
+    ) -> Result<Option<(i64, String)>, StoreError> {
+        self.settle("audit").await?;
+        let query = self.client();
+        let query = query
+            .query("SELECT toUnixTimestamp64Micro(time), words FROM audit WHERE chain = ? AND call = ? ORDER BY number DESC LIMIT 1")
+            .bind(chain)
+            .bind(call);
+        Ok(query.fetch_optional().await?)
+    }
+
     /// The hash of a row; `None`: there is none.
     ///
     /// # Errors

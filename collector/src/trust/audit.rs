@@ -1,13 +1,20 @@
-//! The audit log: a row for each call, chained by BLAKE3, one chain a collector. Pure; [`log`] is its edge.
+//! The audit log: a row for each call, chained by BLAKE3, one chain a collector. Pure; [`log`] is its edge, [`ledger`] takes over what the authority did,
+//! [`detection`] writes down what is detected by, and [`account`] says who calls a program.
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
+pub mod account;
+pub mod detection;
+pub mod ledger;
 pub mod log;
 pub mod verify;
 
 /// Characters of what somebody asked that are kept: a query with all its lines.
 pub const WORDS_CHARACTERS_MAX: usize = 4_096;
+
+/// Characters of the agencies that something was about: those of a platform's incident, by their codes.
+pub const AGENCY_CHARACTERS_MAX: usize = 1_024;
 
 /// What a chain begins with.
 pub const BEGINNING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -29,6 +36,8 @@ pub struct Deed {
     pub call: String,
     /// With which words.
     pub words: String,
+    /// About which agencies: codes with a space between them; empty: none that is known.
+    pub agency: String,
     /// "ok", "begun", "left", or why it was refused.
     pub outcome: String,
     /// Rows that were answered.
@@ -58,6 +67,8 @@ pub struct AuditRow {
     pub call: String,
     /// See [`Deed`].
     pub words: String,
+    /// See [`Deed`].
+    pub agency: String,
     /// See [`Deed`].
     pub outcome: String,
     /// See [`Deed`].
@@ -98,7 +109,8 @@ impl AuditRow {
             address: deed.address,
             serial: deed.serial,
             call: deed.call,
-            words: shortened(deed.words),
+            words: shortened(deed.words, WORDS_CHARACTERS_MAX),
+            agency: shortened(deed.agency, AGENCY_CHARACTERS_MAX),
             outcome: deed.outcome,
             rows: deed.rows,
             microseconds: deed.microseconds,
@@ -139,13 +151,18 @@ impl AuditRow {
             hasher.update(&number.to_le_bytes());
         }
         hasher.update(&self.time.to_le_bytes());
+        // Rows of before the column have none, and the hash that they were given.
+        if !self.agency.is_empty() {
+            hasher.update(&(self.agency.len() as u64).to_le_bytes());
+            hasher.update(self.agency.as_bytes());
+        }
         hasher.finalize().to_hex().to_string()
     }
 }
 
 /// As much of a text as is kept.
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(WORDS_CHARACTERS_MAX) {
+fn shortened(text: String, characters_max: usize) -> String {
+    match text.char_indices().nth(characters_max) {
         None => text,
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
     }

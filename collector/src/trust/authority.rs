@@ -228,6 +228,34 @@ impl Authority {
         Ok(ledger::read(&self.dir.join(LEDGER), now)?)
     }
 
+    /// Entries of the ledger behind this many lines, at most so many; and how many lines were read: fewer than `lines` where the ledger has
+    /// become shorter.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn ledger_behind(
+        &self,
+        lines: u64,
+        entries_max: usize,
+    ) -> Result<(Vec<Entry>, u64), AuthorityError> {
+        Ok(ledger::behind(&self.dir.join(LEDGER), lines, entries_max)?)
+    }
+
+    /// How long the ledger is; `None`: it cannot be looked at.
+    #[must_use]
+    pub fn ledger_bytes(&self) -> Option<u64> {
+        fs::metadata(self.dir.join(LEDGER)).ok().map(|meta| meta.len())
+    }
+
+    /// Writes down what was done beside certificates, by tokens and admissions.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written.
+    pub fn note(&self, by: &str, event: Event, now: Time) -> Result<(), AuthorityError> {
+        let _held = folder::hold(&self.dir, LOCK)?;
+        self.write_down(by, event, now)
+    }
+
     fn write_down(&self, by: &str, event: Event, now: Time) -> Result<(), AuthorityError> {
         let entry = Entry { time: now, by: by.to_owned(), event };
         Ok(ledger::append(&self.dir.join(LEDGER), &entry)?)

@@ -10,7 +10,7 @@ pub use vonggac_evidence::certificate::Certificate;
 use vonggac_evidence::certificate::NotTaken;
 use vonggac_wire::{Identity, seal::Purpose};
 
-use crate::record::Record;
+use crate::{config::Config, record::Record};
 
 pub mod chain;
 pub mod known;
@@ -47,6 +47,13 @@ impl std::str::FromStr for Demand {
 }
 
 impl Demand {
+    /// What is asked of batches: as it is said, and where it is not, that there is a seal wherever there are certificates.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let usual = if config.tls.is_some() { Self::Required } else { Self::Off };
+        config.trust.signed.unwrap_or(usual)
+    }
+
     /// Takes `signed` out of `[trust]`; `None`: it does not say.
     pub fn take(trust: &mut Table<'_>) -> Option<Self> {
         trust.parsed("signed", "\"required\", \"checked\" or \"off\"")
@@ -135,6 +142,18 @@ impl From<NotTaken> for Refusal {
     fn from(NotTaken { why }: NotTaken) -> Self {
         Self::Certificate { why }
     }
+}
+
+/// Whether a record without a seal is taken. Where seals are required, one case alone needs none: on a machine that plays a simulated nation, which
+/// its configuration says, a batch that says it is simulated, of an agent whose name only players can have. Neither its mark nor its name opens
+/// anything for an agency: without the setting it is refused, and no certificate is issued for such a name.
+///
+/// # Errors
+/// If there has to be one.
+pub fn missing(demand: Demand, simulated_unsealed: bool, record: &Record) -> Result<(), Refusal> {
+    let batch = &record.batch;
+    let played = simulated_unsealed && batch.simulated && batch.agent.is_simulated();
+    if demand == Demand::Required && !played { Err(Refusal::Unsigned) } else { Ok(()) }
 }
 
 /// Holds a record's batch against the certificate of its seal.

@@ -7,7 +7,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use data_encoding::HEXLOWER;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
-use vonggac_wire::{AgencyId, AgentId, Identity, Time};
+use vonggac_wire::{AgencyId, AgentId, Identity, Time, enrol::Kind};
 
 use super::authority::{
     Authority, FileError,
@@ -69,6 +69,18 @@ pub enum Purpose {
     Collector(AgentId, Vec<String>),
     /// This person.
     Person(AgentId),
+}
+
+impl Purpose {
+    /// What may ask with it.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Agency(_) | Self::Agent(..) => Kind::Agent,
+            Self::Collector(..) => Kind::Collector,
+            Self::Person(_) => Kind::Person,
+        }
+    }
 }
 
 impl fmt::Display for Purpose {

@@ -109,6 +109,7 @@ fn record(record: &AuditRecord) -> Row {
         "call": record.call,
         "outcome": record.outcome,
         "rows": record.rows,
+        "agency": record.agency,
         "words": record.words,
         "address": record.address,
         "serial": record.serial,

@@ -245,6 +245,11 @@ const AUDIT: &[Field] = &[
     ("call", "text", "sql, act, export, ... or a command of the centre's own program"),
     ("outcome", "text", "ok, begun, left (nobody waited for the end), or why not"),
     ("rows", "number", "that were answered"),
+    (
+        "agency",
+        "text",
+        "about which agencies: codes with a space between them; empty: none that is known",
+    ),
     ("words", "text", "what was asked for"),
     ("address", "text", "from where; also serial: of the certificate"),
     ("microseconds", "number", "how long it took"),

@@ -264,6 +264,7 @@ mod tests {
             "vonggac break-glass list",
             "vonggac break-glass confirm 1a2b3c4d",
             "vonggac events --follow --class authentication",
+            "vonggac enrol --token vgt1.x --centre https://centre.example:7444 --out /o",
             "vonggac --collector 10.0.0.5:7443 agencies",
             "vonggac --collector centre.example.vn:7443 agencies",
             "vonggac --collector https://centre.example.vn:7443 agencies",

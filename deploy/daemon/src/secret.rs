@@ -1,6 +1,6 @@
 //! Text that does not print.
 
-use std::fmt;
+use std::{convert::Infallible, fmt, str::FromStr};
 
 /// A password, token or key: neither `Debug` nor `Display` shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +17,14 @@ impl Secret {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::new(text.to_owned()))
     }
 }
 

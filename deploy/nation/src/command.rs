@@ -23,7 +23,7 @@ use vonggac_daemon::{
     log, metrics, shutdown,
     tls::{Files, listen::Doors},
 };
-use vonggac_wire::Time;
+use vonggac_wire::{Time, id::SIMULATED_PREFIX};
 
 use crate::{
     cast::{self, Player},
@@ -127,11 +127,12 @@ async fn play(arguments: &Arguments, scenario: Scenario) -> anyhow::Result<()> {
     let shipped = CancellationToken::new();
     let mut actors = Vec::new();
     for player in cast::players()? {
+        // Not "spool": there lie those of players who had no names of their own yet.
         let dir = arguments
             .data
-            .join("spool")
+            .join("players")
             .join(format!("{}-{}-{}", player.agency, player.system, player.host));
-        let name = format!("{}-{}", player.agency, player.host);
+        let name = format!("{SIMULATED_PREFIX}{}-{}", player.agency, player.host);
         // A simulated spool need not outlive a power cut.
         let fsync = Fsync::Interval(Duration::from_secs(60));
         let spool = SharedSpool::new(Spool::open(&dir, &name, SPOOL_BYTES_MAX, fsync, begun)?);

@@ -52,7 +52,7 @@ pub fn plan(layout: &Layout, options: &Options, sets: Option<&Sets>) -> io::Resu
             path.display()
         )))
     };
-    write_collector(layout, sets)?;
+    write_collector(layout, options, sets)?;
     write_agent(layout, options, sets)?;
     write_addresses(layout, options.nation, sets)?;
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -221,7 +221,7 @@ fn tls(set: Option<&Path>) -> String {
 }
 
 /// The collector's file holds the engine's password: its owner alone may read it.
-fn write_collector(layout: &Layout, sets: Option<&Sets>) -> io::Result<()> {
+fn write_collector(layout: &Layout, options: &Options, sets: Option<&Sets>) -> io::Result<()> {
     let set = sets.map(|sets| sets.collector.as_path());
     let user = sets.map_or_else(String::new, |sets| {
         format!("user = \"{ENGINE_USER}\"\npassword = {}\n", quote(sets.engine.reveal()))
@@ -230,6 +230,14 @@ fn write_collector(layout: &Layout, sets: Option<&Sets>) -> io::Result<()> {
     let mut trust = format!("\n[trust]\nreceipt_key = {}\n", quote(&receipts));
     if let Some(sets) = sets {
         trust.push_str(&format!("roles = {}\n", quote(&write_roles(layout, sets)?)));
+        trust.push_str("signed = \"required\"\n");
+        // Its players are many, and have no certificates.
+        if options.nation {
+            trust.push_str("simulated_unsealed = true\n");
+        }
+        // What the machine's authority does comes to the audit log.
+        let authority = sets.authority.display().to_string();
+        trust.push_str(&format!("\n[trust.pki]\ndir = {}\n", quote(&authority)));
     }
     let text = format!(
         "{MADE}{}{}{trust}\n[kafka]\nbrokers = [\"{}\"]\n\n[engine]\nurl = \"http://{}\"\n{user}\n[grpc]\nlisten = \"{}\"\n\n[metrics]\nlisten = \"{}\"\n",

@@ -68,6 +68,8 @@ pub enum TrustError {
 /// Where the sets lie.
 #[derive(Clone, Debug)]
 pub struct Sets {
+    /// The authority itself.
+    pub authority: PathBuf,
     /// Kafka's.
     pub kafka: PathBuf,
     /// The collector's.
@@ -109,6 +111,7 @@ impl Sets {
             None => name("operator")?,
         };
         let sets = Self {
+            authority: authority.dir().to_owned(),
             kafka: root.join("kafka"),
             collector: root.join("collector"),
             agent: root.join("agent"),

@@ -54,7 +54,16 @@ fn unsealed(agency: &str, agent: &str) -> Sent {
     Sent::of(agency, &vonggac_wire::proto::Envelope { batch, ..Default::default() }, None)
 }
 
-const CASES: [Case; 21] = [
+/// Without a seal, and simulated as it says.
+fn played(agency: &str, agent: &str) -> Sent {
+    let mut batch = batch(agency, agent, "forger", 910, 2);
+    batch.simulated = true;
+    let envelope =
+        vonggac_wire::proto::Envelope { batch: batch.encode_to_vec(), ..Default::default() };
+    Sent::of(agency, &envelope, None)
+}
+
+const CASES: [Case; 23] = [
     Case {
         sentence: "a batch that names another agency than its seal is foreign",
         make: |b| sealed(&b.own, FOREIGN, &batch(FOREIGN, "db-1", SECRET, 800, 2).encode_to_vec()),
@@ -96,6 +105,18 @@ const CASES: [Case; 21] = [
         make: |_| Ok(unsealed(FOREIGN, "db-1")),
         reason: "unsigned",
         incident: "db-1",
+    },
+    Case {
+        sentence: "a batch that says it is simulated wants a seal all the same",
+        make: |_| Ok(played(OWN, "web-1")),
+        reason: "unsigned",
+        incident: "web-1",
+    },
+    Case {
+        sentence: "a player's name opens nothing where no nation plays",
+        make: |_| Ok(played(FOREIGN, "simulated_db-1")),
+        reason: "unsigned",
+        incident: "simulated_db-1",
     },
     Case {
         sentence: "a signature of which a bit was changed is forged",

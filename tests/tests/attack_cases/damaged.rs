@@ -6,6 +6,7 @@ use prost::Message as _;
 use vonggac_wire::proto::Batch;
 
 use super::{
+    bomb,
     ground::{Ground, OWN},
     raw::{Hand, Place, Sent, batch},
     tally::Tally,
@@ -186,6 +187,11 @@ pub(crate) fn try_all(ground: &Ground, tally: &mut Tally) -> anyhow::Result<()> 
         tally.note(case.sentence, set_aside(ground, case.reason, place));
     }
     tally.note("what comes behind damaged records is stored", goes_on(ground, &colleague, 0, 200));
+    tally.note(
+        "a record of thirty kilobytes that expands to a gibibyte is passed over, and it is an incident",
+        bomb::is_passed_over(ground, "web-1", 0),
+    );
+    tally.note("what comes behind a gibibyte is stored", goes_on(ground, &colleague, 0, 210));
     tally.note("a record of six megabytes is refused by Kafka itself", oversize(ground));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, SanType};
 use serde_json::{Value, json};
 use vonggac_collector::trust::token::{Purpose, Register, Wanted};
 use vonggac_wire::{AgencyId, AgentId, Time};
@@ -28,6 +28,7 @@ struct Bench {
     ended: String,
     revoked: String,
     collector: String,
+    person: String,
 }
 
 /// A question.
@@ -71,12 +72,25 @@ fn enrol(token: &str, name: &str, csr: &str) -> anyhow::Result<Asked> {
     post(ENROL, &json!({ "token": token, "name": name, "csr": csr }))
 }
 
+/// As a program of a kind asks.
+fn enrol_as(kind: &str, token: &str, name: Option<&str>, csr: &str) -> anyhow::Result<Asked> {
+    let mut asked = json!({ "kind": kind, "token": token, "csr": csr });
+    if let Some(name) = name {
+        asked["name"] = name.into();
+    }
+    post(ENROL, &asked)
+}
+
+fn unit(params: &mut CertificateParams, unit: &str) {
+    params.distinguished_name.push(DnType::OrganizationalUnitName, unit);
+}
+
 /// A renewal with a certificate that is shown.
 fn renew(shows: Option<&'static str>, csr: &str) -> anyhow::Result<Asked> {
     Ok(Asked { shows, ..post(RENEW, &json!({ "csr": csr }))? })
 }
 
-const CASES: [Case; 25] = [
+const CASES: [Case; 35] = [
     Case {
         sentence: "a token that nobody made enrols nobody",
         make: |_| enrol(&"7".repeat(64), "a", &csr(|_| {})?),
@@ -212,6 +226,81 @@ const CASES: [Case; 25] = [
         reason: "request",
     },
     Case {
+        sentence: "a token for agents lets no person in",
+        make: |b| enrol_as("person", &b.good, Some("lan"), &csr(|_| {})?),
+        status: 400,
+        reason: "request",
+    },
+    Case {
+        sentence: "a token for agents lets no collector in",
+        make: |b| enrol_as("collector", &b.good, Some("centre-2"), &csr(|_| {})?),
+        status: 400,
+        reason: "request",
+    },
+    Case {
+        sentence: "a person's token lets no agent in, though it calls itself by the person's name",
+        make: |b| enrol_as("agent", &b.person, Some("minh"), &csr(|_| {})?),
+        status: 400,
+        reason: "request",
+    },
+    Case {
+        sentence: "a person's token lets no other person in",
+        make: |b| enrol_as("person", &b.person, Some("lan"), &csr(|_| {})?),
+        status: 400,
+        reason: "request",
+    },
+    Case {
+        sentence: "a person's token takes no request that names another person",
+        make: |b| {
+            enrol_as("person", &b.person, None, &csr(|p| uri(p, "spiffe://vonggac/person/lan"))?)
+        },
+        status: 400,
+        reason: "request",
+    },
+    Case {
+        sentence: "a person's token takes no request for the unit of brokers",
+        make: |b| enrol_as("person", &b.person, None, &csr(|p| unit(p, "broker"))?),
+        status: 400,
+        reason: "request",
+    },
+    Case {
+        sentence: "a person's token takes no request that names a role",
+        make: |b| {
+            enrol_as(
+                "person",
+                &b.person,
+                None,
+                &csr(|p| uri(p, "spiffe://vonggac/role/administrator"))?,
+            )
+        },
+        status: 400,
+        reason: "request",
+    },
+    Case {
+        sentence: "a person gets no key that signs batches",
+        make: |b| {
+            let signing = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
+            post(
+                ENROL,
+                &json!({ "kind": "person", "token": b.person, "csr": csr(|_| {})?, "signing_csr": csr_of(&signing, |_| {})? }),
+            )
+        },
+        status: 400,
+        reason: "request",
+    },
+    Case {
+        sentence: "an agent's request for the unit of collectors is refused",
+        make: |b| enrol(&b.good, "a", &csr(|p| unit(p, "collector"))?),
+        status: 400,
+        reason: "request",
+    },
+    Case {
+        sentence: "a person's renewal in another person's name is refused",
+        make: |_| renew(Some("lan"), &csr(|p| uri(p, "spiffe://vonggac/person/xem"))?),
+        status: 400,
+        reason: "request",
+    },
+    Case {
         sentence: "a role that is asked for in the question is refused",
         make: |b| {
             post(
@@ -290,6 +379,7 @@ impl Bench {
             ended: make(agents()?, 1, now.minus(2 * HOUR))?.1,
             revoked,
             collector: make(collector, 1, now)?.1,
+            person: make(Purpose::Person(AgentId::new("minh")?), 1, now)?.1,
         })
     }
 }

@@ -176,15 +176,15 @@ impl Ground {
         Ok(fs::write(folder.join("key.pem"), own.serialize_pem())?)
     }
 
-    /// Seals are required, enrolment is open, figures are told to who shows a certificate, and people have roles: the collector is started again.
+    /// Enrolment is open, figures are told to who shows a certificate, and people have roles: the collector is started again.
     fn configure(&self) -> anyhow::Result<()> {
         let data = self.machine.data();
         let file = data.join("etc/collector.toml");
-        let mut text =
-            fs::read_to_string(&file)?.replace("[trust]\n", "[trust]\nsigned = \"required\"\n");
+        let mut text = fs::read_to_string(&file)?;
+        // Nothing else is attacked than what is started by `deploy/up`.
+        ensure!(text.contains("signed = \"required\""), "seals are not required");
         text.push_str(&format!(
-            "tls = true\n\n[trust.pki]\ndir = \"{}\"\n\n[trust.enrol]\nlisten = \"{}\"\nnames = [\"localhost\", \"127.0.0.1\"]\n",
-            self.authority.dir().display(),
+            "tls = true\n\n[trust.enrol]\nlisten = \"{}\"\nnames = [\"localhost\", \"127.0.0.1\"]\n",
             self.enrolment,
         ));
         fs::write(&file, text)?;

@@ -6,6 +6,7 @@
 
 mod asked;
 mod batches;
+mod bomb;
 mod books;
 mod ciphers;
 mod commands;

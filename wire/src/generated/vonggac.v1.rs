@@ -2263,7 +2263,7 @@ pub struct AuditRequest {
     /// "ok", "begun", "left", "permission-denied", ...
     #[prost(string, tag = "5")]
     pub outcome: ::prost::alloc::string::String,
-    /// Whose code, or the code of one under it, stands in the words.
+    /// About this agency or one under it; where a row names none, whose code stands in the words.
     #[prost(string, tag = "6")]
     pub agency: ::prost::alloc::string::String,
     #[prost(uint32, tag = "7")]
@@ -2320,6 +2320,9 @@ pub struct AuditRecord {
     pub microseconds: u64,
     #[prost(string, tag = "13")]
     pub hash: ::prost::alloc::string::String,
+    /// Codes of the agencies that it was about, with a space between them.
+    #[prost(string, tag = "14")]
+    pub agency: ::prost::alloc::string::String,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

@@ -57,7 +57,12 @@ impl Wanted {
         if !request.agency.is_empty() {
             let agency = AgencyId::folded(&request.agency)
                 .map_err(|error| StoreError::Forbidden(error.to_string()))?;
-            add("match(words, ?)", Value::Text(named(agency.as_str())));
+            // Rows of before the column, and queries, say it in their words alone.
+            wanted
+                .conditions
+                .push("(match(agency, ?) OR (agency = '' AND match(words, ?)))".to_owned());
+            let named = named(agency.as_str());
+            wanted.values.extend([Value::Text(named.clone()), Value::Text(named)]);
         }
         if !request.cursor.is_empty() {
             let (time, chain, number) = cursor_of(&request.cursor).ok_or_else(|| {
@@ -132,6 +137,7 @@ fn record(row: AuditRow) -> AuditRecord {
         serial: row.serial,
         call: row.call,
         words: row.words,
+        agency: row.agency,
         outcome: row.outcome,
         rows: row.rows,
         microseconds: row.microseconds,

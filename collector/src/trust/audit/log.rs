@@ -50,6 +50,12 @@ impl Chain {
         Self { store, name, head: None, tried: None }
     }
 
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where it ends, as far as it is known.
     #[must_use]
     pub const fn head(&self) -> Option<&Head> {
@@ -159,6 +165,11 @@ impl Open {
         self.deed.words.push_str(words);
     }
 
+    /// About which agencies it is, where that is known only now.
+    pub fn about(&mut self, agencies: &[String]) {
+        self.deed.agency = agencies.join(" ");
+    }
+
     /// What became of it.
     pub fn ended(mut self, outcome: &str, rows: u64) {
         self.write(outcome, rows);
@@ -260,6 +271,7 @@ pub fn by_command(who: &str, call: &str, words: String) -> Deed {
         time: Time::now().micros(),
         who: who.to_owned(),
         role: "command".into(),
+        address: "local".into(),
         call: call.to_owned(),
         words,
         outcome: "ok".into(),

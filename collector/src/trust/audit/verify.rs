@@ -109,6 +109,9 @@ mod tests {
     use super::*;
     use crate::trust::audit::Deed;
 
+    /// The hash of a first row in which nothing stands but its chain, as it was made before rows had agencies.
+    const OF_BEFORE: &str = "564a0d618491893921efdb239f4c81b1735e6db0e4d491b9adef84cc44194613";
+
     fn chain(length: u64) -> (Vec<AuditRow>, Head) {
         let mut head = Head::default();
         let rows = (0..length)
@@ -162,9 +165,20 @@ mod tests {
         assert_eq!(tried(&longer), [Finding::Added(10)]);
     }
 
+    #[test]
+    fn an_agency_can_neither_be_taken_away_nor_changed_unseen_and_rows_without_one_keep_their_hash()
+    {
+        let deed = |agency: &str| Deed { agency: agency.into(), ..Deed::default() };
+        let row = |agency: &str| AuditRow::after("c", &Head::default(), deed(agency));
+        let hashes: Vec<String> = ["", "H49", "H50"].map(|agency| row(agency).hash).into();
+        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2]);
+        // As it was made before there were agencies.
+        assert_eq!(hashes[0], OF_BEFORE);
+    }
+
     proptest! {
         #[test]
-        fn no_field_can_be_changed_unseen(at in 0_usize..9, field in 0_usize..12) {
+        fn no_field_can_be_changed_unseen(at in 0_usize..9, field in 0_usize..13) {
             let (mut rows, head) = chain(9);
             let row = &mut rows[at];
             match field {
@@ -179,6 +193,7 @@ mod tests {
                 8 => row.outcome.push('x'),
                 9 => row.rows += 1,
                 10 => row.microseconds += 1,
+                11 => row.agency = "H49".into(),
                 _ => row.previous.push('x'),
             }
             prop_assert!(!found(&rows, &head).is_empty());

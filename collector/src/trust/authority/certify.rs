@@ -8,7 +8,7 @@ use rcgen::{
 };
 use rustls_pki_types::ServerName;
 use time::OffsetDateTime;
-use vonggac_wire::{Identity, Time};
+use vonggac_wire::{AgentId, Identity, Time};
 
 use super::ledger::Usage;
 
@@ -30,6 +30,9 @@ pub enum NameError {
     /// There are too many.
     #[error("it has {0} names, at most {NAMES_MAX} are allowed")]
     Many(usize),
+    /// It is kept free for who plays.
+    #[error("the name {0} is one of players of a simulated nation; choose another")]
+    Simulated(AgentId),
     /// Nobody connects to it.
     #[error("{0} is never connected to, so it has no names")]
     Client(Identity),
@@ -85,6 +88,16 @@ pub(super) fn issuer(span: &Span, serial: &str) -> CertificateParams {
     params
 }
 
+/// The subject's unit: it says to Kafka what somebody is.
+pub(super) const fn unit(identity: &Identity) -> &'static str {
+    match identity {
+        Identity::Agent { .. } => "agent",
+        Identity::Collector(_) => "collector",
+        Identity::Broker(_) => "broker",
+        Identity::Person(_) => "person",
+    }
+}
+
 /// A certificate for `identity`. The name in it is for Kafka's rules and for people; the identity is its one URI.
 pub(super) fn leaf(
     span: &Span,
@@ -92,15 +105,18 @@ pub(super) fn leaf(
     names: &[String],
     usage: Usage,
 ) -> Result<CertificateParams, NameError> {
-    let (kind, name, agency) = match identity {
-        Identity::Agent { agency, agent } => ("agent", agent, agency.as_str()),
-        Identity::Collector(name) => ("collector", name, "Vong Gac"),
-        Identity::Broker(name) => ("broker", name, "Vong Gac"),
-        Identity::Person(name) => ("person", name, "Vong Gac"),
+    let (name, agency) = match identity {
+        Identity::Agent { agency, agent } => (agent, agency.as_str()),
+        Identity::Collector(name) | Identity::Broker(name) | Identity::Person(name) => {
+            (name, "Vong Gac")
+        }
     };
+    if name.is_simulated() {
+        return Err(NameError::Simulated(name.clone()));
+    }
     let mut subject = DistinguishedName::new();
     subject.push(DnType::OrganizationName, agency);
-    subject.push(DnType::OrganizationalUnitName, kind);
+    subject.push(DnType::OrganizationalUnitName, unit(identity));
     subject.push(
         DnType::CommonName,
         name.as_str().chars().take(COMMON_NAME_CHARACTERS_MAX).collect::<String>(),
@@ -166,6 +182,8 @@ mod tests {
         assert!(of(agent, &[], Usage::Tls) && of(agent, &[], Usage::Signing));
         assert!(!of(agent, &["a.example"], Usage::Tls));
         assert!(!of(agent, &["a.example"], Usage::Signing));
+        let played = "spiffe://vonggac/agency/H49/agent/simulated_web-1";
+        assert!(!of(played, &[], Usage::Tls) && !of(played, &[], Usage::Signing));
         assert!(of("spiffe://vonggac/person/p", &[], Usage::Tls));
         assert!(!of("spiffe://vonggac/person/p", &["p"], Usage::Tls));
         assert!(of(broker, &["b.example", "10.0.0.1", "::1", "localhost"], Usage::Tls));

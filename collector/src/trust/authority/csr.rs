@@ -2,8 +2,8 @@
 //! will name is decided elsewhere; a request that names somebody else is refused.
 
 use rcgen::{
-    CertificateSigningRequestParams, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKey,
-    PublicKeyData as _, SanType,
+    CertificateSigningRequestParams, DnType, DnValue, PKCS_ECDSA_P256_SHA256, PKCS_ED25519,
+    PublicKey, PublicKeyData as _, SanType,
 };
 use vonggac_wire::Identity;
 
@@ -15,6 +15,9 @@ pub const CSR_BYTES_MAX: usize = 8 << 10;
 /// Bytes of an uncompressed point of P-256, and of a key of Ed25519.
 const POINT_BYTES: usize = 65;
 const ED25519_BYTES: usize = 32;
+
+/// Characters of a unit that are shown.
+const UNIT_CHARACTERS_MAX: usize = 64;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,16 @@ pub enum CsrError {
     /// Its key is of another kind.
     #[error("the signing request has a key that is not taken; wanted is {0}")]
     Key(&'static str),
+    /// It wants to be something else: to Kafka the subject's unit says what somebody is.
+    #[error(
+        "the signing request wants to be of the unit {found:?}, but is one of {meant:?} at most"
+    )]
+    Unit {
+        /// What it wants to be.
+        found: String,
+        /// What it is.
+        meant: &'static str,
+    },
     /// It wants to be somebody else.
     #[error("the signing request names {found:?}, but may name {meant} only")]
     Identity {
@@ -57,6 +70,14 @@ pub(super) fn public_key(
     if key.algorithm() != algorithm || length != bytes {
         return Err(CsrError::Key(wanted));
     }
+    let unit = super::certify::unit(identity);
+    if let Some(found) = request.params.distinguished_name.get(&DnType::OrganizationalUnitName) {
+        let found = text(found);
+        if found != unit {
+            let found = found.chars().take(UNIT_CHARACTERS_MAX).collect();
+            return Err(CsrError::Unit { found, meant: unit });
+        }
+    }
     let meant = identity.to_string();
     for name in &request.params.subject_alt_names {
         if let SanType::URI(uri) = name
@@ -69,6 +90,17 @@ pub(super) fn public_key(
         }
     }
     Ok(key)
+}
+
+fn text(value: &DnValue) -> &str {
+    match value {
+        DnValue::Utf8String(text) => text,
+        DnValue::PrintableString(text) => text.as_str(),
+        DnValue::Ia5String(text) => text.as_str(),
+        DnValue::TeletexString(text) => text.as_str(),
+        // Nobody writes a unit of ours so.
+        _ => "",
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +133,29 @@ mod tests {
         let p384 = made(&rcgen::PKCS_ECDSA_P384_SHA384, None);
         assert!(matches!(take(&p384, Usage::Tls), Err(CsrError::Key(_))));
         assert!(matches!(take(&"a".repeat(CSR_BYTES_MAX + 1), Usage::Tls), Err(CsrError::Long(_))));
+    }
+
+    #[test]
+    fn a_request_that_wants_to_be_of_another_unit_is_refused() {
+        let of = |unit: &str, me: &str| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::OrganizationalUnitName, unit);
+            let pem = params.serialize_request(&key).unwrap().pem().unwrap();
+            public_key(&pem, &me.parse().unwrap(), Usage::Tls)
+        };
+        let (person, agent) =
+            ("spiffe://vonggac/person/lan", "spiffe://vonggac/agency/H49/agent/a");
+        assert!(of("person", person).is_ok() && of("agent", agent).is_ok());
+        for (unit, me) in [
+            ("collector", person),
+            ("administrator", person),
+            ("broker", agent),
+            ("person", agent),
+            ("", agent),
+        ] {
+            assert!(matches!(of(unit, me), Err(CsrError::Unit { .. })), "{unit:?} of {me}");
+        }
     }
 
     #[test]

@@ -121,6 +121,35 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// A token was made.
+    TokenMade {
+        /// What it is called in lists.
+        token: String,
+        /// Whom it lets in.
+        purpose: String,
+        /// How often.
+        uses: u32,
+        /// Until when.
+        #[serde(with = "stamp")]
+        until: Time,
+        /// Whose agents it lets in; empty: it lets in others.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        agency: String,
+    },
+    /// One was revoked.
+    TokenRevoked {
+        /// What it is called in lists.
+        token: String,
+    },
+    /// Somebody whose certificate ran out may come back once.
+    Admitted {
+        /// Who.
+        #[serde(with = "text")]
+        identity: Identity,
+        /// Until when.
+        #[serde(with = "stamp")]
+        until: Time,
+    },
 }
 
 /// A certificate as the ledger knows it.
@@ -168,7 +197,11 @@ impl Register {
     /// Takes a line in.
     fn apply(&mut self, entry: Entry, now: Time) -> Result<(), LedgerError> {
         match entry.event {
-            Event::Founded { .. } | Event::Rotated { .. } => {}
+            Event::Founded { .. }
+            | Event::Rotated { .. }
+            | Event::TokenMade { .. }
+            | Event::TokenRevoked { .. }
+            | Event::Admitted { .. } => {}
             Event::Issued(certificate) => {
                 if certificate.not_after.plus(REMEMBERED) < now {
                     return Ok(());
@@ -206,32 +239,73 @@ impl Register {
 
 /// Reads the whole ledger.
 pub(super) fn read(path: &Path, now: Time) -> Result<Register, LedgerError> {
-    let mut file = BufReader::new(File::open(path).map_err(failed("read", path))?);
     let mut register = Register::default();
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let limited = &mut file.by_ref().take(LINE_BYTES_MAX);
-        let length = limited.read_until(b'\n', &mut line).map_err(failed("read", path))?;
-        if length == 0 {
-            break;
-        }
-        let wrong =
-            |reason: String| LedgerError::Line { path: path.to_owned(), line: number, reason };
-        if line.last() != Some(&b'\n') {
-            if line.len() as u64 == LINE_BYTES_MAX {
-                return Err(wrong(format!("it has more than {LINE_BYTES_MAX} bytes")));
-            }
-            break;
-        }
-        let entry = serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))?;
-        register.apply(entry, now)?;
+    let mut lines = Lines::open(path)?;
+    while let Some(line) = lines.next()? {
+        register.apply(lines.entry(&line)?, now)?;
     }
     register.revoked.retain(|serial, revocation| {
         // As long as the longest certificate could still be remembered.
         register.issued.contains_key(serial) || revocation.time.plus(REMEMBERED) >= now
     });
     Ok(register)
+}
+
+/// Entries behind the line of this number, at most so many, and how many lines there are up to the last of them: fewer than `behind` if the file
+/// has become shorter.
+pub(super) fn behind(
+    path: &Path,
+    behind: u64,
+    entries_max: usize,
+) -> Result<(Vec<Entry>, u64), LedgerError> {
+    let (mut lines, mut entries) = (Lines::open(path)?, Vec::new());
+    while entries.len() < entries_max {
+        let Some(line) = lines.next()? else { break };
+        if lines.number as u64 > behind {
+            entries.push(lines.entry(&line)?);
+        }
+    }
+    Ok((entries, lines.number as u64))
+}
+
+/// The whole lines of a ledger.
+struct Lines<'a> {
+    path: &'a Path,
+    file: BufReader<File>,
+    /// That of the line that was read last, from 1.
+    number: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn open(path: &'a Path) -> Result<Self, LedgerError> {
+        let file = BufReader::new(File::open(path).map_err(failed("read", path))?);
+        Ok(Self { path, file, number: 0 })
+    }
+
+    fn wrong(&self, line: usize, reason: String) -> LedgerError {
+        LedgerError::Line { path: self.path.to_owned(), line, reason }
+    }
+
+    /// The next one; a torn one ends them.
+    fn next(&mut self) -> Result<Option<Vec<u8>>, LedgerError> {
+        let mut line = Vec::new();
+        let limited = &mut self.file.by_ref().take(LINE_BYTES_MAX);
+        limited.read_until(b'\n', &mut line).map_err(failed("read", self.path))?;
+        if line.last() != Some(&b'\n') {
+            if line.len() as u64 == LINE_BYTES_MAX {
+                let reason = format!("it has more than {LINE_BYTES_MAX} bytes");
+                return Err(self.wrong(self.number + 1, reason));
+            }
+            return Ok(None);
+        }
+        self.number += 1;
+        Ok(Some(line))
+    }
+
+    /// What the line that was read last says.
+    fn entry(&self, line: &[u8]) -> Result<Entry, LedgerError> {
+        serde_json::from_slice(line).map_err(|error| self.wrong(self.number, error.to_string()))
+    }
 }
 
 /// Adds a line. When this returns, it is on the disk. The caller holds the folder.

@@ -110,6 +110,9 @@ impl Desk {
     /// Why not. The token is not used up by it.
     pub fn enrol(&self, asked: &Asked, now: Time) -> Result<Granted, Refusal> {
         self.register.spend(&asked.token, now, |purpose| {
+            if asked.kind.is_some_and(|kind| kind != purpose.kind()) {
+                return Err(Refusal::Asked(format!("the token is for {purpose}")));
+            }
             let (identity, names, again) = whom(purpose, asked.name.as_deref())?;
             if !again && self.authority.register(now)?.good(&identity, now).next().is_some() {
                 return Err(Refusal::Taken(identity));
@@ -170,6 +173,10 @@ impl Desk {
         (csr, signing_csr): (&str, Option<&str>),
         now: Time,
     ) -> Result<Granted, Refusal> {
+        // What others sign goes into no chain: a signing key of theirs could only be taken for something else.
+        if signing_csr.is_some() && !matches!(identity, Identity::Agent { .. }) {
+            return Err(Refusal::Asked("only agents sign what they send".into()));
+        }
         let request = |csr: &str, names, usage| Request {
             key: SubjectKey::Request(csr.to_owned()),
             usage,

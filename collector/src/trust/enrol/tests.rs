@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use vonggac_daemon::secret::Secret;
 use vonggac_wire::{
     AgencyId, Identity,
-    enrol::{Asked, ENROL_PATH, Granted, LISTS_PATH, Lists, RENEW_PATH, Refused, Renewal},
+    enrol::{Asked, ENROL_PATH, Granted, Kind, LISTS_PATH, Lists, RENEW_PATH, Refused, Renewal},
 };
 
 use super::*;
@@ -153,7 +153,12 @@ fn csr(key: &KeyPair, uri: Option<&str>) -> String {
 
 fn asked(token: &str, name: &str, key: &KeyPair) -> Asked {
     let name = Some(name.to_owned());
-    Asked { token: token.into(), name, csr: csr(key, None), signing_csr: None }
+    Asked { token: token.into(), kind: None, name, csr: csr(key, None), signing_csr: None }
+}
+
+/// As a person or a collector asks, whom the token names.
+fn asked_as(kind: Kind, token: &str, key: &KeyPair) -> Asked {
+    Asked { kind: Some(kind), name: None, ..asked(token, "", key) }
 }
 
 fn h49() -> Purpose {
@@ -214,6 +219,63 @@ async fn a_request_for_another_agency_is_refused_and_the_token_stays() {
     let other = centre.post(ENROL_PATH, &asked(&named, "b", &key), None).await;
     assert_eq!(other, refused(StatusCode::BAD_REQUEST, "request"));
     assert!(centre.post(ENROL_PATH, &asked(&named, "a", &key), None).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn persons_and_collectors_come_in_by_tokens_that_name_them_and_renew_as_agents_do() {
+    let centre = Centre::up().await;
+    let name = |name: &str| AgentId::new(name).unwrap();
+    let collector = || Purpose::Collector(name("c-2"), vec!["c.example".into()]);
+    for (purpose, kind, identity) in [
+        (Purpose::Person(name("lan")), Kind::Person, "spiffe://vonggac/person/lan"),
+        (collector(), Kind::Collector, "spiffe://vonggac/collector/c-2"),
+    ] {
+        let (token, key) = (centre.token(purpose, 1), KeyPair::generate().unwrap());
+        let granted = centre.post(ENROL_PATH, &asked_as(kind, &token, &key), None).await.unwrap();
+        assert_eq!(granted.identity, identity);
+        let with = Some((granted.certificate.as_str(), &key));
+        let renewal = Renewal { csr: csr(&key, Some(identity)), signing_csr: None };
+        let renewed = centre.post(RENEW_PATH, &renewal, with).await.unwrap();
+        assert_eq!(renewed.identity, identity);
+        let signing = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let more = Renewal { signing_csr: Some(csr(&signing, None)), ..renewal };
+        let more = centre.post(RENEW_PATH, &more, with).await;
+        assert_eq!(more, refused(StatusCode::BAD_REQUEST, "request"));
+    }
+    let register = centre.authority.register(Time::now()).unwrap();
+    let identity = "spiffe://vonggac/collector/c-2".parse().unwrap();
+    let mut issued = register.good(&identity, Time::now());
+    assert!(issued.all(|certificate| certificate.names == ["c.example"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_one_kind_lets_no_other_kind_in_and_stays() {
+    let centre = Centre::up().await;
+    let name = |name: &str| AgentId::new(name).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let person = centre.token(Purpose::Person(name("lan")), 1);
+    let agent = centre.token(h49(), 1);
+    for (kind, token) in [
+        (Kind::Agent, &person),
+        (Kind::Collector, &person),
+        (Kind::Person, &agent),
+        (Kind::Collector, &agent),
+    ] {
+        let mut forged = asked_as(kind, token, &key);
+        forged.name = Some("lan".into());
+        let answer = centre.post(ENROL_PATH, &forged, None).await;
+        assert_eq!(answer, refused(StatusCode::BAD_REQUEST, "request"), "{kind:?}");
+    }
+    for uri in ["spiffe://vonggac/person/hung", "spiffe://vonggac/role/administrator"] {
+        let mut forged = asked_as(Kind::Person, &person, &key);
+        forged.csr = csr(&key, Some(uri));
+        let answer = centre.post(ENROL_PATH, &forged, None).await;
+        assert_eq!(answer, refused(StatusCode::BAD_REQUEST, "request"), "{uri}");
+    }
+    assert_eq!(centre.counted("request"), 6.0);
+    let lan = asked_as(Kind::Person, &person, &key);
+    assert!(centre.post(ENROL_PATH, &lan, None).await.is_ok());
+    assert!(centre.post(ENROL_PATH, &asked(&agent, "lan", &key), None).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,6 +97,37 @@ fn record(batch: Batch, signer: Option<&Signer>, offset: i64) -> Record {
     }
 }
 
+#[test]
+fn a_forged_mark_of_simulation_opens_nothing_for_an_agency() {
+    let tried = |name: &str, simulated: bool, plays: bool, demand: Demand| {
+        let agent = AgentId::new(name).unwrap();
+        let batch = Batch { agent, simulated, ..batch(1, None) };
+        missing(demand, plays, &record(batch, None, 0)).is_ok()
+    };
+    let player = "simulated_H49-web-1";
+    assert!(tried(player, true, true, Demand::Required));
+    // An agent's own name, no mark, and a machine on which nobody plays: each is enough to want a seal.
+    assert!(!tried("web-2", true, true, Demand::Required));
+    assert!(!tried(player, false, true, Demand::Required));
+    assert!(!tried(player, true, false, Demand::Required));
+    assert!(tried("web-2", false, false, Demand::Checked));
+}
+
+#[test]
+fn where_there_are_certificates_seals_are_required_unless_it_is_said() {
+    let config = |text: &str| {
+        let rest = "[kafka]\nbrokers = [\"k:1\"]\n[engine]\nurl = \"http://e\"\n[grpc]\nlisten = \"127.0.0.1:1\"\n";
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), format!("{text}{rest}")).unwrap();
+        Config::read(file.path()).unwrap()
+    };
+    let tls = "[tls]\ncertificate = \"/c\"\nkey = \"/k\"\nauthorities = \"/a\"\n";
+    assert_eq!(Demand::of(&config("plain_text = true\n")), Demand::Off);
+    assert_eq!(Demand::of(&config(tls)), Demand::Required);
+    let said = format!("{tls}[trust]\nsigned = \"checked\"\n");
+    assert_eq!(Demand::of(&config(&said)), Demand::Checked);
+}
+
 const WEB_2: &str = "spiffe://vonggac/agency/H49/agent/web-2";
 
 /// What somebody does to a record on its way.

@@ -73,7 +73,7 @@ fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, CentreError> {
 }
 
 /// A client that trusts `authorities` and shows a certificate; that they fit together is looked at here.
-pub(super) fn certified(
+pub(crate) fn certified(
     certificate: &str,
     key: &str,
     authorities: &str,
