@@ -18,6 +18,7 @@ mod doctor;
 mod evidence;
 mod export;
 mod hold;
+mod notify;
 mod pki;
 mod rehearse;
 mod retention;
@@ -56,6 +57,9 @@ enum Command {
     /// Dead letters: what could not be taken, and what is done about it.
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Notifications: what was told to whom, and a test of a channel.
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Tell how often rules would have fired on events in a file.
     Rehearse(rehearse::Arguments),
     /// How long things are kept: what goes, what went, what will be.
@@ -208,6 +212,7 @@ pub fn run(arguments: &Arguments) -> Exit {
             | Command::Export(_)
             | Command::Evidence(_)
             | Command::Hold(_)
+            | Command::Notify(_)
             | Command::Audit(_)
     ) {
         if let Err(error) = runtime.block_on(migrate::refuse_newer(&Store::new(&config))) {
@@ -238,6 +243,15 @@ pub fn run(arguments: &Arguments) -> Exit {
         Command::Dead(command) => {
             let answer = runtime.block_on(dead::run(command, &config));
             return match answer {
+                Ok(text) => {
+                    say(text.trim_end());
+                    Exit::Success
+                }
+                Err(error) => complain(&format!("failed to {error}"), error.exit()),
+            };
+        }
+        Command::Notify(command) => {
+            return match runtime.block_on(notify::run(command, &config)) {
                 Ok(text) => {
                     say(text.trim_end());
                     Exit::Success
@@ -319,6 +333,14 @@ fn kept(outcome: Result<String, RetentionError>) -> anyhow::Result<String> {
     outcome.map_err(|error| anyhow::Error::from(error).context("failed to"))
 }
 
+/// Who asks: the person behind sudo where there is one.
+fn person() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+        .unwrap_or_else(|| "unknown".into())
+}
+
 /// The one place where commands answer. Whoever reads may have enough and go.
 fn say(text: &str) {
     use std::io::Write as _;
@@ -378,6 +400,15 @@ mod tests {
                 && !parsed("c pki issue --out /o")
                 && !parsed("c pki issue --person a --broker b --out /o")
                 && !parsed("c pki revoke")
+        );
+        assert!(
+            parsed("c notify test duty")
+                && parsed("c notify list --state given-up --channel duty --since 24h --format csv")
+                && parsed("c notify retry 0a1b --yes")
+                && parsed("c notify drop --channel duty --why gone --yes")
+                && !parsed("c notify test")
+                && !parsed("c notify drop 0a1b")
+                && !parsed("c notify list --since soon")
         );
         assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use vonggac_daemon::exit::Exit;
 
-use super::{dead, hold, retention};
+use super::{dead, hold, notify, retention};
 use crate::{config::Config, store::Store, trust::audit::log};
 
 /// What can be asked.
@@ -46,6 +46,9 @@ fn name_of(command: &super::Command) -> Option<&'static str> {
         super::Command::Dead(dead::Command::Drop { .. }) => Some("dead drop"),
         super::Command::Hold(hold::Command::Add(_)) => Some("hold add"),
         super::Command::Hold(hold::Command::Lift { .. }) => Some("hold lift"),
+        super::Command::Notify(notify::Command::Test { .. }) => Some("notify test"),
+        super::Command::Notify(notify::Command::Retry { .. }) => Some("notify retry"),
+        super::Command::Notify(notify::Command::Drop { .. }) => Some("notify drop"),
         super::Command::Retention(retention::Command::Apply { .. }) => Some("retention apply"),
         super::Command::Backup(_) => Some("backup"),
         super::Command::Export(_) => Some("export"),

@@ -49,6 +49,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (30, "audit", include_str!("../../migrations/0030_audit.sql")),
     (31, "audit_heads", include_str!("../../migrations/0031_audit_heads.sql")),
     (32, "break_glass", include_str!("../../migrations/0032_break_glass.sql")),
+    (33, "notifications", include_str!("../../migrations/0033_notifications.sql")),
 ];
 
 /// The version of the present schema.
