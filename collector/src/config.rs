@@ -16,7 +16,8 @@ use vonggac_daemon::{
 };
 
 use crate::{
-    allowance::Allowances, canary::heartbeat, notify, profile, retention::Keeping, store::cluster, trust,
+    allowance::Allowances, canary::heartbeat, notify, profile, retention::Keeping, store::cluster,
+    trust,
 };
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.

@@ -124,9 +124,13 @@ pub(super) enum NotifyError {
     Unknown(String),
     #[error("know which notification {0} is: it is the beginning of several; write more of it")]
     Several(String),
-    #[error("send the notification {0}: it is marked above what its channel may carry, or has no address; change [notify] for the next ones")]
+    #[error(
+        "send the notification {0}: it is marked above what its channel may carry, or has no address; change [notify] for the next ones"
+    )]
     Withheld(String),
-    #[error("know which notifications: name some, or give --state, --channel, --incident or --since")]
+    #[error(
+        "know which notifications: name some, or give --state, --channel, --incident or --since"
+    )]
     Which,
     #[error("go on without a yes: add --yes, or run it at a terminal")]
     Unasked,
@@ -198,11 +202,7 @@ pub(super) async fn run(command: &Command, config: &Config) -> Result<String, No
 }
 
 /// A message that says that it is none.
-async fn test(
-    settings: Option<&Settings>,
-    name: &str,
-    now: Time,
-) -> Result<String, NotifyError> {
+async fn test(settings: Option<&Settings>, name: &str, now: Time) -> Result<String, NotifyError> {
     let settings = settings.ok_or(NotifyError::NoNotify)?;
     let channel = settings.channel(name).ok_or_else(|| {
         let known: Vec<&str> = settings.channels.iter().map(|one| one.name.as_str()).collect();

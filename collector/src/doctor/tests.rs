@@ -5,7 +5,13 @@ use super::*;
 const EVENTS: &str = "vonggac.security.v1";
 
 fn wanted() -> Wanted {
-    Wanted { events: vec![EVENTS], partitions: 2, others: vec!["vonggac.dead.v1"], schema: 9, channels: vec!["duty".into()] }
+    Wanted {
+        events: vec![EVENTS],
+        partitions: 2,
+        others: vec!["vonggac.dead.v1"],
+        schema: 9,
+        channels: vec!["duty".into()],
+    }
 }
 
 /// A centre with which nothing is wrong.

@@ -179,7 +179,9 @@ mod tests {
             assert!(within.iter().all(|minute| hours.has(*minute)), "{text}");
             assert!(!without.iter().any(|minute| hours.has(*minute)), "{text}");
         }
-        for wrong in ["", "7-17", "07:00", "07:60-08:00", "24:00-07:00", "07:00-07:00", "+7:00-08:00"] {
+        for wrong in
+            ["", "7-17", "07:00", "07:60-08:00", "24:00-07:00", "07:00-07:00", "+7:00-08:00"]
+        {
             assert!(wrong.parse::<Hours>().is_err(), "{wrong}");
         }
     }

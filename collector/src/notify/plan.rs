@@ -83,7 +83,8 @@ impl Planner<'_> {
     /// What an incident makes whose time ended after `from` and not after `until`. A deadline that is moved can end again.
     #[must_use]
     pub fn breach(&self, incident: &Incident, from: Time, until: Time) -> Vec<Queued> {
-        let ended = incident.deadline_unix_nano.map(Time).filter(|end| from < *end && *end <= until);
+        let ended =
+            incident.deadline_unix_nano.map(Time).filter(|end| from < *end && *end <= until);
         let Some(at) = ended.filter(|_| incident.current_state().is_open()) else {
             return Vec::new();
         };
@@ -162,8 +163,11 @@ impl Planner<'_> {
                     let summary =
                         self.summary(digest, channel.tlp, incidents.clone(), (before, slot));
                     let worst = summary.first.first().map_or(4, |note| note.severity);
-                    let mut note =
-                        Note::of_none(Event::Digest, vonggac_wire::incident::Severity::from_level(worst), slot);
+                    let mut note = Note::of_none(
+                        Event::Digest,
+                        vonggac_wire::incident::Severity::from_level(worst),
+                        slot,
+                    );
                     note.digest = Some(summary);
                     let id = id(&["digest", &digest.name, &slot.seconds().to_string(), name]);
                     // What it names fits the channel; how much there is besides is no secret of an incident.
@@ -233,9 +237,7 @@ impl Planner<'_> {
                 named.push(incident);
             }
         }
-        named.sort_by_key(|one| {
-            (one.level(), one.deadline_unix_nano.unwrap_or(i64::MAX), one.id)
-        });
+        named.sort_by_key(|one| (one.level(), one.deadline_unix_nano.unwrap_or(i64::MAX), one.id));
         named.truncate(DIGEST_LINES_MAX);
         summary.first = named
             .into_iter()

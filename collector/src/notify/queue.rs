@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use vonggac_wire::{Time, incident::Severity};
 
-use super::{note::{Note, id}, settings::Channel};
+use super::{
+    note::{Note, id},
+    settings::Channel,
+};
 
 /// Notes of one message; of more, the rest is the next one.
 pub const MESSAGE_NOTES_MAX: usize = 500;

@@ -215,7 +215,13 @@ impl Sender {
             tracing::info!(channel, message, count, "a message was taken");
         } else {
             let said = Harmless(said).to_string();
-            tracing::warn!(channel, message, count, said, "a message was not taken; it is tried again");
+            tracing::warn!(
+                channel,
+                message,
+                count,
+                said,
+                "a message was not taken; it is tried again"
+            );
         }
         self.unsaved.insert(channel.clone(), notes);
         if let Err(error) = self.save(&channel).await {
@@ -263,7 +269,10 @@ impl Sender {
             let book = self.parts.book.clone();
             tokio::spawn(async move {
                 if tokio::time::timeout(WORD_WITHIN, book.act(command)).await.is_err() {
-                    tracing::warn!(incident, "an incident's history does not tell that nobody was told of it");
+                    tracing::warn!(
+                        incident,
+                        "an incident's history does not tell that nobody was told of it"
+                    );
                 }
             });
         }

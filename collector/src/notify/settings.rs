@@ -101,8 +101,7 @@ impl Settings {
         let tlp = tlp(table).unwrap_or(Tlp::Amber);
         let simulated = table.bool("simulated").unwrap_or(false);
         let (least, most) = GIVE_UP_AFTER_RANGE;
-        let give_up_after =
-            table.duration("give_up_after", least, most).unwrap_or(GIVE_UP_AFTER);
+        let give_up_after = table.duration("give_up_after", least, most).unwrap_or(GIVE_UP_AFTER);
         let holidays = holidays(table);
         let markings = table.tables("marking", Marking::take);
         let channels: Vec<Channel> =
@@ -168,7 +167,9 @@ fn holidays(table: &mut Table<'_>) -> BTreeSet<Date> {
             Ok(day) => {
                 days.insert(day);
             }
-            Err(_) => table.wrong("holidays", format!("has {text:?}; wanted days like \"2027-01-01\"")),
+            Err(_) => {
+                table.wrong("holidays", format!("has {text:?}; wanted days like \"2027-01-01\""))
+            }
         }
     }
     days
@@ -194,11 +195,15 @@ fn severity(table: &mut Table<'_>) -> Severity {
 fn name(table: &mut Table<'_>) -> String {
     let name = table.text_required("name");
     let fits = name.len() <= 48
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !fits {
         table.wrong(
             "name",
-            format!("is {name:?}; wanted up to 48 small letters, digits and `-`, like \"duty-mail\""),
+            format!(
+                "is {name:?}; wanted up to 48 small letters, digits and `-`, like \"duty-mail\""
+            ),
         );
     }
     name

@@ -249,7 +249,8 @@ impl<'a> Text<'a> {
     /// Everything as JSON, for programs. Texts are those of logs: who shows them makes them harmless.
     #[must_use]
     pub fn json(&self) -> Value {
-        let time = |nanos: i64| if nanos == 0 { Value::Null } else { Time(nanos).to_string().into() };
+        let time =
+            |nanos: i64| if nanos == 0 { Value::Null } else { Time(nanos).to_string().into() };
         let incidents = self.incidents.iter().take(INCIDENTS_MAX).map(|told| {
             let note = told.note;
             json!({

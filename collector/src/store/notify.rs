@@ -315,9 +315,8 @@ fn queued(row: NoteRow) -> Option<Queued> {
 }
 
 fn step(row: StepRow) -> Result<(Place, Transition), StoreError> {
-    let state = |name: &str| {
-        IncidentState::from_name(name).unwrap_or(IncidentState::Unspecified).into()
-    };
+    let state =
+        |name: &str| IncidentState::from_name(name).unwrap_or(IncidentState::Unspecified).into();
     let place = Place { micros: row.at, incident: row.incident, version: row.version };
     let transition = Transition {
         incident: row.incident,

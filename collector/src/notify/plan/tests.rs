@@ -104,7 +104,8 @@ fn a_route_tells_what_it_is_for_and_nothing_else() {
 
 #[test]
 fn a_holiday_is_no_working_day() {
-    let settings = settings("[[notify.route]]\nname = \"r\"\nchannels = [\"hook\"]\ndays = \"working\"\n");
+    let settings =
+        settings("[[notify.route]]\nname = \"r\"\nchannels = [\"hook\"]\ndays = \"working\"\n");
     let yesterday = step("opened", IncidentState::Unspecified, incident(), SEVEN - 86_400);
     assert!(planned(&settings, &yesterday).is_empty());
     assert_eq!(planned(&settings, &opened(incident())).len(), 1);
@@ -160,19 +161,23 @@ fn what_is_marked_above_a_channel_is_withheld_there_and_goes_by_the_others() {
 
 #[test]
 fn mail_to_nobody_is_told_as_withheld_and_not_left_out_in_silence() {
-    let settings = settings("[[notify.route]]\nname = \"r\"\nchannels = [\"open\"]\nroles = [\"agency-operator\"]\n");
-    let elsewhere = Incident { agency: "tk-48".into(), agencies: vec!["tk-48".into()], ..incident() };
+    let settings = settings(
+        "[[notify.route]]\nname = \"r\"\nchannels = [\"open\"]\nroles = [\"agency-operator\"]\n",
+    );
+    let elsewhere =
+        Incident { agency: "tk-48".into(), agencies: vec!["tk-48".into()], ..incident() };
     let notes = planned(&settings, &opened(elsewhere));
-    assert_eq!((notes.len(), notes[0].state, notes[0].error.as_str()), (1, State::Withheld, NOBODY));
+    assert_eq!(
+        (notes.len(), notes[0].state, notes[0].error.as_str()),
+        (1, State::Withheld, NOBODY)
+    );
 }
 
 #[test]
 fn what_is_hidden_or_simulated_is_not_told() {
     let settings = settings(ALL);
-    let hidden = Incident {
-        hidden_until_unix_nano: Some(Time::from_seconds(SEVEN + 60).0),
-        ..incident()
-    };
+    let hidden =
+        Incident { hidden_until_unix_nano: Some(Time::from_seconds(SEVEN + 60).0), ..incident() };
     assert!(planned(&settings, &opened(hidden)).is_empty());
     let simulated = Incident { simulated: true, ..incident() };
     assert!(planned(&settings, &opened(simulated.clone())).is_empty());
@@ -212,7 +217,13 @@ fn a_digest_comes_at_its_times_and_names_what_its_channel_may_carry() {
     let planner = Planner { settings: &settings, registry: &registry };
     let at = |seconds| Time::from_seconds(SEVEN + seconds);
     let half_past = 30 * 60;
-    let red = Incident { id: 8, severity: 1, rule: "break-glass".into(), owner: "lan".into(), ..incident() };
+    let red = Incident {
+        id: 8,
+        severity: 1,
+        rule: "break-glass".into(),
+        owner: "lan".into(),
+        ..incident()
+    };
     let over = Incident {
         id: 9,
         state: IncidentState::Resolved.into(),

@@ -70,7 +70,8 @@ fn sends(turn: Turn) -> Message {
 
 #[test]
 fn what_comes_together_goes_together_once_it_was_gathered() {
-    let waiting: Vec<Queued> = (0..12).map(|number| low(number, i64::try_from(number).unwrap())).collect();
+    let waiting: Vec<Queued> =
+        (0..12).map(|number| low(number, i64::try_from(number).unwrap())).collect();
     assert_eq!(decide(&channel(30), &waiting, &[], DAY, at(9)), Turn::Rest);
     let message = sends(decide(&channel(30), &waiting, &[], DAY, at(10)));
     assert_eq!(message.notes.len(), 12);
@@ -150,7 +151,9 @@ fn what_is_too_old_is_given_up_but_not_while_it_is_tried() {
 #[test]
 fn pauses_double_to_a_quarter_of_an_hour_and_are_never_shorter_than_was_asked() {
     let of = |attempts| pause("m", attempts, None).as_secs_f64();
-    for (attempts, whole) in [(1, 10.0), (2, 20.0), (5, 160.0), (7, 640.0), (8, 900.0), (4_000_000, 900.0)] {
+    for (attempts, whole) in
+        [(1, 10.0), (2, 20.0), (5, 160.0), (7, 640.0), (8, 900.0), (4_000_000, 900.0)]
+    {
         let pause = of(attempts);
         assert!((whole * 0.75..=whole * 1.25).contains(&pause), "{attempts}: {pause}");
     }

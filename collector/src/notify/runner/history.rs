@@ -56,7 +56,11 @@ pub(super) struct History {
 
 impl History {
     /// Begins: where the last leader stopped, or now if there was none, so that a centre which is told to send does not tell its past.
-    pub(super) async fn open(store: &Store, tenure: &Tenure, now: Time) -> Result<Self, StoreError> {
+    pub(super) async fn open(
+        store: &Store,
+        tenure: &Tenure,
+        now: Time,
+    ) -> Result<Self, StoreError> {
         let marks = store.notify_marks().await?;
         let saved = marks.unwrap_or([now; 2]);
         if marks.is_none() {
@@ -141,7 +145,8 @@ impl History {
             self.incidents.remove(&incident.id);
             return;
         }
-        let newer = self.incidents.get(&incident.id).is_none_or(|one| one.version < incident.version);
+        let newer =
+            self.incidents.get(&incident.id).is_none_or(|one| one.version < incident.version);
         if newer {
             let light = Incident {
                 shares: Vec::new(),

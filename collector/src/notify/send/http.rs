@@ -164,9 +164,14 @@ mod tests {
     #[test]
     fn a_signature_is_what_anybody_computes_who_has_the_key() {
         // printf '1764000000.{"a":1}' | openssl dgst -sha256 -hmac key
-        let made = signature(&Secret::new("key".into()), "{\"a\":1}", Time::from_seconds(1_764_000_000));
-        assert_eq!(made, "t=1764000000,v1=66ff00156971bc93c586dacc7bf22d6f5f4d9fcaede23c166be2b3ec3215f68a");
-        let other = signature(&Secret::new("key".into()), "{\"a\":1}", Time::from_seconds(1_764_000_001));
+        let made =
+            signature(&Secret::new("key".into()), "{\"a\":1}", Time::from_seconds(1_764_000_000));
+        assert_eq!(
+            made,
+            "t=1764000000,v1=66ff00156971bc93c586dacc7bf22d6f5f4d9fcaede23c166be2b3ec3215f68a"
+        );
+        let other =
+            signature(&Secret::new("key".into()), "{\"a\":1}", Time::from_seconds(1_764_000_001));
         assert_ne!(made.split_once(",v1="), other.split_once(",v1="));
     }
 

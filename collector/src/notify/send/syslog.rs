@@ -147,13 +147,15 @@ fn start(signature: &str, name: &str, severity: u32) -> String {
 fn line(text: &Text<'_>, told: &Told<'_>, lang: Lang) -> String {
     let note = told.note;
     // M1 to M4 on CEF's scale of ten.
-    let severity = [10, 8, 5, 3].get(note.severity.saturating_sub(1) as usize).copied().unwrap_or(3);
+    let severity =
+        [10, 8, 5, 3].get(note.severity.saturating_sub(1) as usize).copied().unwrap_or(3);
     let title = match lang {
         Lang::Vi => &note.title_vi,
         Lang::En => &note.title_en,
     };
     let events: Vec<&str> = told.events.iter().copied().map(Event::name).collect();
-    let millis = |nanos: i64| if nanos == 0 { String::new() } else { (nanos / 1_000_000).to_string() };
+    let millis =
+        |nanos: i64| if nanos == 0 { String::new() } else { (nanos / 1_000_000).to_string() };
     let pairs = [
         ("rt", millis(told.time.0)),
         ("start", millis(note.opened)),

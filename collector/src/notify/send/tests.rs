@@ -96,15 +96,31 @@ async fn each_answer_says_whether_it_was_taken_is_refused_or_may_be_tried_again(
         ("204 No Content", "", "", Outcome::Taken),
         // What it says besides is not waited for.
         ("200 OK", "", long.as_str(), Outcome::Taken),
-        ("500 Internal Server Error", "", "oh\r\nno", Outcome::Failed("the answer was 500 Internal Server Error: oh\\x0d\\x0ano".into(), None)),
+        (
+            "500 Internal Server Error",
+            "",
+            "oh\r\nno",
+            Outcome::Failed(
+                "the answer was 500 Internal Server Error: oh\\x0d\\x0ano".into(),
+                None,
+            ),
+        ),
         (
             "429 Too Many Requests",
             "retry-after: 7\r\n",
             "",
-            Outcome::Failed("the answer was 429 Too Many Requests".into(), Some(Duration::from_secs(7))),
+            Outcome::Failed(
+                "the answer was 429 Too Many Requests".into(),
+                Some(Duration::from_secs(7)),
+            ),
         ),
         ("404 Not Found", "", "", Outcome::Refused("the answer was 404 Not Found".into())),
-        ("302 Found", "location: http://127.0.0.1:1/\r\n", "", Outcome::Refused("the answer was 302 Found".into())),
+        (
+            "302 Found",
+            "location: http://127.0.0.1:1/\r\n",
+            "",
+            Outcome::Refused("the answer was 302 Found".into()),
+        ),
     ] {
         let length = body.len();
         let (url, server) = answering(format!(
@@ -212,13 +228,20 @@ async fn syslog_gets_counted_lines_over_tcp_and_one_datagram_each_over_udp() {
     let heard = server.join().unwrap();
     let (length, line) = heard.split_once(' ').unwrap();
     assert_eq!(length.parse(), Ok(line.len()));
-    assert!(line.starts_with("<130>1 ") && line.contains(" vonggac-collector - incident - \u{feff}CEF:0|"), "{line}");
+    assert!(
+        line.starts_with("<130>1 ")
+            && line.contains(" vonggac-collector - incident - \u{feff}CEF:0|"),
+        "{line}"
+    );
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
     assert_eq!(send(&syslog(port, Transport::Udp), &message()).await, Outcome::Taken);
     let mut bytes = [0; 2_048];
     let read = socket.recv(&mut bytes).unwrap();
-    assert!(String::from_utf8_lossy(&bytes[..read]).contains("|ssh-brute-force|Guessed\\|passwords=x\\nfrom|10|"));
+    assert!(
+        String::from_utf8_lossy(&bytes[..read])
+            .contains("|ssh-brute-force|Guessed\\|passwords=x\\nfrom|10|")
+    );
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     assert!(matches!(send(&syslog(gone, Transport::Tcp), &message()).await, Outcome::Failed(..)));
 }

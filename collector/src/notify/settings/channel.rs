@@ -220,14 +220,20 @@ fn smtp(table: &mut Table<'_>) -> Option<Smtp> {
         table.wrong("user", "and password_file go together; give both, or none");
     }
     if tls == SmtpTls::None && user.is_some() {
-        table.wrong("tls", "is none, and a password does not go in plain text; wanted starttls or implicit");
+        table.wrong(
+            "tls",
+            "is none, and a password does not go in plain text; wanted starttls or implicit",
+        );
     }
     let from = address(table, "from");
     let mut to = Vec::new();
     for text in table.texts("to").unwrap_or_default() {
         match checked(&text) {
             Some(address) => to.push(address),
-            None => table.wrong("to", format!("has {text:?}; wanted plain addresses like \"duty@example.vn\"")),
+            None => table.wrong(
+                "to",
+                format!("has {text:?}; wanted plain addresses like \"duty@example.vn\""),
+            ),
         }
     }
     if to.len() > ADDRESSES_MAX {
@@ -260,7 +266,8 @@ fn telegram(table: &mut Table<'_>) -> Option<Http> {
         table.wrong("token_file", "is missing; wanted a file with the bot's token");
     }
     let authorities = authorities(table);
-    let url = Secret::new(format!("{}/bot{}/sendMessage", base.trim_end_matches('/'), token?.reveal()));
+    let url =
+        Secret::new(format!("{}/bot{}/sendMessage", base.trim_end_matches('/'), token?.reveal()));
     let url = Some(url).filter(|url| is_http(table, url, plain))?;
     Some(Http { url, form: Form::Telegram(chat), key: None, authorization: None, authorities })
 }
@@ -335,7 +342,11 @@ fn secret(table: &mut Table<'_>, name: &'static str) -> Option<Secret> {
     let wrong = match read(&path, SECRET_BYTES_MAX) {
         Err(error) => format!("is {}, which cannot be read: {error}", path.display()),
         Ok((_, mode)) if mode & 0o007 != 0 => {
-            format!("is {}, which everybody can read (mode {mode:03o}); `chmod o= {}`", path.display(), path.display())
+            format!(
+                "is {}, which everybody can read (mode {mode:03o}); `chmod o= {}`",
+                path.display(),
+                path.display()
+            )
         }
         Ok((bytes, _)) => match String::from_utf8(bytes) {
             Ok(text) if !text.trim().is_empty() && !text.trim().chars().any(char::is_control) => {
@@ -352,13 +363,21 @@ fn secret(table: &mut Table<'_>, name: &'static str) -> Option<Secret> {
 fn authorities(table: &mut Table<'_>) -> Option<Vec<u8>> {
     let path = table.path("authorities")?;
     match read(&path, FILE_BYTES_MAX) {
-        Ok((bytes, _)) if bytes.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") => Some(bytes),
+        Ok((bytes, _)) if bytes.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") => {
+            Some(bytes)
+        }
         Ok(_) => {
-            table.wrong("authorities", format!("is {}, which has no certificate in PEM", path.display()));
+            table.wrong(
+                "authorities",
+                format!("is {}, which has no certificate in PEM", path.display()),
+            );
             None
         }
         Err(error) => {
-            table.wrong("authorities", format!("is {}, which cannot be read: {error}", path.display()));
+            table.wrong(
+                "authorities",
+                format!("is {}, which cannot be read: {error}", path.display()),
+            );
             None
         }
     }

@@ -107,12 +107,15 @@ impl Route {
         let name = name(table);
         let named = channels_of(table, channels);
         let roles = roles_of(table);
-        let mail =
-            |name: &String| channels.iter().any(|one| one.name == *name && matches!(one.way, Way::Smtp(_)));
+        let mail = |name: &String| {
+            channels.iter().any(|one| one.name == *name && matches!(one.way, Way::Smtp(_)))
+        };
         if !roles.is_empty() && !named.iter().any(mail) {
             table.wrong("roles", "has a meaning for mail alone; name a channel of kind \"smtp\"");
         }
-        if let Some(role) = roles.iter().find(|role| recipients.iter().all(|one| one.role != **role)) {
+        if let Some(role) =
+            roles.iter().find(|role| recipients.iter().all(|one| one.role != **role))
+        {
             table.wrong(
                 "roles",
                 format!("has {:?}, which no [[notify.recipient]] has; add one", role.name()),
@@ -165,7 +168,10 @@ impl Digest {
             }
         }
         if at.len() > DIGEST_TIMES_MAX {
-            table.wrong("at", format!("has {} times; at most {DIGEST_TIMES_MAX} are allowed", at.len()));
+            table.wrong(
+                "at",
+                format!("has {} times; at most {DIGEST_TIMES_MAX} are allowed", at.len()),
+            );
         }
         Self {
             name,
@@ -191,7 +197,10 @@ fn channels_of(table: &mut Table<'_>, channels: &[Channel]) -> Vec<String> {
             let known: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
             table.wrong(
                 "channels",
-                format!("has {name:?}, which no [[notify.channel]] is called; known are {}", known.join(", ")),
+                format!(
+                    "has {name:?}, which no [[notify.channel]] is called; known are {}",
+                    known.join(", ")
+                ),
             );
         }
     }

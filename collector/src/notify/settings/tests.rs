@@ -83,17 +83,26 @@ fn each_mistake_is_told_with_its_key_and_no_secret() {
     for (text, wrong) in [
         ("[notify]\n".into(), "wanted at least one [[notify.channel]]"),
         (format!("{MAIL}password_file = \"DIR/word\"\n"), "go together"),
-        (format!("{MAIL}user = \"v\"\npassword_file = \"DIR/open\"\n"), "everybody can read (mode 644)"),
+        (
+            format!("{MAIL}user = \"v\"\npassword_file = \"DIR/open\"\n"),
+            "everybody can read (mode 644)",
+        ),
         (format!("{MAIL}user = \"v\"\npassword_file = \"DIR/empty\"\n"), "no text of one line"),
         (format!("{MAIL}user = \"v\"\npassword_file = \"DIR/lines\"\n"), "no text of one line"),
         (format!("{MAIL}user = \"v\"\npassword_file = \"DIR/gone\"\n"), "cannot be read"),
         (format!("{MAIL}url = \"https://h\"\n"), "`notify.channel[0].url`: is unknown"),
         (MAIL.replace("v@example.vn", "v@example.vn\\r\\nBcc: a@b"), "wanted a plain address"),
-        (MAIL.replace("\"duty@example.vn\"", "\"Duty <duty@example.vn>\""), "wanted plain addresses"),
+        (
+            MAIL.replace("\"duty@example.vn\"", "\"Duty <duty@example.vn>\""),
+            "wanted plain addresses",
+        ),
         (MAIL.replace("tlp = \"amber\"\n", ""), "the highest marking that this channel may carry"),
         (MAIL.replace("\"mail\"", "\"Mail 1\""), "small letters"),
         (MAIL.replace("\"smtp\"", "\"pigeon\""), "smtp, webhook, telegram, slack or syslog-cef"),
-        (format!("{HOOK}url = \"https://h.example/\"\nurl_file = \"DIR/hook\"\n"), "one of them alone"),
+        (
+            format!("{HOOK}url = \"https://h.example/\"\nurl_file = \"DIR/hook\"\n"),
+            "one of them alone",
+        ),
         (format!("{HOOK}url_file = \"DIR/word\"\n"), "`notify.channel[0].url`: is no address"),
         (format!("{HOOK}url = \"https://h.example/\"\ntemplate = \"DIR/word\"\n"), "no JSON"),
         (format!("{MAIL}authorities = \"DIR/word\"\n"), "no certificate in PEM"),
@@ -129,6 +138,8 @@ fn a_route_names_what_there_is() {
     let twice = "[[notify.route]]\nname = \"r\"\nchannels = [\"mail\"]\n".repeat(2);
     let error = read(&format!("{MAIL}{twice}")).unwrap_err();
     assert!(error.contains("\"r\" twice"), "{error}");
-    let hook = format!("{HOOK}url = \"https://h.example/\"\n[[notify.recipient]]\naddress = \"a@b.vn\"\nrole = \"responder\"\n[[notify.route]]\nname = \"r\"\nchannels = [\"hook\"]\nroles = [\"responder\"]\n");
+    let hook = format!(
+        "{HOOK}url = \"https://h.example/\"\n[[notify.recipient]]\naddress = \"a@b.vn\"\nrole = \"responder\"\n[[notify.route]]\nname = \"r\"\nchannels = [\"hook\"]\nroles = [\"responder\"]\n"
+    );
     assert!(read(&hook).unwrap_err().contains("mail alone"));
 }

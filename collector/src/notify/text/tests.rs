@@ -61,13 +61,17 @@ fn one_incident_is_told_in_a_subject_and_two_lines() {
     );
     let text = Text::of(&message, Lang::En);
     assert_eq!(text.subject(), "[Vọng Gác] M2 #7 opened: Guessed SSH passwords");
-    assert!(text.body(Medium::Mrkdwn, 10_000).starts_with("M2 #7 opened, `Da Nang` and 2 more: `Guessed"));
+    assert!(
+        text.body(Medium::Mrkdwn, 10_000)
+            .starts_with("M2 #7 opened, `Da Nang` and 2 more: `Guessed")
+    );
 }
 
 #[test]
 fn all_that_happened_to_an_incident_is_one_line_and_its_newest_state() {
     let first = note(Event::Opened, 7, Severity::Medium);
-    let last = Note { version: 3, owner: "lan".into(), ..note(Event::Escalated, 7, Severity::Critical) };
+    let last =
+        Note { version: 3, owner: "lan".into(), ..note(Event::Escalated, 7, Severity::Critical) };
     let message = message(vec![queued(last, 9), queued(first, 1)]);
     let text = Text::of(&message, Lang::En);
     assert_eq!(text.incidents.len(), 1);
@@ -130,7 +134,10 @@ fn hostile_words_stay_words_in_every_medium() {
     let message = message(vec![queued(hostile, 1)]);
     let text = Text::of(&message, Lang::Vi);
     let subject = text.subject();
-    assert!(!subject.chars().any(char::is_control) && subject.contains("\\x0d\\x0aBcc"), "{subject}");
+    assert!(
+        !subject.chars().any(char::is_control) && subject.contains("\\x0d\\x0aBcc"),
+        "{subject}"
+    );
     let lines = |medium| text.body(medium, 10_000).lines().count();
     assert_eq!([Medium::Plain, Medium::Html, Medium::Mrkdwn].map(lines), [4; 3]);
     let html = text.body(Medium::Html, 10_000);
@@ -141,7 +148,8 @@ fn hostile_words_stay_words_in_every_medium() {
 
 #[test]
 fn a_template_is_filled_and_keeps_its_shape_whatever_the_values_say() {
-    let template = json!({"to": ["{agency}"], "body": {"t": "{level}: {subject} {unknown} {", "n": 1}});
+    let template =
+        json!({"to": ["{agency}"], "body": {"t": "{level}: {subject} {unknown} {", "n": 1}});
     let values = BTreeMap::from([
         ("agency", "\"]} {level}".to_owned()),
         ("level", "M1".to_owned()),
