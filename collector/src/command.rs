@@ -222,6 +222,9 @@ pub fn run(arguments: &Arguments) -> Exit {
     if let Some(exit) = runtime.block_on(of_roles(&arguments.command, &config)) {
         return exit;
     }
+    if let Some(exit) = runtime.block_on(of_shelves(&arguments.command, &config)) {
+        return exit;
+    }
     let outcome = match &arguments.command {
         Command::CheckConfig
         | Command::Rules(_)
@@ -230,6 +233,8 @@ pub fn run(arguments: &Arguments) -> Exit {
         | Command::Pki { .. }
         | Command::Token { .. }
         | Command::Audit(_)
+        | Command::Dead(_)
+        | Command::Notify(_)
         | Command::Roles(_) => kept(
             runtime
                 .block_on(retention::checked(&Store::new(&config), &config.keeping))
@@ -239,25 +244,6 @@ pub fn run(arguments: &Arguments) -> Exit {
             let (text, exit) = runtime.block_on(doctor::run(arguments, &config));
             say(text.trim_end());
             return exit;
-        }
-        Command::Dead(command) => {
-            let answer = runtime.block_on(dead::run(command, &config));
-            return match answer {
-                Ok(text) => {
-                    say(text.trim_end());
-                    Exit::Success
-                }
-                Err(error) => complain(&format!("failed to {error}"), error.exit()),
-            };
-        }
-        Command::Notify(command) => {
-            return match runtime.block_on(notify::run(command, &config)) {
-                Ok(text) => {
-                    say(text.trim_end());
-                    Exit::Success
-                }
-                Err(error) => complain(&format!("failed to {error}"), error.exit()),
-            };
         }
         Command::Serve => {
             let served = runtime.block_on(app::run(config)).map(|()| String::new());
@@ -309,6 +295,26 @@ async fn of_roles(command: &Command, config: &Config) -> Option<Exit> {
             None
         }
     }
+}
+
+/// What lies aside or waits, and what is done about it.
+async fn of_shelves(command: &Command, config: &Config) -> Option<Exit> {
+    let answer = match command {
+        Command::Dead(command) => {
+            dead::run(command, config).await.map_err(|error| (error.to_string(), error.exit()))
+        }
+        Command::Notify(command) => {
+            notify::run(command, config).await.map_err(|error| (error.to_string(), error.exit()))
+        }
+        _ => return None,
+    };
+    Some(match answer {
+        Ok(text) => {
+            say(text.trim_end());
+            Exit::Success
+        }
+        Err((error, exit)) => complain(&format!("failed to {error}"), exit),
+    })
 }
 
 fn answered(outcome: anyhow::Result<String>) -> Exit {

@@ -104,17 +104,19 @@ impl Settings {
         let give_up_after = table.duration("give_up_after", least, most).unwrap_or(GIVE_UP_AFTER);
         let holidays = holidays(table);
         let markings = table.tables("marking", Marking::take);
-        let channels: Vec<Channel> =
-            table.tables("channel", Channel::take).into_iter().flatten().collect();
+        let read = table.tables("channel", Channel::take);
+        let names: Vec<String> = read.iter().map(|(name, _)| name.clone()).collect();
+        let channels: Vec<Channel> = read.into_iter().filter_map(|(_, channel)| channel).collect();
         let recipients: Vec<Recipient> =
             table.tables("recipient", Recipient::take).into_iter().flatten().collect();
-        let routes = table.tables("route", |route| Route::take(route, &channels, &recipients));
-        let digests = table.tables("digest", |digest| Digest::take(digest, &channels));
-        if channels.is_empty() {
+        let routes =
+            table.tables("route", |route| Route::take(route, (&names, &channels), &recipients));
+        let digests = table.tables("digest", |digest| Digest::take(digest, &names));
+        if names.is_empty() {
             table.wrong("channel", "is missing; wanted at least one [[notify.channel]]");
         }
         for (name, count, most) in [
-            ("channel", channels.len(), CHANNELS_MAX),
+            ("channel", names.len(), CHANNELS_MAX),
             ("route", routes.len() + digests.len(), ROUTES_MAX),
             ("marking", markings.len(), ROUTES_MAX),
             ("recipient", recipients.len(), RECIPIENTS_MAX),
@@ -123,7 +125,7 @@ impl Settings {
                 table.wrong(name, format!("are {count}; at most {most} are allowed"));
             }
         }
-        once(table, "channel", channels.iter().map(|channel| &channel.name));
+        once(table, "channel", names.iter());
         let named = routes.iter().map(|route| &route.name);
         once(table, "route", named.chain(digests.iter().map(|digest| &digest.name)));
         Self {
@@ -168,7 +170,7 @@ fn holidays(table: &mut Table<'_>) -> BTreeSet<Date> {
                 days.insert(day);
             }
             Err(_) => {
-                table.wrong("holidays", format!("has {text:?}; wanted days like \"2027-01-01\""))
+                table.wrong("holidays", format!("has {text:?}; wanted days like \"2027-01-01\""));
             }
         }
     }

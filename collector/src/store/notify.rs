@@ -10,8 +10,11 @@ use vonggac_wire::{
 use super::{ProgressPart, Store, StoreError};
 use crate::notify::queue::{Queued, State};
 
-/// Notes that are read at once: more wait for their turn in the store.
-pub const QUEUE_MAX: u32 = 20_000;
+/// Notes of a channel that are read at once: those on their way, a few messages of five hundred, and what is next. More wait in the store.
+const CHANNEL_NOTES_MAX: u32 = 4_000;
+
+/// Notes of all channels that are read at once, so that one that is dead does not hold up the others.
+const QUEUE_MAX: u32 = 40_000;
 
 /// Notes of one answer to a person.
 pub const LIST_MAX: u32 = 10_000;
@@ -121,7 +124,7 @@ impl Store {
         Ok(insert.end().await?)
     }
 
-    /// Notes that are to be sent or are being sent, the oldest first.
+    /// Notes that are to be sent or are being sent: first those of messages that were tried, then the oldest.
     ///
     /// # Errors
     /// If the engine does not answer.
@@ -129,7 +132,7 @@ impl Store {
         self.settle("notifications").await?;
         let text = format!(
             "SELECT ?fields FROM notifications FINAL WHERE time >= now() - INTERVAL {QUEUE_DAYS} DAY AND state IN ('waiting', 'sending') \
-             ORDER BY time, id LIMIT {QUEUE_MAX}"
+             ORDER BY message = '', time, id LIMIT {CHANNEL_NOTES_MAX} BY channel LIMIT {QUEUE_MAX}"
         );
         Ok(all(self.client().query(&text).fetch_all().await?))
     }

@@ -148,7 +148,8 @@ pub struct Syslog {
 }
 
 impl Channel {
-    pub(super) fn take(table: &mut Table<'_>) -> Option<Self> {
+    /// Its name, and what it is if that can be told: a route to one with a mistake is no further mistake.
+    pub(super) fn take(table: &mut Table<'_>) -> (String, Option<Self>) {
         let name = name(table);
         let tlp = super::tlp(table);
         if tlp.is_none() {
@@ -186,14 +187,15 @@ impl Channel {
                 None
             }
         };
-        Some(Self {
-            name,
+        let channel = way.map(|way| Self {
+            name: name.clone(),
             tlp: tlp.unwrap_or(Tlp::Clear),
             lang: lang.flatten().unwrap_or_default(),
             messages_per_hour_max: usize::try_from(messages_per_hour_max).unwrap_or(1),
             gather,
-            way: way?,
-        })
+            way,
+        });
+        (name, channel)
     }
 }
 

@@ -101,14 +101,15 @@ pub struct Route {
 impl Route {
     pub(super) fn take(
         table: &mut Table<'_>,
-        channels: &[Channel],
+        (names, channels): (&[String], &[Channel]),
         recipients: &[Recipient],
     ) -> Self {
         let name = name(table);
-        let named = channels_of(table, channels);
+        let named = channels_of(table, names);
         let roles = roles_of(table);
         let mail = |name: &String| {
-            channels.iter().any(|one| one.name == *name && matches!(one.way, Way::Smtp(_)))
+            let channel = channels.iter().find(|channel| channel.name == *name);
+            channel.is_none_or(|channel| matches!(channel.way, Way::Smtp(_)))
         };
         if !roles.is_empty() && !named.iter().any(mail) {
             table.wrong("roles", "has a meaning for mail alone; name a channel of kind \"smtp\"");
@@ -154,9 +155,9 @@ pub struct Digest {
 }
 
 impl Digest {
-    pub(super) fn take(table: &mut Table<'_>, channels: &[Channel]) -> Self {
+    pub(super) fn take(table: &mut Table<'_>, names: &[String]) -> Self {
         let name = name(table);
-        let named = channels_of(table, channels);
+        let named = channels_of(table, names);
         let texts = table.texts_required("at");
         let mut at = BTreeSet::new();
         for text in &texts {
@@ -190,19 +191,16 @@ pub fn covers<'a>(named: &[String], mut agencies: impl Iterator<Item = &'a str>)
     named.is_empty() || agencies.any(|agency| named.iter().any(|name| is_under(agency, name)))
 }
 
-fn channels_of(table: &mut Table<'_>, channels: &[Channel]) -> Vec<String> {
+fn channels_of(table: &mut Table<'_>, names: &[String]) -> Vec<String> {
     let named = table.texts_required("channels");
-    for name in &named {
-        if channels.iter().all(|channel| channel.name != *name) {
-            let known: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
-            table.wrong(
-                "channels",
-                format!(
-                    "has {name:?}, which no [[notify.channel]] is called; known are {}",
-                    known.join(", ")
-                ),
-            );
-        }
+    for name in named.iter().filter(|name| !names.contains(name)) {
+        table.wrong(
+            "channels",
+            format!(
+                "has {name:?}, which no [[notify.channel]] is called; known are {}",
+                names.join(", ")
+            ),
+        );
     }
     named
 }
