@@ -21,7 +21,7 @@ pub(crate) fn read(text: &str) -> Result<Settings, String> {
     }
     let text = text.replace("DIR", &folder.path().display().to_string());
     Document::from_text(Path::new("c.toml"), text)
-        .finish(|root| Settings::take(root))
+        .finish(Settings::take)
         .map(|settings| settings.expect("a table"))
         .map_err(|error| error.to_string())
 }
