@@ -16,7 +16,8 @@ use serde_json::Value;
 use system_tests::{
     ailing::Centre,
     hook::{Answer, Heard, Hook},
-    mail::MailServer,
+    machine::Machine,
+    mail::{Mail, MailServer},
     running::text,
 };
 
@@ -78,6 +79,60 @@ fn told(heard: &[Heard]) -> BTreeMap<u64, Vec<String>> {
     told
 }
 
+/// Incidents that were opened so far.
+const OPENED: &str = "SELECT uniqExact(incident) FROM transitions WHERE action = 'opened'";
+
+/// What is asked for until it is so, with the collector's words where it never is.
+fn until<T: std::fmt::Debug>(
+    centre: &Centre,
+    (what, within): (&str, Duration),
+    ask: impl FnMut(&Machine) -> anyhow::Result<T>,
+    is: impl Fn(&T) -> bool,
+) -> T {
+    let found = centre.machine.until(what, within, ask, is);
+    found.unwrap_or_else(|error| panic!("{error:#}\n{}", centre.log()))
+}
+
+/// A centre that tells of incidents from now on.
+fn telling(settings: &str) -> Option<Centre> {
+    let mut centre = Centre::up("", |_| Ok(())).expect("a centre")?;
+    centre.settled(SOON).expect("it runs");
+    centre.kill_collector();
+    centre.configure(settings).expect("configured");
+    centre.start_collector().expect("started");
+    let waiting = "vonggac_collector_notifications_waiting";
+    until(&centre, ("a leader that sends", SOON), |_| centre.metric(waiting), |_| true);
+    Some(centre)
+}
+
+/// Each incident came once to the place, under one name at all its tries, and signed.
+fn each_came_once(heard: &[Heard], notes: usize) -> BTreeMap<u64, Vec<String>> {
+    assert!(heard.len() >= 5, "{heard:?}");
+    let first: Vec<&str> = heard[..5].iter().map(|one| one.header("x-vonggac-delivery")).collect();
+    assert!(first.iter().all(|id| *id == first[0] && !id.is_empty()), "{first:?}");
+    assert!(heard.iter().all(|one| one.header("x-vonggac-signature").starts_with("t=")));
+    let by_hook = told(heard);
+    assert_eq!(by_hook.len(), notes, "{by_hook:?}");
+    assert!(by_hook.values().all(|messages| messages.len() == 1), "{by_hook:?}");
+    by_hook
+}
+
+/// Each of these incidents came by one mail, to those whose agency it is.
+fn each_came_by_mail(mails: &[Mail], numbers: impl Iterator<Item = u64>) {
+    assert!(!mails.is_empty());
+    for one in mails {
+        assert_eq!(one.header("to"), "duty@centre.example, h49@agency.example");
+        assert_eq!((one.header("x-vonggac-tlp"), one.header("bcc")), ("TLP:GREEN", ""));
+        let text = &one.text;
+        assert!(text.contains("nobody has it") && text.contains("TLP:GREEN"), "{text}");
+    }
+    for number in numbers {
+        let begin = format!("#{number} opened");
+        let named = mails.iter().filter(|one| one.text.contains(&begin)).count();
+        assert_eq!(named, 1, "{number} in {mails:?}");
+    }
+}
+
 #[test]
 fn an_incident_is_told_once_though_the_place_fails_and_the_collector_dies() {
     let Some(mut mail) = MailServer::start().expect("a mail server") else { return };
@@ -88,106 +143,38 @@ fn an_incident_is_told_once_though_the_place_fails_and_the_collector_dies() {
     let chat = Hook::start([]).expect("a place");
     let folder = tempfile::tempdir().expect("a folder");
     let key = secret(folder.path(), "key", "a key of both");
-    let Some(mut centre) = Centre::up("", |_| Ok(())).expect("a centre") else { return };
-    centre.settled(SOON).expect("it runs");
-    centre.kill_collector();
-    centre.configure(&settings(&mail, &hook, &chat, &key)).expect("configured");
-    centre.start_collector().expect("started");
-    let failed =
-        |error: anyhow::Error, centre: &Centre| -> ! { panic!("{error:#}\n{}", centre.log()) };
+    let Some(mut centre) = telling(&settings(&mail, &hook, &chat, &key)) else { return };
 
     // A channel is tried before anything happens, past its queue.
     let tested = centre.command(&["notify", "test", "mail"]).expect("it runs");
     assert!(tested.status.success(), "{}", text(&tested));
     let came = mail.mails().expect("mails");
     assert_eq!(came[0].header("subject"), "[Vọng Gác] a test of this channel");
-
-    let begun = centre.machine.until(
-        "the queue is planned",
-        SOON,
-        |_| centre.metric("vonggac_collector_notifications_waiting"),
-        |_| true,
-    );
-    begun.unwrap_or_else(|error| failed(error, &centre));
     centre.write(LINES).expect("written");
-    let opened = centre.machine.until(
-        "incidents",
-        SOON,
-        |machine| {
-            machine.count("SELECT uniqExact(incident) FROM transitions WHERE action = 'opened'")
-        },
-        |count| *count > 0,
-    );
-    opened.unwrap_or_else(|error| failed(error, &centre));
+    until(&centre, ("incidents", SOON), |machine| machine.count(OPENED), |count| *count > 0);
 
     // It dies while the place says nothing: whoever goes on finds the try, and waits until it is over.
-    let hangs = centre.machine.until(
-        "the place hangs",
-        LATER,
-        |_| Ok(hook.heard().len()),
-        |count| *count >= 4,
-    );
-    hangs.unwrap_or_else(|error| failed(error, &centre));
+    until(&centre, ("the place hangs", LATER), |_| Ok(hook.heard().len()), |count| *count >= 4);
     centre.kill_collector();
     centre.start_collector().expect("started");
-    let over = centre.machine.until(
-        "everything is told",
-        LATER,
+    let is_over = |note: &Value| matches!(note["state"].as_str(), Some("sent" | "withheld"));
+    let all = until(
+        &centre,
+        ("everything is told", LATER),
         |_| notes(&centre, &[]),
-        |notes| {
-            !notes.is_empty()
-                && notes
-                    .iter()
-                    .all(|note| matches!(note["state"].as_str(), Some("sent" | "withheld")))
-        },
+        |notes| !notes.is_empty() && notes.iter().all(is_over),
     );
-    let all = over.unwrap_or_else(|error| failed(error, &centre));
-
-    // Each incident once to the place, under one name at all its tries, and signed.
-    let heard = hook.heard();
-    assert!(heard.len() >= 5, "{heard:?}");
-    let first: Vec<&str> = heard[..5].iter().map(|one| one.header("x-vonggac-delivery")).collect();
-    assert!(first.iter().all(|id| *id == first[0] && !id.is_empty()), "{first:?}");
-    assert!(heard.iter().all(|one| one.header("x-vonggac-signature").starts_with("t=")));
-    let opened = centre
-        .machine
-        .count("SELECT uniqExact(incident) FROM transitions WHERE action = 'opened'")
-        .expect("a count");
-    let of = |channel: &str| all.iter().filter(|note| note["channel"] == channel).count() as u64;
-    let by_hook = told(&heard);
-    assert_eq!(by_hook.len() as u64, of("hook"), "{by_hook:?}");
-    assert!(by_hook.values().all(|messages| messages.len() == 1), "{by_hook:?}");
-    assert!(by_hook.len() as u64 == opened || opened > of("hook"), "{opened} were opened");
-
-    // And by mail to those whose agency it is.
+    let of = |channel: &str| all.iter().filter(|note| note["channel"] == channel).count();
+    let by_hook = each_came_once(&hook.heard(), of("hook"));
     let mails = mail.mails().expect("mails");
-    let of_incidents: Vec<_> = mails.iter().skip(1).collect();
-    assert!(!of_incidents.is_empty());
-    for one in &of_incidents {
-        assert_eq!(one.header("to"), "duty@centre.example, h49@agency.example");
-        assert_eq!((one.header("x-vonggac-tlp"), one.header("bcc")), ("TLP:GREEN", ""));
-        assert!(
-            one.text.contains("nobody has it") && one.text.contains("TLP:GREEN"),
-            "{}",
-            one.text
-        );
-    }
-    for number in by_hook.keys() {
-        let named = of_incidents
-            .iter()
-            .filter(|one| one.text.contains(&format!("#{number} opened")))
-            .count();
-        assert_eq!(named, 1, "{number} in {of_incidents:?}");
-    }
+    each_came_by_mail(&mails[1..], by_hook.keys().copied());
 
     // Nothing of it went where it may not.
     assert!(chat.heard().is_empty());
     let withheld = notes(&centre, &["--state", "withheld"]).expect("notes");
-    assert_eq!((withheld.len() as u64, of("mail")), (of("chat"), of("hook")));
-    assert!(
-        withheld[0]["error"].as_str().is_some_and(|why| why.contains("TLP:GREEN")),
-        "{withheld:?}"
-    );
+    assert_eq!((withheld.len(), of("mail")), (of("chat"), of("hook")));
+    let why = withheld[0]["error"].as_str().unwrap_or_default();
+    assert!(why.contains("TLP:GREEN"), "{withheld:?}");
 
     // A server that is away is told as it is.
     mail.stop();
@@ -200,61 +187,32 @@ fn an_incident_is_told_once_though_the_place_fails_and_the_collector_dies() {
 fn what_nobody_takes_is_given_up_and_told_where_somebody_looks() {
     let hook = Hook::start([]).expect("a place");
     hook.always(Answer::Status(503, String::new()));
-    let Some(mut centre) = Centre::up("", |_| Ok(())).expect("a centre") else { return };
-    centre.settled(SOON).expect("it runs");
-    centre.kill_collector();
     let settings = format!(
         "[notify]\ngive_up_after = \"60s\"\n[[notify.channel]]\nname = \"hook\"\nkind = \"webhook\"\ntlp = \"red\"\ngather = \"1s\"\nurl = \"{}\"\nplain_text = true\n\
          [[notify.route]]\nname = \"all\"\nchannels = [\"hook\"]\nevents = [\"opened\"]\n",
         hook.url()
     );
-    centre.configure(&settings).expect("configured");
-    centre.start_collector().expect("started");
-    let begun = centre.machine.until(
-        "the queue is planned",
-        SOON,
-        |_| centre.metric("vonggac_collector_notifications_waiting"),
-        |_| true,
-    );
-    begun.unwrap_or_else(|error| panic!("{error:#}\n{}", centre.log()));
+    let Some(mut centre) = telling(&settings) else { return };
     centre.write(LINES).expect("written");
-    let given_up = centre.machine.until(
-        "it is given up",
-        LATER,
-        |_| notes(&centre, &["--state", "given-up"]),
-        |notes| !notes.is_empty(),
-    );
-    let given_up = given_up.unwrap_or_else(|error| panic!("{error:#}\n{}", centre.log()));
-    assert!(given_up[0]["error"].as_str().is_some_and(|why| why.contains("503")), "{given_up:?}");
+    let of = |state: &'static str| move |centre: &Centre| notes(centre, &["--state", state]);
+    let some = |notes: &Vec<Value>| !notes.is_empty();
+    let given_up = until(&centre, ("it is given up", LATER), |_| of("given-up")(&centre), some);
+    let why = given_up[0]["error"].as_str().unwrap_or_default();
+    assert!(why.contains("503"), "{given_up:?}");
     let result = "vonggac_collector_notifications_total{channel=\"hook\",result=\"given-up\"}";
     assert!(centre.metric(result).expect("a figure") >= 1.0);
     let (names, words, exit) = centre.doctor().expect("the doctor answers");
     assert!(names.iter().any(|name| name == "notify-given-up"), "{names:?}");
     assert!(words.contains("notify retry") && exit == Some(1), "{words}");
-    let noted = centre.machine.until(
-        "the incident tells it",
-        SOON,
-        |machine| {
-            machine.count(
-                "SELECT count() FROM transitions WHERE actor = 'notify' AND action = 'noted'",
-            )
-        },
-        |count| *count >= 1,
-    );
-    noted.unwrap_or_else(|error| panic!("{error:#}\n{}", centre.log()));
+    let noted = "SELECT count() FROM transitions WHERE actor = 'notify' AND action = 'noted'";
+    until(&centre, ("a note", SOON), |machine| machine.count(noted), |count| *count >= 1);
 
     // Once the place is well, somebody has it sent after all.
     hook.always(Answer::Take);
-    let retried =
-        centre.command(&["notify", "retry", "--state", "given-up", "--yes"]).expect("it runs");
+    let retried = centre.command(&["notify", "retry", "--state", "given-up", "--yes"]);
+    let retried = retried.expect("it runs");
     assert!(retried.status.success(), "{}", text(&retried));
-    let sent = centre.machine.until(
-        "it is sent",
-        LATER,
-        |_| notes(&centre, &["--state", "sent"]),
-        |sent| !sent.is_empty(),
-    );
-    sent.unwrap_or_else(|error| panic!("{error:#}\n{}", centre.log()));
+    until(&centre, ("it is sent", LATER), |_| of("sent")(&centre), some);
     thread::sleep(Duration::from_secs(3));
     assert!(told(&hook.heard()).values().all(|messages| messages.len() == 1));
 }
