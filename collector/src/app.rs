@@ -15,15 +15,16 @@ use vonggac_daemon::{
 use vonggac_wire::topic;
 
 use crate::{
-    book_runner::{self, BookRunner},
+    book_runner::{self, BookHandle, BookRunner},
     canary::{self, heartbeat},
     config::Config,
     detect::sigma::Matcher,
-    figures::Figures,
+    figures::{Figures, notify::Notifications},
     health::{self, Nation},
     kafka::Producer,
     keeper,
     lag::probe,
+    notify,
     pipeline::{self, Pipeline},
     record::Record,
     registry::Registry,
@@ -87,6 +88,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         opened = BookRunner::open(ground.book()) => opened,
     };
     let (runner, book) = opened.context("failed to open the incident book")?;
+    ground.notify(&runner, &book, &stop)?;
     let store = &ground.store;
     let nation = known(store, &runner, &registry, &rules).await?;
     let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
@@ -247,6 +249,28 @@ impl Ground {
                 Security::PlainText => None,
             },
         }
+    }
+
+    /// Word of incidents to people, if the settings want it.
+    fn notify(
+        &self,
+        runner: &BookRunner,
+        book: &BookHandle,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Some(settings) = &self.config.notify else { return Ok(()) };
+        let figures = Notifications::new(&self.figures.registry(), &settings.channels)
+            .context("failed to make metrics")?;
+        let parts = notify::runner::Parts {
+            settings: Arc::clone(settings),
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            leads: runner.leads(),
+            book: book.clone(),
+            figures,
+        };
+        tokio::spawn(notify::runner::run(parts, stop.clone()));
+        Ok(())
     }
 
     /// Canaries, the sign of life that hangs on them, and word to agencies of what was opened.

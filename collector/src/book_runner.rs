@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use rdkafka::{error::KafkaError, producer::FutureRecord, util::Timeout};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use vonggac_daemon::tls::renewals::Renewals;
 use vonggac_wire::{
@@ -27,6 +27,7 @@ use crate::{
     registry::Registry,
     rule::RuleSet,
     store::{Store, StoreError},
+    tenure::Tenure,
 };
 
 mod follow;
@@ -113,6 +114,7 @@ pub struct BookRunner {
     asks: mpsc::Receiver<(Command, oneshot::Sender<Answer>)>,
     changes: broadcast::Sender<Arc<Incident>>,
     waiting: HashMap<String, oneshot::Sender<Answer>>,
+    leads: watch::Sender<Option<Tenure>>,
 }
 
 impl BookRunner {
@@ -140,6 +142,7 @@ impl BookRunner {
             asks: asked,
             changes,
             waiting: HashMap::new(),
+            leads: watch::channel(None).0,
         };
         Ok((runner, handle))
     }
@@ -148,6 +151,13 @@ impl BookRunner {
     #[must_use]
     pub fn incidents(&self) -> &[Arc<Incident>] {
         &self.incidents
+    }
+
+    /// The tenure by which this collector leads the book; `None` while another one does. Who does something by it asks the store again
+    /// whether it still holds.
+    #[must_use]
+    pub fn leads(&self) -> watch::Receiver<Option<Tenure>> {
+        self.leads.subscribe()
     }
 
     /// Runs until `shutdown`.
@@ -167,6 +177,7 @@ impl BookRunner {
                 }
                 turned => turned?,
             }
+            self.tell_lead();
         }
         Ok(())
     }
@@ -295,6 +306,18 @@ impl BookRunner {
         self.consumer.commit(&parts);
         self.tell(&steps, answers).await;
         Ok(())
+    }
+
+    /// Tells whoever acts for the book when this collector begins or ends to lead it.
+    fn tell_lead(&self) {
+        let tenure = self.lead.as_ref().map(|lead| &lead.tenure);
+        self.leads.send_if_modified(|told| {
+            let is_same = told.as_ref().map(|told| &told.name) == tenure.map(|tenure| &tenure.name);
+            if !is_same {
+                *told = tenure.cloned();
+            }
+            !is_same
+        });
     }
 
     /// Who does not lead holds no book.

@@ -21,6 +21,7 @@ mod enrol;
 mod evidence;
 mod export;
 mod hold;
+mod notify;
 mod pki;
 mod rehearse;
 mod retention;
@@ -59,6 +60,9 @@ enum Command {
     /// Dead letters: what could not be taken, and what is done about it.
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Notifications: what was told to whom, and a test of a channel.
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Tell how often rules would have fired on events in a file.
     Rehearse(rehearse::Arguments),
     /// How long things are kept: what goes, what went, what will be.
@@ -226,6 +230,7 @@ pub fn run(arguments: &Arguments) -> Exit {
             | Command::Export(_)
             | Command::Evidence(_)
             | Command::Hold(_)
+            | Command::Notify(_)
             | Command::Audit(_)
     ) {
         if let Err(error) = runtime.block_on(migrate::refuse_newer(&Store::new(&config))) {
@@ -256,6 +261,9 @@ fn served(config: Config, runtime: Runtime) -> Exit {
 
 /// What works on the store.
 fn carried_out(command: &Command, config: Config, runtime: &Runtime) -> Exit {
+    if let Some(exit) = runtime.block_on(of_shelves(command, &config)) {
+        return exit;
+    }
     let outcome = match command {
         Command::Serve => return Exit::Success,
         Command::CheckConfig
@@ -266,6 +274,8 @@ fn carried_out(command: &Command, config: Config, runtime: &Runtime) -> Exit {
         | Command::Token { .. }
         | Command::Enrol(_)
         | Command::Audit(_)
+        | Command::Dead(_)
+        | Command::Notify(_)
         | Command::Roles(_) => kept(
             runtime
                 .block_on(retention::checked(&Store::new(&config), &config.keeping))
@@ -275,16 +285,6 @@ fn carried_out(command: &Command, config: Config, runtime: &Runtime) -> Exit {
             let (text, exit) = runtime.block_on(doctor::run(arguments, &config));
             say(text.trim_end());
             return exit;
-        }
-        Command::Dead(command) => {
-            let answer = runtime.block_on(dead::run(command, &config));
-            return match answer {
-                Ok(text) => {
-                    say(text.trim_end());
-                    Exit::Success
-                }
-                Err(error) => complain(&format!("failed to {error}"), error.exit()),
-            };
         }
         Command::Migrate(asked) => match asked.meant(config) {
             Ok(config) => runtime
@@ -326,6 +326,26 @@ async fn of_roles(command: &Command, config: &Config) -> Option<Exit> {
     }
 }
 
+/// What lies aside or waits, and what is done about it.
+async fn of_shelves(command: &Command, config: &Config) -> Option<Exit> {
+    let answer = match command {
+        Command::Dead(command) => {
+            dead::run(command, config).await.map_err(|error| (error.to_string(), error.exit()))
+        }
+        Command::Notify(command) => {
+            notify::run(command, config).await.map_err(|error| (error.to_string(), error.exit()))
+        }
+        _ => return None,
+    };
+    Some(match answer {
+        Ok(text) => {
+            say(text.trim_end());
+            Exit::Success
+        }
+        Err((error, exit)) => complain(&format!("failed to {error}"), exit),
+    })
+}
+
 fn answered(outcome: anyhow::Result<String>) -> Exit {
     match outcome {
         Ok(text) => {
@@ -346,6 +366,14 @@ fn answered(outcome: anyhow::Result<String>) -> Exit {
 
 fn kept(outcome: Result<String, RetentionError>) -> anyhow::Result<String> {
     outcome.map_err(|error| anyhow::Error::from(error).context("failed to"))
+}
+
+/// Who asks: the person behind sudo where there is one.
+fn person() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+        .unwrap_or_else(|| "unknown".into())
 }
 
 /// The one place where commands answer. Whoever reads may have enough and go.
@@ -411,6 +439,13 @@ mod tests {
         assert!(
             parsed("c enrol --token t --centre https://c:1 --out /o")
                 && parsed("c token create --collector c --name c.example")
+                && parsed("c notify test duty")
+                && parsed("c notify list --state given-up --channel duty --since 24h --format csv")
+                && parsed("c notify retry 0a1b --yes")
+                && parsed("c notify drop --channel duty --why gone --yes")
+                && !parsed("c notify test")
+                && !parsed("c notify drop 0a1b")
+                && !parsed("c notify list --since soon")
         );
         assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));

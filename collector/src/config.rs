@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +16,8 @@ use vonggac_daemon::{
 };
 
 use crate::{
-    allowance::Allowances, canary::heartbeat, profile, retention::Keeping, store::cluster, trust,
+    allowance::Allowances, canary::heartbeat, notify, profile, retention::Keeping, store::cluster,
+    trust,
 };
 
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
@@ -90,6 +92,8 @@ pub struct Config {
     pub keeping: Keeping,
     /// How much of the store each kind of caller may use.
     pub queries: Allowances,
+    /// Who is told of incidents, and how; `None`: nobody.
+    pub notify: Option<Arc<notify::Settings>>,
     /// Who may speak and who may see.
     pub trust: trust::Settings,
 }
@@ -187,6 +191,7 @@ impl Config {
             heartbeat: root.table("heartbeat", heartbeat_of),
             keeping,
             queries: Allowances::take(root),
+            notify: notify::Settings::take(root).map(Arc::new),
             trust: trust::Settings::take(root),
         }
     }

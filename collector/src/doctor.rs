@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use vonggac_wire::Time;
 
-use crate::{lag::Head, store::refusal::Refusal};
+use crate::{
+    lag::Head,
+    store::{notify::ChannelSeen, refusal::Refusal},
+};
 
 pub mod look;
 
@@ -42,6 +45,9 @@ const LAG_MANY: u64 = 1_000;
 
 /// ... or if the oldest of them has waited for so long: storing takes a second or two.
 const LAG_LONG: Duration = Duration::from_secs(60);
+
+/// A notification that failed and waits for so long is told; shorter troubles end by themselves.
+const NOTIFY_WAITS: Duration = Duration::from_secs(600);
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,6 +128,8 @@ pub struct EngineSeen {
     pub newest: Option<Time>,
     /// Agents known, and those of them not heard for [`NOTHING_STORED`].
     pub agents: (u64, u64),
+    /// Channels of notifications with something open, or given up in the last day.
+    pub notify: Vec<ChannelSeen>,
 }
 
 /// The engine did not do something.
@@ -163,6 +171,8 @@ pub struct Wanted {
     pub others: Vec<&'static str>,
     /// The schema that this program knows.
     pub schema: u32,
+    /// Channels of notifications that are configured.
+    pub channels: Vec<String>,
 }
 
 /// What is wrong, the worst first.
@@ -179,6 +189,7 @@ pub fn diagnose(seen: &Seen, wanted: &Wanted) -> Vec<Trouble> {
             schema(engine, wanted, &mut found);
             disk_and_parts(engine, &mut found);
             contents(engine, seen.now, &mut found);
+            notifications(engine, wanted, seen.now, &mut found);
         }
     }
     if let (Ok(kafka), Ok(engine)) = (&seen.kafka, &seen.engine) {
@@ -337,6 +348,31 @@ fn contents(engine: &EngineSeen, now: Time, found: &mut Vec<Trouble>) {
             found.push(trouble(Level::Warning, "agents-silent", values));
         }
         _ => {}
+    }
+}
+
+/// Whom nobody could tell of incidents.
+fn notifications(engine: &EngineSeen, wanted: &Wanted, now: Time, found: &mut Vec<Trouble>) {
+    for seen in &engine.notify {
+        let channel = ("channel", seen.channel.clone());
+        let values = |count: u64| [channel.clone(), ("count", count.to_string())];
+        if seen.given_up > 0 {
+            let mut told = trouble(Level::Broken, "notify-given-up", values(seen.given_up));
+            told.values.push(("said", seen.given_up_said.clone()));
+            found.push(told);
+        }
+        let waited = now.since(Time(seen.oldest.saturating_mul(1_000)));
+        if seen.waiting == 0 {
+            continue;
+        }
+        if !wanted.channels.contains(&seen.channel) {
+            found.push(trouble(Level::Warning, "notify-unknown-channel", values(seen.waiting)));
+        } else if waited > NOTIFY_WAITS && !seen.said.is_empty() {
+            let mut told = trouble(Level::Warning, "notify-failing", values(seen.waiting));
+            told.values.push(("minutes", (waited.as_secs() / 60).to_string()));
+            told.values.push(("said", seen.said.clone()));
+            found.push(told);
+        }
     }
 }
 

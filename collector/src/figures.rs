@@ -17,6 +17,7 @@ use crate::{
     store::{StoreError, refusal::Refusal},
 };
 
+pub mod notify;
 mod own;
 mod process;
 

@@ -2,6 +2,7 @@
 //!
 //! * [`pipeline`]: the one chain; [`consume`], [`decode`], [`offsets`], [`dead_letter`] are its steps; [`tenure`] (pure): who may write;
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
+//! * [`notify`]: word of incidents to people who do not look at a screen;
 //! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
 //! * [`retention`] (pure): how long things are kept, and what holds them;
@@ -34,6 +35,7 @@ pub mod indicator;
 pub mod kafka;
 pub mod keeper;
 pub mod lag;
+pub mod notify;
 pub mod offsets;
 pub mod pipeline;
 pub mod profile;

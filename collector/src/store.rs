@@ -34,6 +34,7 @@ pub mod export;
 mod losses;
 pub mod migrate;
 pub mod month;
+pub mod notify;
 mod own;
 pub mod query;
 pub mod refusal;

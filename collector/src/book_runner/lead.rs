@@ -26,7 +26,7 @@ use crate::{
 /// The book with what was taken of it.
 pub(super) struct Lead {
     pub(super) book: IncidentBook,
-    tenure: Tenure,
+    pub(super) tenure: Tenure,
     /// The next offset of each topic.
     next: HashMap<String, i64>,
 }

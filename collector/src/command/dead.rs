@@ -12,6 +12,7 @@ use vonggac_answer::{
 use vonggac_daemon::{exit::Exit, settings::parse_duration, tls::TlsError};
 use vonggac_wire::{Time, proto::Origin};
 
+use super::person;
 use crate::{
     config::Config,
     dead_letter::{
@@ -199,7 +200,7 @@ pub(super) async fn run(command: &Command, config: &Config) -> Result<String, De
         Command::Replay { chosen } => replay(&store, config, chosen).await,
         Command::Drop { chosen, why } => {
             let letters = choose(&store, chosen, "drop").await?;
-            store.settle_dead(&letters, DeadState::Dropped, (&actor(), why), Time::now()).await?;
+            store.settle_dead(&letters, DeadState::Dropped, (&person(), why), Time::now()).await?;
             Ok(format!("{} letters were dropped", letters.len()))
         }
     }
@@ -245,7 +246,7 @@ async fn replay(store: &Store, config: &Config, chosen: &Chosen) -> Result<Strin
     let (mut sent, mut refused) = (0_u64, 0_u64);
     let mut read = Vec::new();
     let runtime = tokio::runtime::Handle::current();
-    let actor = actor();
+    let actor = person();
     tokio::task::block_in_place(|| {
         shelf::read(config, &letters, |content| {
             read.push(content.origin.clone());
@@ -426,12 +427,4 @@ fn row(letter: &Dead) -> Row {
 
 fn place((topic, partition, offset): &shelf::Origin) -> String {
     format!("{topic}/{partition}/{offset}")
-}
-
-/// Who does it: the person behind sudo where there is one.
-fn actor() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
-        .unwrap_or_else(|| "unknown".into())
 }

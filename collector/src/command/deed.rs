@@ -8,7 +8,7 @@ use std::{
 
 use vonggac_daemon::exit::Exit;
 
-use super::{Command, dead, evidence, hold, pki, retention, token};
+use super::{Command, dead, evidence, hold, notify, pki, retention, token};
 use crate::{
     config::Config,
     store::Store,
@@ -38,6 +38,12 @@ fn name_of(command: &Command) -> Option<(&'static str, Option<String>)> {
         }
         Command::Hold(hold::Command::Add(add)) => ("hold add", add.agency.clone()),
         Command::Hold(hold::Command::Lift { .. }) => ("hold lift", None),
+        Command::Notify(command) => match command {
+            notify::Command::Test { .. } => ("notify test", None),
+            notify::Command::Retry { .. } => ("notify retry", None),
+            notify::Command::Drop { .. } => ("notify drop", None),
+            notify::Command::List { .. } | notify::Command::Show { .. } => return None,
+        },
         Command::Retention(retention::Command::Apply { .. }) => ("retention apply", None),
         Command::Backup(_) => ("backup", None),
         Command::Restore(_) => ("restore", None),

@@ -42,6 +42,11 @@ pub fn wanted(config: &Config) -> Wanted {
         partitions: usize::try_from(config.partitions).unwrap_or(0),
         others: vec![topic::SIGNALS, topic::COMMANDS, topic::INCIDENTS, topic::DEAD],
         schema: migrate::known(),
+        channels: config
+            .notify
+            .iter()
+            .flat_map(|notify| notify.channels.iter().map(|channel| channel.name.clone()))
+            .collect(),
     }
 }
 
@@ -192,6 +197,7 @@ async fn contents(store: &Store, now: Time, seen: &mut EngineSeen) -> Result<(),
     seen.dead = store.dead_open().await?;
     seen.unexplained = store.unexplained(now.minus(Duration::from_secs(86_400))).await?;
     seen.newest = store.newest_stored().await?;
+    seen.notify = store.notify_channels(now.minus(Duration::from_secs(86_400))).await?;
     let agents = store.agents().await?;
     let heard = now.minus(NOTHING_STORED).micros();
     let silent = agents.iter().filter(|agent| agent.heard < heard).count();

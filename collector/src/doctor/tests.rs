@@ -5,7 +5,13 @@ use super::*;
 const EVENTS: &str = "vonggac.security.v1";
 
 fn wanted() -> Wanted {
-    Wanted { events: vec![EVENTS], partitions: 2, others: vec!["vonggac.dead.v1"], schema: 9 }
+    Wanted {
+        events: vec![EVENTS],
+        partitions: 2,
+        others: vec!["vonggac.dead.v1"],
+        schema: 9,
+        channels: vec!["duty".into()],
+    }
 }
 
 /// A centre with which nothing is wrong.
@@ -46,6 +52,22 @@ fn topic(change: impl Fn(&mut TopicSeen)) -> Seen {
     let mut seen = well();
     change(seen.kafka.as_mut().unwrap().topics.get_mut(EVENTS).unwrap());
     seen
+}
+
+/// Three notifications wait in a channel since a second ago.
+fn notify(channel: &str, change: impl Fn(&mut ChannelSeen)) -> Seen {
+    engine(|engine| {
+        let mut seen = ChannelSeen {
+            channel: channel.into(),
+            waiting: 3,
+            oldest: 999_999_000_000,
+            said: "the answer was 503".into(),
+            given_up: 0,
+            given_up_said: "no answer within 45 s".into(),
+        };
+        change(&mut seen);
+        engine.notify.push(seen);
+    })
 }
 
 /// So many records of partition 0 are not stored, and the first of them came so many seconds ago.
@@ -99,6 +121,9 @@ fn cases() -> Vec<(&'static str, Level, Seen)> {
         ("clock-back", Broken, engine(|e| e.newest = Some(Time::from_seconds(1_003_600)))),
         ("store-empty", Note, engine(|e| e.newest = None)),
         ("agents-silent", Warning, engine(|e| e.agents = (3, 1))),
+        ("notify-failing", Warning, notify("duty", |c| c.oldest = 999_000_000_000)),
+        ("notify-given-up", Broken, notify("duty", |c| (c.waiting, c.given_up) = (0, 2))),
+        ("notify-unknown-channel", Warning, notify("gone", |_| ())),
         ("topic-missing", Broken, {
             let mut seen = well();
             seen.kafka.as_mut().unwrap().topics.remove("vonggac.dead.v1");
@@ -140,6 +165,8 @@ fn refusals() -> Vec<(&'static str, Level, Seen)> {
 #[test]
 fn of_a_centre_that_is_well_nothing_is_told() {
     assert_eq!(diagnose(&well(), &wanted()), []);
+    // What waits for its turn is no trouble.
+    assert_eq!(diagnose(&notify("duty", |_| ()), &wanted()), []);
 }
 
 #[test]

@@ -8,12 +8,12 @@ use crate::store::row::EventRow;
 const VALUE_BYTES_MAX: usize = 4_096;
 
 /// Escapes a field of the head.
-fn head(text: &str) -> String {
+pub(crate) fn head(text: &str) -> String {
     escaped(text, &['\\', '|'])
 }
 
 /// Escapes a value of the extension.
-fn value(text: &str) -> String {
+pub(crate) fn value(text: &str) -> String {
     escaped(text, &['\\', '='])
 }
 

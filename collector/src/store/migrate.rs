@@ -50,6 +50,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (31, "audit_heads", include_str!("../../migrations/0031_audit_heads.sql")),
     (32, "break_glass", include_str!("../../migrations/0032_break_glass.sql")),
     (33, "audit_agency", include_str!("../../migrations/0033_audit_agency.sql")),
+    (34, "notifications", include_str!("../../migrations/0034_notifications.sql")),
 ];
 
 /// The version of the present schema.

@@ -39,8 +39,9 @@ const OF_AGENCIES: [(&str, &str); 10] = [
 const LINES: [&str; 2] = ["events", "events_all"];
 
 /// The centre's own books: whoever reaches the nation reads them.
-const BOOKS: [&str; 13] = [
+const BOOKS: [&str; 14] = [
     "transitions",
+    "notifications",
     "dead_settled",
     "canaries",
     "progress",
