@@ -2,7 +2,8 @@
 //!
 //! * [`pipeline`]: the one chain; [`consume`], [`decode`], [`offsets`], [`dead_letter`] are its steps; [`tenure`] (pure): who may write;
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
-//! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
+//! * [`registry`]: agencies, systems and clocks; [`calendar`] and [`duty`] (pure): when what is due, by service and by law;
+//! * [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
 //! * [`retention`] (pure): how long things are kept, and what holds them;
 //! * [`export`] (pure): what is stored in the words of others;
@@ -17,6 +18,7 @@
 pub mod allowance;
 pub mod app;
 pub mod book_runner;
+pub mod calendar;
 pub mod canary;
 pub mod centre;
 pub mod command;
@@ -26,6 +28,7 @@ pub mod dead_letter;
 pub mod decode;
 pub mod detect;
 pub mod doctor;
+pub mod duty;
 pub mod export;
 pub mod figures;
 pub mod health;
