@@ -12,12 +12,13 @@ use std::{
 
 use vonggac_wire::{
     Time,
-    incident::{Refusal, Severity},
+    incident::Refusal,
     proto::{Command, Incident, IncidentState, Signal, SignalKind, Transition, command::Action},
 };
 
-use crate::{registry::Registry, rule::RuleSet};
+use crate::{duty, registry::Registry, rule::RuleSet};
 
+mod clock;
 mod command;
 mod grouping;
 mod lineage;
@@ -36,16 +37,6 @@ const COMMANDS_MAX: usize = 10_000;
 
 /// Incidents that are kept in memory; the oldest closed ones leave first.
 const INCIDENTS_MAX: usize = 50_000;
-
-/// Answer and solve times by severity, until rules and calendars say otherwise.
-const fn deadline(severity: Severity) -> Duration {
-    match severity {
-        Severity::Critical => Duration::from_secs(30 * 60),
-        Severity::High => Duration::from_secs(4 * 3600),
-        Severity::Medium => Duration::from_secs(8 * 3600),
-        Severity::Low => Duration::from_secs(3 * 86_400),
-    }
-}
 
 /// A step, and what has to be stored beside it.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,6 +177,10 @@ impl IncidentBook {
             target.ok_or(Refusal::NoSuchTarget)?;
         }
         let before = incident.clone();
+        if let Some(Action::Report(report)) = &asked.action {
+            let known = duty::is_reported(&self.registry, &report.duty);
+            known.then_some(()).ok_or_else(|| Refusal::UnknownDuty(report.duty.clone()))?;
+        }
         let (mut after, action, text) = command::apply(incident, asked, now)?;
         if self.command_order.len() >= COMMANDS_MAX {
             if let Some(oldest) = self.command_order.pop_front() {
@@ -212,7 +207,7 @@ impl IncidentBook {
         Ok(steps)
     }
 
-    /// The clock: what waited long enough opens, what was quiet long enough is resolved.
+    /// The clock: what waited long enough opens, what was quiet long enough is resolved, what took too long is told.
     pub fn tick(&mut self, now: Time) -> Vec<Step> {
         let mut steps = Vec::new();
         while self.pending.front().is_some_and(|(since, _)| now.since(*since) >= SETTLE) {
@@ -244,6 +239,7 @@ impl IncidentBook {
             after.resolved_unix_nano = Some(now.0);
             steps.push(self.step(after, SYSTEM, "resolved", "quiet".into(), None, now));
         }
+        steps.extend(self.run_out(now));
         steps
     }
 
@@ -275,7 +271,7 @@ impl IncidentBook {
             None => {
                 let mut fresh = grouping::open(self.next_id, signal, machine, now);
                 self.next_id += 1;
-                fresh.deadline_unix_nano = Some(now.plus(deadline(fresh.level())).0);
+                clock::start(&self.registry, &mut fresh, now);
                 fresh.responsible_agency = self.responsible(signal);
                 (fresh, "opened")
             }
@@ -377,10 +373,12 @@ impl IncidentBook {
         signal: Option<&Signal>,
         now: Time,
     ) -> Step {
-        let before = self
-            .incidents
-            .get(&after.id)
-            .map_or(IncidentState::Unspecified, Incident::current_state);
+        let known = self.incidents.get(&after.id);
+        let before = known.map_or(IncidentState::Unspecified, Incident::current_state);
+        let moved = known.is_some_and(|known| {
+            known.severity != after.severity || known.systems.len() != after.systems.len()
+        });
+        clock::follow(&self.registry, moved, &mut after, now);
         after.version += 1;
         after.updated_unix_nano = now.0;
         let transition = Transition {

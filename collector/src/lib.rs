@@ -3,21 +3,22 @@
 //! * [`pipeline`]: the one chain; [`consume`], [`decode`], [`offsets`], [`dead_letter`] are its steps; [`tenure`] (pure): who may write;
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
 //! * [`notify`]: word of incidents to people who do not look at a screen;
-//! * [`registry`]: agencies and systems; [`health`] and [`indicator`] (pure): what they come to;
+//! * [`registry`]: agencies, systems and clocks; [`calendar`] and [`duty`] (pure): when what is due, by service and by law;
+//! * [`health`] and [`indicator`] (pure): what they come to;
 //! * [`threat`]: what others found to be bad; [`rehearse`] (pure): rules tried on events of a file;
 //! * [`retention`] (pure): how long things are kept, and what holds them;
 //! * [`export`] (pure): what is stored in the words of others;
 //! * [`keeper`]: retention once a day; [`rewind`]: Kafka's group after a restore;
 //! * [`store`]: ClickHouse; [`rollup`]: keeps sums up with its rows; [`serve`]: gRPC;
 //! * [`allowance`] (pure): how much a caller may ask for; [`tail`]: events as they are stored; [`saved`] (pure): searches under a name;
-//! * [`trust`]: who may see and do what;
 //! * [`profile`] (pure): defaults by size; [`sizing`] (pure): what a size needs;
-//! * [`trust`]: the authority of the centre, tokens, and enrolment;
+//! * [`trust`]: the authority of the centre, tokens and enrolment; who may see and do what;
 //! * [`canary`]: whether the way is open; [`lag`]: how far the store is behind; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
 pub mod allowance;
 pub mod app;
 pub mod book_runner;
+pub mod calendar;
 pub mod canary;
 pub mod centre;
 pub mod command;
@@ -27,6 +28,7 @@ pub mod dead_letter;
 pub mod decode;
 pub mod detect;
 pub mod doctor;
+pub mod duty;
 pub mod export;
 pub mod figures;
 pub mod health;

@@ -1,8 +1,18 @@
 //! Agencies and systems, with their dates. Data files of the project, embedded; read once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
+use jiff::{Span, SpanRelativeTo};
 use serde::Deserialize;
+
+use crate::calendar::Calendar;
+
+mod days;
+mod law;
+mod service;
+
+pub use law::{About, Clock};
+pub use service::{Hours, KINDS, Level, Limits, Service};
 
 /// Why the data files are wrong.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +33,27 @@ pub enum RegistryError {
         /// The name.
         name: String,
     },
+    /// A cell says what it may not.
+    #[error(
+        "read the registry's {file}: {cell:?} is not what may stand there, or stands there twice"
+    )]
+    Cell {
+        /// The file.
+        file: &'static str,
+        /// The cell, or the row that it stands in.
+        cell: String,
+    },
+}
+
+fn wrong(file: &'static str, cell: &str) -> RegistryError {
+    RegistryError::Cell { file, cell: cell.to_owned() }
+}
+
+/// An ISO 8601 duration of days, hours, minutes and seconds; a day has 24 hours.
+#[must_use]
+pub fn span(text: &str) -> Option<Duration> {
+    let span: Span = text.parse().ok()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
 }
 
 /// An agency.
@@ -96,33 +127,6 @@ impl System {
     }
 }
 
-/// A deadline that a law sets.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Clock {
-    /// Its id.
-    pub id: String,
-    /// "deadline", "form", ...
-    pub kind: String,
-    /// Its name.
-    pub name_vi: String,
-    /// Its name.
-    pub name_en: String,
-    /// When it starts.
-    pub starts_on: String,
-    /// "within", "immediate", ...
-    pub limit_kind: String,
-    /// ISO 8601, e.g. P5D.
-    pub limit: String,
-    /// Who is told.
-    pub recipient_roles: String,
-    /// The text.
-    pub citation: String,
-    /// Its article.
-    pub article: String,
-    /// How sure we are.
-    pub confidence: String,
-}
-
 /// All of it.
 #[derive(Clone, Debug)]
 pub struct Registry {
@@ -130,6 +134,8 @@ pub struct Registry {
     by_code: HashMap<String, usize>,
     systems: HashMap<String, System>,
     clocks: Vec<Clock>,
+    service: Service,
+    calendar: Calendar,
 }
 
 fn rows<T: for<'a> Deserialize<'a>>(
@@ -150,7 +156,7 @@ impl Registry {
     pub fn builtin() -> Result<Self, RegistryError> {
         let agencies: Vec<Agency> = rows("agencies.csv", include_str!("../registry/agencies.csv"))?;
         let systems: Vec<System> = rows("systems.csv", include_str!("../registry/systems.csv"))?;
-        let clocks = rows("legal_clocks.csv", include_str!("../registry/legal_clocks.csv"))?;
+        let clocks = law::builtin()?;
         let by_code: HashMap<String, usize> =
             agencies.iter().enumerate().map(|(at, agency)| (agency.code.clone(), at)).collect();
         let systems: HashMap<String, System> =
@@ -165,7 +171,8 @@ impl Registry {
                 return Err(orphan(&system.owner));
             }
         }
-        Ok(Self { agencies, by_code, systems, clocks })
+        let (service, calendar) = (Service::builtin()?, days::builtin()?);
+        Ok(Self { agencies, by_code, systems, clocks, service, calendar })
     }
 
     /// An agency by its code.
@@ -195,10 +202,28 @@ impl Registry {
         ids
     }
 
-    /// Laws' deadlines.
+    /// Laws' clocks.
     #[must_use]
     pub fn clocks(&self) -> &[Clock] {
         &self.clocks
+    }
+
+    /// How long answering and solving may take.
+    #[must_use]
+    pub const fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Working hours and holidays.
+    #[must_use]
+    pub const fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// The gravest grade (the least number) of these systems; `None`: none of them is known.
+    #[must_use]
+    pub fn grade(&self, systems: &[String]) -> Option<u32> {
+        systems.iter().filter_map(|id| self.system(id)).map(|system| system.grade).min()
     }
 
     /// The name that people call an agency by.

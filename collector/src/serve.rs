@@ -17,10 +17,10 @@ use vonggac_wire::{
         ActReply, AuditReply, AuditRequest, BreakGlassReply, BreakGlassRequest,
         ChangeBreakGlassReply, ChangeBreakGlassRequest, ChangeSavedSearchReply,
         ChangeSavedSearchRequest, Command, DeadLettersReply, DeadLettersRequest, EvidenceRequest,
-        ExportRequest, IncidentDetail, IncidentRequest, ReceiptsReply, SavedSearchesReply,
-        SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply,
-        SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest, VerifyReply, WatchReply,
-        WatchRequest,
+        ExportRequest, IncidentDetail, IncidentRequest, IncidentsReply, IncidentsRequest,
+        ReceiptsReply, SavedSearchesReply, SavedSearchesRequest, SearchReply, SearchRequest,
+        SpreadReply, SpreadRequest, SqlReply, SqlRequest, TailReply, TailRequest, UsageReply,
+        UsageRequest, VerifyReply, WatchReply, WatchRequest,
         console_server::{Console, ConsoleServer},
     },
 };
@@ -48,6 +48,7 @@ mod asking;
 mod auditing;
 mod evidence;
 mod glass;
+mod opened;
 mod saving;
 mod showing;
 mod tailing;
@@ -160,6 +161,7 @@ impl Console for Service {
     type VerifyStream = Answers<VerifyReply>;
     type AuditStream = Answers<AuditReply>;
     type ExportStream = Answers<SearchReply>;
+    type IncidentsStream = Answers<IncidentsReply>;
 
     async fn watch(
         &self,
@@ -199,6 +201,20 @@ impl Console for Service {
         visit.about(&acting::agencies(&self.parts, id));
         let detail = showing::incident(&self.parts, &visit.guest, id).await;
         visit.ended(detail, |detail| detail.evidence.len())
+    }
+
+    async fn incidents(
+        &self,
+        request: Request<IncidentsRequest>,
+    ) -> Result<Response<Self::IncidentsStream>, Status> {
+        let visit = self.enter(&request, Call::Incidents, opened::words)?;
+        let scope = visit.guest.scope.clone();
+        let question = match Question::begin(&self.parts.store, &self.places, &visit.guest).await {
+            Ok(question) => question,
+            Err(refused) => return visit.ended(Err(refused), |_| 0),
+        };
+        let answers = opened::answer(question, scope, request.into_inner());
+        Ok(visit.followed(answers, |reply| (reply.incidents.len(), 0)))
     }
 
     async fn act(&self, request: Request<Command>) -> Result<Response<ActReply>, Status> {

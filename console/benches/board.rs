@@ -89,6 +89,7 @@ fn picture() -> WatchReply {
             })
             .collect(),
         flow: Some(Flow { agents_heard: 10_000, ..Flow::default() }),
+        duties: Vec::new(),
         ..WatchReply::default()
     }
 }

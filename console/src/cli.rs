@@ -14,14 +14,17 @@ use crate::{
 mod act;
 mod audit;
 mod bundle;
+mod duties;
 mod enrol;
 mod evidence;
 mod filter;
 mod follow;
+mod form;
 mod glass;
 mod handover;
 mod help;
 mod progress;
+mod report;
 mod row;
 mod saved;
 mod schema;
@@ -31,6 +34,7 @@ mod usage;
 
 pub(crate) use act::refusal;
 use filter::Filter;
+use form::Form;
 pub(crate) use shown::{exported, options_of};
 
 /// The watch over the e-government: a console, or one answer.
@@ -61,9 +65,9 @@ struct Common {
     /// Whom to trust; lists of revoked certificates lie beside as revoked.pem.
     #[arg(long, global = true, env = "VONGGAC_AUTHORITIES", requires = "certificate")]
     authorities: Option<PathBuf>,
-    /// table, json, jsonl, csv or md.
+    /// table, json, jsonl, csv or md; of reports also odt and pdf.
     #[arg(long, global = true, default_value = "table", hide_possible_values = true)]
-    format: Format,
+    format: Form,
     /// vi or en.
     #[arg(
         long,
@@ -132,6 +136,17 @@ enum Command {
         #[command(subcommand)]
         action: Option<act::Action>,
     },
+    /// What laws want: all of it, or of one incident.
+    Duties {
+        /// Its number.
+        #[arg(long)]
+        incident: Option<String>,
+    },
+    /// Reports that laws ask for.
+    Report {
+        #[command(subcommand)]
+        action: report::Action,
+    },
     /// The shift book: what is open, and what changed since a time (8h unless --since says another).
     Handover,
     /// Usage figures with numerator, denominator, age and doubt.
@@ -188,7 +203,7 @@ enum Command {
     },
     /// Names, types and meanings of a screen's JSON.
     Schema {
-        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved, spread, receipts, verify, audit or break-glass.
+        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved, spread, duties, receipts, verify, audit or break-glass.
         screen: String,
     },
 }
@@ -239,7 +254,7 @@ pub fn run(arguments: Arguments) -> Exit {
     if let Some(Command::Schema { screen }) = &arguments.command {
         return match schema::of(screen) {
             Some(rows) => {
-                print(&rows::write(&arguments.common.format, &rows));
+                print(&rows::write(&arguments.common.format.rows(), &rows));
                 Exit::Success
             }
             None => Exit::Usage,
@@ -247,10 +262,10 @@ pub fn run(arguments: Arguments) -> Exit {
     }
     if let Some(Command::Verify { file: Some(file), root, signer }) = &arguments.command {
         let known = bundle::known(root.as_deref(), signer.as_deref());
-        return bundle::verify(&words, file, &known, &arguments.common.format);
+        return bundle::verify(&words, file, &known, &arguments.common.format.rows());
     }
     if let Some(Command::Enrol { options }) = &arguments.command {
-        return enrol::run(&words, &arguments.common.format, options);
+        return enrol::run(&words, &arguments.common.format.rows(), options);
     }
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -278,59 +293,60 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         Ok(client) => client,
         Err(error) => return complain(&told(&words, &error), Exit::Failure),
     };
-    let filter = &common.filter;
+    let (filter, form) = (&common.filter, common.format.rows());
     let rows = match command {
         Command::Incidents { action: Some(action) } => {
             let operator = operator(&common);
-            return act::run(&mut client, &words, &common.format, action, &operator).await;
+            return act::run(&mut client, &words, &form, action, &operator).await;
         }
         Command::Saved { action: Some(action) } => {
-            return saved::run(&mut client, &words, filter, &common.format, action).await;
+            return saved::run(&mut client, &words, filter, &form, action).await;
         }
         Command::Saved { action: None } => saved::list(&mut client, &words, filter).await,
         Command::Events { follow: true } => {
             return ended(
-                follow::run(&mut client, &words, filter, &common.format)
-                    .await
-                    .map(|()| Exit::Success),
+                follow::run(&mut client, &words, filter, &form).await.map(|()| Exit::Success),
             );
         }
         Command::Events { follow: false } => {
             return ended(
-                show::events(&mut client, &words, filter, &common.format)
-                    .await
-                    .map(|()| Exit::Success),
+                show::events(&mut client, &words, filter, &form).await.map(|()| Exit::Success),
             );
         }
         Command::Receipts => {
             return ended(
-                evidence::receipts(&mut client, &words, filter, &common.format)
+                evidence::receipts(&mut client, &words, filter, &form)
                     .await
                     .map(|()| Exit::Success),
             );
         }
         Command::Verify { .. } => {
-            return ended(evidence::verify(&mut client, &words, filter, &common.format).await);
+            return ended(evidence::verify(&mut client, &words, filter, &form).await);
         }
         Command::Audit { options } => {
-            return ended(audit::run(&mut client, &words, filter, &common.format, &options).await);
+            return ended(audit::run(&mut client, &words, filter, &form, &options).await);
         }
         Command::Export => {
             return ended(
-                show::export(&mut client, &words, filter, &common.format)
-                    .await
-                    .map(|()| Exit::Success),
+                show::export(&mut client, &words, filter, &form).await.map(|()| Exit::Success),
             );
         }
         Command::BreakGlass { action } => {
-            return ended(glass::run(&mut client, &words, filter, &common.format, action).await);
+            return ended(glass::run(&mut client, &words, filter, &form, action).await);
         }
         Command::Handover => {
             return ended(
-                handover::run(&mut client, &words, filter, &common.format)
-                    .await
-                    .map(|()| Exit::Success),
+                handover::run(&mut client, &words, filter, &form).await.map(|()| Exit::Success),
             );
+        }
+        Command::Report { action } => {
+            let author = operator(&common);
+            let made =
+                report::run(&mut client, &words, filter, common.format, &action, &author).await;
+            return ended(made);
+        }
+        Command::Duties { incident } => {
+            duties::rows(&mut client, &words, incident.as_deref()).await
         }
         Command::Sql { query } => show::sql(&mut client, &words, &query, filter).await,
         Command::Usage { by_agency } => show::usage(&mut client, &words, filter, by_agency).await,
@@ -350,10 +366,10 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
     };
     match rows {
         Ok(rows) => {
-            if rows.is_empty() && common.format == Format::Table {
+            if rows.is_empty() && form == Format::Table {
                 complain(&words.get("empty"), Exit::Success);
             }
-            print(&rows::write(&common.format, &rows));
+            print(&rows::write(&form, &rows));
             Exit::Success
         }
         Err(error) => complain(&error, Exit::Failure),

@@ -145,6 +145,8 @@ actions! {
     Split = "split";
     /// Hide for a time.
     Hide = "hide";
+    /// A report by law was sent.
+    Report = "report";
     /// The board.
     Screen1 = "screen_1";
     /// Incidents.

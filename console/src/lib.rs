@@ -2,6 +2,7 @@
 //!
 //! * [`app`]: the screen's loop around a pure core; [`model`] what is known, [`feed`] where it comes from;
 //! * [`screen`] draws it with [`theme`], [`wording`] and [`words`]; [`terminal`] is its edge;
+//! * [`report`] (pure): what laws want to read of incidents;
 //! * [`cli`]: the twin; [`client`]: the way to the collector.
 
 pub mod app;
@@ -11,6 +12,7 @@ pub mod feed;
 pub mod keymap;
 pub mod model;
 pub mod query;
+pub mod report;
 pub use vonggac_answer::sanitise;
 pub mod screen;
 pub mod terminal;

@@ -22,6 +22,7 @@ mod actions;
 mod agencies;
 mod board;
 mod chart;
+pub(crate) mod duty;
 mod events;
 mod flow;
 mod frame;
@@ -39,6 +40,7 @@ pub(crate) use flow::dead_letter;
 pub(crate) use frame::typing;
 use frame::{keys, link, message, title, warning};
 pub(crate) use help::pages as help_pages;
+pub(crate) use incidents::told;
 pub use items::Item;
 pub(crate) use items::Panes;
 pub(crate) use items::{

@@ -23,6 +23,30 @@ pub fn date_time(time: Time) -> String {
     local(time).strftime("%d/%m %H:%M:%S").to_string()
 }
 
+/// `24/11/2026 09:41:07 +07:00`, for what goes out of the house.
+#[must_use]
+pub fn full(time: Time) -> String {
+    local(time).strftime("%d/%m/%Y %H:%M:%S +07:00").to_string()
+}
+
+/// `24/11/2026`.
+#[must_use]
+pub fn day(time: Time) -> String {
+    local(time).strftime("%d/%m/%Y").to_string()
+}
+
+/// `24/11 09:41`.
+#[must_use]
+pub fn day_minute(time: Time) -> String {
+    local(time).strftime("%d/%m %H:%M").to_string()
+}
+
+/// `11/2026`.
+#[must_use]
+pub fn month(time: Time) -> String {
+    local(time).strftime("%m/%Y").to_string()
+}
+
 /// `09:41:07`.
 #[must_use]
 pub fn clock(time: Time) -> String {

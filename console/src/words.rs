@@ -2,20 +2,40 @@
 
 pub use vonggac_answer::words::{Lang, Words};
 
-const FILES: [(Lang, &str, &str); 2] = [
-    (Lang::Vi, include_str!("../messages/vi.ftl"), include_str!("../messages/cli.vi.ftl")),
-    (Lang::En, include_str!("../messages/en.ftl"), include_str!("../messages/cli.en.ftl")),
+/// The screen's, the command line's and the reports'.
+const FILES: [(Lang, [&str; 3]); 2] = [
+    (
+        Lang::Vi,
+        [
+            include_str!("../messages/vi.ftl"),
+            include_str!("../messages/cli.vi.ftl"),
+            include_str!("../messages/report.vi.ftl"),
+        ],
+    ),
+    (
+        Lang::En,
+        [
+            include_str!("../messages/en.ftl"),
+            include_str!("../messages/cli.en.ftl"),
+            include_str!("../messages/report.en.ftl"),
+        ],
+    ),
 ];
 
 /// The words of a language.
 #[must_use]
 pub fn of(lang: Lang) -> Words {
-    let texts: Vec<&str> = FILES
-        .iter()
-        .filter(|(of, ..)| *of == lang)
-        .flat_map(|(_, screen, cli)| [*screen, *cli])
-        .collect();
+    let texts: Vec<&str> =
+        FILES.iter().filter(|(of, _)| *of == lang).flat_map(|(_, files)| *files).collect();
     Words::new(lang, &texts)
+}
+
+/// The message of a name that is data, in a family of messages; the name itself, where there is none.
+#[must_use]
+pub fn named(words: &Words, family: &str, name: &str) -> String {
+    let id = format!("{family}-{name}");
+    let known = words.get(&id);
+    if known == id { name.to_owned() } else { known }
 }
 
 #[cfg(test)]
@@ -30,15 +50,16 @@ mod tests {
 
     #[test]
     fn both_languages_have_the_same_messages() {
-        assert_eq!(keys(FILES[0].1), keys(FILES[1].1));
-        assert_eq!(keys(FILES[0].2), keys(FILES[1].2));
+        for (vi, en) in FILES[0].1.iter().zip(FILES[1].1) {
+            assert_eq!(keys(vi), keys(en));
+        }
     }
 
     #[test]
     fn every_message_that_the_program_names_is_there() {
         use crate::{app::COMMANDS, keymap::Action, screen::Screen};
         use vonggac_wire::proto::{IncidentState, Verdict};
-        let known = &keys(FILES[0].1) | &keys(FILES[0].2);
+        let known: BTreeSet<String> = FILES[0].1.iter().flat_map(|file| keys(file)).collect();
         let mut named: BTreeSet<String> =
             Action::ALL.iter().map(|(_, name)| format!("do-{}", name.replace('_', "-"))).collect();
         named.extend(COMMANDS.iter().map(|names| format!("cmd-{}", names[0])));

@@ -3,7 +3,7 @@
 
 use crate::{
     id::IncidentId,
-    proto::{self, Incident, IncidentState, Verdict, command::Action},
+    proto::{self, ClockState, Incident, IncidentState, ServiceClock, Verdict, command::Action},
     time::Time,
 };
 
@@ -120,7 +120,27 @@ impl Verdict {
     }
 }
 
+impl ClockState {
+    /// "running", "paused", "met", "breached", as JSON and messages name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unknown",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Met => "met",
+            Self::Breached => "breached",
+        }
+    }
+}
+
 impl Incident {
+    /// Its clock of a kind: "answer" or "solve".
+    #[must_use]
+    pub fn clock(&self, kind: &str) -> Option<&ServiceClock> {
+        self.clocks.iter().find(|clock| clock.kind == kind)
+    }
+
     /// Its number.
     #[must_use]
     pub const fn number(&self) -> IncidentId {
@@ -185,6 +205,15 @@ pub enum Refusal {
     /// Hiding ends later than now, and within the limit.
     #[error("hide-end")]
     HideEnd,
+    /// No law's clock of incidents has this name.
+    #[error("unknown-duty {0}")]
+    UnknownDuty(String),
+    /// A report was sent before the incident was opened, or later than now.
+    #[error("report-time")]
+    ReportTime,
+    /// An incident has as many reports as it may.
+    #[error("too-many-reports")]
+    TooManyReports,
     /// A note, reason, owner or result is empty.
     #[error("text-missing")]
     TextMissing,
@@ -212,7 +241,12 @@ pub fn next_state(state: IncidentState, action: &Action) -> Result<IncidentState
         (Action::Split(_) | Action::Hide(_), S::New | S::InProgress | S::OnHold) => Ok(state),
         (Action::Close(_), S::New | S::InProgress | S::OnHold | S::Resolved) => Ok(S::Closed),
         (Action::Reopen(_), S::Resolved | S::Closed) => Ok(S::InProgress),
-        (Action::Note(_) | Action::Judge(_), state) if state != S::Unspecified => Ok(state),
+        // What a law wants is often sent when all is over.
+        (Action::Note(_) | Action::Judge(_) | Action::Report(_), state)
+            if state != S::Unspecified =>
+        {
+            Ok(state)
+        }
         (_, state) => Err(Refusal::WrongState(state)),
     }
 }
@@ -233,6 +267,7 @@ pub const fn action_name(action: &Action) -> &'static str {
         Action::Merge(_) => "merged",
         Action::Split(_) => "split",
         Action::Hide(_) => "hidden",
+        Action::Report(_) => "reported",
     }
 }
 

@@ -43,6 +43,9 @@ pub const NAME_CHARACTERS_MAX: usize = 128;
 /// Characters of an operator's note.
 pub const NOTE_CHARACTERS_MAX: usize = 4_000;
 
+/// Reports by law that an incident keeps: several duties, each with its first, its following and its last report.
+pub const REPORTS_MAX: usize = 64;
+
 /// Rows of one page of an event search.
 pub const SEARCH_ROWS_MAX: u32 = 100_000;
 

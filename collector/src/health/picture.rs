@@ -156,5 +156,6 @@ pub(super) fn delta(old: &WatchReply, fresh: &WatchReply) -> WatchReply {
             (row.id.clone(), row.agency.clone())
         }),
         flow: fresh.flow.clone(),
+        duties: Vec::new(),
     }
 }

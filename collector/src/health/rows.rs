@@ -11,6 +11,7 @@ use vonggac_wire::{
 };
 
 use super::{AgentState, Nation, day, impact, minutes::Minutes};
+use crate::duty;
 
 impl Nation {
     fn agent_state(state: &AgentState, now: Time) -> H {
@@ -80,6 +81,7 @@ impl Nation {
             incidents,
             indicators: Vec::new(),
             flow: None,
+            duties: duty::all(&self.registry, now),
         }
     }
 

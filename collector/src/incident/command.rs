@@ -5,8 +5,8 @@ use std::time::Duration;
 use vonggac_wire::{
     Time,
     incident::{Refusal, action_name, next_state},
-    limits::{NAME_CHARACTERS_MAX, NOTE_CHARACTERS_MAX},
-    proto::{Command, Incident, IncidentState, Verdict, command::Action},
+    limits::{NAME_CHARACTERS_MAX, NOTE_CHARACTERS_MAX, REPORTS_MAX},
+    proto::{Command, Hide, Incident, IncidentState, Report, Reported, Verdict, command::Action},
 };
 
 /// An incident is hidden for a month at most: what has to be hidden for longer is a rule to be changed.
@@ -47,7 +47,10 @@ pub(super) fn apply(
             if !assign.task.is_empty() {
                 after.task = limited(&assign.task)?;
             }
-            after.deadline_unix_nano = assign.deadline_unix_nano.or(after.deadline_unix_nano);
+            if assign.deadline_unix_nano.is_some() {
+                after.deadline_unix_nano = assign.deadline_unix_nano;
+                after.deadline_given = true;
+            }
             if assign.task.is_empty() { owner } else { format!("{owner}: {}", assign.task) }
         }
         Action::Note(note) => {
@@ -71,6 +74,7 @@ pub(super) fn apply(
         }
         Action::Judge(judge) => {
             after.verdict = verdict(judge.verdict).ok_or(Refusal::VerdictMissing)?.into();
+            after.judged_unix_nano = Some(now.0);
             verdict(judge.verdict).map(Verdict::name).unwrap_or_default().to_owned()
         }
         Action::HandOver(over) => {
@@ -101,24 +105,10 @@ pub(super) fn apply(
             format!("{}: {reason}", split.agencies.join(" "))
         }
         Action::Hide(hide) => {
-            let reason = required(&hide.reason)?;
-            let until = Time(hide.until_unix_nano);
-            // No end is the end of hiding, if it was hidden.
-            if hide.until_unix_nano == 0 && after.hidden_until_unix_nano.is_some() {
-                after.hidden_until_unix_nano = None;
-                after.hidden_by.clear();
-                after.hidden_reason.clear();
-                return Ok((after, "shown", reason));
-            }
-            let left = until.since(now);
-            if left.is_zero() || left > HIDDEN_MAX {
-                return Err(Refusal::HideEnd);
-            }
-            after.hidden_until_unix_nano = Some(until.0);
-            after.hidden_by.clone_from(&command.actor);
-            after.hidden_reason.clone_from(&reason);
-            format!("{until}: {reason}")
+            let (word, text) = hidden(&mut after, hide, &command.actor, now)?;
+            return Ok((after, word, text));
         }
+        Action::Report(report) => reported(&mut after, report, &command.actor, now)?,
     };
     Ok((after, action_name(action), text))
 }
@@ -130,6 +120,7 @@ fn closed(after: &mut Incident, result: &str, judged: i32, now: Time) -> Result<
     }
     if let Some(verdict) = verdict(judged) {
         after.verdict = verdict.into();
+        after.judged_unix_nano = Some(now.0);
     }
     if after.result.is_empty() {
         return Err(Refusal::ResultMissing);
@@ -141,6 +132,58 @@ fn closed(after: &mut Incident, result: &str, judged: i32, now: Time) -> Result<
     after.resolved_unix_nano.get_or_insert(now.0);
     after.closed_unix_nano = Some(now.0);
     Ok(after.result.clone())
+}
+
+/// Hidden until an end, or shown again: the step's word and its text.
+fn hidden(
+    after: &mut Incident,
+    hide: &Hide,
+    actor: &str,
+    now: Time,
+) -> Result<(&'static str, String), Refusal> {
+    let reason = required(&hide.reason)?;
+    let until = Time(hide.until_unix_nano);
+    // No end is the end of hiding, if it was hidden.
+    if hide.until_unix_nano == 0 && after.hidden_until_unix_nano.is_some() {
+        after.hidden_until_unix_nano = None;
+        after.hidden_by.clear();
+        after.hidden_reason.clear();
+        return Ok(("shown", reason));
+    }
+    let left = until.since(now);
+    if left.is_zero() || left > HIDDEN_MAX {
+        return Err(Refusal::HideEnd);
+    }
+    after.hidden_until_unix_nano = Some(until.0);
+    actor.clone_into(&mut after.hidden_by);
+    after.hidden_reason.clone_from(&reason);
+    Ok(("hidden", format!("{until}: {reason}")))
+}
+
+/// A report that a law wants was sent: when, to whom, and under which number.
+fn reported(
+    after: &mut Incident,
+    report: &Report,
+    actor: &str,
+    now: Time,
+) -> Result<String, Refusal> {
+    if after.reports.len() >= REPORTS_MAX {
+        return Err(Refusal::TooManyReports);
+    }
+    let reference = required(&report.reference)?;
+    let sent = if report.sent_unix_nano == 0 { now.0 } else { report.sent_unix_nano };
+    if sent > now.0 || sent < after.first_time_unix_nano.min(after.opened_unix_nano) {
+        return Err(Refusal::ReportTime);
+    }
+    after.reports.push(Reported {
+        duty: report.duty.clone(),
+        actor: actor.to_owned(),
+        to: limited(&report.to)?,
+        reference: reference.clone(),
+        sent_unix_nano: sent,
+        told_unix_nano: now.0,
+    });
+    Ok(format!("{} {}: {reference}", report.duty, Time(sent)))
 }
 
 fn verdict(number: i32) -> Option<Verdict> {

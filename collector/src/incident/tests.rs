@@ -7,6 +7,7 @@ use vonggac_wire::proto::{
 
 use super::*;
 
+mod clocks;
 mod history;
 
 const NOW: Time = Time::from_seconds(1_764_000_000);

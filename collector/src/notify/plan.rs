@@ -18,7 +18,7 @@ use super::{
     settings::{Channel, Digest, Settings, Way, route::covers},
     tlp::Tlp,
 };
-use crate::registry::Registry;
+use crate::registry::{KINDS, Registry};
 
 /// A digest that could not be made at its time is made so much later at most: then the next one is nearer.
 const DIGEST_LATE_MAX: Duration = Duration::from_secs(6 * 3_600);
@@ -47,7 +47,9 @@ pub fn event(step: &Transition) -> Option<Event> {
     let is_open = |state: i32| IncidentState::try_from(state).is_ok_and(IncidentState::is_open);
     match step.action.as_str() {
         "opened" | "reopened" => Some(Event::Opened),
-        "raised" => Some(Event::Escalated),
+        "raised" | "escalated" => Some(Event::Escalated),
+        // The other clock is the incident's deadline, which is looked at by itself.
+        "breached" if step.text == KINDS[0] => Some(Event::Breached),
         "handed_over" => Some(Event::HandedOver),
         // It goes on in the one that took it in.
         "merged" => None,

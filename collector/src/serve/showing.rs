@@ -6,12 +6,12 @@ use tonic::Status;
 use vonggac_wire::{
     Time,
     limits::EVIDENCE_EVENTS_MAX,
-    proto::{IncidentDetail, LegalClock, UsageReply, UsageRequest},
+    proto::{IncidentDetail, UsageReply, UsageRequest},
 };
 
 use super::{Parts, status};
 use crate::{
-    indicator,
+    duty, indicator,
     store::query::Reach,
     trust::{door::Guest, role::Role, scope::view},
 };
@@ -41,29 +41,9 @@ pub(super) async fn incident(
     let reach = Reach::of(&guest.scope, std::slice::from_ref(&incident));
     let evidence = parts.store.evidence(references, &reach).await.map_err(status)?;
     let meta = parts.rules.meta(&incident.rule);
-    let clocks: Vec<LegalClock> = parts
-        .registry
-        .clocks()
-        .iter()
-        .filter(|clock| clock.kind == "deadline" && clock.starts_on == "detection")
-        .map(|clock| LegalClock {
-            id: clock.id.clone(),
-            name_vi: clock.name_vi.clone(),
-            name_en: clock.name_en.clone(),
-            due_unix_nano: days(&clock.limit)
-                .map(|days| Time(incident.opened_unix_nano).plus(days).0),
-            citation: format!("{}, art. {}", clock.citation, clock.article),
-            confidence: clock.confidence.clone(),
-        })
-        .collect();
-    let recipients = parts.registry.clocks().iter();
-    let mut recipients: Vec<String> = recipients
-        .flat_map(|clock| clock.recipient_roles.split(';'))
-        .filter(|role| !role.is_empty())
-        .map(str::to_owned)
-        .collect();
-    recipients.sort();
-    recipients.dedup();
+    let is_attack = meta.is_some_and(|meta| meta.attack);
+    let clocks = duty::of_incident(&parts.registry, &incident, is_attack, Time::now());
+    let recipients = duty::recipients(&clocks);
     Ok(IncidentDetail {
         timeline,
         evidence,
@@ -109,10 +89,4 @@ pub(super) async fn usage(
         indicator.agencies_missing = u32::try_from(missing).unwrap_or(0);
     }
     Ok(UsageReply { indicators })
-}
-
-/// "P5D" as a duration; at once is none.
-fn days(limit: &str) -> Option<Duration> {
-    let days: u64 = limit.strip_prefix('P')?.strip_suffix('D')?.parse().ok()?;
-    Some(Duration::from_secs(days * 86_400))
 }

@@ -55,6 +55,9 @@ pub struct BookState {
 /// Incidents that are loaded at a start; older closed ones are found by query.
 const INCIDENTS_LOADED_MAX: u64 = 20_000;
 
+/// Incidents of one page: each may hold two hundred names and their shares.
+const PAGE_INCIDENTS: u64 = 500;
+
 impl Store {
     /// Keeps the steps of incidents, as one block. The same token a second time is harmless.
     ///
@@ -156,6 +159,27 @@ impl Store {
             .bind(INCIDENTS_LOADED_MAX)
             .fetch_all()
             .await?)
+    }
+
+    /// A page of the incidents that were opened in a span, as they are now, in the order of their numbers from behind `after` on.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn incidents_opened(
+        &self,
+        (since, until): (Time, Time),
+        after: u64,
+    ) -> Result<Vec<Incident>, StoreError> {
+        let texts: Vec<String> = self
+            .client()
+            .query("SELECT argMax(after, version) FROM transitions WHERE incident IN (SELECT incident FROM transitions WHERE version = 1 AND incident > ? AND time >= fromUnixTimestamp64Micro(?) AND time < fromUnixTimestamp64Micro(?) ORDER BY incident LIMIT ?) GROUP BY incident ORDER BY incident")
+            .bind(after)
+            .bind(since.micros())
+            .bind(until.micros())
+            .bind(PAGE_INCIDENTS)
+            .fetch_all()
+            .await?;
+        parse(&texts)
     }
 
     /// These incidents as they are now.

@@ -16,6 +16,8 @@ pub enum Call {
     SearchEvents,
     /// One incident.
     GetIncident,
+    /// The incidents of a span.
+    Incidents,
     /// A command.
     Act,
     /// Figures.
@@ -46,10 +48,11 @@ pub enum Call {
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Watch,
         Self::SearchEvents,
         Self::GetIncident,
+        Self::Incidents,
         Self::Act,
         Self::Usage,
         Self::Sql,
@@ -72,6 +75,7 @@ impl Call {
             Self::Watch => "watch",
             Self::SearchEvents => "search-events",
             Self::GetIncident => "get-incident",
+            Self::Incidents => "incidents",
             Self::Act => "act",
             Self::Usage => "usage",
             Self::Sql => "sql",
@@ -116,7 +120,7 @@ pub struct NotForRole {
 /// If the call is not for the role.
 pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
     use Call::{
-        Act, Audit, BreakGlass, ChangeSavedSearch, DeadLetters, Evidence, GetIncident,
+        Act, Audit, BreakGlass, ChangeSavedSearch, DeadLetters, Evidence, GetIncident, Incidents,
         SavedSearches, SearchEvents, Spread, Sql, Tail, Usage, Watch,
     };
     let permitted = match grant.role {
@@ -124,7 +128,13 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
         Role::NationalOperator | Role::AgencyOperator => call != Audit,
         Role::Responder => matches!(
             call,
-            Watch | SearchEvents | GetIncident | Act | SavedSearches | ChangeSavedSearch
+            Watch
+                | SearchEvents
+                | GetIncident
+                | Incidents
+                | Act
+                | SavedSearches
+                | ChangeSavedSearch
         ),
         // A change of a saved search is refused by its own word.
         Role::Observer => matches!(
@@ -132,6 +142,7 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
             Watch
                 | SearchEvents
                 | GetIncident
+                | Incidents
                 | Usage
                 | Sql
                 | DeadLetters
@@ -146,6 +157,7 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
             call,
             Watch
                 | GetIncident
+                | Incidents
                 | Usage
                 | Sql
                 | DeadLetters
@@ -228,11 +240,12 @@ mod tests {
     #[test]
     fn each_role_reaches_what_its_column_says_and_nothing_else() {
         use Call::*;
-        let rows: [(Call, &str); 16] = [
+        let rows: [(Call, &str); 17] = [
             // administrator, national operator, agency operator, responder, observer, auditor
             (Watch, "yyyyyy"),
             (SearchEvents, "yyyyy-"),
             (GetIncident, "yyyyyy"),
+            (Incidents, "yyyyyy"),
             (Act, "yyyy--"),
             (Usage, "yyy-yy"),
             (Sql, "yyy-yy"),

@@ -8,7 +8,7 @@ use crate::{
     sanitise::sanitise,
     screen::{self, Screen},
     wording,
-    words::Lang,
+    words::{Lang, named},
 };
 
 impl App {
@@ -72,12 +72,15 @@ impl App {
         let detail = screen::detail(self, incident.id);
         match detail {
             Some(detail) => lines.extend(detail.recipients.iter().map(|role| {
-                let known = words.get(&format!("role-{role}"));
-                let name = if known.starts_with("role-") { role.clone() } else { known };
+                let name = named(words, "role", role);
                 format!("{name}: {}", words.get("tell-unverified"))
             })),
             None => lines.push(words.get("tell-open-first")),
         }
+        // All that is owed, with what was reported already.
+        let now = self.model.time.unwrap_or_default();
+        let owed = detail.map(|detail| screen::duty::shown(&detail.clocks)).unwrap_or_default();
+        lines.extend(owed.into_iter().map(|clock| screen::duty::line(words, clock, now)));
         let title = words.with("tell-title", &[("id", &id)]);
         self.overlay = Some(Overlay::Sheet { title, lines, from: 0 });
     }

@@ -7,13 +7,13 @@ use vonggac_daemon::settings::parse_duration;
 use vonggac_wire::{
     Time,
     proto::{
-        Acknowledge, Assign, Close, HandOver, Hide, Hold, Judge, Merge, Note, Reopen, Resolve,
-        Split, Verdict, command::Action as Wire,
+        Acknowledge, Assign, Close, HandOver, Hide, Hold, Judge, Merge, Note, Reopen, Report,
+        Resolve, Split, Verdict, command::Action as Wire,
     },
 };
 
 use super::{App, Effect, Overlay, input::edit};
-use crate::{keymap::Action, model::Model, query, wording::folded, words::Words};
+use crate::{keymap::Action, model::Model, query, screen::duty, wording::folded, words::Words};
 
 /// One field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,14 @@ impl Form {
             Action::Merge => vec![field("into", true)],
             Action::Split => vec![field("agencies", true), field("reason", true)],
             Action::Hide => vec![field("reason", true), field("until", true)],
+            Action::Report => {
+                vec![
+                    field("duty", true),
+                    field("reference", true),
+                    field("recipient", false),
+                    field("sent", false),
+                ]
+            }
             _ => Vec::new(),
         };
         if let (Some(incident), Action::Close) = (one, action) {
@@ -91,6 +99,16 @@ impl Form {
                     "verdict" => known.map_or("", |(letter, _)| letter).clone_into(&mut field.text),
                     _ => field.text.clone_from(&incident.result),
                 }
+            }
+        }
+        if let (Some(incident), Action::Report) = (one, action) {
+            // The one that is owed next stands there already.
+            let detail = model.detail.as_ref().filter(|detail| {
+                detail.incident.as_ref().is_some_and(|known| known.id == incident.id)
+            });
+            let owed = detail.map(|detail| duty::shown(&detail.clocks)).unwrap_or_default();
+            if let (Some(field), Some(next)) = (fields.first_mut(), owed.first()) {
+                field.text.clone_from(&next.id);
             }
         }
         let at = fields.iter().position(|f| f.required && f.text.is_empty()).unwrap_or(0);
@@ -162,6 +180,15 @@ impl Form {
                 };
                 Wire::Hide(Hide { reason: self.text("reason"), until_unix_nano: until })
             }
+            Action::Report => Wire::Report(Report {
+                duty: self.text("duty"),
+                to: self.text("recipient"),
+                reference: self.text("reference"),
+                sent_unix_nano: match self.text("sent").as_str() {
+                    "" => 0,
+                    text => before(text, now).ok_or(("sent", "told-time"))?.0,
+                },
+            }),
             Action::Reopen => Wire::Reopen(Reopen { reason: self.text("reason") }),
             _ => Wire::Acknowledge(Acknowledge {}),
         })
@@ -182,6 +209,15 @@ pub(crate) fn later(text: &str, now: Time) -> Option<Time> {
     }
     let clock = query::clock(text, now)?;
     Some(if clock <= now { clock.plus(Duration::from_secs(86_400)) } else { clock })
+}
+
+/// A time that was: `2h` ago, `09:48` (yesterday's, if it is to come).
+fn before(text: &str, now: Time) -> Option<Time> {
+    if let Some(span) = parse_duration(text) {
+        return Some(now.minus(span));
+    }
+    let clock = query::clock(text, now)?;
+    Some(if clock > now { clock.minus(Duration::from_secs(86_400)) } else { clock })
 }
 
 /// By its letter, or by the beginning of its name, accents optional.

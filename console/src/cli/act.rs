@@ -8,11 +8,11 @@ use vonggac_wire::{
     IncidentId, Time,
     proto::{
         Acknowledge, Assign, Close, Command, HandOver, Hide, Hold, IncidentRequest, Judge, Merge,
-        Note, Reopen, Resolve, Split, Verdict, command::Action as Wire,
+        Note, Reopen, Report, Resolve, Split, Verdict, command::Action as Wire,
     },
 };
 
-use super::{complain, print, row, show::said};
+use super::{complain, duties, filter, print, row, show::said};
 use crate::{app::later, client::Client, words::Words};
 
 /// An action.
@@ -134,6 +134,23 @@ pub(super) enum Action {
         /// false_positive, true_positive, benign, test, insufficient_data or duplicate.
         verdict: String,
     },
+    /// A report that a law wants has been sent.
+    Reported {
+        /// Its number.
+        id: String,
+        /// For which duty.
+        #[arg(long)]
+        duty: String,
+        /// The document's number.
+        #[arg(long)]
+        reference: String,
+        /// To whom; else as the law says.
+        #[arg(long = "to", default_value = "")]
+        recipient: String,
+        /// When it was sent: 08:00, 2h, RFC 3339; else now.
+        #[arg(long)]
+        at: Option<String>,
+    },
 }
 
 impl Action {
@@ -152,7 +169,8 @@ impl Action {
             | Self::Split { id, .. }
             | Self::Hide { id, .. }
             | Self::Unhide { id, .. }
-            | Self::Judge { id, .. } => id,
+            | Self::Judge { id, .. }
+            | Self::Reported { id, .. } => id,
         }
     }
 
@@ -187,6 +205,13 @@ impl Action {
             }
             Self::Unhide { reason, .. } => Wire::Hide(Hide { reason, until_unix_nano: 0 }),
             Self::Judge { verdict: name, .. } => Wire::Judge(Judge { verdict: verdict(&name) }),
+            Self::Reported { duty, reference, recipient, at, .. } => Wire::Report(Report {
+                duty,
+                reference,
+                to: recipient,
+                // What is no time was refused before.
+                sent_unix_nano: at.and_then(|text| filter::time(&text, now)).map_or(0, |at| at.0),
+            }),
         })
     }
 }
@@ -286,6 +311,7 @@ async fn show(client: &mut Client, words: &Words, form: &Format, id: u64) -> Exi
         .filter(|step| step.action != "counted")
         .map(|step| json!({ "time": Time(step.time_unix_nano).to_string(), "actor": step.actor, "action": step.action, "text": step.text }))
         .collect();
+    let owed: Vec<rows::Row> = detail.clocks.iter().map(|duty| duties::row(duty, words)).collect();
     if *form == Format::Table {
         let mut text = String::new();
         for (name, value) in &row {
@@ -304,6 +330,12 @@ async fn show(client: &mut Client, words: &Words, form: &Format, id: u64) -> Exi
                 field("text")
             ));
         }
+        for duty in &detail.clocks {
+            text.push_str(&format!(
+                "{}\n",
+                crate::sanitise::sanitise(&duties::line(duty, words, Time::now()))
+            ));
+        }
         for event in &detail.evidence {
             text.push_str(&format!("  {}\n", crate::sanitise::sanitise(&event.raw)));
         }
@@ -311,6 +343,7 @@ async fn show(client: &mut Client, words: &Words, form: &Format, id: u64) -> Exi
         return Exit::Success;
     }
     row.insert("timeline".into(), Value::Array(timeline));
+    row.insert("duties".into(), Value::Array(owed.into_iter().map(Value::Object).collect()));
     let evidence: Vec<Value> =
         detail.evidence.iter().map(|event| Value::Object(row::event(event))).collect();
     row.insert("evidence".into(), Value::Array(evidence));

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use vonggac_wire::{
     Time,
     proto::{
-        Agency, Agent, CheckRow, DeadLetter, EventRow, Flow, GapRow, Incident, Indicator,
-        SavedSearch, SpreadRow, System, Transition,
+        Agency, Agent, CheckRow, DeadLetter, Escalation, EventRow, Flow, GapRow, Incident,
+        Indicator, Reported, SavedSearch, ServiceClock, SpreadRow, System, Transition,
     },
 };
 
@@ -152,6 +152,10 @@ pub(super) fn incident(incident: &Incident, words: &Words, now: Time) -> Row {
         "closed_at": time(incident.closed_unix_nano),
         "duration_seconds": incident.duration(now).as_secs_f64(),
         "deadline": time(incident.deadline_unix_nano),
+        "deadline_given": incident.deadline_given,
+        "clocks": clocks(incident),
+        "escalations": escalations(incident),
+        "reports": reports(incident),
         "responsible_agency": incident.responsible_agency,
         "task": incident.task,
         "result": incident.result,
@@ -167,6 +171,44 @@ pub(super) fn incident(incident: &Incident, words: &Words, now: Time) -> Row {
         "version": incident.version,
         "simulated": incident.simulated,
     }))
+}
+
+/// As text in a table, as objects in JSON.
+fn clocks(incident: &Incident) -> Value {
+    let clock = |clock: &ServiceClock| {
+        json!({
+            "kind": clock.kind,
+            "state": clock.state().name(),
+            "due": time(clock.due_unix_nano),
+            "left_seconds": clock.left_seconds,
+            "limit_seconds": clock.limit_seconds,
+            "calendar": clock.calendar,
+            "ended": time(clock.ended_unix_nano),
+            "doubt": clock.doubt,
+        })
+    };
+    incident.clocks.iter().map(clock).collect()
+}
+
+fn escalations(incident: &Incident) -> Value {
+    let told = |one: &Escalation| {
+        let at = time(Some(one.time_unix_nano));
+        json!({ "clock": one.clock, "level": one.level, "role": one.role, "time": at })
+    };
+    incident.escalations.iter().map(told).collect()
+}
+
+fn reports(incident: &Incident) -> Value {
+    let report = |one: &Reported| {
+        json!({
+            "duty": one.duty,
+            "sent": time(Some(one.sent_unix_nano)),
+            "actor": one.actor,
+            "to": one.to,
+            "reference": one.reference,
+        })
+    };
+    incident.reports.iter().map(report).collect()
 }
 
 pub(super) fn step(step: &Transition) -> Row {

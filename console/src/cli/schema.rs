@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vonggac_answer::rows::Row;
 
 /// Screens that have a schema.
-pub(super) const NAMES: [&str; 17] = [
+pub(super) const NAMES: [&str; 18] = [
     "agencies",
     "systems",
     "agents",
@@ -19,6 +19,7 @@ pub(super) const NAMES: [&str; 17] = [
     "dead",
     "saved",
     "spread",
+    "duties",
     "receipts",
     "verify",
     "audit",
@@ -81,6 +82,13 @@ const INCIDENTS: &[Field] = &[
     ("count", "number", "events that match"),
     ("agencies", "list", "all agencies it touches"),
     ("unserved_per_minute", "number", "dossiers; null: nobody can say, which is not zero"),
+    (
+        "clocks",
+        "list",
+        "kind (answer, solve), state (running, paused, met, breached), due, left_seconds, limit_seconds, calendar, ended, doubt",
+    ),
+    ("escalations", "list", "clock, level, role, time: who was told because a clock ran out"),
+    ("reports", "list", "duty, sent, actor, to, reference: what was reported by law"),
     ("hidden_until", "RFC 3339", "left out of lists until then; also hidden_by, hidden_reason"),
     ("merged_into", "number", "the incident that took it in"),
     ("split_from", "number", "the incident it was split from"),
@@ -255,6 +263,25 @@ const AUDIT: &[Field] = &[
     ("microseconds", "number", "how long it took"),
     ("chain", "text", "which collector wrote it down; also number, hash: its place there"),
 ];
+const DUTIES: &[Field] = &[
+    ("duty", "text", "the name that a report is written down for"),
+    ("name", "text", "in the language asked for"),
+    (
+        "state",
+        "text",
+        "running, late, done, done-late, waiting (not begun), void (judged to be none), standing",
+    ),
+    ("due", "RFC 3339", "null: not begun, or without an end"),
+    ("law", "text", "also article; empty: not known"),
+    ("confidence", "text", "how sure it is: verified, not-verified-after-..., model-only, ..."),
+    ("kind", "text", "deadline, form, calendar, standing, retention, scope, review"),
+    ("starts_on", "text", "what it begins with; also started: when that was"),
+    ("limit", "text", "as the registry has it: P5D, PT0S, 06-20"),
+    ("reporter", "text", "the role that owes it; recipients: to whom; empty: not known"),
+    ("applies_from", "text", "first day; applies_to: the last one; empty: not known"),
+    ("reports", "list", "sent, actor, to, reference, told: what was reported for it"),
+];
+
 const BREAK_GLASS: &[Field] = &[
     ("id", "text", "its beginning names it, too"),
     AGENCY,
@@ -286,6 +313,7 @@ pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
         "dead" => DEAD,
         "saved" => SAVED,
         "spread" => SPREAD,
+        "duties" => DUTIES,
         "receipts" => RECEIPTS,
         "verify" => VERIFY,
         "audit" => AUDIT,

@@ -6,7 +6,9 @@ use vonggac_wire::{
     proto::{HealthState, IncidentState, Verdict},
 };
 
-use super::{Arguments, Command, Filter, act::Action, filter, glass, saved, schema};
+use super::{
+    Arguments, Command, Filter, act::Action, filter, form::Form, glass, report, saved, schema,
+};
 use crate::{app::later, client::SCHEME, words::Words};
 
 /// Fields that a value may be looked for in, over all agencies.
@@ -77,7 +79,18 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
     {
         found.push(wrong(words, "--status", status, &allowed.join(", ")));
     }
+    let is_report = matches!(&arguments.command, Some(Command::Report { .. }));
+    let form = arguments.common.format;
+    if !form.fits(is_report) {
+        found.push(wrong(words, "--format", form.name(), &Form::allowed(is_report)));
+    }
     match &arguments.command {
+        Some(Command::Report { action }) => found.extend(of_report(action, words)),
+        Some(Command::Duties { incident: Some(text) })
+            if text.parse::<vonggac_wire::IncidentId>().is_err() =>
+        {
+            found.push(words.with("bad-id", &[("text", text)]));
+        }
         Some(Command::Incidents { action: Some(action) }) => {
             found.extend(of_action(action, words, now));
         }
@@ -107,6 +120,19 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
 fn time(filter: &Filter, now: Time, since: bool) -> Option<Time> {
     let text = if since { filter.since.as_ref() } else { filter.until.as_ref() };
     filter::time(text?, now)
+}
+
+fn of_report(action: &report::Action, words: &Words) -> Option<String> {
+    match action {
+        report::Action::Draft { id, .. } => {
+            let is_wrong = id.parse::<vonggac_wire::IncidentId>().is_err();
+            is_wrong.then(|| words.with("bad-id", &[("text", id)]))
+        }
+        report::Action::Summary { half, .. } => {
+            let is_wrong = half.parse::<crate::report::Half>().is_err();
+            is_wrong.then(|| wrong(words, "--half", half, "2026-H1, 2026-H2"))
+        }
+    }
 }
 
 fn of_glass(action: &glass::Action, filter: &Filter, words: &Words) -> Vec<String> {
@@ -147,6 +173,11 @@ fn of_action(action: &Action, words: &Words, now: Time) -> Vec<String> {
     };
     if let Some(text) = end.filter(|text| later(text, now).is_none()) {
         found.push(wrong(words, option, text, TIMES.0));
+    }
+    if let Action::Reported { at: Some(at), .. } = action
+        && filter::time(at, now).is_none()
+    {
+        found.push(wrong(words, "--at", at, TIMES.1));
     }
     if let Action::Merge { into, .. } = action
         && into.trim_start_matches('#').parse::<vonggac_wire::IncidentId>().is_err()
@@ -216,6 +247,15 @@ mod tests {
             ("vonggac events --until 25:99", "25:99"),
             ("vonggac agencies --status broken", "under_attack"),
             ("vonggac incidents --status broken", "in_progress"),
+            ("vonggac report draft x --kind final", "x"),
+            ("vonggac report draft 7 --kind final --format csv", "odt, pdf"),
+            ("vonggac report summary --half 2026", "2026-H1, 2026-H2"),
+            ("vonggac duties --incident x", "x"),
+            ("vonggac duties --format pdf", "table, json"),
+            (
+                "vonggac incidents reported 7 --duty incident-notice --reference 1/BC --at gestern",
+                "08:00",
+            ),
             ("vonggac spread mac=00:00", "src_ip, user, url, host"),
             ("vonggac schema nothing", "agencies, systems"),
             ("vonggac saved delete ssh", "--yes"),
@@ -262,6 +302,10 @@ mod tests {
             "vonggac export --agency H49 --since 2h --format csv",
             "vonggac break-glass request --agency H49 --what export --reason r --valid 2h",
             "vonggac break-glass list",
+            "vonggac duties --incident #7 --format csv",
+            "vonggac report draft 7 --kind initial --format pdf --output a.pdf",
+            "vonggac report summary --half 2026-H2 --format odt --in en --since 2h",
+            "vonggac incidents reported 7 --duty incident-notice --reference 12/BC --at 08:00",
             "vonggac break-glass confirm 1a2b3c4d",
             "vonggac events --follow --class authentication",
             "vonggac enrol --token vgt1.x --centre https://centre.example:7444 --out /o",

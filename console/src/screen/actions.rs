@@ -25,7 +25,7 @@ pub(crate) fn word(app: &App, action: Action) -> String {
 }
 
 /// Actions on incidents: an observer has none of them.
-pub(crate) const ON_INCIDENTS: [Action; 12] = [
+pub(crate) const ON_INCIDENTS: [Action; 13] = [
     Action::Acknowledge,
     Action::Assign,
     Action::Note,
@@ -38,6 +38,7 @@ pub(crate) const ON_INCIDENTS: [Action; 12] = [
     Action::Merge,
     Action::Split,
     Action::Hide,
+    Action::Report,
 ];
 
 /// Whether an incident's state allows an action.
@@ -56,6 +57,7 @@ pub(crate) fn allows(incident: &Incident, action: Action) -> bool {
         Action::Merge => Wire::Merge(p::Merge::default()),
         Action::Split => Wire::Split(p::Split::default()),
         Action::Hide => Wire::Hide(p::Hide::default()),
+        Action::Report => Wire::Report(p::Report::default()),
         _ => return false,
     };
     next_state(incident.current_state(), &wire).is_ok()

@@ -16,6 +16,7 @@ use crate::{
 mod fault;
 mod one;
 
+pub(crate) use one::told;
 pub(super) use one::{one, steps};
 
 /// How far back the shift book looks.

@@ -10,8 +10,9 @@ use vonggac_console::{
 };
 use vonggac_wire::limits::FIELD_BYTES_MAX;
 use vonggac_wire::proto::{
-    DeadLetter, DeadLettersReply, EventRow, GapRow, IncidentDetail, Indicator, LegalClock,
-    SearchReply, SpreadReply, SpreadRow, SqlReply, Transition, UsageReply, WatchReply,
+    DeadLetter, DeadLettersReply, Escalation, EventRow, GapRow, IncidentDetail, Indicator,
+    LegalClock, SearchReply, ServiceClock, SpreadReply, SpreadRow, SqlReply, Transition,
+    UsageReply, WatchReply,
 };
 
 use crate::morning::{app, cells_of, now, picture, press, sized};
@@ -126,6 +127,10 @@ fn poisoned(text: &str) -> WatchReply {
             &mut row.rule,
         ]);
         row.hosts = vec![text.to_owned(); 2];
+        let clock =
+            ServiceClock { kind: text.into(), doubt: text.into(), ..ServiceClock::default() };
+        row.clocks = vec![clock];
+        row.escalations = vec![Escalation { role: text.into(), ..Escalation::default() }];
         row.agencies.push(text.to_owned());
         if let Some(entity) = &mut row.entity {
             text.clone_into(&mut entity.value);
@@ -176,6 +181,11 @@ fn detail(app: &App, id: u64, text: &str) -> IncidentDetail {
             name_en: text.into(),
             citation: text.into(),
             confidence: text.into(),
+            law_vi: text.into(),
+            law_en: text.into(),
+            article: text.into(),
+            kind: text.into(),
+            state: text.into(),
             ..LegalClock::default()
         }],
         recipients: vec![text.into()],

@@ -6,6 +6,7 @@ mod hostile;
 mod keyboard;
 mod live;
 mod morning;
+mod owed;
 mod screens;
 mod searching;
 mod shift;

@@ -18,7 +18,7 @@ use vonggac_wire::{
     },
 };
 
-use crate::keyboard;
+use crate::{keyboard, owed};
 
 /// Usage that a full spool dropped, and a log that was cut: nobody knows how many lines it had.
 fn gaps() -> Vec<GapRow> {
@@ -129,6 +129,7 @@ pub(crate) fn incident(
             _ => None,
         },
         simulated: true,
+        clocks: owed::clocks(id, now().plus(std::time::Duration::from_secs(420))),
         ..Incident::default()
     }
 }
@@ -339,6 +340,7 @@ pub(crate) fn picture() -> WatchReply {
             },
         ],
         flow: Some(flow),
+        duties: owed::duties(),
     }
 }
 
@@ -471,6 +473,7 @@ pub(crate) fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
         )],
         runbook_vi: vec!["Thử nộp một hồ sơ mẫu.".into()],
         runbook_en: vec!["Try to file a test dossier.".into()],
+        clocks: owed::duties(),
         ..IncidentDetail::default()
     };
     app.told(Told::Detail(Box::new(detail)), now());

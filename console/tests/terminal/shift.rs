@@ -27,6 +27,7 @@ fn each_action_has_its_form_and_sends_what_was_typed() {
         ("2M", "#2\n", "merge"),
         ("2T", "tk-01\tanother cause\n", "split"),
         ("2X", "known work\t2h\n", "hide"),
+        ("2L", "incident-notice\t12/BC\t\t2h\n", "report"),
     ];
     for (open, typed, name) in cases {
         let mut app = app();
@@ -54,6 +55,10 @@ fn each_action_has_its_form_and_sends_what_was_typed() {
             (Wire::Merge(m), "merge") => assert_eq!(m.into, 2),
             (Wire::Split(s), "split") => assert_eq!(s.agencies, ["tk-01"]),
             (Wire::Hide(h), "hide") => assert_eq!(h.until_unix_nano, now().0 + 7_200 * SECOND),
+            (Wire::Report(r), "report") => {
+                assert_eq!((r.duty.as_str(), r.reference.as_str()), ("incident-notice", "12/BC"));
+                assert_eq!(r.sent_unix_nano, now().0 - 7_200 * SECOND);
+            }
             other => panic!("{other:?}"),
         }
     }

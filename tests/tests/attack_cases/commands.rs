@@ -4,7 +4,7 @@ use anyhow::ensure;
 use tonic::{Code, Status};
 use vonggac_wire::proto::{
     Acknowledge, ActReply, Assign, Close, Command, HandOver, Hide, Hold, Judge, Merge, Note,
-    Reopen, Resolve, Split, Verdict, command::Action,
+    Reopen, Report, Resolve, Split, Verdict, command::Action,
 };
 
 use super::{
@@ -123,6 +123,13 @@ const CASES: [Case; 20] = [
         "lan",
         Foreign,
         |_, _| Action::Hide(Hide::default()),
+        HIDDEN,
+    ),
+    case(
+        "a foreign incident is not reported",
+        "lan",
+        Foreign,
+        |_, _| Action::Report(Report { reference: "1/BC".into(), ..Report::default() }),
         HIDDEN,
     ),
     case(

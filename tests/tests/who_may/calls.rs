@@ -6,8 +6,8 @@ use vonggac_console::client::Client;
 use vonggac_wire::proto::{
     AskBreakGlass, AuditRequest, BreakGlassRequest, ChangeBreakGlassRequest,
     ChangeSavedSearchRequest, Command, DeadLettersRequest, EvidenceRequest, ExportRequest,
-    IncidentRequest, Note, SaveSearch, SavedSearchesRequest, SearchRequest, SpreadRequest,
-    SqlRequest, TailRequest, Term, UsageRequest, WatchRequest,
+    IncidentRequest, IncidentsRequest, Note, SaveSearch, SavedSearchesRequest, SearchRequest,
+    SpreadRequest, SqlRequest, TailRequest, Term, UsageRequest, WatchRequest,
     change_break_glass_request::Change as Glass, change_saved_search_request::Change,
     command::Action,
 };
@@ -24,6 +24,7 @@ const TABLE: [(&str, &str); 17] = [
     ("Watch", "yyy-y-y-y"),
     ("SearchEvents", "yyy-y-y-r"),
     ("GetIncident", "yyynynyny"),
+    ("Incidents", "yyy-y-y-y"),
     ("Act", "yyynynrrr"),
     ("Usage", "aaaarraaa"),
     ("Sql", "yyy-rry-y"),
@@ -153,6 +154,15 @@ async fn tried(client: &mut Client, call: &str, case: u64, glass: String) -> Out
         "GetIncident" => {
             let detail = client.get_incident(IncidentRequest { id: case }).await?.into_inner();
             Ok(detail.incident.is_some_and(|incident| incident.id == case))
+        }
+        "Incidents" => {
+            let request = IncidentsRequest::default();
+            let mut stream = client.incidents(request).await?.into_inner();
+            let mut seen = false;
+            while let Some(reply) = stream.message().await? {
+                seen |= reply.incidents.iter().any(|incident| incident.id == case);
+            }
+            Ok(seen)
         }
         "Act" => {
             let action = Some(Action::Note(Note { text: "seen".into() }));

@@ -921,6 +921,86 @@ pub struct Incident {
     /// What it consists of: count, times, names and evidence above are made of these.
     #[prost(message, repeated, tag = "39")]
     pub shares: ::prost::alloc::vec::Vec<Share>,
+    /// How long answering and solving may take, and how that stands; empty: it was opened before there were such clocks.
+    #[prost(message, repeated, tag = "40")]
+    pub clocks: ::prost::alloc::vec::Vec<ServiceClock>,
+    /// Who was told because a clock ran out: each level of a clock once.
+    #[prost(message, repeated, tag = "41")]
+    pub escalations: ::prost::alloc::vec::Vec<Escalation>,
+    /// What was reported because a law wants it.
+    #[prost(message, repeated, tag = "42")]
+    pub reports: ::prost::alloc::vec::Vec<Reported>,
+    /// The deadline is a person's; else it is the clock's of solving.
+    #[prost(bool, tag = "43")]
+    pub deadline_given: bool,
+    /// When it was judged last.
+    #[prost(sfixed64, optional, tag = "44")]
+    pub judged_unix_nano: ::core::option::Option<i64>,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServiceClock {
+    /// "answer": until somebody takes it; "solve": until it is over.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(enumeration = "ClockState", tag = "2")]
+    pub state: i32,
+    /// How long it may take, in seconds of its calendar.
+    #[prost(uint64, tag = "3")]
+    pub limit_seconds: u64,
+    /// "around-the-clock" or "working-hours".
+    #[prost(string, tag = "4")]
+    pub calendar: ::prost::alloc::string::String,
+    /// When it runs out, or ran out; absent while it is paused.
+    #[prost(sfixed64, optional, tag = "5")]
+    pub due_unix_nano: ::core::option::Option<i64>,
+    /// What was left, in seconds of its calendar, when it was paused or ended.
+    #[prost(uint64, tag = "6")]
+    pub left_seconds: u64,
+    /// When what it waits for came.
+    #[prost(sfixed64, optional, tag = "7")]
+    pub ended_unix_nano: ::core::option::Option<i64>,
+    /// Why it goes around the clock although its calendar is another one: "no-holidays-2029"; empty: it does not.
+    #[prost(string, tag = "8")]
+    pub doubt: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Escalation {
+    /// A ServiceClock's kind.
+    #[prost(string, tag = "1")]
+    pub clock: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub level: u32,
+    /// Who is told, as the registry names the role.
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
+    #[prost(sfixed64, tag = "4")]
+    pub time_unix_nano: i64,
+}
+/// That somebody was told because a law wants it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reported {
+    /// A LegalClock's id.
+    #[prost(string, tag = "1")]
+    pub duty: ::prost::alloc::string::String,
+    /// Who wrote it down.
+    #[prost(string, tag = "2")]
+    pub actor: ::prost::alloc::string::String,
+    /// To whom it went.
+    #[prost(string, tag = "3")]
+    pub to: ::prost::alloc::string::String,
+    /// The report's number, as it is found in the files.
+    #[prost(string, tag = "4")]
+    pub reference: ::prost::alloc::string::String,
+    #[prost(sfixed64, tag = "5")]
+    pub sent_unix_nano: i64,
+    #[prost(sfixed64, tag = "6")]
+    pub told_unix_nano: i64,
 }
 /// What the signals of one agency added to an incident. It goes along when the agency is split off, and back when a merge is undone.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -989,7 +1069,7 @@ pub struct Transition {
     #[prost(string, tag = "4")]
     pub actor: ::prost::alloc::string::String,
     /// "opened", "counted", "affected", "acknowledged", "assigned", "noted", "held", "resolved", "closed", "reopened", "judged", "raised", "cleared",
-    /// "handed_over", "merged", "split", "hidden", "shown".
+    /// "handed_over", "merged", "split", "hidden", "shown", "reported", "breached", "escalated".
     #[prost(string, tag = "5")]
     pub action: ::prost::alloc::string::String,
     #[prost(enumeration = "IncidentState", tag = "6")]
@@ -1023,7 +1103,7 @@ pub struct Command {
     pub expected_version: u64,
     #[prost(
         oneof = "command::Action",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22"
     )]
     pub action: ::core::option::Option<command::Action>,
 }
@@ -1057,6 +1137,8 @@ pub mod command {
         Split(super::Split),
         #[prost(message, tag = "21")]
         Hide(super::Hide),
+        #[prost(message, tag = "22")]
+        Report(super::Report),
     }
 }
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1157,6 +1239,23 @@ pub struct Hide {
     /// 0: show it again.
     #[prost(sfixed64, tag = "2")]
     pub until_unix_nano: i64,
+}
+/// A report that a law wants has been sent.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Report {
+    /// A LegalClock's id.
+    #[prost(string, tag = "1")]
+    pub duty: ::prost::alloc::string::String,
+    /// To whom; empty: to whom the law says.
+    #[prost(string, tag = "2")]
+    pub to: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub reference: ::prost::alloc::string::String,
+    /// 0: now.
+    #[prost(sfixed64, tag = "4")]
+    pub sent_unix_nano: i64,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1272,6 +1371,44 @@ impl Verdict {
     }
 }
 #[derive(serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ClockState {
+    Unspecified = 0,
+    Running = 1,
+    /// On hold.
+    Paused = 2,
+    Met = 3,
+    /// It ran out; what it waits for may have come later.
+    Breached = 4,
+}
+impl ClockState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CLOCK_STATE_UNSPECIFIED",
+            Self::Running => "CLOCK_STATE_RUNNING",
+            Self::Paused => "CLOCK_STATE_PAUSED",
+            Self::Met => "CLOCK_STATE_MET",
+            Self::Breached => "CLOCK_STATE_BREACHED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CLOCK_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CLOCK_STATE_RUNNING" => Some(Self::Running),
+            "CLOCK_STATE_PAUSED" => Some(Self::Paused),
+            "CLOCK_STATE_MET" => Some(Self::Met),
+            "CLOCK_STATE_BREACHED" => Some(Self::Breached),
+            _ => None,
+        }
+    }
+}
+#[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchRequest {
@@ -1307,6 +1444,9 @@ pub struct WatchReply {
     pub indicators: ::prost::alloc::vec::Vec<Indicator>,
     #[prost(message, optional, tag = "11")]
     pub flow: ::core::option::Option<Flow>,
+    /// What laws ask of the centre and its agencies whatever happens; in the first reply alone.
+    #[prost(message, repeated, tag = "12")]
+    pub duties: ::prost::alloc::vec::Vec<LegalClock>,
 }
 /// What is usual at this hour of the week, a minute: the median and the range of the middle four fifths, from so many weeks.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1899,7 +2039,7 @@ pub struct IncidentDetail {
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LegalClock {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
@@ -1909,10 +2049,65 @@ pub struct LegalClock {
     pub name_en: ::prost::alloc::string::String,
     #[prost(sfixed64, optional, tag = "4")]
     pub due_unix_nano: ::core::option::Option<i64>,
+    /// Law and article in English.
     #[prost(string, tag = "5")]
     pub citation: ::prost::alloc::string::String,
     #[prost(string, tag = "6")]
     pub confidence: ::prost::alloc::string::String,
+    /// "deadline", "form", "calendar", "standing", "retention", "scope" or "review".
+    #[prost(string, tag = "7")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub law_vi: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub law_en: ::prost::alloc::string::String,
+    /// Numbers with ";" between them; empty: not known.
+    #[prost(string, tag = "10")]
+    pub article: ::prost::alloc::string::String,
+    /// Who owes it; empty: not known.
+    #[prost(string, tag = "11")]
+    pub reporter_role: ::prost::alloc::string::String,
+    /// To whom; empty: not known.
+    #[prost(string, repeated, tag = "12")]
+    pub recipient_roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What it begins with: "detection", "confirmation", "judged-beyond-capacity", "incident-opened", "year", "always", ...
+    #[prost(string, tag = "13")]
+    pub starts_on: ::prost::alloc::string::String,
+    #[prost(sfixed64, optional, tag = "14")]
+    pub started_unix_nano: ::core::option::Option<i64>,
+    /// As the registry writes it: P5D, PT0S, 06-20, ...
+    #[prost(string, tag = "15")]
+    pub limit: ::prost::alloc::string::String,
+    /// "running", "late", "done", "done-late", "waiting": what it begins with has not come, "void": it was judged to be no incident,
+    /// "standing": it has no end.
+    #[prost(string, tag = "16")]
+    pub state: ::prost::alloc::string::String,
+    /// Days; empty: not known, or without an end.
+    #[prost(string, tag = "17")]
+    pub applies_from: ::prost::alloc::string::String,
+    #[prost(string, tag = "18")]
+    pub applies_to: ::prost::alloc::string::String,
+    #[prost(string, tag = "19")]
+    pub note: ::prost::alloc::string::String,
+    /// What was reported for it.
+    #[prost(message, repeated, tag = "20")]
+    pub reports: ::prost::alloc::vec::Vec<Reported>,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IncidentsRequest {
+    #[prost(sfixed64, tag = "1")]
+    pub since_unix_nano: i64,
+    #[prost(sfixed64, tag = "2")]
+    pub until_unix_nano: i64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IncidentsReply {
+    #[prost(message, repeated, tag = "1")]
+    pub incidents: ::prost::alloc::vec::Vec<Incident>,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -2683,6 +2878,31 @@ pub mod console_client {
             req.extensions_mut().insert(GrpcMethod::new("vonggac.v1.Console", "Act"));
             self.inner.unary(req, path, codec).await
         }
+        /// The incidents that were opened in a span, closed ones too, in the order of their numbers; without evidence and shares.
+        pub async fn incidents(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IncidentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::IncidentsReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/Incidents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vonggac.v1.Console", "Incidents"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         pub async fn usage(
             &mut self,
             request: impl tonic::IntoRequest<super::UsageRequest>,
@@ -3030,6 +3250,17 @@ pub mod console_server {
             &self,
             request: tonic::Request<super::Command>,
         ) -> std::result::Result<tonic::Response<super::ActReply>, tonic::Status>;
+        /// Server streaming response type for the Incidents method.
+        type IncidentsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::IncidentsReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The incidents that were opened in a span, closed ones too, in the order of their numbers; without evidence and shares.
+        async fn incidents(
+            &self,
+            request: tonic::Request<super::IncidentsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::IncidentsStream>, tonic::Status>;
         async fn usage(
             &self,
             request: tonic::Request<super::UsageRequest>,
@@ -3388,6 +3619,52 @@ pub mod console_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/Incidents" => {
+                    #[allow(non_camel_case_types)]
+                    struct IncidentsSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::ServerStreamingService<super::IncidentsRequest>
+                    for IncidentsSvc<T> {
+                        type Response = super::IncidentsReply;
+                        type ResponseStream = T::IncidentsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::IncidentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::incidents(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = IncidentsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -89,8 +89,8 @@ fn leads(scope: &Scope, incident: &Incident) -> bool {
 #[cfg(test)]
 mod tests {
     use vonggac_wire::proto::{
-        Acknowledge, Assign, Close, HandOver, Hide, Hold, Judge, Merge, Note, Reopen, Resolve,
-        Split,
+        Acknowledge, Assign, Close, HandOver, Hide, Hold, Judge, Merge, Note, Reopen, Report,
+        Resolve, Split,
     };
 
     use super::*;
@@ -119,6 +119,7 @@ mod tests {
             Action::Merge(Merge { into: 2 }),
             Action::Split(Split::default()),
             Action::Hide(Hide::default()),
+            Action::Report(Report::default()),
         ]
     }
 
@@ -139,16 +140,16 @@ mod tests {
     #[test]
     fn an_operator_acts_on_own_incidents_notes_shared_ones_and_knows_of_no_others() {
         let h49 = Scope::Agencies(vec!["H49".into()]);
-        assert_eq!(tried(&h49, &incident(1, &["H49", "000.00.15.H49"])), "yyyyyyyyyyyy");
-        assert_eq!(tried(&h49, &incident(1, &["H49", "tk-48"])), "-y----------");
-        assert_eq!(tried(&h49, &incident(1, &["tk-48"])), "????????????");
+        assert_eq!(tried(&h49, &incident(1, &["H49", "000.00.15.H49"])), "yyyyyyyyyyyyy");
+        assert_eq!(tried(&h49, &incident(1, &["H49", "tk-48"])), "-y-----------");
+        assert_eq!(tried(&h49, &incident(1, &["tk-48"])), "?????????????");
         let led = Incident { responsible_agency: "H49".into(), ..incident(1, &["tk-48"]) };
-        assert_eq!(tried(&h49, &led), "yyyyyyyyyyyy");
+        assert_eq!(tried(&h49, &led), "yyyyyyyyyyyyy");
         let given = Incident { responsible_agency: "tk-48".into(), ..incident(1, &["H49"]) };
-        assert_eq!(tried(&h49, &given), "-y----------");
-        assert_eq!(tried(&Scope::Nation, &incident(1, &["tk-48"])), "yyyyyyyyyyyy");
-        assert_eq!(tried(&Scope::Cases("lan".into()), &incident(1, &["tk-48"])), "yyyyy-------");
-        assert_eq!(tried(&Scope::Cases("minh".into()), &incident(1, &["tk-48"])), "????????????");
+        assert_eq!(tried(&h49, &given), "-y-----------");
+        assert_eq!(tried(&Scope::Nation, &incident(1, &["tk-48"])), "yyyyyyyyyyyyy");
+        assert_eq!(tried(&Scope::Cases("lan".into()), &incident(1, &["tk-48"])), "yyyyy--------");
+        assert_eq!(tried(&Scope::Cases("minh".into()), &incident(1, &["tk-48"])), "?????????????");
     }
 
     #[test]

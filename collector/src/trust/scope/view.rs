@@ -24,6 +24,8 @@ pub fn seen(scope: &Scope, reply: &WatchReply, whole: &WatchReply) -> WatchReply
         // The nation's are sums over others, too.
         indicators: reply.indicators.iter().filter(|row| has(&row.agency)).cloned().collect(),
         flow: reply.flow.as_ref().map(|national| flow(scope, national, whole)),
+        // The law is everybody's.
+        duties: reply.duties.clone(),
     }
 }
 
@@ -68,6 +70,7 @@ pub fn incident(scope: &Scope, known: &Incident) -> Option<Incident> {
     for text in [&mut seen.task, &mut seen.result, &mut seen.last_note, &mut seen.hidden_reason] {
         text.clear();
     }
+    seen.reports.clear();
     if seen.entity.as_ref().is_none_or(|entity| entity.kind != "src_ip") {
         seen.entity = None;
         seen.group.clear();

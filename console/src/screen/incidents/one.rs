@@ -9,13 +9,16 @@ use vonggac_wire::{
 use super::{deadline, fault, places, state};
 use crate::{
     app::App,
-    screen::{Area, agency_name, cursor_in, detail, events, line, plain, rule, window},
+    screen::{Area, agency_name, cursor_in, detail, duty, events, line, plain, rule, window},
     wording::{self, fit},
-    words::Lang,
+    words::{Lang, Words, named},
 };
 
 /// Cells of the bar of a deadline.
 const BAR: u32 = 11;
+
+/// Laws' deadlines that are shown: `vonggac duties --incident` has all.
+const LAWS_MAX: usize = 2;
 
 /// Steps of the timeline that are shown: counting alone is no news. The newest first.
 pub(in crate::screen) fn steps(detail: &IncidentDetail) -> Vec<&Transition> {
@@ -173,23 +176,15 @@ pub(in crate::screen) fn one(app: &App, id: u64, area: Area) -> Vec<Line<'static
     );
     row("incident-owner", duty_text(app, incident));
     row("incident-deadline", deadline_text(app, incident, area.now));
+    if let Some(text) = duty::service(words, incident, area.now) {
+        row("incident-clocks", text);
+    }
     let related = relations(app, incident, area.now);
     let detail = detail(app, id);
-    for clock in detail.iter().flat_map(|detail| &detail.clocks).take(2) {
-        let due = clock
-            .due_unix_nano
-            .map_or_else(|| words.get("no-data"), |at| wording::date_time(Time(at)));
-        let confidence = if clock.confidence.starts_with("not-verified") {
-            words.get("incident-unverified")
-        } else {
-            clock.confidence.clone()
-        };
-        let name = words.pick(&clock.name_vi, &clock.name_en).to_owned();
-        let law = words.with(
-            "incident-law",
-            &[("due", &due), ("citation", &clock.citation), ("confidence", &confidence)],
-        );
-        lines.push(plain(&fit(&format!("{}{name} {law}", " ".repeat(12)), area.width)));
+    let owed = detail.map(|detail| duty::shown(&detail.clocks)).unwrap_or_default();
+    for clock in owed.into_iter().take(LAWS_MAX) {
+        let text = format!("{}{}", " ".repeat(9), duty::line(words, clock, area.now));
+        lines.push(plain(&fit(&text, area.width)));
     }
     lines.extend(related.map(|text| plain(&fit(&format!("{}{text}", " ".repeat(12)), area.width))));
     let Some(detail) = detail else {
@@ -284,25 +279,46 @@ fn step(app: &App, step: &Transition, chosen: bool, area: Area) -> Line<'static>
         wording::since(Time(step.time_unix_nano), area.now),
         fit(&actor, 9),
         fit(&words.get(&format!("action-{}", step.action)), 12),
-        told(app, step)
+        told(words, step)
     );
     let style = if chosen { app.theme.selected() } else { Style::new() };
     line(vec![(fit(&text, area.width), style)])
 }
 
-/// An operator's words; a verdict in the screen's language.
-fn told(app: &App, step: &Transition) -> String {
-    if step.action == "judged" {
-        let id = format!("judged-{}", step.text);
-        let word = app.words.get(&id);
-        return if word == id { step.text.clone() } else { word };
-    }
-    // The end of hiding by the nation's clock, as every time on the screen.
-    let until = step.text.split_once(": ").filter(|_| step.action == "hidden");
-    match until.and_then(|(until, reason)| Some((until.parse::<Time>().ok()?, reason))) {
-        Some((until, reason)) => format!("{}: {reason}", wording::date_time(until)),
-        None => step.text.clone(),
-    }
+/// An operator's words; what has words of the screen's language in that, and times by the nation's clock, as every time on the screen.
+pub(crate) fn told(words: &Words, step: &Transition) -> String {
+    let text = &step.text;
+    let timed = |text: &str| {
+        let (until, rest) = text.split_once(": ")?;
+        Some((until.parse::<Time>().ok()?, rest.to_owned()))
+    };
+    let other = match step.action.as_str() {
+        "judged" => Some(named(words, "judged", text)),
+        "breached" => Some(named(words, "clock", text)),
+        "hidden" => timed(text).map(|(at, why)| format!("{}: {why}", wording::date_time(at))),
+        "reported" => text.split_once(' ').and_then(|(duty, rest)| {
+            let (sent, reference) = timed(rest)?;
+            let time = wording::date_time(sent);
+            let values =
+                [("duty", duty), ("time", time.as_str()), ("reference", reference.as_str())];
+            Some(words.with("duty-reported-line", &values))
+        }),
+        "escalated" => {
+            let parts: Vec<&str> = text.split(' ').collect();
+            match parts.as_slice() {
+                [clock, level, role] => {
+                    let clock = named(words, "clock", clock);
+                    let role = named(words, "role", role);
+                    let values =
+                        [("clock", clock.as_str()), ("level", *level), ("role", role.as_str())];
+                    Some(words.with("escalated-line", &values))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    other.unwrap_or_else(|| text.clone())
 }
 
 #[cfg(test)]
