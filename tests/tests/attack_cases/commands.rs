@@ -58,7 +58,7 @@ fn close(_: u64, _: u64) -> Action {
     Action::Close(Close { result: "x".into(), verdict: Verdict::FalsePositive.into() })
 }
 
-const CASES: [Case; 20] = [
+const CASES: [Case; 21] = [
     case("a foreign incident is not acknowledged", "lan", Foreign, acknowledge, HIDDEN),
     case("a foreign incident is not assigned", "lan", Foreign, assign, HIDDEN),
     case(

@@ -20,7 +20,7 @@ const WHO: [&str; 9] =
 
 /// What comes of it: `y` it is done, or the agency's own things are seen; `-` it is answered, and nothing of the agency is seen; `a` it is
 /// answered, with or without anything to see; `n` it is refused because of whose it is, `r` because of the role.
-const TABLE: [(&str, &str); 17] = [
+const TABLE: [(&str, &str); 18] = [
     ("Watch", "yyy-y-y-y"),
     ("SearchEvents", "yyy-y-y-r"),
     ("GetIncident", "yyynynyny"),

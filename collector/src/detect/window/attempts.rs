@@ -75,6 +75,10 @@ pub(super) struct Attempts {
     kept: VecDeque<Kept>,
     sums: Sums,
     /// Connections, and whether only an echo told of them.
+    #[expect(
+        clippy::box_collection,
+        reason = "most windows have none, and there are many of them"
+    )]
     told: Option<Box<VecDeque<(u64, bool)>>>,
     pub(super) last: Time,
     pub(super) fired: bool,
