@@ -102,6 +102,8 @@ fn telling(settings: &str) -> Option<Centre> {
     centre.start_collector().expect("started");
     let waiting = "vonggac_collector_notifications_waiting";
     until(&centre, ("a leader that sends", SOON), |_| centre.metric(waiting), |_| true);
+    let oldest = "vonggac_collector_notifications_oldest_waiting_seconds";
+    centre.metric(oldest).expect("what an alarm asks for");
     Some(centre)
 }
 

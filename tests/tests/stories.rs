@@ -342,7 +342,11 @@ fn every_metric_of_the_dashboards_exists(machine: &Machine) {
         }
     }
     assert!(named.len() >= 15, "{named:?}");
-    let missing: Vec<&String> =
-        named.iter().filter(|name| !served.contains(name.as_str())).collect();
+    // Figures of channels are there where channels are: the story of notifications looks for them.
+    let missing: Vec<&String> = named
+        .iter()
+        .filter(|name| !name.starts_with("vonggac_collector_notifications_"))
+        .filter(|name| !served.contains(name.as_str()))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

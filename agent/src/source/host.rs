@@ -73,6 +73,30 @@ async fn take(context: SourceContext, interval: Duration) -> Result<(), SourceEr
     }
 }
 
+/// Bytes of a file system.
+struct Room {
+    all: u64,
+    free: u64,
+    /// What of it everybody may take: not what is kept for root, or lies beyond a quota.
+    open: u64,
+}
+
+impl Room {
+    /// One of which nothing is known to be kept back.
+    const fn of(all: u64, free: u64) -> Self {
+        Self { all, free, open: free }
+    }
+
+    const fn used(&self) -> u64 {
+        self.all.saturating_sub(self.free)
+    }
+
+    /// As `df` counts: what is kept back is neither used nor to be had.
+    const fn limit(&self) -> u64 {
+        self.used().saturating_add(self.open)
+    }
+}
+
 fn figures(system: &System, disks: &Disks, networks: &Networks) -> HostFigures {
     let load = System::load_average().unwrap_or_default();
     // A device that is mounted several times fills once; the shortest path names it.
@@ -89,11 +113,17 @@ fn figures(system: &System, disks: &Disks, networks: &Networks) -> HostFigures {
         }
         let mountpoint = disk.mount_point().to_string_lossy().into_owned();
         let device = disk.name().to_string_lossy().into_owned();
-        let fresh = FilesystemFigures {
-            used_bytes: disk.total_space().saturating_sub(disk.available_space()),
-            limit_bytes: disk.total_space(),
-            mountpoint,
-        };
+        let room = rustix::fs::statvfs(disk.mount_point()).map(|stat| {
+            let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+            Room {
+                all: bytes(stat.f_blocks),
+                free: bytes(stat.f_bfree),
+                open: bytes(stat.f_bavail),
+            }
+        });
+        let room = room.unwrap_or_else(|_| Room::of(disk.total_space(), disk.available_space()));
+        let fresh =
+            FilesystemFigures { used_bytes: room.used(), limit_bytes: room.limit(), mountpoint };
         match filesystems.get(&device) {
             Some(known) if known.mountpoint.len() <= fresh.mountpoint.len() => {}
             _ => {
@@ -127,5 +157,20 @@ fn figures(system: &System, disks: &Disks, networks: &Networks) -> HostFigures {
         filesystems: filesystems.into_values().take(ITEMS_MAX).collect(),
         networks,
         uptime_seconds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Room;
+
+    #[test]
+    fn what_is_kept_back_neither_fills_a_disk_nor_is_room_in_it() {
+        let kept = Room { all: 252, free: 181, open: 21 };
+        assert_eq!((kept.used(), kept.limit()), (71, 92));
+        let plain = Room::of(100, 40);
+        assert_eq!((plain.used(), plain.limit()), (60, 100));
+        let strange = Room { all: 0, free: 5, open: 5 };
+        assert_eq!((strange.used(), strange.limit()), (0, 5));
     }
 }
