@@ -9,15 +9,13 @@ use std::{
 
 use jiff::{
     Timestamp, ToSpan as _,
-    civil::{Date, Weekday},
+    civil::{Date, DateTime, Weekday},
     tz::TimeZone,
 };
 use vonggac_wire::Time;
 
 /// The nation's hours ahead of UTC; there is no summer time.
 const HOURS_AHEAD: i8 = 7;
-
-const NANOS: i64 = 1_000_000_000;
 
 /// Hours of a day that are worked, in seconds since its midnight: ordered, none touching the next.
 pub type Hours = Vec<(u32, u32)>;
@@ -96,11 +94,24 @@ impl Calendar {
         }
     }
 
+    /// Whether nobody works on a day. Of a year of which no holidays are known its week tells.
+    #[must_use]
+    pub fn is_off(&self, day: Date) -> bool {
+        match self.days.get(&day) {
+            Some(worked) => !worked,
+            None => self.of_week(day).is_empty(),
+        }
+    }
+
+    fn of_week(&self, day: Date) -> &Hours {
+        &self.week[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())]
+    }
+
     fn spans(&self, day: Date) -> Result<impl Iterator<Item = (Time, Time)> + '_, UnknownYear> {
         if !self.years.contains(&day.year()) {
             return Err(UnknownYear(day.year()));
         }
-        let of_week = &self.week[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())];
+        let of_week = self.of_week(day);
         let hours: &[(u32, u32)] = match self.days.get(&day) {
             None => of_week,
             Some(false) => &[],
@@ -116,18 +127,28 @@ impl Calendar {
     }
 }
 
+/// A moment on the nation's clocks; one that no calendar has is the epoch.
+#[must_use]
+pub fn clock_of(time: Time) -> DateTime {
+    zone().to_datetime(Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default())
+}
+
 /// The day of a moment.
 #[must_use]
 pub fn day_of(time: Time) -> Date {
-    let stamp = Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
-    zone().to_datetime(stamp).date()
+    clock_of(time).date()
+}
+
+/// When the nation's clocks show this; `None`: beyond all calendars.
+#[must_use]
+pub fn moment(clock: DateTime) -> Option<Time> {
+    zone().to_timestamp(clock).ok().map(|stamp| Time::from_seconds(stamp.as_second()))
 }
 
 /// The beginning of a day.
 #[must_use]
 pub fn midnight(day: Date) -> Time {
-    let seconds = zone().to_timestamp(day.to_datetime(jiff::civil::Time::midnight()));
-    Time(seconds.map_or(0, |stamp| stamp.as_second().saturating_mul(NANOS)))
+    moment(day.to_datetime(jiff::civil::Time::midnight())).unwrap_or_default()
 }
 
 /// A weekday by its English name in small letters.

@@ -1,15 +1,14 @@
 //! Hours and days as people in Vietnam keep them. Pure.
 
-use std::{collections::BTreeSet, str::FromStr};
+use std::str::FromStr;
 
-use jiff::{Timestamp, civil::Date, civil::Weekday, tz::Offset};
+use jiff::civil::Date;
 use vonggac_wire::Time;
+
+use crate::calendar::{Calendar, clock_of, moment};
 
 /// Minutes of a day.
 const DAY_MINUTES: u16 = 24 * 60;
-
-/// Asia/Ho_Chi_Minh: seven hours ahead, without summer time, since 1975.
-const OFFSET: Offset = Offset::constant(7);
 
 /// A time on the clocks of Vietnam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +22,7 @@ pub struct Local {
 /// A time on the clocks of Vietnam; one that no calendar has is the epoch.
 #[must_use]
 pub fn local(time: Time) -> Local {
-    let stamp = Timestamp::from_microsecond(time.micros()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let civil = OFFSET.to_datetime(stamp);
+    let civil = clock_of(time);
     let (hour, minute) = (u16::from(civil.hour().unsigned_abs()), civil.minute().unsigned_abs());
     Local { date: civil.date(), minute: hour * 60 + u16::from(minute) }
 }
@@ -33,8 +31,7 @@ pub fn local(time: Time) -> Local {
 #[must_use]
 pub fn at(date: Date, clock: Clock) -> Option<Time> {
     let (hour, minute) = (i8::try_from(clock.0 / 60).ok()?, i8::try_from(clock.0 % 60).ok()?);
-    let stamp = OFFSET.to_timestamp(date.at(hour, minute, 0, 0)).ok()?;
-    Some(Time::from_seconds(stamp.as_second()))
+    moment(date.at(hour, minute, 0, 0))
 }
 
 /// `dd/mm hh:mm` in Vietnam, as the console shows times.
@@ -114,7 +111,7 @@ pub enum Days {
     /// Every day.
     #[default]
     All,
-    /// Monday to Friday, but for holidays.
+    /// Those that the calendar has worked: Monday to Friday, but for holidays, and days that are worked in their place.
     Working,
     /// The others.
     Off,
@@ -123,13 +120,11 @@ pub enum Days {
 impl Days {
     /// Whether a day is one of them.
     #[must_use]
-    pub fn has(self, date: Date, holidays: &BTreeSet<Date>) -> bool {
-        let off = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday)
-            || holidays.contains(&date);
+    pub fn has(self, date: Date, calendar: &Calendar) -> bool {
         match self {
             Self::All => true,
-            Self::Working => !off,
-            Self::Off => off,
+            Self::Working => !calendar.is_off(date),
+            Self::Off => calendar.is_off(date),
         }
     }
 }
@@ -153,6 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::registry::Registry;
 
     /// Friday 27/11/2026 06:59:59 in Vietnam.
     const FRIDAY: i64 = 1_795_737_599;
@@ -187,13 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn a_holiday_is_a_day_off_and_saturday_is_one_by_itself() {
-        let (friday, saturday) = (date(2026, 11, 27), date(2026, 11, 28));
-        let none = BTreeSet::new();
-        let tet = BTreeSet::from([friday]);
-        assert!(Days::Working.has(friday, &none) && !Days::Off.has(friday, &none));
-        assert!(!Days::Working.has(friday, &tet) && Days::Off.has(friday, &tet));
-        assert!(Days::Off.has(saturday, &none) && Days::All.has(saturday, &none));
+    fn a_holiday_is_a_day_off_and_saturday_is_one_unless_it_is_worked_in_its_place() {
+        let registry = Registry::builtin().unwrap();
+        let off = |day| {
+            let [all, working, off] = [Days::All, Days::Working, Days::Off]
+                .map(|days| days.has(day, registry.calendar()));
+            assert!(all && working != off);
+            off
+        };
+        assert!(!off(date(2026, 11, 27)) && off(date(2026, 11, 28)));
+        assert!(off(date(2026, 9, 2)) && off(date(2026, 8, 31)) && !off(date(2026, 8, 22)));
+        // Of a year without data the week tells.
+        assert!(off(date(2099, 11, 28)) && !off(date(2099, 11, 27)));
     }
 
     proptest! {

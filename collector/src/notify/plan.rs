@@ -107,7 +107,7 @@ impl Planner<'_> {
             let fits = route.events.contains(event)
                 && incident.level() <= route.severity
                 && route.hours.has(now.minute)
-                && route.days.has(now.date, &self.settings.holidays)
+                && route.days.has(now.date, self.registry.calendar())
                 && covers(&route.agencies, agencies(incident));
             if !fits {
                 continue;
@@ -186,7 +186,7 @@ impl Planner<'_> {
         let mut slots = Vec::new();
         let (mut day, last) = (local(from).date, local(until).date);
         while day <= last {
-            if digest.days.has(day, &self.settings.holidays) {
+            if digest.days.has(day, self.registry.calendar()) {
                 let times = digest.at.iter().filter_map(|clock| hours::at(day, *clock));
                 slots.extend(times.filter(|time| from < *time && *time <= until));
             }

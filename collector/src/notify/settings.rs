@@ -5,7 +5,6 @@
 //! tlp = "amber"                    # what incidents are marked, where no marking says otherwise
 //! give_up_after = "24h"            # then the doctor, a figure and the incident tell that it was not sent
 //! simulated = false                # incidents of a simulation are not told
-//! holidays = ["2027-01-01"]        # beside Saturdays and Sundays
 //!
 //! [[notify.marking]]               # the highest of those that match holds
 //! rules = ["break-glass"]
@@ -37,7 +36,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use jiff::civil::Date;
 use vonggac_daemon::settings::Table;
 use vonggac_wire::incident::Severity;
 
@@ -58,9 +56,6 @@ pub const ROUTES_MAX: usize = 256;
 /// People who are told by their role: a shift of every agency.
 pub const RECIPIENTS_MAX: usize = 2_000;
 
-/// Holidays: those of ten years.
-const HOLIDAYS_MAX: usize = 200;
-
 /// How long a note is tried if nobody says: a mail server that was down for a night has what came meanwhile.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
@@ -79,8 +74,6 @@ pub struct Settings {
     pub simulated: bool,
     /// How long a note is tried.
     pub give_up_after: Duration,
-    /// Days off beside the ends of weeks.
-    pub holidays: BTreeSet<Date>,
     /// Ways out.
     pub channels: Vec<Channel>,
     /// Who is told of which steps.
@@ -102,7 +95,6 @@ impl Settings {
         let simulated = table.bool("simulated").unwrap_or(false);
         let (least, most) = GIVE_UP_AFTER_RANGE;
         let give_up_after = table.duration("give_up_after", least, most).unwrap_or(GIVE_UP_AFTER);
-        let holidays = holidays(table);
         let markings = table.tables("marking", Marking::take);
         let read = table.tables("channel", Channel::take);
         let names: Vec<String> = read.iter().map(|(name, _)| name.clone()).collect();
@@ -128,17 +120,7 @@ impl Settings {
         once(table, "channel", names.iter());
         let named = routes.iter().map(|route| &route.name);
         once(table, "route", named.chain(digests.iter().map(|digest| &digest.name)));
-        Self {
-            tlp,
-            markings,
-            simulated,
-            give_up_after,
-            holidays,
-            channels,
-            routes,
-            digests,
-            recipients,
-        }
+        Self { tlp, markings, simulated, give_up_after, channels, routes, digests, recipients }
     }
 
     /// A channel by its name.
@@ -156,25 +138,6 @@ fn once<'a>(table: &mut Table<'_>, key: &str, names: impl Iterator<Item = &'a St
             table.wrong(key, format!("names {name:?} twice; give each its own name"));
         }
     }
-}
-
-fn holidays(table: &mut Table<'_>) -> BTreeSet<Date> {
-    let texts = table.texts("holidays").unwrap_or_default();
-    if texts.len() > HOLIDAYS_MAX {
-        table.wrong("holidays", format!("are {}; at most {HOLIDAYS_MAX} are allowed", texts.len()));
-    }
-    let mut days = BTreeSet::new();
-    for text in texts {
-        match text.parse::<Date>() {
-            Ok(day) => {
-                days.insert(day);
-            }
-            Err(_) => {
-                table.wrong("holidays", format!("has {text:?}; wanted days like \"2027-01-01\""));
-            }
-        }
-    }
-    days
 }
 
 /// A marking, where one is said.
