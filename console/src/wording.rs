@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{Timestamp, civil::DateTime, tz::Offset};
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
@@ -12,9 +12,18 @@ pub use vonggac_answer::fit::fit;
 
 use crate::{sanitise::within, words::Lang};
 
-fn local(time: Time) -> DateTime {
+/// Seven hours ahead of UTC, without summer time.
+const NATION: Offset = Offset::constant(7);
+
+/// A moment on the nation's clocks.
+pub(crate) fn local(time: Time) -> DateTime {
     let stamp = Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
-    TimeZone::fixed(jiff::tz::offset(7)).to_datetime(stamp)
+    NATION.to_datetime(stamp)
+}
+
+/// When the nation's clocks show this; `None`: beyond all calendars.
+pub(crate) fn moment(clock: DateTime) -> Option<Time> {
+    NATION.to_timestamp(clock).ok().map(|stamp| Time::from_seconds(stamp.as_second()))
 }
 
 /// `24/11 09:41:07`.

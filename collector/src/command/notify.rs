@@ -21,7 +21,6 @@ use crate::{
         queue::{Message, Outcome, Queued, State},
         send::send,
         settings::{Channel, Settings, Way},
-        tlp::Tlp,
     },
     store::{
         Store, StoreError,
@@ -227,24 +226,16 @@ async fn test(settings: Option<&Settings>, name: &str, now: Time) -> Result<Stri
 fn test_message(channel: &Channel, recipients: Vec<String>, now: Time) -> Message {
     let name = id(&["test", &channel.name, &now.micros().to_string()]);
     let note = Queued {
-        id: name.clone(),
-        time: now,
-        since: now,
-        channel: channel.name.clone(),
-        route: String::new(),
-        note: Note::of_none(Event::Test, Severity::Low, now),
-        tlp: Tlp::Clear.name().into(),
         recipients: recipients.clone(),
         state: State::Sending,
-        version: 0,
         message: name.clone(),
         attempts: 1,
-        next_try: now,
-        sent: Time(0),
-        refused: false,
-        error: String::new(),
-        by: String::new(),
-        why: String::new(),
+        ..Queued::fresh(
+            name.clone(),
+            &channel.name,
+            Note::of_none(Event::Test, Severity::Low, now),
+            now,
+        )
     };
     Message { id: name, recipients, notes: vec![note] }
 }

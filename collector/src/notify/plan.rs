@@ -275,25 +275,12 @@ fn queued(
         None
     };
     Queued {
-        id,
-        time: at,
-        since: at,
-        channel: channel.name.clone(),
         route,
-        note,
         tlp: marked.name().into(),
         recipients,
         state: if refused.is_some() { State::Withheld } else { State::Waiting },
-        // Below every later form of it: planned once more it changes nothing.
-        version: u64::try_from(at.micros()).unwrap_or(0),
-        message: String::new(),
-        attempts: 0,
-        next_try: at,
-        sent: Time(0),
-        refused: false,
         error: refused.unwrap_or_default(),
-        by: String::new(),
-        why: String::new(),
+        ..Queued::fresh(id, &channel.name, note, at)
     }
 }
 

@@ -11,6 +11,7 @@ use vonggac_wire::{Time, incident::Severity};
 use super::{
     note::{Note, id},
     settings::Channel,
+    tlp::Tlp,
 };
 
 /// Notes of one message; of more, the rest is the next one.
@@ -130,6 +131,32 @@ pub struct Queued {
 }
 
 impl Queued {
+    /// One that waits in a channel for its first try, of what happened at a time; for no address yet, and free to go anywhere.
+    #[must_use]
+    pub fn fresh(id: String, channel: &str, note: Note, at: Time) -> Self {
+        Self {
+            id,
+            time: at,
+            since: at,
+            channel: channel.to_owned(),
+            route: String::new(),
+            note,
+            tlp: Tlp::Clear.name().into(),
+            recipients: Vec::new(),
+            state: State::Waiting,
+            // Below every later form of it: planned once more it changes nothing.
+            version: u64::try_from(at.micros()).unwrap_or(0),
+            message: String::new(),
+            attempts: 0,
+            next_try: at,
+            sent: Time(0),
+            refused: false,
+            error: String::new(),
+            by: String::new(),
+            why: String::new(),
+        }
+    }
+
     /// The same after a change.
     #[must_use]
     pub fn changed(mut self, now: Time, change: impl FnOnce(&mut Self)) -> Self {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::{civil, tz::TimeZone};
+use jiff::civil;
 use vonggac_daemon::settings::parse_duration;
 use vonggac_wire::{
     Time,
     proto::{SearchRequest, Term},
 };
+
+use crate::wording::{local, moment};
 
 /// Filters.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -111,10 +113,7 @@ pub(super) fn time(text: &str, now: Time) -> Option<Time> {
     }
     let (hour, minute) = text.split_once(':')?;
     let clock = civil::Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()?;
-    let zone = TimeZone::fixed(jiff::tz::offset(7));
-    let today = zone.to_datetime(jiff::Timestamp::from_second(now.seconds()).ok()?).date();
-    let stamp = zone.to_timestamp(today.to_datetime(clock)).ok()?;
-    Some(Time::from_seconds(stamp.as_second()))
+    moment(local(now).date().to_datetime(clock))
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::civil::Date;
 use vonggac_wire::Time;
+
+use crate::wording::{local, moment};
 
 /// The first or the second half of a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +22,7 @@ impl Half {
     /// The half that a moment lies in.
     #[must_use]
     pub fn of(time: Time) -> Self {
-        let stamp = jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
-        let date = zone().to_datetime(stamp).date();
+        let date = local(time).date();
         Self { year: date.year(), second: date.month() > 6 }
     }
 
@@ -63,14 +64,9 @@ impl Half {
     }
 }
 
-const fn zone() -> TimeZone {
-    TimeZone::fixed(jiff::tz::offset(7))
-}
-
 fn begin(year: i16, month: i8, day: i8) -> Time {
     let date = Date::new(year, month, day).unwrap_or_default();
-    let stamp = zone().to_timestamp(date.to_datetime(jiff::civil::Time::midnight()));
-    Time::from_seconds(stamp.map_or(0, |stamp| stamp.as_second()))
+    moment(date.to_datetime(jiff::civil::Time::midnight())).unwrap_or_default()
 }
 
 impl FromStr for Half {

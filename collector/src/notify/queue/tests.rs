@@ -35,26 +35,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 fn note(number: u64, severity: Severity, since: Time) -> Queued {
     let mut note = Note::of_none(Event::Opened, severity, since);
     note.incident = number;
-    Queued {
-        id: id(&[&number.to_string()]),
-        time: since,
-        since,
-        channel: "hook".into(),
-        route: "r".into(),
-        note,
-        tlp: "clear".into(),
-        recipients: Vec::new(),
-        state: State::Waiting,
-        version: 1,
-        message: String::new(),
-        attempts: 0,
-        next_try: since,
-        sent: Time(0),
-        refused: false,
-        error: String::new(),
-        by: String::new(),
-        why: String::new(),
-    }
+    Queued { version: 1, ..Queued::fresh(id(&[&number.to_string()]), "hook", note, since) }
 }
 
 fn low(number: u64, seconds: i64) -> Queued {

@@ -28,24 +28,12 @@ pub(super) fn message() -> Message {
         ..Note::of_none(Event::Opened, Severity::Critical, now)
     };
     let note = Queued {
-        id: "n".into(),
-        time: now,
-        since: now,
-        channel: "c".into(),
         route: "r".into(),
-        note,
         tlp: "amber".into(),
-        recipients: Vec::new(),
         state: State::Sending,
-        version: 1,
         message: "m".into(),
         attempts: 1,
-        next_try: now,
-        sent: Time(0),
-        refused: false,
-        error: String::new(),
-        by: String::new(),
-        why: String::new(),
+        ..Queued::fresh("n".into(), "c", note, now)
     };
     Message { id: "m".into(), recipients: vec!["duty@e.vn".into()], notes: vec![note] }
 }

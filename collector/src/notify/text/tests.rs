@@ -8,24 +8,12 @@ const HOSTILE: &str = "x\r\nBcc: a@b.vn <a href=\"h\">`<!channel>` {owner} \u{20
 
 fn queued(note: Note, seconds: i64) -> Queued {
     Queued {
-        id: format!("n{seconds}"),
-        time: Time::from_seconds(seconds),
-        since: Time::from_seconds(seconds),
-        channel: "c".into(),
         route: "r".into(),
-        note,
         tlp: "amber".into(),
-        recipients: Vec::new(),
         state: State::Sending,
-        version: 1,
         message: "m".into(),
         attempts: 1,
-        next_try: Time(0),
-        sent: Time(0),
-        refused: false,
-        error: String::new(),
-        by: String::new(),
-        why: String::new(),
+        ..Queued::fresh(format!("n{seconds}"), "c", note, Time::from_seconds(seconds))
     }
 }
 
