@@ -4,6 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write as _,
     net::TcpStream,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -22,6 +23,8 @@ use vonggac_daemon::{
     tls::{Current, Files, dial::Dial, listen::Security},
 };
 use vonggac_wire::{AgencyId, AgentId, Identity, Time, proto::console_client::ConsoleClient};
+
+use super::told::Places;
 
 /// How long something may take to be seen.
 pub(crate) const WITHIN: Duration = Duration::from_secs(20);
@@ -63,6 +66,8 @@ pub(crate) struct Ground {
     pub(crate) runtime: Runtime,
     /// The address of enrolment.
     pub(crate) enrolment: String,
+    /// Who is told of incidents.
+    pub(crate) places: Places,
 }
 
 fn person(name: &str) -> anyhow::Result<Identity> {
@@ -81,7 +86,8 @@ impl Ground {
         let single: std::net::SocketAddr = machine.address("single_metrics")?.parse()?;
         // The machine's eighth port is a simulated nation's, which is not played here.
         let enrolment = format!("127.0.0.1:{}", single.port() + 1);
-        let ground = Self { machine, authority, runtime: Runtime::new()?, enrolment };
+        let places = Places::open()?;
+        let ground = Self { machine, authority, runtime: Runtime::new()?, enrolment, places };
         ground.issue_good()?;
         ground.issue_bad()?;
         ground.configure()?;
@@ -187,6 +193,10 @@ impl Ground {
             "tls = true\n\n[trust.enrol]\nlisten = \"{}\"\nnames = [\"localhost\", \"127.0.0.1\"]\n",
             self.enrolment,
         ));
+        let token = data.join("etc/bot-token");
+        fs::write(&token, "1:token")?;
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600))?;
+        text.push_str(&self.places.settings(&token.display().to_string()));
         fs::write(&file, text)?;
         OpenOptions::new()
             .append(true)
@@ -210,7 +220,8 @@ impl Ground {
         self.wait_for(what, WITHIN, is_so)
     }
 
-    fn wait_for(
+    /// Waits so long until something is so.
+    pub(crate) fn wait_for(
         &self,
         what: &str,
         within: Duration,

@@ -19,6 +19,7 @@ mod questions;
 mod raw;
 mod shown;
 mod tally;
+mod told;
 
 use ground::Ground;
 use tally::Tally;
@@ -30,7 +31,7 @@ const CASES_MIN: usize = 100;
 type Surface = (&'static str, fn(&Ground, &mut Tally) -> anyhow::Result<()>);
 
 /// In this order: what is written down by the first is asked about by those behind.
-const SURFACES: [Surface; 10] = [
+const SURFACES: [Surface; 11] = [
     ("ports", ports::try_all),
     ("ciphers", ciphers::try_all),
     ("kafka", kafka::try_all),
@@ -39,6 +40,7 @@ const SURFACES: [Surface; 10] = [
     ("questions", questions::try_all),
     ("commands", commands::try_all),
     ("what is shown", shown::try_all),
+    ("what is told", told::try_all),
     ("enrolment", enrolment::try_all),
     ("the store's books", books::try_all),
 ];

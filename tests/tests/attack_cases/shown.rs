@@ -1,5 +1,4 @@
-//! Lines that command a terminal, a spreadsheet or a page, on the console's screen and in each form in which rows are told. There are no other
-//! ways out: no part of the system sends messages.
+//! Lines that command a terminal, a spreadsheet or a page, on the console's screen and in each form in which rows are told.
 
 use std::{
     fs::File,
