@@ -18,9 +18,10 @@ use vonggac_wire::{
         ChangeBreakGlassReply, ChangeBreakGlassRequest, ChangeSavedSearchReply,
         ChangeSavedSearchRequest, Command, DeadLettersReply, DeadLettersRequest, EvidenceRequest,
         ExportRequest, IncidentDetail, IncidentRequest, IncidentsReply, IncidentsRequest,
-        ReceiptsReply, SavedSearchesReply, SavedSearchesRequest, SearchReply, SearchRequest,
-        SpreadReply, SpreadRequest, SqlReply, SqlRequest, TailReply, TailRequest, UsageReply,
-        UsageRequest, VerifyReply, WatchReply, WatchRequest,
+        NotificationsReply, NotificationsRequest, ReceiptsReply, SavedSearchesReply,
+        SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply,
+        SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest, VerifyReply, WatchReply,
+        WatchRequest,
         console_server::{Console, ConsoleServer},
     },
 };
@@ -249,6 +250,19 @@ impl Console for Service {
         let letters = self.parts.store.dead_letters(limit, &reach).await.map_err(status);
         let reply = letters.map(|letters| DeadLettersReply { letters });
         visit.ended(reply, |reply| reply.letters.len())
+    }
+
+    async fn notifications(
+        &self,
+        request: Request<NotificationsRequest>,
+    ) -> Result<Response<NotificationsReply>, Status> {
+        let words = |asked: &NotificationsRequest| {
+            Asked::about(&asked.agency, format!("#{} {}", asked.incident, asked.state))
+        };
+        let visit = self.enter(&request, Call::Notifications, words)?;
+        let reach = Reach::of(&visit.guest.scope, &[]);
+        let told = showing::notifications(&self.parts.store, &reach, request.into_inner()).await;
+        visit.ended(told, |reply| reply.notifications.len())
     }
 
     async fn spread(

@@ -70,6 +70,7 @@ help-usage = Usage figures with numerator, denominator, age and doubt
 help-flow = The data's own way
 help-gaps = Events that are missing, and why
 help-dead = What was set aside, and why
+help-notifications = What was told of incidents, to whom, and whether it came
 help-receipts = What is held of each lane of an agency's agents, and what is missing and why
 help-verify = Stored rows, or a bundle of evidence without a centre, against what was written down when they were taken
 help-spread = One address, user, URL or host against agencies: src_ip=203.0.113.7
@@ -121,7 +122,7 @@ arg-how-long = For how long: 2h, 3d, or until 14:30; 31 days at most
 arg-by-agency = A row for each agency
 arg-what = FIELD=VALUE
 arg-query = One SELECT
-arg-screen = agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved, spread, duties, receipts, verify, audit or break-glass
+arg-screen = agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, notifications, saved, spread, duties, receipts, verify, audit or break-glass
 arg-verify-file = A bundle of evidence; none: the rows of the centre
 arg-verify-root = The root's fingerprint that the bundle has to be of
 arg-verify-signer = The name of the key that has to have signed the bundle
@@ -177,6 +178,7 @@ help-break-glass-confirm = Confirm what another person asked for
 help-break-glass-refuse = Say no to what another person asked for
 help-break-glass-end = End it before its time, or take it back
 arg-who = What this person did
+arg-channel = By this channel
 arg-call = Calls of this kind: sql, act, export, search-events, ...
 arg-outcome = What ended so: ok, begun, left, permission-denied, not-found, too-much, ...
 arg-verify = Go along every chain instead, and tell whether it holds

@@ -70,6 +70,7 @@ help-usage = Chỉ số sử dụng: tử số, mẫu số, độ mới, nghi v�
 help-flow = Luồng dữ liệu
 help-gaps = Sự kiện bị thiếu và lý do
 help-dead = Thư chết: lô bị để riêng và lý do
+help-notifications = Đã báo những gì về sự cố, cho ai, có tới không
 help-receipts = Đã có gì của từng luồng của các tác tử một cơ quan, thiếu gì và vì sao
 help-verify = Đối chiếu các dòng đã lưu, hoặc một gói chứng cứ không cần trung tâm, với những gì đã ghi lại lúc nhận
 help-spread = Một địa chỉ, tài khoản, URL hoặc máy ở các cơ quan: src_ip=203.0.113.7
@@ -121,7 +122,7 @@ arg-how-long = Trong bao lâu: 2h, 3d, hoặc đến 14:30; tối đa 31 ngày
 arg-by-agency = Mỗi cơ quan một dòng
 arg-what = TRƯỜNG=GIÁ-TRỊ
 arg-query = Một câu SELECT
-arg-screen = agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved, spread, duties, receipts, verify, audit hoặc break-glass
+arg-screen = agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, notifications, saved, spread, duties, receipts, verify, audit hoặc break-glass
 arg-verify-file = Một gói chứng cứ; không có: các dòng của trung tâm
 arg-verify-root = Dấu vân tay của gốc mà gói phải thuộc về
 arg-verify-signer = Tên khóa phải là khóa đã ký gói
@@ -177,6 +178,7 @@ help-break-glass-confirm = Xác nhận điều người khác xin
 help-break-glass-refuse = Từ chối điều người khác xin
 help-break-glass-end = Kết thúc trước hạn, hoặc rút lại
 arg-who = Việc người này đã làm
+arg-channel = Qua kênh này
 arg-call = Lời gọi loại này: sql, act, export, search-events, ...
 arg-outcome = Việc kết thúc như thế: ok, begun, left, permission-denied, not-found, too-much, ...
 arg-verify = Thay vào đó đi dọc mọi chuỗi và nói chuỗi có nguyên vẹn không

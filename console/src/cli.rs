@@ -23,6 +23,7 @@ mod form;
 mod glass;
 mod handover;
 mod help;
+mod notifications;
 mod progress;
 mod report;
 mod row;
@@ -161,6 +162,11 @@ enum Command {
     Gaps,
     /// What was set aside, and why.
     Dead,
+    /// What was told of incidents, to whom, and whether it came.
+    Notifications {
+        #[command(flatten)]
+        options: notifications::Options,
+    },
     /// What is held of each lane of an agency's agents, and what is missing and why.
     Receipts,
     /// Stored rows against what was written down of them when they were taken; or a bundle of evidence, without a centre.
@@ -203,7 +209,7 @@ enum Command {
     },
     /// Names, types and meanings of a screen's JSON.
     Schema {
-        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, saved, spread, duties, receipts, verify, audit or break-glass.
+        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, notifications, saved, spread, duties, receipts, verify, audit or break-glass.
         screen: String,
     },
 }
@@ -351,6 +357,9 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
         Command::Sql { query } => show::sql(&mut client, &words, &query, filter).await,
         Command::Usage { by_agency } => show::usage(&mut client, &words, filter, by_agency).await,
         Command::Dead => show::dead(&mut client, &words, filter).await,
+        Command::Notifications { options } => {
+            notifications::rows(&mut client, &words, filter, &options).await
+        }
         Command::Spread { what } => show::spread(&mut client, &words, filter, &what).await,
         Command::Health => show::picture(&mut client, &words, filter, "health").await,
         Command::Agencies => show::picture(&mut client, &words, filter, "agencies").await,

@@ -196,6 +196,17 @@ fn an_incident_is_told_once_though_the_place_fails_and_the_collector_dies() {
     let why = withheld[0]["error"].as_str().unwrap_or_default();
     assert!(why.contains("TLP:GREEN"), "{withheld:?}");
 
+    // The console tells the same, and what has the incident's number alone.
+    let ids = |rows: &[Value]| -> BTreeSet<String> {
+        rows.iter().filter_map(|row| row["id"].as_str()).map(str::to_owned).collect()
+    };
+    let shown = centre.machine.rows(&["notifications", "--limit", "1000"]).expect("rows");
+    assert_eq!(ids(&shown), ids(&all));
+    let first = by_hook.keys().next().expect("one").to_string();
+    let of_one = centre.machine.rows(&["notifications", "--incident", &first, "--status", "sent"]);
+    let of_one = of_one.expect("rows");
+    assert!(!of_one.is_empty() && of_one.iter().all(|row| row["incident"].to_string() == first));
+
     // A server that is away is told as it is.
     mail.stop();
     let tested = centre.command(&["notify", "test", "mail"]).expect("it runs");

@@ -150,11 +150,11 @@ impl NotifyError {
 impl Which {
     fn filter(&self, now: Time) -> NoteFilter {
         NoteFilter {
-            id: None,
             channel: self.channel.clone(),
             state: self.state,
             incident: self.incident,
             since: self.since.map(|span| now.minus(span)),
+            ..NoteFilter::default()
         }
     }
 

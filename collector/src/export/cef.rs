@@ -17,6 +17,14 @@ pub(crate) fn value(text: &str) -> String {
     escaped(text, &['\\', '='])
 }
 
+/// Whether a character turns the direction of a line, ends one, or is not seen: whoever shows the line elsewhere would obey it.
+const fn turns(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
 fn escaped(text: &str, wanted: &[char]) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -27,7 +35,7 @@ fn escaped(text: &str, wanted: &[char]) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             // What would turn a terminal or a parser is told as its code.
-            other if other.is_control() => {
+            other if other.is_control() || turns(other) => {
                 let _written = write!(out, "\\\\u{:04x}", u32::from(other));
             }
             other => {
@@ -162,13 +170,19 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_turns_a_line_or_ends_it_is_told_as_its_code() {
+        assert_eq!(head("a\u{202e}b|"), "a\\\\u202eb\\|");
+        assert_eq!(value("a\u{2028}#9=\u{85}"), "a\\\\u2028#9\\=\\\\u0085");
+    }
+
     proptest! {
         /// Whatever a log says, a line stays one line, and no value ends another.
         #[test]
         fn hostile_text_stays_in_its_value(message in ".{0,60}", raw in proptest::collection::vec(any::<u8>(), 0..60)) {
             let row = EventRow { message, raw, class: "a|b\n".into(), ..EventRow::default() };
             let line = line(&row);
-            prop_assert!(!line.chars().any(char::is_control));
+            prop_assert!(!line.chars().any(|character| character.is_control() || turns(character)));
             let mut bars = 0;
             let mut plain = 0;
             let mut characters = line.chars();

@@ -7,7 +7,10 @@ use vonggac_wire::{
     proto::{Incident, IncidentState, Transition},
 };
 
-use super::{ProgressPart, Store, StoreError};
+use super::{
+    ProgressPart, Store, StoreError,
+    query::{Reach, bind},
+};
 use crate::notify::queue::{Queued, State};
 
 /// Notes of a channel that are read at once: those on their way, a few messages of five hundred, and what is next. More wait in the store.
@@ -87,8 +90,12 @@ pub struct NoteFilter {
     pub state: Option<State>,
     /// Of this incident.
     pub incident: Option<u64>,
+    /// Of this agency.
+    pub agency: Option<String>,
     /// Of what happened since.
     pub since: Option<Time>,
+    /// And before.
+    pub until: Option<Time>,
 }
 
 /// How a channel is, for the doctor.
@@ -156,32 +163,54 @@ impl Store {
     /// # Errors
     /// If the engine does not answer.
     pub async fn notes(&self, filter: &NoteFilter, limit: u32) -> Result<Vec<Queued>, StoreError> {
+        self.notes_within(filter, limit, &Reach::Nation).await
+    }
+
+    /// Notes about agencies that are reached, the newest first. What is of no agency is the nation's.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn notes_within(
+        &self,
+        filter: &NoteFilter,
+        limit: u32,
+        reach: &Reach,
+    ) -> Result<Vec<Queued>, StoreError> {
         self.settle("notifications").await?;
+        let reached = reach.and();
         let mut text = String::from("SELECT ?fields FROM notifications FINAL WHERE 1");
         for (set, condition) in [
             (filter.since.is_some(), " AND time >= fromUnixTimestamp64Micro(?)"),
+            (filter.until.is_some(), " AND time < fromUnixTimestamp64Micro(?)"),
             (filter.id.is_some(), " AND startsWith(id, ?)"),
             (filter.channel.is_some(), " AND channel = ?"),
             (filter.state.is_some(), " AND state = ?"),
+            (filter.agency.is_some(), " AND agency = ?"),
             (filter.incident.is_some(), " AND incident = ?"),
         ] {
             if set {
                 text.push_str(condition);
             }
         }
+        text.push_str(&reached.text);
         text.push_str(" ORDER BY time DESC, id LIMIT ?");
         let mut query = self.client().query(&text);
-        if let Some(since) = filter.since {
-            query = query.bind(since.micros());
+        for time in [filter.since, filter.until].into_iter().flatten() {
+            query = query.bind(time.micros());
         }
-        let texts =
-            [filter.id.as_deref(), filter.channel.as_deref(), filter.state.map(State::name)];
+        let texts = [
+            filter.id.as_deref(),
+            filter.channel.as_deref(),
+            filter.state.map(State::name),
+            filter.agency.as_deref(),
+        ];
         for text in texts.into_iter().flatten() {
             query = query.bind(text);
         }
         if let Some(incident) = filter.incident {
             query = query.bind(incident);
         }
+        let query = bind(query, &reached.values);
         Ok(all(query.bind(limit.clamp(1, LIST_MAX)).fetch_all().await?))
     }
 

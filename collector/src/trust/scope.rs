@@ -26,6 +26,8 @@ pub enum Call {
     Sql,
     /// What was set aside.
     DeadLetters,
+    /// What was told of incidents.
+    Notifications,
     /// A value against agencies.
     Spread,
     /// Events as they come.
@@ -48,7 +50,7 @@ pub enum Call {
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Watch,
         Self::SearchEvents,
         Self::GetIncident,
@@ -57,6 +59,7 @@ impl Call {
         Self::Usage,
         Self::Sql,
         Self::DeadLetters,
+        Self::Notifications,
         Self::Spread,
         Self::Tail,
         Self::SavedSearches,
@@ -80,6 +83,7 @@ impl Call {
             Self::Usage => "usage",
             Self::Sql => "sql",
             Self::DeadLetters => "dead-letters",
+            Self::Notifications => "notifications",
             Self::Spread => "spread",
             Self::Tail => "tail",
             Self::SavedSearches => "saved-searches",
@@ -121,7 +125,7 @@ pub struct NotForRole {
 pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
     use Call::{
         Act, Audit, BreakGlass, ChangeSavedSearch, DeadLetters, Evidence, GetIncident, Incidents,
-        SavedSearches, SearchEvents, Spread, Sql, Tail, Usage, Watch,
+        Notifications, SavedSearches, SearchEvents, Spread, Sql, Tail, Usage, Watch,
     };
     let permitted = match grant.role {
         Role::Administrator => true,
@@ -146,6 +150,7 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
                 | Usage
                 | Sql
                 | DeadLetters
+                | Notifications
                 | Evidence
                 | Spread
                 | Tail
@@ -161,6 +166,7 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
                 | Usage
                 | Sql
                 | DeadLetters
+                | Notifications
                 | Evidence
                 | SavedSearches
                 | ChangeSavedSearch
@@ -240,7 +246,7 @@ mod tests {
     #[test]
     fn each_role_reaches_what_its_column_says_and_nothing_else() {
         use Call::*;
-        let rows: [(Call, &str); 17] = [
+        let rows: [(Call, &str); 18] = [
             // administrator, national operator, agency operator, responder, observer, auditor
             (Watch, "yyyyyy"),
             (SearchEvents, "yyyyy-"),
@@ -250,6 +256,7 @@ mod tests {
             (Usage, "yyy-yy"),
             (Sql, "yyy-yy"),
             (DeadLetters, "yyy-yy"),
+            (Notifications, "yyy-yy"),
             (Spread, "yyy-y-"),
             (Tail, "yyy-y-"),
             (SavedSearches, "yyyyyy"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vonggac_answer::rows::Row;
 
 /// Screens that have a schema.
-pub(super) const NAMES: [&str; 18] = [
+pub(super) const NAMES: [&str; 19] = [
     "agencies",
     "systems",
     "agents",
@@ -17,6 +17,7 @@ pub(super) const NAMES: [&str; 18] = [
     "flow",
     "gaps",
     "dead",
+    "notifications",
     "saved",
     "spread",
     "duties",
@@ -205,6 +206,25 @@ const DEAD: &[Field] = &[
     ("offset", "number", "of the record"),
     ("state", "text", "open, replayed or dropped"),
 ];
+const NOTIFICATIONS: &[Field] = &[
+    ("time", "RFC 3339", "when what is told happened"),
+    ("state", "text", "waiting, sending, sent, given-up, dropped or withheld"),
+    ("channel", "text", "the channel's name in [notify]"),
+    ("event", "text", "opened, escalated, breached, handed-over, resolved, digest, ..."),
+    ("incident", "number", "of which incident; null: of none"),
+    ("severity", "text", "M1 to M4"),
+    AGENCY,
+    ("sent", "RFC 3339", "when the place took it; null: it did not"),
+    ("recipients", "text", "addresses of a mail, with blanks between"),
+    ("tlp", "text", "clear, green, amber, amber+strict or red"),
+    ("attempts", "number", "tries so far"),
+    ("next_try", "RFC 3339", "not before; null: nothing is to be tried"),
+    ("error", "text", "why the last try failed, or why it is not sent"),
+    ("title", "text", "the incident's, in the language asked for"),
+    ("route", "text", "by which routes"),
+    ("actor", "text", "who had it sent again or dropped; also why"),
+    ("id", "text", "its name; see vonggac-collector notify"),
+];
 const SAVED: &[Field] = &[
     ("name", "text", "the search's name; one owner has it once for an agency"),
     ("owner", "text", "who saved it"),
@@ -311,6 +331,7 @@ pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
         "flow" => FLOW,
         "gaps" => GAPS,
         "dead" => DEAD,
+        "notifications" => NOTIFICATIONS,
         "saved" => SAVED,
         "spread" => SPREAD,
         "duties" => DUTIES,

@@ -7,7 +7,8 @@ use vonggac_wire::{
 };
 
 use super::{
-    Arguments, Command, Filter, act::Action, filter, form::Form, glass, report, saved, schema,
+    Arguments, Command, Filter, act::Action, filter, form::Form, glass, notifications, report,
+    saved, schema,
 };
 use crate::{app::later, client::SCHEME, words::Words};
 
@@ -24,6 +25,10 @@ const VALID: &str = "2h, 45m, 1d";
 fn wrong(words: &Words, option: &str, value: &str, allowed: &str) -> String {
     words.with("bad-value", &[("option", option), ("value", value), ("allowed", allowed)])
 }
+
+/// Where a notification is, as the contract has it.
+const NOTIFICATION_STATES: [&str; 6] =
+    ["waiting", "sending", "sent", "given-up", "dropped", "withheld"];
 
 fn states() -> Vec<&'static str> {
     (1..=9).filter_map(|state| HealthState::try_from(state).ok()).map(HealthState::name).collect()
@@ -71,6 +76,7 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
     let allowed = match &arguments.command {
         Some(Command::Agencies | Command::Systems | Command::Agents | Command::Checks) => states(),
         Some(Command::Incidents { action: None }) => incident_states(),
+        Some(Command::Notifications { .. }) => NOTIFICATION_STATES.to_vec(),
         // An event's outcome is what its source says.
         _ => Vec::new(),
     };
@@ -86,9 +92,10 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
     }
     match &arguments.command {
         Some(Command::Report { action }) => found.extend(of_report(action, words)),
-        Some(Command::Duties { incident: Some(text) })
-            if text.parse::<vonggac_wire::IncidentId>().is_err() =>
-        {
+        Some(
+            Command::Duties { incident: Some(text) }
+            | Command::Notifications { options: notifications::Options { incident: Some(text), .. } },
+        ) if text.parse::<vonggac_wire::IncidentId>().is_err() => {
             found.push(words.with("bad-id", &[("text", text)]));
         }
         Some(Command::Incidents { action: Some(action) }) => {

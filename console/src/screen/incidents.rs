@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod fault;
+mod notified;
 mod one;
 
 pub(crate) use one::told;

@@ -11,8 +11,8 @@ use vonggac_console::{
 use vonggac_wire::limits::FIELD_BYTES_MAX;
 use vonggac_wire::proto::{
     DeadLetter, DeadLettersReply, Escalation, EventRow, GapRow, IncidentDetail, Indicator,
-    LegalClock, SearchReply, ServiceClock, SpreadReply, SpreadRow, SqlReply, Transition,
-    UsageReply, WatchReply,
+    LegalClock, Notification, SearchReply, ServiceClock, SpreadReply, SpreadRow, SqlReply,
+    Transition, UsageReply, WatchReply,
 };
 
 use crate::morning::{app, cells_of, now, picture, press, sized};
@@ -176,6 +176,11 @@ fn detail(app: &App, id: u64, text: &str) -> IncidentDetail {
         evidence: vec![event(text), event(text)],
         runbook_vi: vec![text.into()],
         runbook_en: vec![text.into()],
+        notifications: vec![Notification {
+            channel: text.into(),
+            state: text.into(),
+            ..Notification::default()
+        }],
         clocks: vec![LegalClock {
             name_vi: text.into(),
             name_en: text.into(),

@@ -473,6 +473,7 @@ pub(crate) fn arrived(lang: Lang, ascii: bool, keys: &str) -> App {
         )],
         runbook_vi: vec!["Thử nộp một hồ sơ mẫu.".into()],
         runbook_en: vec!["Try to file a test dossier.".into()],
+        notifications: owed::notes(),
         clocks: owed::duties(),
         ..IncidentDetail::default()
     };

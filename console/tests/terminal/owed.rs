@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vonggac_wire::{
     Time,
-    proto::{ClockState, LegalClock, ServiceClock},
+    proto::{ClockState, LegalClock, Notification, ServiceClock},
 };
 
 use crate::morning::now;
@@ -52,4 +52,15 @@ pub(crate) fn duties() -> Vec<LegalClock> {
             "running",
         ),
     ]
+}
+
+/// What was told of an incident, newest first.
+pub(crate) fn notes() -> Vec<Notification> {
+    let note = |channel: &str, state: &str| Notification {
+        channel: channel.into(),
+        state: state.into(),
+        time_unix_nano: now().0,
+        ..Notification::default()
+    };
+    vec![note("mail", "sent"), note("chat", "given-up"), note("mail", "waiting")]
 }

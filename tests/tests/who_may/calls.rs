@@ -6,10 +6,10 @@ use vonggac_console::client::Client;
 use vonggac_wire::proto::{
     AskBreakGlass, AuditRequest, BreakGlassRequest, ChangeBreakGlassRequest,
     ChangeSavedSearchRequest, Command, DeadLettersRequest, EvidenceRequest, ExportRequest,
-    IncidentRequest, IncidentsRequest, Note, SaveSearch, SavedSearchesRequest, SearchRequest,
-    SpreadRequest, SqlRequest, TailRequest, Term, UsageRequest, WatchRequest,
-    change_break_glass_request::Change as Glass, change_saved_search_request::Change,
-    command::Action,
+    IncidentRequest, IncidentsRequest, Note, NotificationsRequest, SaveSearch,
+    SavedSearchesRequest, SearchRequest, SpreadRequest, SqlRequest, TailRequest, Term,
+    UsageRequest, WatchRequest, change_break_glass_request::Change as Glass,
+    change_saved_search_request::Change, command::Action,
 };
 
 use super::people::People;
@@ -20,7 +20,7 @@ const WHO: [&str; 9] =
 
 /// What comes of it: `y` it is done, or the agency's own things are seen; `-` it is answered, and nothing of the agency is seen; `a` it is
 /// answered, with or without anything to see; `n` it is refused because of whose it is, `r` because of the role.
-const TABLE: [(&str, &str); 18] = [
+const TABLE: [(&str, &str); 19] = [
     ("Watch", "yyy-y-y-y"),
     ("SearchEvents", "yyy-y-y-r"),
     ("GetIncident", "yyynynyny"),
@@ -29,6 +29,7 @@ const TABLE: [(&str, &str); 18] = [
     ("Usage", "aaaarraaa"),
     ("Sql", "yyy-rry-y"),
     ("DeadLetters", "aaaarraaa"),
+    ("Notifications", "aaaarraaa"),
     ("Spread", "yyy-rry-r"),
     ("Tail", "aaaarraar"),
     ("SavedSearches", "yyy---y-y"),
@@ -187,6 +188,11 @@ async fn tried(client: &mut Client, call: &str, case: u64, glass: String) -> Out
         "DeadLetters" => {
             let reply = client.dead_letters(DeadLettersRequest { limit: 10 }).await?.into_inner();
             Ok(!reply.letters.is_empty())
+        }
+        "Notifications" => {
+            let request = NotificationsRequest::default();
+            let reply = client.notifications(request).await?.into_inner();
+            Ok(!reply.notifications.is_empty())
         }
         "Spread" => {
             let request = SpreadRequest {

@@ -1862,6 +1862,91 @@ pub struct DeadLettersReply {
     #[prost(message, repeated, tag = "1")]
     pub letters: ::prost::alloc::vec::Vec<DeadLetter>,
 }
+/// A note in the queue of a channel.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Notification {
+    /// Its name, made of what it says and where it goes.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// When what it tells happened.
+    #[prost(sfixed64, tag = "2")]
+    pub time_unix_nano: i64,
+    /// "waiting", "sending", "sent", "given-up", "dropped" or "withheld".
+    #[prost(string, tag = "3")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub channel: ::prost::alloc::string::String,
+    /// By which routes.
+    #[prost(string, tag = "5")]
+    pub route: ::prost::alloc::string::String,
+    /// "opened", "escalated", "breached", "handed-over", "resolved", "digest", ...
+    #[prost(string, tag = "6")]
+    pub event: ::prost::alloc::string::String,
+    /// Of which incident; 0: of none.
+    #[prost(uint64, tag = "7")]
+    pub incident: u64,
+    /// Its severity, 1 to 4.
+    #[prost(uint32, tag = "8")]
+    pub severity: u32,
+    #[prost(string, tag = "9")]
+    pub agency: ::prost::alloc::string::String,
+    /// "clear" to "red".
+    #[prost(string, tag = "10")]
+    pub tlp: ::prost::alloc::string::String,
+    /// Addresses of a mail.
+    #[prost(string, repeated, tag = "11")]
+    pub recipients: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint32, tag = "12")]
+    pub attempts: u32,
+    /// Not before; 0: nothing is to be tried any more.
+    #[prost(sfixed64, tag = "13")]
+    pub next_try_unix_nano: i64,
+    /// When it was taken; 0: it was not.
+    #[prost(sfixed64, tag = "14")]
+    pub sent_unix_nano: i64,
+    /// Why the last try failed, or why it is not sent.
+    #[prost(string, tag = "15")]
+    pub error: ::prost::alloc::string::String,
+    #[prost(string, tag = "16")]
+    pub title_vi: ::prost::alloc::string::String,
+    #[prost(string, tag = "17")]
+    pub title_en: ::prost::alloc::string::String,
+    /// Who had it sent again or dropped, and why.
+    #[prost(string, tag = "18")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(string, tag = "19")]
+    pub why: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotificationsRequest {
+    /// What is empty or 0 does not limit.
+    #[prost(string, tag = "1")]
+    pub agency: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub incident: u64,
+    #[prost(string, tag = "3")]
+    pub channel: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(sfixed64, tag = "5")]
+    pub since_unix_nano: i64,
+    #[prost(sfixed64, tag = "6")]
+    pub until_unix_nano: i64,
+    /// 0: 100.
+    #[prost(uint32, tag = "7")]
+    pub limit: u32,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NotificationsReply {
+    #[prost(message, repeated, tag = "1")]
+    pub notifications: ::prost::alloc::vec::Vec<Notification>,
+}
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2036,6 +2121,9 @@ pub struct IncidentDetail {
     pub clocks: ::prost::alloc::vec::Vec<LegalClock>,
     #[prost(string, repeated, tag = "7")]
     pub recipients: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What was told of it, newest first; empty for those who see a part of it.
+    #[prost(message, repeated, tag = "8")]
+    pub notifications: ::prost::alloc::vec::Vec<Notification>,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -2967,6 +3055,31 @@ pub mod console_client {
                 .insert(GrpcMethod::new("vonggac.v1.Console", "DeadLetters"));
             self.inner.unary(req, path, codec).await
         }
+        /// What was told of incidents, to whom and whether it came: newest first.
+        pub async fn notifications(
+            &mut self,
+            request: impl tonic::IntoRequest<super::NotificationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::NotificationsReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/Notifications",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vonggac.v1.Console", "Notifications"));
+            self.inner.unary(req, path, codec).await
+        }
         /// One address, user or rule against agencies.
         pub async fn spread(
             &mut self,
@@ -3281,6 +3394,14 @@ pub mod console_server {
             request: tonic::Request<super::DeadLettersRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeadLettersReply>,
+            tonic::Status,
+        >;
+        /// What was told of incidents, to whom and whether it came: newest first.
+        async fn notifications(
+            &self,
+            request: tonic::Request<super::NotificationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::NotificationsReply>,
             tonic::Status,
         >;
         /// One address, user or rule against agencies.
@@ -3788,6 +3909,51 @@ pub mod console_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeadLettersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/Notifications" => {
+                    #[allow(non_camel_case_types)]
+                    struct NotificationsSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::UnaryService<super::NotificationsRequest>
+                    for NotificationsSvc<T> {
+                        type Response = super::NotificationsReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::NotificationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::notifications(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = NotificationsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -6,7 +6,7 @@ use vonggac_wire::{
     proto::{Incident, IncidentDetail, Transition},
 };
 
-use super::{deadline, fault, places, state};
+use super::{deadline, fault, notified, places, state};
 use crate::{
     app::App,
     screen::{Area, agency_name, cursor_in, detail, duty, events, line, plain, rule, window},
@@ -187,6 +187,10 @@ pub(in crate::screen) fn one(app: &App, id: u64, area: Area) -> Vec<Line<'static
         lines.push(plain(&fit(&text, area.width)));
     }
     lines.extend(related.map(|text| plain(&fit(&format!("{}{text}", " ".repeat(12)), area.width))));
+    if let Some(text) = detail.and_then(|detail| notified::text(words, &detail.notifications)) {
+        let text = format!("{} {text}", fit(&words.get("incident-notified"), 11));
+        lines.push(plain(&fit(&text, area.width)));
+    }
     let Some(detail) = detail else {
         lines.push(plain(&words.get("events-searching")));
         return lines;
