@@ -361,17 +361,10 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
             notifications::rows(&mut client, &words, filter, &options).await
         }
         Command::Spread { what } => show::spread(&mut client, &words, filter, &what).await,
-        Command::Health => show::picture(&mut client, &words, filter, "health").await,
-        Command::Agencies => show::picture(&mut client, &words, filter, "agencies").await,
-        Command::Systems => show::picture(&mut client, &words, filter, "systems").await,
-        Command::Agents => show::picture(&mut client, &words, filter, "agents").await,
-        Command::Checks => show::picture(&mut client, &words, filter, "checks").await,
-        Command::Flow => show::picture(&mut client, &words, filter, "flow").await,
-        Command::Gaps => show::picture(&mut client, &words, filter, "gaps").await,
-        Command::Incidents { action: None } => {
-            show::picture(&mut client, &words, filter, "incidents").await
-        }
-        Command::Console | Command::Schema { .. } | Command::Enrol { .. } => Ok(Vec::new()),
+        other => match pictured(&other) {
+            Some(name) => show::picture(&mut client, &words, filter, name).await,
+            None => Ok(Vec::new()),
+        },
     };
     match rows {
         Ok(rows) => {
@@ -382,6 +375,21 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
             Exit::Success
         }
         Err(error) => complain(&error, Exit::Failure),
+    }
+}
+
+/// The table of the live picture that a command asks for.
+const fn pictured(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Health => Some("health"),
+        Command::Agencies => Some("agencies"),
+        Command::Systems => Some("systems"),
+        Command::Agents => Some("agents"),
+        Command::Checks => Some("checks"),
+        Command::Flow => Some("flow"),
+        Command::Gaps => Some("gaps"),
+        Command::Incidents { action: None } => Some("incidents"),
+        _ => None,
     }
 }
 

@@ -161,7 +161,7 @@ fn html(line: &str) -> anyhow::Result<()> {
 /// Slack's marks: what came from outside is in one span of code, in which nothing means anything.
 fn mrkdwn(line: &str, mark: &str) -> anyhow::Result<()> {
     let outside: String = line.split('`').step_by(2).collect();
-    ensure!(line.matches('`').count() % 2 == 0, "slack: a span is open: {line}");
+    ensure!(line.matches('`').count().is_multiple_of(2), "slack: a span is open: {line}");
     ensure!(
         !outside.contains(mark) && !line.contains("<!") && !line.contains("<@"),
         "slack: {line}"
