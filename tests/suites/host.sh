@@ -13,7 +13,7 @@ host_agent() {
 }
 
 host_sources() {
-  root_run vonggac-agent sources --agency H49 --brokers 127.0.0.1:9092 --output /etc/vonggac/agent.toml || return 1
+  root_run vonggac-agent sources --agency H49 --brokers 127.0.0.1:9092 --plain-text --output /etc/vonggac/agent.toml || return 1
   local name found
   found=$(root_run vonggac-agent sources --format json) || return 1
   for name in openssh nginx postgresql postfix; do
@@ -29,7 +29,7 @@ host_sources() {
 host_never_overwrites() {
   local before after
   before=$(root_run md5sum /etc/vonggac/agent.toml)
-  if root_run vonggac-agent sources --agency H49 --brokers 127.0.0.1:9092 --output /etc/vonggac/agent.toml; then return 1; fi
+  if root_run vonggac-agent sources --agency H49 --brokers 127.0.0.1:9092 --plain-text --output /etc/vonggac/agent.toml; then return 1; fi
   after=$(root_run md5sum /etc/vonggac/agent.toml)
   [ "$before" = "$after" ]
 }

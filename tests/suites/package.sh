@@ -28,7 +28,7 @@ package_unit() {
 }
 
 package_starts() {
-  root_run vonggac-agent sources --agency H49 --brokers 127.0.0.1:9092 --output /etc/vonggac/agent.toml >/dev/null || return 1
+  root_run vonggac-agent sources --agency H49 --brokers 127.0.0.1:9092 --plain-text --output /etc/vonggac/agent.toml >/dev/null || return 1
   root_run vonggac-agent check-config || return 1
   root_run systemctl start vonggac-agent || return 1
   root_until 30 'vonggac-agent status --format json | grep -q next_seq' || return 1

@@ -202,10 +202,10 @@ fn an_incident_is_told_once_though_the_place_fails_and_the_collector_dies() {
     };
     let shown = centre.machine.rows(&["notifications", "--limit", "1000"]).expect("rows");
     assert_eq!(ids(&shown), ids(&all));
-    let first = by_hook.keys().next().expect("one").to_string();
-    let of_one = centre.machine.rows(&["notifications", "--incident", &first, "--status", "sent"]);
-    let of_one = of_one.expect("rows");
-    assert!(!of_one.is_empty() && of_one.iter().all(|row| row["incident"].to_string() == first));
+    let first = *by_hook.keys().next().expect("one");
+    let asked = ["notifications", "--incident", &first.to_string(), "--status", "sent"];
+    let of_one = centre.machine.rows(&asked).expect("rows");
+    assert!(!of_one.is_empty() && of_one.iter().all(|row| row["incident"] == first));
 
     // A server that is away is told as it is.
     mail.stop();

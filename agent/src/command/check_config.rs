@@ -143,6 +143,11 @@ fn files(config: &Config, eyes: &Eyes) -> Vec<Warning> {
         }
     }
     let mut needed = Vec::new();
+    if let Some(tls) = &config.tls {
+        needed.push(("tls.certificate".to_owned(), &tls.certificate));
+        needed.push(("tls.key".to_owned(), &tls.key));
+        needed.push(("tls.authorities".to_owned(), &tls.authorities));
+    }
     for (index, syslog) in config.syslogs.iter().enumerate() {
         if let Some(tls) = &syslog.tls {
             needed.push((format!("syslog[{index}].certificate"), &tls.certificate));

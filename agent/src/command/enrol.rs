@@ -87,6 +87,12 @@ pub fn run(arguments: &Arguments) -> Exit {
             arguments.config.display()
         ));
     }
+    if config.tls.as_ref().is_some_and(|tls| tls.certificate == dir.join("certificate.pem"))
+        && config.brokers == granted.kafka
+    {
+        say("the configuration has all of it; next: vonggac-agent check-config --connect");
+        return Exit::Success;
+    }
     say(&format!(
         "for {}:\n\n[tls]\ncertificate = \"{shown}/certificate.pem\"\nkey = \"{shown}/key.pem\"\nauthorities = \"{shown}/authorities.pem\"\nrevoked = \"{shown}/revoked.pem\"\n\n[kafka]\nbrokers = {:?}",
         arguments.config.display(),

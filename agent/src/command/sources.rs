@@ -52,6 +52,9 @@ pub struct Arguments {
     /// A configuration, or what was found, for people or for programs.
     #[arg(long, value_enum, default_value = "toml")]
     format: Form,
+    /// Send in plain text: whoever is on the way can read and forge it.
+    #[arg(long)]
+    plain_text: bool,
     /// Read logs from their beginning, not from now.
     #[arg(long)]
     backfill: bool,
@@ -154,6 +157,7 @@ fn write(arguments: &Arguments, survey: &Survey) -> Exit {
         brokers: arguments.brokers.clone(),
         system: arguments.system.clone(),
         spool_dir: arguments.spool.clone(),
+        plain_text: arguments.plain_text,
         backfill: arguments.backfill,
         time: Time::now().to_string(),
     };
@@ -175,7 +179,13 @@ fn write(arguments: &Arguments, survey: &Survey) -> Exit {
         );
     }
     show(survey);
-    say(&format!("\nwrote {0}; next: vonggac-agent check-config --config {0}", file.display()));
+    let shown = file.display();
+    let enrol = if arguments.plain_text {
+        String::new()
+    } else {
+        format!("vonggac-agent enrol --token - --config {shown}, then ")
+    };
+    say(&format!("\nwrote {shown}; next: {enrol}vonggac-agent check-config --config {shown}"));
     Exit::Success
 }
 

@@ -17,6 +17,8 @@ pub struct Given {
     pub system: String,
     /// The spool's folder.
     pub spool_dir: String,
+    /// What is sent is neither encrypted nor sealed.
+    pub plain_text: bool,
     /// Logs are read from their beginning.
     pub backfill: bool,
     /// When this is written, RFC 3339.
@@ -107,11 +109,8 @@ fn base(_: &Survey, given: &Given, out: &mut String) {
     } else {
         line(out, &format!("system = {}", quoted(&given.system)));
     }
-    say(
-        out,
-        "Plain text to Kafka has to be asked for by name. In its place, with a certificate of the centre: [tls] with certificate, key, authorities.",
-    );
-    line(out, "plain_text = true\n\n[kafka]");
+    trust(given, out);
+    line(out, "\n[kafka]");
     line(out, &format!("brokers = {}", list(&given.brokers)));
     line(out, "\n[spool]");
     say(out, "What was read waits here until Kafka has it, through restarts and dead links.");
@@ -148,6 +147,32 @@ fn base(_: &Survey, given: &Given, out: &mut String) {
     line(out, "# listen = \"127.0.0.1:9101\"");
     line(out, "\n[host_figures]              # CPU, memory, disks, load, network");
     line(out, "interval = \"15s\"\n");
+}
+
+/// The certificate by which what is sent is encrypted and sealed, where enrolment puts it.
+fn trust(given: &Given, out: &mut String) {
+    if given.plain_text {
+        say(
+            out,
+            "Whoever is on the way to Kafka can read and forge what is sent. In its place, with a certificate of the centre: [tls].",
+        );
+        line(out, "plain_text = true");
+        return;
+    }
+    line(out, "\n[tls]");
+    say(
+        out,
+        "What is sent is encrypted and sealed with this certificate. It comes by a token of the",
+    );
+    say(out, "centre, `vonggac-agent enrol --token -`, and is renewed by the running agent.");
+    for (key, name) in [
+        ("certificate", "certificate.pem"),
+        ("key", "key.pem"),
+        ("authorities", "authorities.pem"),
+        ("revoked", "revoked.pem"),
+    ] {
+        line(out, &format!("{key} = {}", quoted(&format!("{}/tls/{name}", given.spool_dir))));
+    }
 }
 
 fn host_logs(survey: &Survey, given: &Given, out: &mut String) {
@@ -305,6 +330,7 @@ mod tests {
     use std::path::Path;
 
     use proptest::prelude::*;
+    use vonggac_daemon::tls::Files;
 
     use super::*;
     use crate::{
@@ -318,6 +344,7 @@ mod tests {
             brokers: vec!["127.0.0.1:9092".into()],
             system: "portal".into(),
             spool_dir: "/s".into(),
+            plain_text: false,
             backfill: false,
             time: "2026-11-25T00:00:00Z".into(),
         }
@@ -343,6 +370,20 @@ mod tests {
         assert_eq!(told.ceilings, usual.ceilings);
         assert_eq!(told.ship.quiet_lanes, usual.ship.quiet_lanes);
         assert!(told.ship.is_quiet(vonggac_wire::Lane::Usage, 600));
+    }
+
+    #[test]
+    fn plain_text_stands_there_only_if_it_was_asked_for_by_name() {
+        let host_logs = HostLogs::default();
+        let (host, user) = ("h".into(), "u".into());
+        let survey = Survey { host, user, services: vec![], host_logs, other_ports: vec![] };
+        let read = |given: &Given| {
+            Config::from_text(Path::new("a.toml"), &configuration(&survey, given)).unwrap()
+        };
+        let usual = read(&given());
+        let set = Files::of_set(&usual.identity_dir);
+        assert_eq!(usual.tls, Some(set), "where enrolment puts them");
+        assert_eq!(read(&Given { plain_text: true, ..given() }).tls, None);
     }
 
     proptest! {

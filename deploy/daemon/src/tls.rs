@@ -85,7 +85,7 @@ impl Files {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("read {file}: {source}; look at its path and owner", file = .file.display())]
+    #[error("read {file}: {source}; look at its path and owner; `enrol` makes it", file = .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
