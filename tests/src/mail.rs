@@ -34,6 +34,26 @@ for path in sorted(pathlib.Path(sys.argv[1], 'new').glob('*')):
 print(json.dumps(mails))
 ";
 
+/// Takes mail after STARTTLS and a log-in alone: port, certificate, key, mailbox, user, password.
+const SERVE: &str = "
+import ssl, sys, threading
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Mailbox
+from aiosmtpd.smtp import AuthResult
+port, certificate, key, mailbox, user, password = sys.argv[1:]
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(certificate, key)
+known = (user.encode(), password.encode())
+def judge(server, session, envelope, mechanism, data):
+    return AuthResult(success=(data.login, data.password) == known)
+Controller(Mailbox(mailbox), hostname='127.0.0.1', port=int(port), tls_context=context, require_starttls=True,
+    auth_required=True, auth_require_tls=True, authenticator=judge).start()
+threading.Event().wait()
+";
+
+/// Who may send mail, and by which password.
+pub const LOGIN: (&str, &str) = ("vonggac@centre.example", "mật khẩu thư");
+
 /// A mail as it came.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Mail {
@@ -59,7 +79,7 @@ pub struct MailServer {
 }
 
 impl MailServer {
-    /// One that takes mail after STARTTLS alone, with a certificate for `localhost`. `None`: aiosmtpd is not installed, told loudly.
+    /// One that takes mail after STARTTLS and [`LOGIN`] alone, with a certificate for `localhost`. `None`: aiosmtpd is not installed, told loudly.
     ///
     /// # Errors
     /// If it does not listen.
@@ -85,14 +105,12 @@ impl MailServer {
     /// If it does not listen.
     pub fn again(&mut self) -> anyhow::Result<()> {
         let child = Command::new(program("vonggac-single"))
-            .args(["child", "--", PYTHON, "-m", "aiosmtpd", "--nosetuid", "--listen"])
-            .arg(format!("127.0.0.1:{}", self.port))
-            .arg("--tlscert")
+            .args(["child", "--", PYTHON, "-c", SERVE])
+            .arg(self.port.to_string())
             .arg(self.certificate())
-            .arg("--tlskey")
             .arg(self.folder.path().join("key.pem"))
-            .args(["--class", "aiosmtpd.handlers.Mailbox"])
             .arg(self.mailbox())
+            .args([LOGIN.0, LOGIN.1])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;

@@ -21,7 +21,7 @@ use system_tests::{
     ailing::Centre,
     hook::{Answer, Heard, Hook},
     machine::Machine,
-    mail::{Mail, MailServer},
+    mail::{LOGIN, Mail, MailServer},
     running::text,
 };
 
@@ -40,15 +40,24 @@ fn secret(folder: &Path, name: &str, word: &str) -> String {
     file.display().to_string()
 }
 
-/// A channel of mail, of a webhook that signs, and of a chat that may carry nothing but what is clear.
-fn settings(mail: &MailServer, hook: &Hook, chat: &Hook, key: &str) -> String {
-    let tables = [
+/// Channels of mail, one of them with a wrong password, of a webhook that signs, and of a chat that may carry nothing but what is clear.
+fn settings(mail: &MailServer, hook: &Hook, chat: &Hook, folder: &Path) -> String {
+    let key = secret(folder, "key", "a key of both");
+    let mailbox = |name: &str, password: &str| {
         format!(
-            "[notify]\ntlp = \"green\"\n[[notify.channel]]\nname = \"mail\"\nkind = \"smtp\"\ntlp = \"amber\"\nlang = \"en\"\ngather = \"2s\"\n\
-             host = \"localhost\"\nport = {}\nauthorities = \"{}\"\nfrom = \"vonggac@centre.example\"\nto = [\"duty@centre.example\"]\n",
+            "[[notify.channel]]\nname = \"{name}\"\nkind = \"smtp\"\ntlp = \"amber\"\nlang = \"en\"\ngather = \"2s\"\n\
+             host = \"localhost\"\nport = {}\nauthorities = \"{}\"\nfrom = \"vonggac@centre.example\"\nto = [\"duty@centre.example\"]\n\
+             user = \"{}\"\npassword_file = \"{}\"\n",
             mail.port,
-            mail.certificate().display()
-        ),
+            mail.certificate().display(),
+            LOGIN.0,
+            secret(folder, name, password)
+        )
+    };
+    let tables = [
+        "[notify]\ntlp = \"green\"\n".to_owned(),
+        mailbox("mail", LOGIN.1),
+        mailbox("wrong", "guessed"),
         format!(
             "[[notify.channel]]\nname = \"hook\"\nkind = \"webhook\"\ntlp = \"amber\"\ngather = \"2s\"\nurl = \"{}\"\nplain_text = true\nkey_file = \"{key}\"\n",
             hook.url()
@@ -161,14 +170,21 @@ fn an_incident_is_told_once_though_the_place_fails_and_the_collector_dies() {
     let hook = hook.expect("a place");
     let chat = Hook::start([]).expect("a place");
     let folder = tempfile::tempdir().expect("a folder");
-    let key = secret(folder.path(), "key", "a key of both");
-    let Some(mut centre) = telling(&settings(&mail, &hook, &chat, &key)) else { return };
+    let settings = settings(&mail, &hook, &chat, folder.path());
+    let Some(mut centre) = telling(&settings) else { return };
 
     // A channel is tried before anything happens, past its queue.
     let tested = centre.command(&["notify", "test", "mail"]).expect("it runs");
     assert!(tested.status.success(), "{}", text(&tested));
     let came = mail.mails().expect("mails");
     assert_eq!(came[0].header("subject"), "[Vọng Gác] a test of this channel");
+    let tested = centre.command(&["notify", "test", "wrong"]).expect("it runs");
+    assert_eq!(tested.status.code(), Some(1), "{}", text(&tested));
+    assert!(
+        text(&tested).contains("535") && !text(&tested).contains("guessed"),
+        "{}",
+        text(&tested)
+    );
     centre.write(LINES).expect("written");
     until(&centre, ("incidents", SOON), |machine| machine.count(OPENED), |count| *count > 0);
 

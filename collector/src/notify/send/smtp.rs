@@ -10,6 +10,7 @@ use lettre::{
         authentication::Credentials,
         client::{Certificate, CertificateStore, Tls, TlsParameters},
         extension::ClientId,
+        response::Category,
     },
 };
 
@@ -45,12 +46,18 @@ pub(super) async fn send(smtp: &Smtp, text: &Text<'_>, recipients: &[String]) ->
     match sent(smtp, text, recipients).await {
         Ok(()) => Outcome::Taken,
         Err(error) => {
-            // The server's word on what was said to it; everything else may be otherwise the next time.
-            let refused = matches!(&error, MailError::Server(server) if server.is_permanent());
+            let refused = matches!(&error, MailError::Server(server) if is_of_mail(server));
             let told = said(&error);
             if refused { Outcome::Refused(told) } else { Outcome::Failed(told, None) }
         }
     }
+}
+
+/// Whether it is the server's word on the mail. Everything else may be otherwise the next time, a log-in (53x, RFC 4954) too: other mails
+/// would fare no better.
+fn is_of_mail(error: &lettre::transport::smtp::Error) -> bool {
+    let of_log_in = error.status().is_some_and(|code| code.category == Category::Unspecified3);
+    error.is_permanent() && !of_log_in
 }
 
 async fn sent(smtp: &Smtp, text: &Text<'_>, recipients: &[String]) -> Result<(), MailError> {
