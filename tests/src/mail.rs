@@ -45,7 +45,7 @@ context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 context.load_cert_chain(certificate, key)
 known = (user.encode(), password.encode())
 def judge(server, session, envelope, mechanism, data):
-    return AuthResult(success=(data.login, data.password) == known)
+    return AuthResult(success=(data.login, data.password) == known, handled=False)
 Controller(Mailbox(mailbox), hostname='127.0.0.1', port=int(port), tls_context=context, require_starttls=True,
     auth_required=True, auth_require_tls=True, authenticator=judge).start()
 threading.Event().wait()
