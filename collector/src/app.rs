@@ -12,7 +12,7 @@ use vonggac_daemon::{
         renewals::Renewals,
     },
 };
-use vonggac_wire::topic;
+use vonggac_wire::{Time, topic};
 
 use crate::{
     book_runner::{self, BookHandle, BookRunner},
@@ -31,7 +31,7 @@ use crate::{
     rule::RuleSet,
     serve,
     store::{Store, migrate},
-    threat::{ThreatList, reload},
+    threat::{ThreatList, backward, reload},
     topics,
     trust::{
         audit,
@@ -89,6 +89,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let (runner, book) = opened.context("failed to open the incident book")?;
     ground.notify(&runner, &book, &stop)?;
+    ground.search_backwards(&runner, &matcher, &stop);
     let store = &ground.store;
     let nation = known(store, &runner, &registry, &rules).await?;
     let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
@@ -152,7 +153,8 @@ fn matcher(
 ) -> anyhow::Result<Arc<Matcher>> {
     let threats = threats(config)?;
     let matcher = Matcher::new(rules).context("failed to compile the rules")?;
-    let matcher = Arc::new(matcher.with_threats(Arc::new(threats)));
+    let threats = reload::Threats::of(Arc::new(threats), Time::now());
+    let matcher = Arc::new(matcher.with_threats(threats));
     if let Some(folder) = config.threats_dir.clone() {
         tokio::spawn(reload::run(folder, matcher.threats(), figures.clone(), stop.clone()));
     }
@@ -271,6 +273,22 @@ impl Ground {
         };
         tokio::spawn(notify::runner::run(parts, stop.clone()));
         Ok(())
+    }
+
+    /// Stored events are searched for what threat lists name.
+    fn search_backwards(&self, runner: &BookRunner, matcher: &Matcher, stop: &CancellationToken) {
+        if self.config.threats_dir.is_none() {
+            return;
+        }
+        let parts = backward::run::Parts {
+            threats: matcher.threats(),
+            store: self.store.clone(),
+            rules: Arc::clone(&self.rules),
+            producer: self.producer.clone(),
+            leads: runner.leads(),
+            figures: self.figures.clone(),
+        };
+        tokio::spawn(backward::run::run(parts, stop.clone()));
     }
 
     /// Canaries, the sign of life that hangs on them, and word to agencies of what was opened.

@@ -382,6 +382,11 @@ impl Figures {
         self.own.threats(entries, refused);
     }
 
+    /// For so many entries of threat lists stored events are not searched yet; `None`: that is another collector's work.
+    pub fn threats_unsearched(&self, entries: Option<usize>) {
+        self.own.threats_unsearched(entries);
+    }
+
     /// So many things are held in memory by a part.
     pub fn holds(&self, part: Part, items: usize) {
         self.own.holds(part, items);

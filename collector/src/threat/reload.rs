@@ -12,6 +12,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
+use vonggac_wire::Time;
 
 use super::{ThreatError, ThreatList};
 use crate::figures::Figures;
@@ -24,23 +25,39 @@ const FILES_MAX: usize = 10_000;
 
 /// The lists in force. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct Threats(Arc<RwLock<Arc<ThreatList>>>);
+pub struct Threats(Arc<RwLock<InForce>>);
+
+/// Lists, and since when events are held against them.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    /// The lists.
+    pub list: Arc<ThreatList>,
+    /// Since when.
+    pub since: Time,
+}
 
 impl Threats {
-    /// These lists.
+    /// These lists, in force since then.
     #[must_use]
-    pub fn of(list: Arc<ThreatList>) -> Self {
-        Self(Arc::new(RwLock::new(list)))
+    pub fn of(list: Arc<ThreatList>, since: Time) -> Self {
+        Self(Arc::new(RwLock::new(InForce { list, since })))
     }
 
     /// The lists as they are now; whoever looks an event up keeps them until it is done.
     #[must_use]
     pub fn now(&self) -> Arc<ThreatList> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        self.in_force().list
     }
 
-    fn replace(&self, list: ThreatList) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
+    /// The same with the time at which they came into force.
+    #[must_use]
+    pub fn in_force(&self) -> InForce {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, list: ThreatList, since: Time) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) =
+            InForce { list: Arc::new(list), since };
     }
 }
 
@@ -123,7 +140,7 @@ async fn read(folder: &Path, threats: &Threats, figures: &Figures) {
     let at = folder.to_owned();
     let reading = tokio::task::spawn_blocking(move || ThreatList::read_folder(&at)).await;
     match reading {
-        Ok(Ok((list, wrong))) => take(list, &wrong, threats, figures),
+        Ok(Ok((list, wrong))) => take(list, &wrong, threats, figures, Time::now()),
         Ok(Err(error)) => {
             tracing::error!(%error, "threat lists were not read; those of before stay in force");
         }
@@ -132,7 +149,7 @@ async fn read(folder: &Path, threats: &Threats, figures: &Figures) {
 }
 
 /// Puts what was read in force, and tells what was refused.
-fn take(list: ThreatList, wrong: &[ThreatError], threats: &Threats, figures: &Figures) {
+fn take(list: ThreatList, wrong: &[ThreatError], threats: &Threats, figures: &Figures, now: Time) {
     for error in wrong {
         let error = vonggac_daemon::log::Harmless(&error.to_string()).to_string();
         tracing::error!(error, "a threat list, or an entry of it, was left out");
@@ -140,7 +157,7 @@ fn take(list: ThreatList, wrong: &[ThreatError], threats: &Threats, figures: &Fi
     let (before, entries) = (threats.now().len(), list.len());
     let taken = is_taken(before, entries, wrong.len());
     if taken {
-        threats.replace(list);
+        threats.replace(list, now);
         tracing::info!(entries, before, "threat lists were read");
     } else {
         tracing::error!(
@@ -154,8 +171,6 @@ fn take(list: ThreatList, wrong: &[ThreatError], threats: &Threats, figures: &Fi
 
 #[cfg(test)]
 mod tests {
-    use vonggac_wire::Time;
-
     use super::*;
 
     fn of(files: &[(&str, u64)]) -> Stamp {
@@ -201,14 +216,14 @@ mod tests {
         let seen = threats.clone();
         let mut list = ThreatList::default();
         list.add_csv("type,value,expires,name\nip,203.0.113.9,,scanner\n");
-        take(list, &[], &threats, &figures);
+        take(list, &[], &threats, &figures, Time(7));
         let address = "203.0.113.9".parse().unwrap();
         assert_eq!(seen.now().address(Some(address), Time(0)), Some("scanner"));
         let broken = ThreatError::Wrong { path: "a.csv".into(), reason: "entry 1: no".into() };
-        take(ThreatList::default(), &[broken], &threats, &figures);
-        assert_eq!(seen.now().len(), 1);
-        take(ThreatList::default(), &[], &threats, &figures);
-        assert!(seen.now().is_empty());
+        take(ThreatList::default(), &[broken], &threats, &figures, Time(8));
+        assert_eq!((seen.now().len(), seen.in_force().since), (1, Time(7)));
+        take(ThreatList::default(), &[], &threats, &figures, Time(9));
+        assert!(seen.now().is_empty() && seen.in_force().since == Time(9));
     }
 
     #[test]
