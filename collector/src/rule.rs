@@ -14,6 +14,7 @@ use rsigma_parser::{CorrelationRule, SigmaRule};
 use serde::{Deserialize, Deserializer};
 use vonggac_wire::RuleId;
 
+pub(crate) mod bounds;
 mod folder;
 mod foreign;
 mod place;
@@ -226,15 +227,16 @@ impl Rule {
     /// What is wrong with it.
     pub fn parse(name: &str, text: &str) -> Result<Self, RuleError> {
         let yaml = |source| RuleError::Yaml { name: name.to_owned(), source };
-        let file = serde_yaml_ng::from_str::<File>(text).map_err(yaml)?;
         let refused = |reason: String| {
             let line = place::line(text, &reason);
             RuleError::Sigma { name: name.to_owned(), line, reason }
         };
+        let file = serde_yaml_ng::from_str::<File>(text).map_err(yaml)?;
         let Some(meta) = file.vonggac else {
             let sigma = sigma(text).map_err(refused)?;
             return foreign::rule(sigma).map_err(refused);
         };
+        bounds::of_meta(&meta).map_err(refused)?;
         if file.detection.is_none() {
             // Machines look by themselves, and what only has parts names no source.
             if file.logsource.is_some() && meta.machine.is_none() {

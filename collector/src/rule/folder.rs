@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rsigma_parser::{ConditionExpr, CorrelationRule, FilterRule, FilterRuleTarget, LogSource};
 
-use super::{Rule, RuleError, RuleSet, foreign, place};
+use super::{Rule, RuleError, RuleSet, bounds, foreign, place};
 use crate::detect::{correlation, sigma};
 
 /// Folders within a folder of rules: published packs have five.
@@ -88,6 +88,7 @@ impl RuleSet {
             return Err(refused(1, "the file is too large, or there are too many rules".into()));
         }
         let text = std::fs::read_to_string(path).map_err(io)?;
+        bounds::of_text(&text).map_err(|reason| refused(place::line(&text, &reason), reason))?;
         if !foreign::is_several(&text) {
             let rule = Rule::parse(&name, &text)?;
             return self.add(rule, &name, &text);
