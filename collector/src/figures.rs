@@ -303,6 +303,11 @@ impl Figures {
         (recent.partitions_all, recent.rules) = (partitions_all, rules);
     }
 
+    /// So many rules are in force.
+    pub fn rules(&self, rules: u32) {
+        self.recent().rules = rules;
+    }
+
     /// Detection gave signals and holds keys.
     pub fn detected(&self, signals: u64, keys: u64, now: Time) {
         self.signals.inc_by(signals);

@@ -17,7 +17,9 @@ use vonggac_wire::RuleId;
 pub(crate) mod bounds;
 mod folder;
 mod foreign;
+pub mod pack;
 mod place;
+pub mod reload;
 
 /// Why a rule is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -187,6 +189,15 @@ impl Meta {
     #[must_use]
     pub const fn window(&self) -> Duration {
         Duration::from_secs(self.window_seconds)
+    }
+
+    /// Whether matches are counted as they are by another: for whom, over how long, and what of them.
+    #[must_use]
+    pub fn counts_like(&self, other: &Self) -> bool {
+        let of = |meta: &Self| {
+            (meta.group_by, meta.window_seconds, meta.distinct.clone(), meta.part_of.clone())
+        };
+        of(self) == of(other)
     }
 
     /// A number of the machine, or the machine's own.

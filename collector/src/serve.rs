@@ -31,7 +31,7 @@ use crate::{
     figures::Figures,
     health::Picture,
     registry::Registry,
-    rule::RuleSet,
+    rule::reload::Ruling,
     store::{Store, StoreError, query::Reach},
     tail::filter::Filter,
     trust::{
@@ -71,7 +71,7 @@ pub struct Parts {
     /// Agencies and clocks.
     pub registry: Arc<Registry>,
     /// Runbooks.
-    pub rules: Arc<RuleSet>,
+    pub rules: Ruling,
     /// Metrics.
     pub figures: Figures,
     /// For commands.

@@ -186,6 +186,33 @@ impl Correlations {
         all
     }
 
+    /// Between two records: goes by other rules, and keeps the groups of those that stay as they were.
+    pub(super) fn renew(&mut self, before: &RuleSet, rules: &Arc<RuleSet>) {
+        let mut fresh = Self::new(rules);
+        let places: Vec<Option<usize>> = self
+            .plans
+            .iter()
+            .map(|plan| {
+                let before = before.rules().get(plan.rule)?;
+                let is_same = |rule: &Rule| {
+                    rule.meta.rule == before.meta.rule && rule.correlation == before.correlation
+                };
+                let mut plans = fresh.plans.iter();
+                plans.position(|plan| rules.rules().get(plan.rule).is_some_and(is_same))
+            })
+            .collect();
+        let place = |plan: usize| places.get(plan).copied().flatten();
+        let groups = std::mem::take(&mut self.groups).into_iter();
+        let kept = groups
+            .filter_map(|((plan, group), state)| Some(((place(plan)?, group), state)))
+            .collect();
+        fresh.groups = kept;
+        fresh.entries = fresh.groups.values().map(Group::entries).sum();
+        fresh.lost = self.lost;
+        (fresh.groups_max, fresh.entries_max) = (self.groups_max, self.entries_max);
+        *self = fresh;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.groups.len()
     }
