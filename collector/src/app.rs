@@ -12,7 +12,7 @@ use vonggac_daemon::{
         renewals::Renewals,
     },
 };
-use vonggac_wire::topic;
+use vonggac_wire::{Time, topic};
 
 use crate::{
     book_runner::{self, BookHandle, BookRunner},
@@ -28,10 +28,10 @@ use crate::{
     pipeline::{self, Pipeline},
     record::Record,
     registry::Registry,
-    rule::RuleSet,
+    rule::{self, RuleSet, reload::Ruling},
     serve,
     store::{Store, migrate},
-    threat::{ThreatList, reload},
+    threat::{ThreatList, backward, reload},
     topics,
     trust::{
         audit,
@@ -65,9 +65,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("failed to catch signals")?;
     let figures = Figures::new().context("failed to make metrics")?;
     let registry = Arc::new(Registry::builtin().context("failed to read the registry")?);
-    let rules = rules(&config)?;
-    let matcher = matcher(&config, &rules, &figures, &stop)?;
-    let rules = Arc::new(rules);
+    let ruling = ruling(&config, &figures, &stop)?;
+    let rules = ruling.rules();
     let doors = doors(&config, &figures, &stop).await?;
     let (guessing, guessed) = Guessing::new();
     let store = Store::new(&config);
@@ -77,7 +76,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         started = start(&config, &store) => started?,
     }
     started(&config, &rules, &figures);
-    let ground = Ground::of(&config, store, (&registry, &rules, &figures), &doors)?;
+    let ground = Ground::of(&config, store, (&registry, &ruling, &figures), &doors)?;
     ground.producer.keep_renewed(config.clone(), ground.renewals.clone(), stop.clone());
     let told = (Arc::clone(&registry), Arc::clone(&rules));
     tokio::spawn(guessing::run(guessed, told, ground.producer.clone(), stop.clone()));
@@ -89,11 +88,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let (runner, book) = opened.context("failed to open the incident book")?;
     ground.notify(&runner, &book, &stop)?;
+    ground.search_backwards(&runner, &stop);
     let store = &ground.store;
     let nation = known(store, &runner, &registry, &rules).await?;
     let (picture, records) = mpsc::channel(PICTURE_WAITING_MAX);
     let nation = health::spawn(
-        nation,
+        (nation, ruling.clone()),
         records,
         book.changes(),
         figures.clone(),
@@ -102,7 +102,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
     tokio::spawn(topics::keep(config.clone(), stop.clone()));
-    let chain = Pipeline::new(ground.chain(matcher, picture, &doors), &stop)?;
+    let chain = Pipeline::new(ground.chain(picture, &doors), &stop)?;
     let Ground { store, .. } = ground;
     let receipts = receipts(&config, &store, &stop)?;
     let denials = Denials::new(&figures.registry()).context("failed to make metrics")?;
@@ -113,7 +113,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         serve::Parts {
             store,
             registry,
-            rules,
+            rules: ruling,
             figures,
             book,
             nation,
@@ -143,20 +143,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The rules compiled, with the threat lists that are read again when they change.
-fn matcher(
-    config: &Config,
-    rules: &RuleSet,
-    figures: &Figures,
-    stop: &CancellationToken,
-) -> anyhow::Result<Arc<Matcher>> {
-    let threats = threats(config)?;
-    let matcher = Matcher::new(rules).context("failed to compile the rules")?;
-    let matcher = Arc::new(matcher.with_threats(Arc::new(threats)));
+/// The rules compiled, and the threat lists; both are read again when they change.
+fn ruling(config: &Config, figures: &Figures, stop: &CancellationToken) -> anyhow::Result<Ruling> {
+    let (rules, threats) = (rules(config)?, threats(config)?);
+    let matcher = Matcher::new(&rules).context("failed to compile the rules")?;
+    let threats = reload::Threats::of(Arc::new(threats), Time::now());
+    let matcher = Arc::new(matcher.with_threats(threats));
     if let Some(folder) = config.threats_dir.clone() {
         tokio::spawn(reload::run(folder, matcher.threats(), figures.clone(), stop.clone()));
     }
-    Ok(matcher)
+    let ruling = Ruling::of(Arc::new(rules), matcher, Time::now());
+    if let Some(folder) = config.rules_dir.clone() {
+        tokio::spawn(rule::reload::run(folder, ruling.clone(), figures.clone(), stop.clone()));
+    }
+    Ok(ruling)
 }
 
 /// What guards every port, and the first of them.
@@ -192,7 +192,9 @@ struct Ground {
     config: Config,
     store: Store,
     registry: Arc<Registry>,
+    /// Those of the start: what the program tells of itself.
     rules: Arc<RuleSet>,
+    ruling: Ruling,
     figures: Figures,
     producer: Producer,
     renewals: Renewals,
@@ -202,14 +204,15 @@ impl Ground {
     fn of(
         config: &Config,
         store: Store,
-        (registry, rules, figures): (&Arc<Registry>, &Arc<RuleSet>, &Figures),
+        (registry, ruling, figures): (&Arc<Registry>, &Ruling, &Figures),
         doors: &Doors,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             config: config.clone(),
             store,
             registry: Arc::clone(registry),
-            rules: Arc::clone(rules),
+            rules: ruling.rules(),
+            ruling: ruling.clone(),
             figures: figures.clone(),
             producer: Producer::new(config).context("failed to make a Kafka producer")?,
             renewals: Renewals::of(&doors.security),
@@ -221,25 +224,20 @@ impl Ground {
             config: self.config.clone(),
             store: self.store.clone(),
             registry: Arc::clone(&self.registry),
-            rules: Arc::clone(&self.rules),
+            rules: self.ruling.clone(),
             figures: self.figures.clone(),
             producer: self.producer.clone(),
             renewals: self.renewals.clone(),
         }
     }
 
-    fn chain(
-        &self,
-        matcher: Arc<Matcher>,
-        picture: mpsc::Sender<Arc<Record>>,
-        doors: &Doors,
-    ) -> pipeline::Parts {
+    fn chain(&self, picture: mpsc::Sender<Arc<Record>>, doors: &Doors) -> pipeline::Parts {
         pipeline::Parts {
             config: self.config.clone(),
             store: self.store.clone(),
             registry: Arc::clone(&self.registry),
             rules: Arc::clone(&self.rules),
-            matcher,
+            ruling: self.ruling.clone(),
             figures: self.figures.clone(),
             producer: self.producer.clone(),
             picture,
@@ -271,6 +269,22 @@ impl Ground {
         };
         tokio::spawn(notify::runner::run(parts, stop.clone()));
         Ok(())
+    }
+
+    /// Stored events are searched for what threat lists name.
+    fn search_backwards(&self, runner: &BookRunner, stop: &CancellationToken) {
+        if self.config.threats_dir.is_none() {
+            return;
+        }
+        let parts = backward::run::Parts {
+            threats: self.ruling.detects(Time::now()).matcher.threats(),
+            store: self.store.clone(),
+            rules: Arc::clone(&self.rules),
+            producer: self.producer.clone(),
+            leads: runner.leads(),
+            figures: self.figures.clone(),
+        };
+        tokio::spawn(backward::run::run(parts, stop.clone()));
     }
 
     /// Canaries, the sign of life that hangs on them, and word to agencies of what was opened.
@@ -381,9 +395,9 @@ async fn trust(
 
 /// Our own rules and those of the configured folder.
 fn rules(config: &Config) -> anyhow::Result<RuleSet> {
-    let mut rules = RuleSet::builtin().context("failed to read the rules")?;
-    let Some(folder) = &config.rules_dir else { return Ok(rules) };
-    for refused in rules.add_folder(folder).context("failed to read the rules")? {
+    let (rules, refused) =
+        rule::reload::read(config.rules_dir.as_deref()).context("failed to read the rules")?;
+    for refused in refused {
         tracing::error!(error = %refused, "a rule was left out");
     }
     for rule in rules.rules().iter().filter(|rule| rule.correlation.is_some()) {

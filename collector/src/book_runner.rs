@@ -25,7 +25,7 @@ use crate::{
     incident::{IncidentBook, Step},
     kafka::Producer,
     registry::Registry,
-    rule::RuleSet,
+    rule::reload::Ruling,
     store::{Store, StoreError},
     tenure::Tenure,
 };
@@ -83,7 +83,7 @@ pub struct Parts {
     /// Agencies and systems.
     pub registry: Arc<Registry>,
     /// Rules.
-    pub rules: Arc<RuleSet>,
+    pub rules: Ruling,
     /// Metrics.
     pub figures: Figures,
     /// For the compacted topic.
@@ -291,6 +291,7 @@ impl BookRunner {
     async fn apply(&mut self, taken: &[Taken]) -> Result<(), BookError> {
         self.tell_held();
         let Some(lead) = &mut self.lead else { return Ok(()) };
+        lead.book.renew(self.parts.rules.rules());
         let now = Time::now();
         let (mut steps, mut answers) = (Vec::new(), Vec::new());
         if taken.is_empty() {

@@ -146,11 +146,14 @@ async fn migrated(config: &Config, print: bool) -> anyhow::Result<String> {
     Ok(format!("{} steps taken", migrate::run(&store).await?.len()))
 }
 
-/// What needs neither configuration nor store.
-fn without_configuration(command: &Command) -> Option<Exit> {
+/// What needs no store.
+fn without_configuration(command: &Command, config: &Path) -> Option<Exit> {
     match command {
         Command::Rules(command) => {
-            let (text, exit) = rules::run(command);
+            let (text, exit) = rules::run(command, config);
+            if exit == Exit::Failure {
+                return Some(complain(&text, exit));
+            }
             say(&text);
             Some(exit)
         }
@@ -202,7 +205,7 @@ fn told(answer: Result<String, (Exit, String)>) -> Exit {
 /// Does what is asked.
 #[must_use]
 pub fn run(arguments: &Arguments) -> Exit {
-    let early = without_configuration(&arguments.command)
+    let early = without_configuration(&arguments.command, &arguments.config)
         .or_else(|| of_trust(&arguments.command, &arguments.config));
     if let Some(exit) = early {
         return exit;
@@ -446,6 +449,13 @@ mod tests {
                 && !parsed("c notify test")
                 && !parsed("c notify drop 0a1b")
                 && !parsed("c notify list --since soon")
+        );
+        assert!(
+            parsed("c rules add /p --pack-version 2026-11 --licence /l")
+                && parsed("c rules packs")
+                && !parsed("c rules add /p")
+                && parsed("c rules remove others --yes")
+                && !parsed("c rules remove others")
         );
         assert!(parsed("c migrate") && parsed("c migrate --cluster vn --print"));
         assert!(parsed("c retention apply --by l") && parsed("c retention plan --format md"));

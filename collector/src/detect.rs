@@ -112,6 +112,22 @@ impl Detector {
         self.silence.know(agency, agent, host, simulated, heard);
     }
 
+    /// Goes by other rules from now on. What was counted for a rule that counts the same is kept; machines are of the program, and stay.
+    pub fn renew(&mut self, rules: &Arc<RuleSet>, matcher: &Arc<Matcher>) {
+        if Arc::ptr_eq(&self.rules, rules) {
+            return;
+        }
+        let place = |before: usize| {
+            let before = &self.rules.rules().get(before)?.meta;
+            let at = rules.index(before.rule.as_str())?;
+            rules.rules().get(at)?.meta.counts_like(before).then_some(at)
+        };
+        self.windows.renew(place);
+        self.correlations.renew(&self.rules, rules);
+        self.matcher = Arc::clone(matcher);
+        self.rules = Arc::clone(rules);
+    }
+
     /// Sees a record.
     pub fn apply(&mut self, record: &Record, now: Time) -> Vec<Signal> {
         let mut signals = Vec::new();
@@ -293,5 +309,7 @@ pub(crate) fn add_evidence(all: &mut Vec<EventRef>, one: impl FnOnce() -> EventR
 #[cfg(test)]
 #[path = "../../tests/material.rs"]
 mod others;
+#[cfg(test)]
+mod renewed;
 #[cfg(test)]
 mod tests;

@@ -303,6 +303,11 @@ impl Figures {
         (recent.partitions_all, recent.rules) = (partitions_all, rules);
     }
 
+    /// So many rules are in force.
+    pub fn rules(&self, rules: u32) {
+        self.recent().rules = rules;
+    }
+
     /// Detection gave signals and holds keys.
     pub fn detected(&self, signals: u64, keys: u64, now: Time) {
         self.signals.inc_by(signals);
@@ -380,6 +385,11 @@ impl Figures {
     /// So many entries of threat lists are in force, and so much was refused.
     pub fn threats(&self, entries: usize, refused: usize) {
         self.own.threats(entries, refused);
+    }
+
+    /// For so many entries of threat lists stored events are not searched yet; `None`: that is another collector's work.
+    pub fn threats_unsearched(&self, entries: Option<usize>) {
+        self.own.threats_unsearched(entries);
     }
 
     /// So many things are held in memory by a part.

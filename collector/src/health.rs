@@ -105,6 +105,11 @@ impl Nation {
         }
     }
 
+    /// Goes by other rules from now on.
+    pub fn renew(&mut self, rules: Arc<RuleSet>) {
+        self.rules = rules;
+    }
+
     /// An agent that was heard before this start.
     pub fn know_agent(&mut self, known: &KnownAgent) {
         let state = self.agent(&known.agency, &known.agent, &known.host);

@@ -99,6 +99,11 @@ impl IncidentBook {
         book
     }
 
+    /// Goes by other rules from now on: titles, severities and when it is quiet. Incidents of a rule that is gone wait for a person.
+    pub fn renew(&mut self, rules: Arc<RuleSet>) {
+        self.rules = rules;
+    }
+
     /// All incidents that are kept, by number.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.incidents.values()

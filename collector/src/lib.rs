@@ -50,6 +50,7 @@ pub mod rollup;
 pub mod rule;
 pub mod saved;
 pub mod serve;
+pub(crate) mod settling;
 pub mod sizing;
 pub mod store;
 pub mod tail;

@@ -48,13 +48,12 @@ use crate::{
     consume::{Consumer, Received},
     dead_letter,
     decode::{self, Taken},
-    detect::sigma::Matcher,
     figures::Figures,
     kafka::Producer,
     offsets::{Numbers, PartitionState},
     record::{Known, Record},
     registry::Registry,
-    rule::RuleSet,
+    rule::{RuleSet, reload::Ruling},
     store::{CanaryRow, GapRow, Store, StoreError, row::NewRow},
     tenure::Key,
 };
@@ -98,10 +97,10 @@ pub struct Parts {
     pub store: Store,
     /// Agencies and systems.
     pub registry: Arc<Registry>,
-    /// Rules.
+    /// Rules that the program needs itself.
     pub rules: Arc<RuleSet>,
-    /// Rules, compiled.
-    pub matcher: Arc<Matcher>,
+    /// Rules by which is detected.
+    pub ruling: Ruling,
     /// Metrics.
     pub figures: Figures,
     /// For signals and dead letters.
@@ -173,6 +172,7 @@ impl Pipeline {
             producer: parts.producer.clone(),
             renewals: parts.renewals.clone(),
             picture: parts.picture.clone(),
+            ruling: parts.ruling.clone(),
         });
         let storer = Storer::spawn(
             storing::Parts {

@@ -14,9 +14,12 @@ use rsigma_parser::{CorrelationRule, SigmaRule};
 use serde::{Deserialize, Deserializer};
 use vonggac_wire::RuleId;
 
+pub(crate) mod bounds;
 mod folder;
 mod foreign;
+pub mod pack;
 mod place;
+pub mod reload;
 
 /// Why a rule is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -188,6 +191,15 @@ impl Meta {
         Duration::from_secs(self.window_seconds)
     }
 
+    /// Whether matches are counted as they are by another: for whom, over how long, and what of them.
+    #[must_use]
+    pub fn counts_like(&self, other: &Self) -> bool {
+        let of = |meta: &Self| {
+            (meta.group_by, meta.window_seconds, meta.distinct.clone(), meta.part_of.clone())
+        };
+        of(self) == of(other)
+    }
+
     /// A number of the machine, or the machine's own.
     #[must_use]
     pub fn number(&self, name: &str, otherwise: f64) -> f64 {
@@ -226,15 +238,16 @@ impl Rule {
     /// What is wrong with it.
     pub fn parse(name: &str, text: &str) -> Result<Self, RuleError> {
         let yaml = |source| RuleError::Yaml { name: name.to_owned(), source };
-        let file = serde_yaml_ng::from_str::<File>(text).map_err(yaml)?;
         let refused = |reason: String| {
             let line = place::line(text, &reason);
             RuleError::Sigma { name: name.to_owned(), line, reason }
         };
+        let file = serde_yaml_ng::from_str::<File>(text).map_err(yaml)?;
         let Some(meta) = file.vonggac else {
             let sigma = sigma(text).map_err(refused)?;
             return foreign::rule(sigma).map_err(refused);
         };
+        bounds::of_meta(&meta).map_err(refused)?;
         if file.detection.is_none() {
             // Machines look by themselves, and what only has parts names no source.
             if file.logsource.is_some() && meta.machine.is_none() {

@@ -32,7 +32,7 @@ use crate::{
     figures::Figures,
     health::Picture,
     registry::Registry,
-    rule::RuleSet,
+    rule::reload::Ruling,
     store::{Store, StoreError, query::Reach},
     tail::filter::Filter,
     trust::{
@@ -72,7 +72,7 @@ pub struct Parts {
     /// Agencies and clocks.
     pub registry: Arc<Registry>,
     /// Runbooks.
-    pub rules: Arc<RuleSet>,
+    pub rules: Ruling,
     /// Metrics.
     pub figures: Figures,
     /// For commands.

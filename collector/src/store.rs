@@ -44,6 +44,7 @@ pub mod row;
 mod saved;
 pub mod sql;
 mod tenure;
+pub mod threat;
 pub mod usage;
 
 pub use book::{BookState, StoredTransition};

@@ -14,6 +14,8 @@ use regex::Regex;
 use serde::Deserialize;
 use vonggac_wire::{Time, event::Activity};
 
+pub mod backward;
+pub mod entry;
 pub mod reload;
 
 /// Entries of all lists: a national feed has some hundred thousand.
@@ -317,7 +319,9 @@ impl ThreatList {
             })
             .or_else(|| {
                 let known = hashes.iter().filter_map(|name| activity.unmapped.get(*name));
-                known.filter_map(|hash| self.hashes.get(hash)).find_map(|listed| listed.at(time))
+                known
+                    .filter_map(|hash| self.hashes.get(&hash.to_ascii_lowercase()))
+                    .find_map(|listed| listed.at(time))
             })
     }
 }

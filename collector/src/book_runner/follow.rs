@@ -114,7 +114,7 @@ pub(super) async fn answer(parts: Parts, command: Command, answer: oneshot::Send
     match parts.store.book_state().await {
         Ok(state) if !state.commands.contains(&command.id) => {
             let mut book = IncidentBook::new(
-                parts.rules,
+                parts.rules.rules(),
                 parts.registry,
                 state.incidents,
                 state.origins,

@@ -68,7 +68,7 @@ impl Lead {
         }
         tracing::info!(incidents = state.incidents.len(), "this collector leads the incident book");
         let book = IncidentBook::new(
-            Arc::clone(&parts.rules),
+            parts.rules.rules(),
             Arc::clone(&parts.registry),
             state.incidents,
             state.origins,

@@ -35,6 +35,10 @@ use crate::{
 /// Groups that are held at once by a partition. Beyond it the half that was quiet for longest is forgotten, and counted.
 const GROUPS_MAX: usize = 100_000;
 
+/// Events and values that are held of all groups by a partition, some tens of bytes each. Beyond it the half of the groups that was quiet for
+/// longest is forgotten, and counted: groups alone are no bound where a condition asks for tens of thousands in each.
+const ENTRIES_MAX: usize = 2_000_000;
+
 /// Events that are held of a group beyond twice what the condition asks for.
 const ENTRIES_LEAST: usize = 256;
 
@@ -126,6 +130,21 @@ pub(super) struct Correlations {
     pending: Vec<Pending>,
     lost: Lost,
     groups_max: usize,
+    /// Of all groups.
+    entries: usize,
+    entries_max: usize,
+}
+
+impl Group {
+    fn entries(&self) -> usize {
+        let window = match &self.window {
+            WindowState::EventCount { timestamps } => timestamps.len(),
+            WindowState::ValueCount { entries } => entries.len(),
+            WindowState::Temporal { rule_hits } => rule_hits.values().map(VecDeque::len).sum(),
+            WindowState::NumericAgg { entries } => entries.len(),
+        };
+        window + self.untold.len()
+    }
 }
 
 impl Correlations {
@@ -137,6 +156,8 @@ impl Correlations {
             pending: Vec::new(),
             lost: Lost::default(),
             groups_max: GROUPS_MAX,
+            entries: 0,
+            entries_max: ENTRIES_MAX,
         };
         for (index, rule) in rules.rules().iter().enumerate() {
             let Some(correlation) = &rule.correlation else { continue };
@@ -165,6 +186,33 @@ impl Correlations {
         all
     }
 
+    /// Between two records: goes by other rules, and keeps the groups of those that stay as they were.
+    pub(super) fn renew(&mut self, before: &RuleSet, rules: &Arc<RuleSet>) {
+        let mut fresh = Self::new(rules);
+        let places: Vec<Option<usize>> = self
+            .plans
+            .iter()
+            .map(|plan| {
+                let before = before.rules().get(plan.rule)?;
+                let is_same = |rule: &Rule| {
+                    rule.meta.rule == before.meta.rule && rule.correlation == before.correlation
+                };
+                let mut plans = fresh.plans.iter();
+                plans.position(|plan| rules.rules().get(plan.rule).is_some_and(is_same))
+            })
+            .collect();
+        let place = |plan: usize| places.get(plan).copied().flatten();
+        let groups = std::mem::take(&mut self.groups).into_iter();
+        let kept = groups
+            .filter_map(|((plan, group), state)| Some(((place(plan)?, group), state)))
+            .collect();
+        fresh.groups = kept;
+        fresh.entries = fresh.groups.values().map(Group::entries).sum();
+        fresh.lost = self.lost;
+        (fresh.groups_max, fresh.entries_max) = (self.groups_max, self.entries_max);
+        *self = fresh;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.groups.len()
     }
@@ -175,8 +223,16 @@ impl Correlations {
 
     pub(super) fn begin(&mut self) {
         self.pending.clear();
-        self.lost.evicted +=
-            evict_older_half(&mut self.groups, self.groups_max, |group| group.latest);
+        let groups_max = if self.entries > self.entries_max {
+            self.groups_max.min(self.groups.len().saturating_sub(1))
+        } else {
+            self.groups_max
+        };
+        let evicted = evict_older_half(&mut self.groups, groups_max, |group| group.latest);
+        if evicted > 0 {
+            self.lost.evicted += evicted;
+            self.entries = self.groups.values().map(Group::entries).sum();
+        }
     }
 
     /// Shows what one event was found to be to the correlations that ask for it, and to those that ask for them.
@@ -248,6 +304,7 @@ impl Correlations {
             self.lost.late += 1;
             return false;
         }
+        let before = state.entries();
         state.latest = state.latest.max(time);
         let cutoff = state.latest.saturating_sub(span);
         state.window.evict(cutoff);
@@ -265,7 +322,10 @@ impl Correlations {
         {
             state.evidence.pop_front();
         }
-        if !holds(&state.window, compiled) {
+        let holds = holds(&state.window, compiled);
+        let told = if holds { state.untold.len() } else { 0 };
+        self.entries = (self.entries + state.entries()).saturating_sub(before + told);
+        if !holds {
             return false;
         }
         let count = state.untold.len() as u64;

@@ -4,7 +4,7 @@
 //! [`super::request`] too: `request`, and where something telling stands in it `payload`, `payload_sql`, `payload_shell` and
 //! `payload_header`.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap};
 
 use rsigma_eval::{Engine, EventValue, ResultBody};
 use rsigma_parser::{Detection, LogSource, Modifier, SigmaRule, SigmaValue};
@@ -128,8 +128,8 @@ impl Matcher {
 
     /// The same with lists of what is known to be bad.
     #[must_use]
-    pub fn with_threats(mut self, threats: Arc<ThreatList>) -> Self {
-        self.threats = Threats::of(threats);
+    pub fn with_threats(mut self, threats: Threats) -> Self {
+        self.threats = threats;
         self
     }
 
@@ -137,6 +137,12 @@ impl Matcher {
     #[must_use]
     pub fn threats(&self) -> Threats {
         self.threats.clone()
+    }
+
+    /// Whether a rule is about the source that an event is of. Those of our own pack say it themselves.
+    #[must_use]
+    pub fn is_meant(&self, rule: usize, event: &Event, activity: &Activity) -> bool {
+        self.foreign.get(&rule).is_none_or(|meant| source::agrees(meant, event, activity))
     }
 
     /// The rules that match.
@@ -155,8 +161,7 @@ impl Matcher {
             .filter_map(|result| {
                 let rule: usize =
                     *room.indices.get(result.header.rule_title.parse::<usize>().ok()?)?;
-                let meant = self.foreign.get(&rule);
-                if meant.is_some_and(|meant| !source::agrees(meant, event, activity)) {
+                if !self.is_meant(rule, event, activity) {
                     return None;
                 }
                 let mut selections = match result.body {
@@ -267,15 +272,41 @@ impl<'a> View<'a> {
             "raw" => return Some(String::from_utf8_lossy(self.event.raw())),
             other => match activity.unmapped.get(other) {
                 Some(value) => value,
+                // One broken byte in a line hides nothing of it.
                 None if self.event.format() == "auditd" => {
-                    let raw = std::str::from_utf8(self.event.raw()).ok()?;
-                    source::audit_field(raw, other)?
+                    return match String::from_utf8_lossy(self.event.raw()) {
+                        Cow::Borrowed(raw) => source::audit_field(raw, other).map(Cow::Borrowed),
+                        Cow::Owned(raw) => {
+                            source::audit_field(&raw, other).map(|value| Cow::Owned(value.into()))
+                        }
+                    };
                 }
                 None => return None,
             },
         };
         Some(Cow::Borrowed(text))
     }
+}
+
+/// What an event says of these fields, for whoever asks another evaluator than ours.
+#[must_use]
+pub fn flat<'a>(
+    event: &Event,
+    activity: &Activity,
+    threats: &ThreatList,
+    names: impl IntoIterator<Item = &'a str>,
+) -> serde_json::Map<String, Value> {
+    let mut view = View::new(event, activity);
+    view.threats = Some(threats);
+    let fields = names.into_iter().filter_map(|name| {
+        let value = match rsigma_eval::Event::get_field(&view, name)? {
+            EventValue::Int(number) => number.into(),
+            EventValue::Str(text) => text.into_owned().into(),
+            _ => return None,
+        };
+        Some((name.to_owned(), value))
+    });
+    fields.collect()
 }
 
 /// Whether a rule finds itself in events that have nothing in common: it would find itself in all.
@@ -357,7 +388,7 @@ impl rsigma_eval::Event for View<'_> {
     }
 
     fn any_string_value(&self, predicate: &dyn Fn(&str) -> bool) -> bool {
-        std::str::from_utf8(self.event.raw()).is_ok_and(predicate)
+        predicate(&String::from_utf8_lossy(self.event.raw()))
             || self.views.as_ref().is_some_and(|views| predicate(&views.request))
             || predicate(&self.activity.message)
     }
@@ -380,6 +411,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_broken_byte_in_a_line_hides_neither_a_word_nor_a_field() {
+        let rule = |detection: &str| {
+            let text = format!(
+                "title: a\nlogsource: {{product: linux}}\ndetection: {{sel: {detection}, condition: sel}}\n"
+            );
+            let mut collection = rsigma_parser::parse_sigma_yaml(&text).unwrap();
+            let mut engine = Engine::new();
+            engine.add_rule(&collection.rules.pop().unwrap()).unwrap();
+            engine
+        };
+        let activity = Activity::default();
+        for line in [&b"type=EXECVE a0=\"nc\" evil"[..], b"\xff type=EXECVE a0=\"nc\" evil"] {
+            let event = Event::new(Time(0), Time(0), Body::Activity(activity.clone()));
+            let event = event.with_format("auditd").with_raw(line, 0);
+            for detection in ["[evil]", "{a0: nc}"] {
+                let found = rule(detection).evaluate(&View::new(&event, &activity));
+                assert_eq!(found.len(), 1, "{detection} {line:?}");
+            }
+        }
+    }
+
+    #[test]
     fn our_words_are_in_small_letters() {
         let statuses = [Status::Unknown, Status::Success, Status::Failure, Status::Other];
         let words = Class::ALL.iter().map(|class| class.name()).chain(statuses.map(Status::name));
@@ -389,7 +442,5 @@ mod tests {
     }
 }
 
-#[cfg(test)]
-mod against_plain;
 #[cfg(test)]
 mod mutants;

@@ -16,6 +16,7 @@ use vonggac_wire::{
 };
 
 use super::*;
+use crate::threat::reload::Threats;
 
 const NOW: Time = Time::from_seconds(1_764_000_000);
 
@@ -25,7 +26,8 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 /// Compiled once: a hundred expressions take a while.
 static COMPILED: LazyLock<(Arc<RuleSet>, Arc<Matcher>)> = LazyLock::new(|| {
     let rules = Arc::new(RuleSet::builtin().unwrap());
-    let matcher = Matcher::new(&rules).unwrap().with_threats(Arc::new(crate::threat::example()));
+    let threats = Threats::of(Arc::new(crate::threat::example()), Time(0));
+    let matcher = Matcher::new(&rules).unwrap().with_threats(threats);
     (rules, Arc::new(matcher))
 });
 

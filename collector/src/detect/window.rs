@@ -103,6 +103,19 @@ impl Windows {
         self.windows.len() + self.behind.len()
     }
 
+    /// Between two records: rules are in other places, or gone.
+    pub(super) fn renew(&mut self, place: impl Fn(usize) -> Option<usize>) {
+        self.pending.clear();
+        self.places.clear();
+        for windows in [&mut self.windows, &mut self.behind] {
+            let before = std::mem::take(windows);
+            let kept = before.into_iter();
+            *windows = kept
+                .filter_map(|((rule, who), window)| Some(((place(rule)?, who), window)))
+                .collect();
+        }
+    }
+
     pub(super) fn begin(&mut self, record: &Record) {
         let agent = record.batch.agent.as_str();
         if self.agent.as_deref() != Some(agent) {

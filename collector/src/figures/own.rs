@@ -114,6 +114,7 @@ pub struct Own {
     held: GaugeVec,
     threats: Gauge,
     threats_refused: Gauge,
+    threats_unsearched: Gauge,
 }
 
 impl Own {
@@ -215,6 +216,10 @@ impl Own {
                 "threat_entries_refused",
                 "Threat lists, or entries of them, that were refused when they were read last; NaN: there is no folder of lists",
             )?,
+            threats_unsearched: gauge(
+                "threat_entries_unsearched",
+                "Entries of threat lists for which stored events are not searched yet; NaN: another collector searches, or there is no folder of lists",
+            )?,
         })
     }
 
@@ -254,6 +259,11 @@ impl Own {
     pub(super) fn threats(&self, entries: usize, refused: usize) {
         self.threats.set(entries as f64);
         self.threats_refused.set(refused as f64);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a count for a graph")]
+    pub(super) fn threats_unsearched(&self, entries: Option<usize>) {
+        self.threats_unsearched.set(entries.map_or(f64::NAN, |entries| entries as f64));
     }
 
     pub(super) fn oldest(

@@ -13,6 +13,7 @@ use super::{Baselines, Nation, flow};
 use crate::{
     figures::{Figures, Part},
     record::Record,
+    rule::reload::Ruling,
     store::{Store, baseline},
     tail::Tail,
 };
@@ -54,7 +55,7 @@ const DELTAS_MAX: usize = 32;
 /// Owns the picture: takes records and incidents, tells once a second.
 #[must_use]
 pub fn spawn(
-    mut nation: Nation,
+    (mut nation, ruling): (Nation, Ruling),
     mut records: mpsc::Receiver<Arc<Record>>,
     mut changes: broadcast::Receiver<Arc<Incident>>,
     figures: Figures,
@@ -86,6 +87,7 @@ pub fn spawn(
                 _ = ticks.tick() => {
                     let now = Time::now();
                     let (slow, ailing) = (asked.newest(), store.ailing());
+                    nation.renew(ruling.rules());
                     nation.tick(now);
                     let mut fresh = nation.whole(now);
                     fresh.indicators.clone_from(&slow.indicators);

@@ -375,11 +375,8 @@ impl Pipeline {
     /// Detection of a partition, with the agents that were heard on it before: silence is seen even where nothing comes.
     fn detector(&self, partition: i32, agents: &[KnownAgent]) -> Detector {
         let parts = &self.parts;
-        let mut detector = Detector::new(
-            Arc::clone(&parts.rules),
-            Arc::clone(&parts.registry),
-            Arc::clone(&parts.matcher),
-        );
+        let ruling = parts.ruling.detects(Time::now());
+        let mut detector = Detector::new(ruling.rules, Arc::clone(&parts.registry), ruling.matcher);
         for agent in agents.iter().filter(|agent| agent.partition == partition) {
             let heard = Time(agent.heard.saturating_mul(1000));
             detector.know_agent(&agent.agency, &agent.agent, &agent.host, agent.simulated, heard);

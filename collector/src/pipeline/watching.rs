@@ -30,6 +30,7 @@ use crate::{
     kafka::Producer,
     record::Record,
     registry::Registry,
+    rule::reload::Ruling,
     store::{Store, StoreError},
     tenure::{Key, Tenure},
 };
@@ -57,6 +58,7 @@ pub(super) struct Parts {
     pub(super) producer: Producer,
     pub(super) renewals: Renewals,
     pub(super) picture: mpsc::Sender<Arc<Record>>,
+    pub(super) ruling: Ruling,
 }
 
 /// What was stored.
@@ -438,7 +440,9 @@ impl Task {
     async fn tick(&mut self) {
         let now = Time::now();
         let (mut keys, mut lost) = (0, Lost::default());
+        let ruling = self.parts.ruling.detects(now);
         for (number, detector) in &mut self.detectors {
+            detector.renew(&ruling.rules, &ruling.matcher);
             // Whoever was not read again yet would seem to be silent.
             if self.tenure.is_some() && !self.courses.is_behind(*number) {
                 self.signals.extend(detector.tick(now));

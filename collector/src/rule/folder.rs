@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 
 use rsigma_parser::{ConditionExpr, CorrelationRule, FilterRule, FilterRuleTarget, LogSource};
 
-use super::{Rule, RuleError, RuleSet, foreign, place};
-use crate::detect::{correlation, sigma};
+use super::{Rule, RuleError, RuleSet, bounds, foreign, place};
+use crate::{
+    detect::{correlation, sigma},
+    settling::is_hidden,
+};
 
 /// Folders within a folder of rules: published packs have five.
-const FOLDERS_DEEP_MAX: usize = 8;
+pub(crate) const FOLDERS_DEEP_MAX: usize = 8;
 
 /// Bytes of a rule's file: the longest published one has 60 KB.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+pub(crate) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Rules: all that are published are 4,000.
 const RULES_MAX: usize = 10_000;
@@ -58,7 +61,7 @@ impl RuleSet {
             // The order of a folder is chance, and which of two of one name is taken must not be.
             paths.sort();
             for path in paths {
-                if path.is_dir() && depth < FOLDERS_DEEP_MAX {
+                if path.is_dir() && depth < FOLDERS_DEEP_MAX && !is_hidden(&path) {
                     folders.push((path, depth + 1));
                 } else if path.extension().is_some_and(|end| end == "yml" || end == "yaml") {
                     refused.extend(self.read(&path, &mut waiting).err());
@@ -88,6 +91,7 @@ impl RuleSet {
             return Err(refused(1, "the file is too large, or there are too many rules".into()));
         }
         let text = std::fs::read_to_string(path).map_err(io)?;
+        bounds::of_text(&text).map_err(|reason| refused(place::line(&text, &reason), reason))?;
         if !foreign::is_several(&text) {
             let rule = Rule::parse(&name, &text)?;
             return self.add(rule, &name, &text);

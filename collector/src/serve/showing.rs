@@ -48,7 +48,8 @@ pub(super) async fn incident(
     };
     let reach = Reach::of(&guest.scope, std::slice::from_ref(&incident));
     let evidence = parts.store.evidence(references, &reach).await.map_err(status)?;
-    let meta = parts.rules.meta(&incident.rule);
+    let rules = parts.rules.rules();
+    let meta = rules.meta(&incident.rule);
     let is_attack = meta.is_some_and(|meta| meta.attack);
     let clocks = duty::of_incident(&parts.registry, &incident, is_attack, Time::now());
     let recipients = duty::recipients(&clocks);

@@ -61,6 +61,8 @@ fn values_are_found_until_they_end_and_wrong_ones_are_told_each() {
     let mut file = Activity::of(Class::FileSystem, 1, Status::Success);
     file.unmapped.insert("file.md5".into(), "aabbccddeeff00112233445566778899".into());
     assert_eq!(list.contact(&file, NOW), Some("tool"));
+    file.unmapped.insert("file.md5".into(), "AABBccddeeff00112233445566778899".into());
+    assert_eq!(list.contact(&file, NOW), Some("tool"), "whichever letters it is written in");
 }
 
 #[test]
@@ -108,7 +110,7 @@ fn a_listed_address_is_a_match_of_its_rule_and_nothing_is_without_a_list() {
     };
     let (source, contact) = (from("203.0.113.9"), to("203.0.113.9", ""));
     assert!(!said(&plain, &source).contains(&"listed-source".to_owned()));
-    let listed = plain.with_threats(Arc::new(list));
+    let listed = plain.with_threats(reload::Threats::of(Arc::new(list), NOW));
     assert!(said(&listed, &source).contains(&"listed-source".to_owned()));
     assert!(said(&listed, &contact).contains(&"listed-contact".to_owned()));
     assert!(!said(&listed, &from("192.0.2.9")).contains(&"listed-source".to_owned()));

@@ -284,6 +284,27 @@ fn groups_beyond_the_limit_are_forgotten_from_the_quietest_and_counted() {
     assert!(all.groups.keys().any(|(_, group)| group.ends_with("u10")));
 }
 
+#[test]
+fn events_of_all_groups_together_are_bounded_however_few_groups_there_are() {
+    let (rules, _) = loaded(&[("a.yml", &format!("{BASE}{}", count("{gte: 200}")))]);
+    let matcher = Matcher::new(&rules).unwrap();
+    let mut all = Correlations::new(&Arc::new(rules.clone()));
+    all.entries_max = 1_000;
+    let mut most = 0;
+    for turn in 0..900_i64 {
+        all.begin();
+        let record = record(turn, vec![(turn / 100, activity("a", &format!("u{}", turn / 90), 1))]);
+        let event = &record.batch.events[0];
+        let activity = event.activity().unwrap();
+        all.matched(&rules, &matcher.matches(event, activity), &record, 0, event, activity);
+        let held: usize = all.groups.values().map(Group::entries).sum();
+        assert_eq!(held, all.entries, "turn {turn}");
+        most = most.max(held);
+    }
+    assert!(most <= 1_002 && most > 900, "{most}");
+    assert!(all.lost().evicted >= 2 && all.len() < 10, "{:?}", all.lost());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]

@@ -9,8 +9,8 @@ mod tally;
 use super::early::Early;
 use tally::Sums;
 
-/// Matches that are kept of one entity: more than any threshold.
-const TIMES_MAX: usize = 256;
+/// Matches that are kept of one entity: as many as any threshold may ask for.
+const TIMES_MAX: usize = crate::rule::bounds::MATCHES_KEPT_MAX;
 
 /// Connections whose attempts are remembered after it fired, to know a second telling.
 const TOLD_MAX: usize = 64;

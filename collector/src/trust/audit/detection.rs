@@ -1,6 +1,6 @@
 //! What detection goes by, in the audit log: a row when rules or threat lists are others than those that were written down last.
 //!
-//! Rules are read when the collector starts, threat lists whenever their files change. A row has a digest over all of it, so that nothing changes
+//! Rules and threat lists are read whenever their files change. A row has a digest over all of it, so that nothing changes
 //! unseen, and names the files that are newer than the row before, with their owners. A file that was dated back or taken away is told by the digest alone.
 
 use std::{
@@ -21,7 +21,7 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// How often threat lists are looked at, and rules until they are written down.
+/// How often rules and threat lists are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Files that are looked at: as many as a folder of rules may have.
@@ -121,17 +121,12 @@ struct Watched {
     folder: Option<PathBuf>,
     ends: &'static [&'static str],
     built_in: String,
-    /// Also while the collector runs.
-    always: bool,
     seen: Option<Folder>,
 }
 
 impl Watched {
     /// Writes a row if there is something to tell.
     async fn tell(&mut self, store: &Store, chain: &mut Chain) -> Result<(), StoreError> {
-        if self.seen.is_some() && !self.always {
-            return Ok(());
-        }
         let (folder, ends) = (self.folder.clone(), self.ends);
         let looked = tokio::task::spawn_blocking(move || look(folder.as_deref(), ends)).await;
         let Some(files) = looked.ok().filter(|files| self.seen.as_ref() != Some(files)) else {
@@ -173,7 +168,6 @@ pub async fn run(config: Config, store: Store, stop: CancellationToken) {
             folder: config.rules_dir.clone(),
             ends: &["yml", "yaml"],
             built_in: rule::pack_digest(),
-            always: false,
             seen: None,
         },
         Watched {
@@ -181,7 +175,6 @@ pub async fn run(config: Config, store: Store, stop: CancellationToken) {
             folder: config.threats_dir.clone(),
             ends: &["csv", "json"],
             built_in: String::new(),
-            always: true,
             seen: None,
         },
     ];
