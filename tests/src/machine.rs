@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 /// Ports that one machine takes.
@@ -359,6 +360,13 @@ pub fn model() -> String {
             line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned())
         })
         .unwrap_or_default()
+}
+
+/// CPU-seconds of this thread so far.
+#[must_use]
+pub fn worked() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// CPU-seconds that a process has taken so far.

@@ -19,6 +19,7 @@ use vonggac_wire::{
 use self::lines::Stamps;
 
 mod lines;
+pub mod taken;
 pub mod vary;
 
 /// Agents among which the events are, each of an agency of its own as far as there are so many.

@@ -121,7 +121,7 @@ impl Expressions {
             let built = RegexBuilder::new(text).size_limit(*bytes).build();
             !matches!(built, Err(regex::Error::CompiledTooBig(_)))
         };
-        let Some(bytes) = EXPRESSION_BYTES.iter().find(|bytes| fits(*bytes)) else {
+        let Some(bytes) = EXPRESSION_BYTES.iter().find(|bytes| fits(bytes)) else {
             let begin: String = text.chars().take(40).collect();
             return Err(format!(
                 "an expression would take endless memory; repeat less in `{begin}`"

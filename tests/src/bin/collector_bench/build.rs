@@ -2,10 +2,12 @@
 
 use std::{hint::black_box, sync::Arc};
 
-use rustix::time::{ClockId, clock_gettime};
-use system_tests::traffic::{Load, Sealed};
+use system_tests::{
+    machine::worked,
+    traffic::{Load, Sealed, taken::taken},
+};
 use vonggac_collector::{
-    decode::{self, Taken},
+    decode,
     detect::{Detector, sigma::Matcher},
     offsets::{PartitionState, Progress},
     record::Record,
@@ -13,7 +15,7 @@ use vonggac_collector::{
     rule::RuleSet,
     store::row::NewRow,
 };
-use vonggac_wire::{Time, proto::Origin};
+use vonggac_wire::Time;
 
 use crate::Options;
 
@@ -25,12 +27,6 @@ const BLOCK_EVENTS: u64 = 50_000;
 
 const START: Time = Time::from_seconds(1_795_000_000);
 
-/// CPU-seconds of this thread so far.
-fn worked() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
 /// CPU-seconds of each step.
 #[derive(Default)]
 struct Spent {
@@ -38,23 +34,6 @@ struct Spent {
     judge: f64,
     detect: f64,
     build: f64,
-}
-
-fn taken(batches: Vec<Sealed>, first: i64) -> Vec<Taken> {
-    batches
-        .into_iter()
-        .zip(first..)
-        .map(|(batch, offset)| Taken {
-            origin: Origin { topic: batch.topic.into(), partition: 0, offset },
-            appended: START,
-            key: batch.key.into_bytes(),
-            value: batch.value,
-            replay_of: None,
-            canary: None,
-            certificates: Vec::new(),
-            carried: false,
-        })
-        .collect()
 }
 
 pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
@@ -68,7 +47,7 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     while events < options.of(EVENTS) {
         let mut batches: Vec<Sealed> = (0..BLOCK_EVENTS).filter_map(|_| load.push()).collect();
         batches.extend(load.flush());
-        let block = taken(batches, offset);
+        let block = taken(batches, offset, START);
         offset += i64::try_from(block.len())?;
         let begun = worked();
         let records: Vec<Arc<Record>> = block
