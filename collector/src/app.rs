@@ -26,6 +26,7 @@ use crate::{
     lag::probe,
     notify,
     pipeline::{self, Pipeline},
+    quiet::known::Known,
     record::Record,
     registry::Registry,
     rule::RuleSet,
@@ -65,7 +66,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("failed to catch signals")?;
     let figures = Figures::new().context("failed to make metrics")?;
     let registry = Arc::new(Registry::builtin().context("failed to read the registry")?);
-    let rules = rules(&config)?;
+    let (rules, rules_refused) = rules(&config)?;
     let matcher = matcher(&config, &rules, &figures, &stop)?;
     let rules = Arc::new(rules);
     let doors = doors(&config, &figures, &stop).await?;
@@ -97,13 +98,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         records,
         book.changes(),
         figures.clone(),
-        store.clone(),
+        (store.clone(), ground.quiet.clone()),
         stop.clone(),
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
     tokio::spawn(topics::keep(config.clone(), stop.clone()));
     let chain = Pipeline::new(ground.chain(matcher, picture, &doors), &stop)?;
-    let Ground { store, .. } = ground;
+    let Ground { store, quiet, .. } = ground;
     let receipts = receipts(&config, &store, &stop)?;
     let denials = Denials::new(&figures.registry()).context("failed to make metrics")?;
     let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
@@ -123,6 +124,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             receipts,
             denials,
             break_glass: config.trust.break_glass.clone(),
+            quiet,
+            detection: chain.detection(),
+            partitions: config.partitions,
+            rules_refused,
         },
         stop.clone(),
     )
@@ -196,6 +201,7 @@ struct Ground {
     figures: Figures,
     producer: Producer,
     renewals: Renewals,
+    quiet: Known,
 }
 
 impl Ground {
@@ -207,12 +213,13 @@ impl Ground {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             config: config.clone(),
-            store,
             registry: Arc::clone(registry),
             rules: Arc::clone(rules),
             figures: figures.clone(),
             producer: Producer::new(config).context("failed to make a Kafka producer")?,
             renewals: Renewals::of(&doors.security),
+            quiet: Known::new(store.clone()),
+            store,
         })
     }
 
@@ -225,6 +232,7 @@ impl Ground {
             figures: self.figures.clone(),
             producer: self.producer.clone(),
             renewals: self.renewals.clone(),
+            quiet: self.quiet.clone(),
         }
     }
 
@@ -273,8 +281,9 @@ impl Ground {
         Ok(())
     }
 
-    /// Canaries, the sign of life that hangs on them, and word to agencies of what was opened.
+    /// Canaries, the sign of life that hangs on them, quiet periods, and word to agencies of what was opened.
     fn watch_the_way(&self, stop: &CancellationToken) {
+        tokio::spawn(self.quiet.clone().keep(stop.clone()));
         let age = canary::Age::default();
         let parts = canary::Parts {
             partitions: self.config.partitions,
@@ -379,12 +388,14 @@ async fn trust(
     Ok(())
 }
 
-/// Our own rules and those of the configured folder.
-fn rules(config: &Config) -> anyhow::Result<RuleSet> {
+/// Our own rules and those of the configured folder, and why some of these were left out.
+fn rules(config: &Config) -> anyhow::Result<(RuleSet, Vec<String>)> {
     let mut rules = RuleSet::builtin().context("failed to read the rules")?;
-    let Some(folder) = &config.rules_dir else { return Ok(rules) };
+    let Some(folder) = &config.rules_dir else { return Ok((rules, Vec::new())) };
+    let mut told = Vec::new();
     for refused in rules.add_folder(folder).context("failed to read the rules")? {
         tracing::error!(error = %refused, "a rule was left out");
+        told.push(refused.to_string());
     }
     for rule in rules.rules().iter().filter(|rule| rule.correlation.is_some()) {
         if rule.meta.window() > config.replay {
@@ -394,7 +405,7 @@ fn rules(config: &Config) -> anyhow::Result<RuleSet> {
             );
         }
     }
-    Ok(rules)
+    Ok((rules, told))
 }
 
 /// The threat lists of the configured folder.

@@ -37,6 +37,7 @@ pub mod month;
 pub mod notify;
 mod own;
 pub mod query;
+mod quiet;
 pub mod refusal;
 pub mod retention;
 pub mod rollup;
@@ -45,10 +46,13 @@ mod saved;
 pub mod sql;
 mod tenure;
 pub mod usage;
+mod why;
 
 pub use book::{BookState, StoredTransition};
 pub use canary::CanaryRow;
+pub use quiet::Withheld;
 pub(crate) use tenure::host;
+pub use why::Source;
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]

@@ -51,6 +51,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (32, "break_glass", include_str!("../../migrations/0032_break_glass.sql")),
     (33, "audit_agency", include_str!("../../migrations/0033_audit_agency.sql")),
     (34, "notifications", include_str!("../../migrations/0034_notifications.sql")),
+    (35, "quiet_periods", include_str!("../../migrations/0035_quiet_periods.sql")),
 ];
 
 /// The version of the present schema.

@@ -39,13 +39,14 @@ const OF_AGENCIES: [(&str, &str); 10] = [
 const LINES: [&str; 2] = ["events", "events_all"];
 
 /// The centre's own books: whoever reaches the nation reads them.
-const BOOKS: [&str; 14] = [
+const BOOKS: [&str; 15] = [
     "transitions",
     "notifications",
     "dead_settled",
     "canaries",
     "progress",
     "saved_searches",
+    "quiet_periods",
     "hold_events",
     "deletions",
     "cold_files",
