@@ -26,6 +26,7 @@ use crate::{
     lag::probe,
     notify,
     pipeline::{self, Pipeline},
+    quiet::known::Known,
     record::Record,
     registry::Registry,
     rule::{self, RuleSet, reload::Ruling},
@@ -97,13 +98,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         records,
         book.changes(),
         figures.clone(),
-        store.clone(),
+        (store.clone(), ground.quiet.clone()),
         stop.clone(),
     );
     keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
     tokio::spawn(topics::keep(config.clone(), stop.clone()));
     let chain = Pipeline::new(ground.chain(picture, &doors), &stop)?;
-    let Ground { store, .. } = ground;
+    let Ground { store, quiet, .. } = ground;
     let receipts = receipts(&config, &store, &stop)?;
     let denials = Denials::new(&figures.registry()).context("failed to make metrics")?;
     let (audit, written) = audit::log::spawn(&config, store.clone(), stop.clone());
@@ -123,6 +124,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             receipts,
             denials,
             break_glass: config.trust.break_glass.clone(),
+            quiet,
+            detection: chain.detection(),
+            partitions: config.partitions,
         },
         stop.clone(),
     )
@@ -145,14 +149,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
 /// The rules compiled, and the threat lists; both are read again when they change.
 fn ruling(config: &Config, figures: &Figures, stop: &CancellationToken) -> anyhow::Result<Ruling> {
-    let (rules, threats) = (rules(config)?, threats(config)?);
+    let ((rules, refused), threats) = (rules(config)?, threats(config)?);
     let matcher = Matcher::new(&rules).context("failed to compile the rules")?;
     let threats = reload::Threats::of(Arc::new(threats), Time::now());
     let matcher = Arc::new(matcher.with_threats(threats));
     if let Some(folder) = config.threats_dir.clone() {
         tokio::spawn(reload::run(folder, matcher.threats(), figures.clone(), stop.clone()));
     }
-    let ruling = Ruling::of(Arc::new(rules), matcher, Time::now());
+    let ruling = Ruling::of(Arc::new(rules), refused, matcher, Time::now());
     if let Some(folder) = config.rules_dir.clone() {
         tokio::spawn(rule::reload::run(folder, ruling.clone(), figures.clone(), stop.clone()));
     }
@@ -198,6 +202,7 @@ struct Ground {
     figures: Figures,
     producer: Producer,
     renewals: Renewals,
+    quiet: Known,
 }
 
 impl Ground {
@@ -209,13 +214,14 @@ impl Ground {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             config: config.clone(),
-            store,
             registry: Arc::clone(registry),
             rules: ruling.rules(),
             ruling: ruling.clone(),
             figures: figures.clone(),
             producer: Producer::new(config).context("failed to make a Kafka producer")?,
             renewals: Renewals::of(&doors.security),
+            quiet: Known::new(store.clone()),
+            store,
         })
     }
 
@@ -228,6 +234,7 @@ impl Ground {
             figures: self.figures.clone(),
             producer: self.producer.clone(),
             renewals: self.renewals.clone(),
+            quiet: self.quiet.clone(),
         }
     }
 
@@ -287,8 +294,9 @@ impl Ground {
         tokio::spawn(backward::run::run(parts, stop.clone()));
     }
 
-    /// Canaries, the sign of life that hangs on them, and word to agencies of what was opened.
+    /// Canaries, the sign of life that hangs on them, quiet periods, and word to agencies of what was opened.
     fn watch_the_way(&self, stop: &CancellationToken) {
+        tokio::spawn(self.quiet.clone().keep(stop.clone()));
         let age = canary::Age::default();
         let parts = canary::Parts {
             partitions: self.config.partitions,
@@ -393,12 +401,14 @@ async fn trust(
     Ok(())
 }
 
-/// Our own rules and those of the configured folder.
-fn rules(config: &Config) -> anyhow::Result<RuleSet> {
+/// Our own rules and those of the configured folder, and why some of these were left out.
+fn rules(config: &Config) -> anyhow::Result<(RuleSet, Vec<String>)> {
     let (rules, refused) =
         rule::reload::read(config.rules_dir.as_deref()).context("failed to read the rules")?;
+    let mut told = Vec::new();
     for refused in refused {
         tracing::error!(error = %refused, "a rule was left out");
+        told.push(refused.to_string());
     }
     for rule in rules.rules().iter().filter(|rule| rule.correlation.is_some()) {
         if rule.meta.window() > config.replay {
@@ -408,7 +418,7 @@ fn rules(config: &Config) -> anyhow::Result<RuleSet> {
             );
         }
     }
-    Ok(rules)
+    Ok((rules, told))
 }
 
 /// The threat lists of the configured folder.

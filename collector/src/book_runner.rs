@@ -24,6 +24,7 @@ use crate::{
     figures::{Figures, Part},
     incident::{IncidentBook, Step},
     kafka::Producer,
+    quiet::known::Known,
     registry::Registry,
     rule::reload::Ruling,
     store::{Store, StoreError},
@@ -90,6 +91,8 @@ pub struct Parts {
     pub producer: Producer,
     /// When our own certificate is another one.
     pub renewals: Renewals,
+    /// What is kept from the book.
+    pub quiet: Known,
 }
 
 /// Why the book cannot go on.
@@ -293,6 +296,7 @@ impl BookRunner {
         let Some(lead) = &mut self.lead else { return Ok(()) };
         lead.book.renew(self.parts.rules.rules());
         let now = Time::now();
+        lead.book.follow_quiet(self.parts.quiet.now());
         let (mut steps, mut answers) = (Vec::new(), Vec::new());
         if taken.is_empty() {
             steps = lead.book.tick(now);

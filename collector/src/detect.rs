@@ -26,6 +26,7 @@ use crate::{record::Record, registry::Registry, rule::RuleSet};
 pub mod correlation;
 mod cut;
 mod eviction;
+pub mod near;
 pub mod request;
 pub mod sigma;
 mod silence;
@@ -103,13 +104,12 @@ impl Detector {
     /// Remembers agents that were heard before this collector started, so that their silence is seen.
     pub fn know_agent(
         &mut self,
-        agency: &str,
-        agent: &str,
-        host: &str,
+        (agency, agent): (&str, &str),
+        (host, system): (&str, &str),
         simulated: bool,
         heard: Time,
     ) {
-        self.silence.know(agency, agent, host, simulated, heard);
+        self.silence.know((agency, agent), (host, system), simulated, heard);
     }
 
     /// Goes by other rules from now on. What was counted for a rule that counts the same is kept; machines are of the program, and stay.
@@ -157,7 +157,7 @@ impl Detector {
                     );
                 }
                 Body::Heartbeat(beat) => {
-                    let findings = self.silence.heard(record, index, beat, now);
+                    let findings = self.silence.heard(record, index, (beat, event.system()), now);
                     signals.extend(
                         findings.into_iter().map(|f| self.signal(f, record, Some(index), now)),
                     );

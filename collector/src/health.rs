@@ -18,6 +18,7 @@ use vonggac_wire::{
 };
 
 use crate::{
+    quiet::Periods,
     record::Record,
     registry::Registry,
     rule::RuleSet,
@@ -67,6 +68,8 @@ struct CheckState {
     /// Minutes answered and minutes probed since midnight.
     up_minutes: HashSet<i64>,
     all_minutes: HashSet<i64>,
+    /// Minutes of maintenance: not meant to be open, and in neither of both.
+    planned_minutes: HashSet<i64>,
     failures: u32,
     day: i64,
     /// Number of the newest run.
@@ -83,6 +86,7 @@ pub struct Nation {
     usage: HashMap<(String, String), Minutes>,
     usage_seen: HashSet<String>,
     baselines: Baselines,
+    quiet: Arc<Periods>,
     newest: Option<Time>,
     simulated: bool,
 }
@@ -100,6 +104,7 @@ impl Nation {
             usage: HashMap::new(),
             usage_seen: HashSet::new(),
             baselines: Baselines::new(),
+            quiet: Arc::default(),
             newest: None,
             simulated: false,
         }
@@ -272,12 +277,15 @@ impl Nation {
             row: CheckRow::default(),
             up_minutes: HashSet::new(),
             all_minutes: HashSet::new(),
+            planned_minutes: HashSet::new(),
             failures: 0,
             day: 0,
             newest: 0,
         });
         let up = matches!(check.outcome(), CheckOutcome::Up | CheckOutcome::Degraded);
-        state.count_minute(event.time(), up, now);
+        let planned =
+            self.quiet.maintained(batch.agency.as_str(), event.system(), &batch.host, event.time());
+        state.count_minute(event.time(), up, planned, now);
         if record.seq(index) < state.newest {
             return;
         }
@@ -330,6 +338,11 @@ impl Nation {
         self.baselines = baselines;
     }
 
+    /// What is quiet from now on.
+    pub fn apply_quiet(&mut self, quiet: Arc<Periods>) {
+        self.quiet = quiet;
+    }
+
     /// An incident as it is now. One that is older than what is known changes nothing: there are several ways here.
     pub fn apply_incident(&mut self, incident: &Arc<Incident>) {
         if self.incidents.get(&incident.id).is_some_and(|known| known.version >= incident.version) {
@@ -352,16 +365,28 @@ const OFFSET_SECONDS: i64 = 7 * 3600;
 
 impl CheckState {
     /// A run of this time, whichever came before it.
-    fn count_minute(&mut self, time: Time, up: bool, now: Time) {
+    fn count_minute(&mut self, time: Time, up: bool, planned: bool, now: Time) {
         let today = day(now);
         if self.day != today {
-            (self.day, self.up_minutes, self.all_minutes) = (today, HashSet::new(), HashSet::new());
+            self.day = today;
+            self.up_minutes.clear();
+            self.all_minutes.clear();
+            self.planned_minutes.clear();
         }
         // A backlog tells of days before, too.
         if day(time) != today {
             return;
         }
         let minute = time.seconds() / 60;
+        if planned {
+            self.planned_minutes.insert(minute);
+            self.all_minutes.remove(&minute);
+            self.up_minutes.remove(&minute);
+        }
+        // Of a minute that was maintained in part, the whole is planned.
+        if self.planned_minutes.contains(&minute) {
+            return;
+        }
         self.all_minutes.insert(minute);
         if up {
             self.up_minutes.insert(minute);

@@ -22,6 +22,7 @@ mod clock;
 mod command;
 mod grouping;
 mod lineage;
+pub(crate) mod withheld;
 
 /// An incident that was resolved by itself is opened again if its cause comes back so soon.
 const REOPEN_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -66,6 +67,7 @@ pub struct IncidentBook {
     commands: HashSet<String>,
     command_order: VecDeque<String>,
     pending: VecDeque<(Time, Signal)>,
+    withheld: withheld::Withheld,
     next_id: u64,
 }
 
@@ -90,6 +92,7 @@ impl IncidentBook {
             commands: commands.iter().cloned().collect(),
             command_order: commands.into(),
             pending: VecDeque::new(),
+            withheld: withheld::Withheld::default(),
             next_id: 1,
         };
         for incident in incidents {
@@ -141,7 +144,12 @@ impl IncidentBook {
             self.pending.retain(|(_, waiting)| {
                 !(waiting.rule == signal.rule && waiting.entity == signal.entity)
             });
-            return self.cleared(signal, now);
+            let mut steps = self.cleared(signal, now);
+            steps.extend(self.let_go(signal, now));
+            return steps;
+        }
+        if let Some(steps) = self.withhold(signal, now) {
+            return steps;
         }
         if let Some(steps) = self.pulled_along(signal, now) {
             return steps;
@@ -214,7 +222,7 @@ impl IncidentBook {
 
     /// The clock: what waited long enough opens, what was quiet long enough is resolved, what took too long is told.
     pub fn tick(&mut self, now: Time) -> Vec<Step> {
-        let mut steps = Vec::new();
+        let mut steps = self.raise_held(now);
         while self.pending.front().is_some_and(|(since, _)| now.since(*since) >= SETTLE) {
             if let Some((_, signal)) = self.pending.pop_front() {
                 // Its platform may have been opened again by an operator meanwhile.

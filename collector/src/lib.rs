@@ -2,6 +2,7 @@
 //!
 //! * [`pipeline`]: the one chain; [`consume`], [`decode`], [`offsets`], [`dead_letter`] are its steps; [`tenure`] (pure): who may write;
 //! * [`detect`] (pure) with its [`rule`]s, and [`incident`] (pure), the book; [`book_runner`] is the book's edge;
+//! * [`quiet`]: times in which what matches opens no incident; [`why`] (pure): why none was opened;
 //! * [`notify`]: word of incidents to people who do not look at a screen;
 //! * [`registry`]: agencies, systems and clocks; [`calendar`] and [`duty`] (pure): when what is due, by service and by law;
 //! * [`health`] and [`indicator`] (pure): what they come to;
@@ -41,6 +42,7 @@ pub mod notify;
 pub mod offsets;
 pub mod pipeline;
 pub mod profile;
+pub mod quiet;
 pub mod record;
 pub mod registry;
 pub mod rehearse;
@@ -58,4 +60,5 @@ pub mod tenure;
 pub mod threat;
 pub mod topics;
 pub mod trust;
+pub mod why;
 pub mod words;

@@ -62,6 +62,7 @@ mod claim;
 mod course;
 mod gaps;
 mod poison;
+pub mod questions;
 mod replay;
 mod sealing;
 mod signals;
@@ -70,6 +71,7 @@ mod taking;
 mod unopened;
 mod watching;
 
+use questions::Question;
 use sealing::Seals;
 use storing::Storer;
 use taking::Resting;
@@ -196,6 +198,12 @@ impl Pipeline {
             unopened: BTreeMap::new(),
             block: Block::default(),
         })
+    }
+
+    /// Where detection is asked what it holds.
+    #[must_use]
+    pub fn detection(&self) -> mpsc::Sender<Question> {
+        self.watcher.questions()
     }
 
     /// Runs until `shutdown`; what is gathered then is finished.

@@ -444,6 +444,13 @@ impl RuleSet {
         self.heads.get(rule).copied().unwrap_or(rule)
     }
 
+    /// The rule under whose name it is told what one finds: its head, or the one of whose incident that is a part.
+    #[must_use]
+    pub fn told_by(&self, rule: usize) -> &str {
+        let head = self.rules.get(self.head(rule)).map(|head| &head.meta);
+        head.map_or("", |meta| meta.incident.as_ref().unwrap_or(&meta.rule).as_str())
+    }
+
     /// The rules.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures::Stream;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use vonggac_daemon::tls::{
@@ -15,13 +15,13 @@ use vonggac_wire::{
     limits::GRPC_MESSAGE_BYTES_MAX,
     proto::{
         ActReply, AuditReply, AuditRequest, BreakGlassReply, BreakGlassRequest,
-        ChangeBreakGlassReply, ChangeBreakGlassRequest, ChangeSavedSearchReply,
-        ChangeSavedSearchRequest, Command, DeadLettersReply, DeadLettersRequest, EvidenceRequest,
-        ExportRequest, IncidentDetail, IncidentRequest, IncidentsReply, IncidentsRequest,
-        NotificationsReply, NotificationsRequest, ReceiptsReply, SavedSearchesReply,
-        SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply,
-        SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest, VerifyReply, WatchReply,
-        WatchRequest,
+        ChangeBreakGlassReply, ChangeBreakGlassRequest, ChangeQuietReply, ChangeQuietRequest,
+        ChangeSavedSearchReply, ChangeSavedSearchRequest, Command, DeadLettersReply,
+        DeadLettersRequest, EvidenceRequest, ExportRequest, IncidentDetail, IncidentRequest,
+        IncidentsReply, IncidentsRequest, NotificationsReply, NotificationsRequest, QuietReply,
+        QuietRequest, ReceiptsReply, SavedSearchesReply, SavedSearchesRequest, SearchReply,
+        SearchRequest, SpreadReply, SpreadRequest, SqlReply, SqlRequest, TailReply, TailRequest,
+        UsageReply, UsageRequest, VerifyReply, WatchReply, WatchRequest, WhyReply, WhyRequest,
         console_server::{Console, ConsoleServer},
     },
 };
@@ -31,6 +31,8 @@ use crate::{
     book_runner::BookHandle,
     figures::Figures,
     health::Picture,
+    pipeline::questions::Question as Held,
+    quiet::known::Known,
     registry::Registry,
     rule::reload::Ruling,
     store::{Store, StoreError, query::Reach},
@@ -50,11 +52,13 @@ mod auditing;
 mod evidence;
 mod glass;
 mod opened;
+mod quieting;
 mod saving;
 mod showing;
 mod tailing;
 mod visit;
 mod watching;
+mod why;
 
 use asking::{Places, Question};
 use visit::Asked;
@@ -91,6 +95,12 @@ pub struct Parts {
     pub denials: Denials,
     /// What wants two persons.
     pub break_glass: break_glass::Settings,
+    /// What is kept from the book.
+    pub quiet: Known,
+    /// Where detection is asked what it holds.
+    pub detection: mpsc::Sender<Held>,
+    /// Partitions of each topic of events.
+    pub partitions: i32,
 }
 
 /// Listens and serves until `stop`; gives the address that was bound.
@@ -133,13 +143,15 @@ struct Service {
     saving: tokio::sync::Mutex<()>,
     /// Steps of break-glasses, the same.
     breaking: tokio::sync::Mutex<()>,
+    /// Steps of quiet periods, the same.
+    quieting: tokio::sync::Mutex<()>,
 }
 
 impl Service {
     fn new(parts: Parts) -> Self {
         let places = Places::new(parts.allowances);
-        let (saving, breaking) = Default::default();
-        Self { parts, places, paces: visit::Paces::default(), saving, breaking }
+        let (saving, breaking, quieting) = Default::default();
+        Self { parts, places, paces: visit::Paces::default(), saving, breaking, quieting }
     }
 }
 
@@ -405,6 +417,32 @@ impl Console for Service {
     ) -> Result<Response<ChangeBreakGlassReply>, Status> {
         let mut visit = self.enter(&request, Call::ChangeBreakGlass, glass::changed)?;
         let changed = self.change_glass(&mut visit, request.into_inner()).await;
+        visit.ended(changed, |reply| usize::from(reply.refused.is_empty()))
+    }
+
+    async fn quiet(&self, request: Request<QuietRequest>) -> Result<Response<QuietReply>, Status> {
+        let visit = self.enter(&request, Call::Quiet, |asked| Asked::of(&asked.agency))?;
+        let periods = self.quiet_periods(&visit.guest, &request.into_inner()).await;
+        visit.ended(periods, |reply| reply.periods.len())
+    }
+
+    async fn why(&self, request: Request<WhyRequest>) -> Result<Response<WhyReply>, Status> {
+        let visit = self.enter(&request, Call::Why, why::words)?;
+        let question = match Question::begin(&self.parts.store, &self.places, &visit.guest).await {
+            Ok(question) => question,
+            Err(refused) => return visit.ended(Err(refused), |_| 0),
+        };
+        let answer = why::answer(&self.parts, &question, &visit.guest, request.into_inner()).await;
+        question.running.over();
+        visit.ended(answer, |reply| reply.rows.len())
+    }
+
+    async fn change_quiet(
+        &self,
+        request: Request<ChangeQuietRequest>,
+    ) -> Result<Response<ChangeQuietReply>, Status> {
+        let mut visit = self.enter(&request, Call::ChangeQuiet, quieting::changed)?;
+        let changed = self.change_quiet_period(&mut visit, request.into_inner()).await;
         visit.ended(changed, |reply| usize::from(reply.refused.is_empty()))
     }
 }

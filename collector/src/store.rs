@@ -37,6 +37,7 @@ pub mod month;
 pub mod notify;
 mod own;
 pub mod query;
+mod quiet;
 pub mod refusal;
 pub mod retention;
 pub mod rollup;
@@ -46,10 +47,13 @@ pub mod sql;
 mod tenure;
 pub mod threat;
 pub mod usage;
+mod why;
 
 pub use book::{BookState, StoredTransition};
 pub use canary::CanaryRow;
+pub use quiet::Withheld;
 pub(crate) use tenure::host;
+pub use why::Source;
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]

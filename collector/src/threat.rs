@@ -326,7 +326,8 @@ impl ThreatList {
     }
 }
 
-fn same_network(network: IpAddr, address: IpAddr, prefix: u8) -> bool {
+/// Whether both lie in one network of so many bits.
+pub(crate) fn same_network(network: IpAddr, address: IpAddr, prefix: u8) -> bool {
     match (network, address) {
         (IpAddr::V4(network), IpAddr::V4(address)) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);

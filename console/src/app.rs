@@ -334,6 +334,7 @@ impl App {
             | Told::Spread(..)
             | Told::Usage(..)
             | Told::Saved(..)
+            | Told::Quiet(..)
             | Told::Dead(..) => self.answered(told),
             Told::Progress(number, progress) if number == self.questions.search.number => {
                 self.progress = self.searching.map(|_| progress);

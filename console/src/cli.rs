@@ -25,6 +25,7 @@ mod handover;
 mod help;
 mod notifications;
 mod progress;
+mod quiet;
 mod report;
 mod row;
 mod saved;
@@ -32,6 +33,7 @@ mod schema;
 mod show;
 mod shown;
 mod usage;
+mod why;
 
 pub(crate) use act::refusal;
 use filter::Filter;
@@ -197,6 +199,18 @@ enum Command {
         #[command(subcommand)]
         action: glass::Action,
     },
+    /// What rules tell and is kept from the incidents for a time.
+    Suppress {
+        #[command(subcommand)]
+        action: quiet::Action,
+    },
+    /// Which rules saw something at an agency and opened nothing, and why.
+    Why,
+    /// Times in which something is meant to be down.
+    Maintenance {
+        #[command(subcommand)]
+        action: quiet::Action,
+    },
     /// One address, user, URL or host against agencies: src_ip=203.0.113.7
     Spread {
         /// FIELD=VALUE.
@@ -209,7 +223,7 @@ enum Command {
     },
     /// Names, types and meanings of a screen's JSON.
     Schema {
-        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, notifications, saved, spread, duties, receipts, verify, audit or break-glass.
+        /// agencies, systems, agents, checks, events, incidents, handover, usage, flow, gaps, dead, notifications, saved, spread, duties, receipts, verify, audit, break-glass, quiet or why.
         screen: String,
     },
 }
@@ -337,8 +351,11 @@ async fn answer(arguments: Arguments, words: Words) -> Exit {
                 show::export(&mut client, &words, filter, &form).await.map(|()| Exit::Success),
             );
         }
-        Command::BreakGlass { action } => {
-            return ended(glass::run(&mut client, &words, filter, &form, action).await);
+        command @ (Command::BreakGlass { .. }
+        | Command::Why
+        | Command::Suppress { .. }
+        | Command::Maintenance { .. }) => {
+            return ended(agreed(&mut client, &words, filter, &form, command).await);
         }
         Command::Handover => {
             return ended(
@@ -390,6 +407,26 @@ const fn pictured(command: &Command) -> Option<&'static str> {
         Command::Gaps => Some("gaps"),
         Command::Incidents { action: None } => Some("incidents"),
         _ => None,
+    }
+}
+
+/// What people agree on at the centre: what is opened to whom, and what is kept quiet.
+async fn agreed(
+    client: &mut client::Client,
+    words: &Words,
+    filter: &Filter,
+    form: &Format,
+    command: Command,
+) -> Result<Exit, String> {
+    match command {
+        Command::BreakGlass { action } => glass::run(client, words, filter, form, action).await,
+        Command::Suppress { action } => {
+            quiet::run(client, words, filter, form, ("suppression", action)).await
+        }
+        Command::Maintenance { action } => {
+            quiet::run(client, words, filter, form, ("maintenance", action)).await
+        }
+        _ => why::run(client, words, filter, form).await,
     }
 }
 

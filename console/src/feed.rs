@@ -5,9 +5,9 @@ use std::{io::ErrorKind, time::Duration};
 use tokio::sync::mpsc;
 use vonggac_wire::proto::{
     ActReply, ChangeSavedSearchReply, ChangeSavedSearchRequest, Command, DeadLettersReply,
-    DeadLettersRequest, IncidentDetail, IncidentRequest, SavedSearch, SavedSearchesRequest,
-    SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply, SqlRequest, TailReply,
-    TailRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
+    DeadLettersRequest, IncidentDetail, IncidentRequest, QuietPeriod, QuietRequest, SavedSearch,
+    SavedSearchesRequest, SearchReply, SearchRequest, SpreadReply, SpreadRequest, SqlReply,
+    SqlRequest, TailReply, TailRequest, UsageReply, UsageRequest, WatchReply, WatchRequest,
 };
 
 use crate::client::{self, Caller, Client, ClientError, Way};
@@ -56,7 +56,9 @@ pub enum Told {
     TailEnded(u64, String),
     /// Searches that are saved, with the question's number.
     Saved(u64, Vec<SavedSearch>),
-    /// What became of a change of them.
+    /// What is kept quiet, with the question's number.
+    Quiet(u64, Vec<QuietPeriod>),
+    /// What became of a change of saved searches.
     SavedChanged(Box<ChangeSavedSearchRequest>, Box<ChangeSavedSearchReply>),
     /// A value against agencies, with the question's number.
     Spread(u64, SpreadReply),
@@ -98,7 +100,9 @@ pub enum Ask {
     Tail(u64, TailRequest),
     /// Searches that are saved.
     Saved(u64),
-    /// A change of them.
+    /// What is kept quiet.
+    Quiet(u64),
+    /// A change of saved searches.
     ChangeSaved(Box<ChangeSavedSearchRequest>),
     /// A value against agencies.
     Spread(u64, SpreadRequest),
@@ -198,6 +202,7 @@ async fn answer(mut client: Client, ask: Ask, tell: mpsc::Sender<Told>) {
         | Ask::Usage(number, _)
         | Ask::Tail(number, _)
         | Ask::Saved(number)
+        | Ask::Quiet(number)
         | Ask::Dead(number) => *number,
         Ask::Retry | Ask::Cancel | Ask::Detail(_) | Ask::Act(_) | Ask::ChangeSaved(_) => 0,
     };
@@ -211,6 +216,10 @@ async fn answer(mut client: Client, ask: Ask, tell: mpsc::Sender<Told>) {
             .saved_searches(SavedSearchesRequest::default())
             .await
             .map(|reply| Told::Saved(number, reply.into_inner().searches)),
+        Ask::Quiet(_) => client
+            .quiet(QuietRequest::default())
+            .await
+            .map(|reply| Told::Quiet(number, reply.into_inner().periods)),
         Ask::ChangeSaved(request) => client
             .change_saved_search((*request).clone())
             .await

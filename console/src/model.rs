@@ -7,7 +7,7 @@ use vonggac_wire::{
     Time,
     proto::{
         Agency, Agent, CheckRow, DeadLetter, Flow, HealthState as H, Incident, IncidentDetail,
-        Indicator, SavedSearch, SearchReply, SpreadRow, SqlReply, System, WatchReply,
+        Indicator, QuietPeriod, SavedSearch, SearchReply, SpreadRow, SqlReply, System, WatchReply,
     },
 };
 
@@ -56,6 +56,8 @@ pub struct Model {
     pub dead: Option<Vec<DeadLetter>>,
     /// Searches that are saved at the centre, as asked for last.
     pub saved: Vec<SavedSearch>,
+    /// What is kept quiet, as asked for last.
+    pub quiet: Vec<QuietPeriod>,
 }
 
 /// An incident is of a flood's rate for so long after it was opened.
@@ -79,6 +81,7 @@ impl Model {
                 by_agency: std::mem::take(&mut self.by_agency),
                 dead: self.dead.take(),
                 saved: std::mem::take(&mut self.saved),
+                quiet: std::mem::take(&mut self.quiet),
                 ..Self::default()
             };
         }

@@ -31,6 +31,7 @@ mod incidents;
 mod items;
 mod news;
 mod overlay;
+mod quiet;
 mod saved;
 mod systems;
 mod usage;
@@ -86,13 +87,23 @@ pub enum Screen {
     Shift,
     /// Searches that are saved at the centre.
     Saved,
+    /// What is kept quiet.
+    Quiet,
 }
 
 impl Screen {
     /// Whether `/` filters its rows.
     #[must_use]
     pub const fn is_list(&self) -> bool {
-        matches!(self, Self::Incidents | Self::Shift | Self::Agencies | Self::Systems | Self::Saved)
+        matches!(
+            self,
+            Self::Incidents
+                | Self::Shift
+                | Self::Agencies
+                | Self::Systems
+                | Self::Saved
+                | Self::Quiet
+        )
     }
 
     /// The orders that `s` goes through; what each is called stands in the messages after `sort-`.
@@ -121,6 +132,7 @@ impl Screen {
             Self::Spread => "spread",
             Self::Flow => "flow",
             Self::Saved => "saved",
+            Self::Quiet => "quiet",
         }
     }
 
@@ -134,6 +146,7 @@ impl Screen {
             Self::System(agency, id) => format!("vonggac agents --agency {agency} --system {id}"),
             Self::Host(agency, _) => format!("vonggac checks --agency {agency}"),
             Self::ByAgency(_) => "vonggac usage --by-agency".into(),
+            Self::Quiet => "vonggac suppress list".into(),
             other => format!("vonggac {}", other.name()),
         }
     }
@@ -246,6 +259,7 @@ fn body(app: &App, area: Area) -> Vec<Line<'static>> {
         Screen::Spread => events::spread(app, area),
         Screen::Flow => flow::lines(app, area),
         Screen::Saved => saved::list(app, area),
+        Screen::Quiet => quiet::list(app, area),
     }
 }
 

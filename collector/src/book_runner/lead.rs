@@ -67,13 +67,18 @@ impl Lead {
             new_bases.insert(key.clone(), place.base);
         }
         tracing::info!(incidents = state.incidents.len(), "this collector leads the incident book");
-        let book = IncidentBook::new(
+        // Before the first signal: one that comes again is withheld as it was.
+        let read = || parts.quiet.read();
+        let periods = keep_trying(figures, "quiet periods", read).await?;
+        let mut book = IncidentBook::new(
             parts.rules.rules(),
             Arc::clone(&parts.registry),
             state.incidents,
             state.origins,
             state.commands,
-        );
+        )
+        .holding_back(state.held);
+        book.follow_quiet(periods);
         consumer.assign(&offsets, new_bases)?;
         Ok(Some(Self { book, tenure, next }))
     }

@@ -27,6 +27,8 @@ const TOGETHER: Duration = Duration::from_secs(15);
 struct Agent {
     agency: String,
     host: String,
+    /// What the host serves, as its newest heartbeat says.
+    system: String,
     heard: Time,
     /// Number of the newest heartbeat.
     seq: u64,
@@ -63,9 +65,8 @@ impl Silence {
     /// From the store: heard before this start.
     pub(super) fn know(
         &mut self,
-        agency: &str,
-        agent: &str,
-        host: &str,
+        (agency, agent): (&str, &str),
+        (host, system): (&str, &str),
         simulated: bool,
         heard: Time,
     ) {
@@ -73,6 +74,7 @@ impl Silence {
             self.agents.entry(agent.to_owned()).or_insert_with(|| Agent {
                 agency: agency.to_owned(),
                 host: host.to_owned(),
+                system: system.to_owned(),
                 heard,
                 seq: 0,
                 interval: INTERVAL,
@@ -101,7 +103,7 @@ impl Silence {
         &mut self,
         record: &Record,
         index: usize,
-        beat: &Heartbeat,
+        (beat, system): (&Heartbeat, &str),
         now: Time,
     ) -> Vec<Finding> {
         let name = record.batch.agent.as_str();
@@ -114,6 +116,7 @@ impl Silence {
         let agent = self.agents.entry(name.to_owned()).or_insert_with(|| Agent {
             agency: record.batch.agency.to_string(),
             host: record.batch.host.clone(),
+            system: system.to_owned(),
             heard: record.appended,
             seq: 0,
             interval,
@@ -126,6 +129,7 @@ impl Silence {
             agent.seq = record.seq(index);
             agent.interval = interval;
             agent.host.clone_from(&record.batch.host);
+            system.clone_into(&mut agent.system);
         }
         let interval = agent.interval;
         agent.origin = record.origin.clone();
@@ -133,7 +137,7 @@ impl Silence {
         let mut findings = Vec::new();
         if agent.silent && fresh {
             agent.silent = false;
-            findings.push(of_agent(SignalKind::Cleared, &agent.agency, name, &agent.host));
+            findings.push(of_agent(SignalKind::Cleared, name, agent));
         }
         let agency = agent.agency.clone();
         if fresh && self.agencies.get(&agency).copied().unwrap_or(false) {
@@ -202,7 +206,7 @@ impl Silence {
                 continue;
             }
             agent.silent = true;
-            let finding = of_agent(SignalKind::Raised, &agent.agency, &name, &agent.host);
+            let finding = of_agent(SignalKind::Raised, &name, agent);
             told.push((
                 finding,
                 agent.agency.clone(),
@@ -215,16 +219,22 @@ impl Silence {
     }
 }
 
-fn of_agent(kind: SignalKind, agency: &str, agent: &str, host: &str) -> Finding {
+fn of_agent(kind: SignalKind, name: &str, agent: &Agent) -> Finding {
+    let Agent { agency, host, system, .. } = agent;
+    let mut values = BTreeMap::from([("host".to_owned(), host.clone())]);
+    if !system.is_empty() {
+        values.insert("system".to_owned(), system.clone());
+    }
     Finding {
         rule: "agent-silent",
         kind,
         severity: 0,
-        entity: ("agent", agent.to_owned()),
-        group: format!("{agency}/{agent}"),
+        entity: ("agent", name.to_owned()),
+        group: format!("{agency}/{name}"),
+        // Of what becomes of the system its checks speak.
         system: String::new(),
-        host: host.to_owned(),
-        values: BTreeMap::from([("host".to_owned(), host.to_owned())]),
+        host: host.clone(),
+        values,
     }
 }
 
@@ -263,7 +273,7 @@ mod tests {
         let now = Time::from_seconds(1_764_000_000);
         let heard = |at: Time| {
             let mut silence = Silence::new(&rules);
-            silence.know("H49", "a", "h", false, at);
+            silence.know(("H49", "a"), ("h", ""), false, at);
             silence
         };
         let usual = told_after(heard(now), now);

@@ -29,6 +29,7 @@ use crate::{
 
 mod attempts;
 mod early;
+mod near;
 
 use attempts::{Attempt, Attempts, Limits, Outcome};
 use early::Early;
@@ -375,7 +376,7 @@ fn attempt(
         !found.selections.is_empty()
             && found.selections.iter().all(|name| part.meta.echoes.contains(name))
     });
-    let place = hash(&[agency, "/", host]);
+    let place = place(agency, host);
     let user = &activity.user_name;
     let connection = match (activity.process_pid, activity.src_port) {
         _ if parts.iter().all(|(part, _)| part.meta.echoes.is_empty()) => 0,
@@ -412,6 +413,11 @@ fn value<'a>(field: &str, event: &'a Event, activity: &'a Activity) -> Cow<'a, s
         "host" => event.device(),
         other => activity.unmapped.get(other).map_or("", String::as_str),
     })
+}
+
+/// A hash of a host of an agency.
+pub(super) fn place(agency: &str, host: &str) -> u64 {
+    hash(&[agency, "/", host])
 }
 
 /// Of texts one behind the other. The same in every run, so that a replay counts alike.

@@ -12,6 +12,7 @@ use vonggac_wire::{
 use super::{Baselines, Nation, flow};
 use crate::{
     figures::{Figures, Part},
+    quiet::known::Known,
     record::Record,
     rule::reload::Ruling,
     store::{Store, baseline},
@@ -59,7 +60,7 @@ pub fn spawn(
     mut records: mpsc::Receiver<Arc<Record>>,
     mut changes: broadcast::Receiver<Arc<Incident>>,
     figures: Figures,
-    store: Store,
+    (store, quiet): (Store, Known),
     stop: CancellationToken,
 ) -> Picture {
     let first = Arc::new(nation.whole(Time::now()));
@@ -89,6 +90,7 @@ pub fn spawn(
                     let (slow, ailing) = (asked.newest(), store.ailing());
                     nation.renew(ruling.rules());
                     nation.tick(now);
+                    nation.apply_quiet(quiet.now());
                     let mut fresh = nation.whole(now);
                     fresh.indicators.clone_from(&slow.indicators);
                     fresh.flow = Some(flow::flow(&fresh, &figures, &slow, ailing.as_ref(), now));

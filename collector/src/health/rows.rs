@@ -11,7 +11,7 @@ use vonggac_wire::{
 };
 
 use super::{AgentState, Nation, day, impact, minutes::Minutes};
-use crate::duty;
+use crate::{duty, quiet::MAINTAINED};
 
 impl Nation {
     fn agent_state(state: &AgentState, now: Time) -> H {
@@ -30,13 +30,36 @@ impl Nation {
         }
     }
 
+    fn maintained(&self, agency: &str, system: &str, host: &str, now: Time) -> bool {
+        self.quiet.maintained(agency, system, host, now)
+    }
+
+    /// Whether an agent is heard, maintained or not.
+    fn is_heard(&self, row: &AgentRow, now: Time) -> bool {
+        let known = self.agents.get(&row.agent);
+        known.is_some_and(|state| {
+            !matches!(Self::agent_state(state, now), H::Silent | H::NotConnected)
+        })
+    }
+
+    /// Whether an incident tells that something is down which is maintained: then that is why.
+    fn is_planned(&self, incident: &Incident, agency: &str, now: Time) -> bool {
+        let first = |names: &[String]| names.first().cloned().unwrap_or_default();
+        MAINTAINED.contains(&incident.rule.as_str())
+            && self.maintained(agency, &first(&incident.systems), &first(&incident.hosts), now)
+    }
+
     /// Every row as it is now.
     #[must_use]
     pub fn whole(&self, now: Time) -> WatchReply {
         let mut agents: Vec<AgentRow> = Vec::with_capacity(self.agents.len());
         for state in self.agents.values() {
             let mut row = state.row.clone();
-            row.set_state(Self::agent_state(state, now));
+            row.set_state(match Self::agent_state(state, now) {
+                H::NotConnected => H::NotConnected,
+                _ if self.maintained(&row.agency, &row.system, &row.host, now) => H::Maintenance,
+                state => state,
+            });
             agents.push(row);
         }
         let checks: Vec<CheckRow> = self
@@ -50,6 +73,9 @@ impl Nation {
                 // A run that is overdue says nothing about now.
                 if age > row.interval_seconds * 3.0 + 15.0 {
                     row.set_state(H::Unknown);
+                }
+                if self.maintained(&row.agency, &row.system, &row.host, now) {
+                    row.set_state(H::Maintenance);
                 }
                 row
             })
@@ -94,8 +120,7 @@ impl Nation {
     ) -> AgencyRow {
         let code = agency.code.as_str();
         let mine: Vec<&AgentRow> = agents.iter().filter(|row| row.agency == code).collect();
-        let heard =
-            mine.iter().filter(|row| !matches!(row.state(), H::Silent | H::NotConnected)).count();
+        let heard = mine.iter().filter(|row| self.is_heard(row, now)).count();
         let open: Vec<&Arc<Incident>> = self
             .incidents
             .values()
@@ -120,11 +145,13 @@ impl Nation {
             (H::Excluded, H::Excluded, H::Excluded)
         } else if mine.is_empty() {
             (H::NotConnected, H::NotConnected, H::NotConnected)
+        } else if heard == 0 && mine.iter().all(|row| row.state() == H::Maintenance) {
+            (H::Maintenance, H::Maintenance, H::Maintenance)
         } else if heard == 0 {
             row.silent_since_unix_nano = row.last_heard_unix_nano;
             (H::Silent, H::Silent, H::Silent)
         } else {
-            self.lamps(code, &open, &mine, checks)
+            self.lamps(code, &open, (&mine[..], checks), now)
         };
         row.set_service(service);
         row.set_security(security);
@@ -155,8 +182,8 @@ impl Nation {
         &self,
         code: &str,
         open: &[&Arc<Incident>],
-        agents: &[&AgentRow],
-        checks: &[CheckRow],
+        (agents, checks): (&[&AgentRow], &[CheckRow]),
+        now: Time,
     ) -> (H, H, H) {
         let mut service = H::Fine;
         for check in checks.iter().filter(|row| row.agency == code) {
@@ -172,11 +199,20 @@ impl Nation {
         if agents.iter().any(|row| row.state() == H::Silent) {
             service = service.worse(H::Degraded);
         }
+        if agents.iter().any(|row| row.state() == H::Maintenance) {
+            service = service.worse(H::Maintenance);
+        }
         let (mut security, mut usage) =
             (H::Fine, if self.usage_seen.contains(code) { H::Fine } else { H::Unknown });
         for incident in open.iter().filter(|i| i.severity < 4) {
             let attack = self.rules.meta(&incident.rule).is_some_and(|meta| meta.attack);
             match incident.rule.as_str() {
+                "portal-without-use" if self.is_planned(incident, code, now) => {
+                    usage = usage.worse(H::Maintenance);
+                }
+                _ if self.is_planned(incident, code, now) => {
+                    service = service.worse(H::Maintenance);
+                }
                 "portal-without-use" => usage = usage.worse(H::Down),
                 _ if attack => security = security.worse(H::UnderAttack),
                 "service-down" => service = service.worse(H::Down),
@@ -221,10 +257,7 @@ impl Nation {
                 let known = self.registry.system(id);
                 let hosts: Vec<&AgentRow> =
                     agents.iter().filter(|row| row.agency == agency && row.system == id).collect();
-                let heard = hosts
-                    .iter()
-                    .filter(|row| !matches!(row.state(), H::Silent | H::NotConnected))
-                    .count();
+                let heard = hosts.iter().filter(|row| self.is_heard(row, now)).count();
                 let mut row = SystemRow {
                     id: id.into(),
                     agency: agency.into(),
@@ -235,8 +268,12 @@ impl Nation {
                     hosts_enrolled: u32::try_from(hosts.len()).unwrap_or(0),
                     ..SystemRow::default()
                 };
-                let mut state = if hosts.is_empty() {
+                let mut state = if self.maintained(agency, id, "", now) {
+                    H::Maintenance
+                } else if hosts.is_empty() {
                     H::Unspecified
+                } else if hosts.iter().all(|row| row.state() == H::Maintenance) {
+                    H::Maintenance
                 } else if heard == 0 {
                     H::Silent
                 } else {
@@ -259,13 +296,18 @@ impl Nation {
                             .unwrap_or(0)
                             .max(u32::try_from(check.all_minutes.len()).unwrap_or(0)),
                     );
+                    row.minutes_maintained = row
+                        .minutes_maintained
+                        .max(u32::try_from(check.planned_minutes.len()).unwrap_or(0));
                 }
                 for incident in self.incidents.values().filter(|i| i.current_state().is_open()) {
                     if incident.systems.iter().any(|s| s == id)
                         && incident.agencies.iter().any(|a| a == agency)
                     {
                         row.open_incidents += 1;
-                        if incident.rule == "portal-without-use" {
+                        if incident.rule == "portal-without-use"
+                            && !self.is_planned(incident, agency, now)
+                        {
                             state = state.worse(H::Down);
                         }
                     }

@@ -163,3 +163,54 @@ fn a_clock_that_is_set_back_keeps_nobody_fresh() {
     assert_eq!((agent.state(), agent.last_heard_unix_nano), (H::Silent, Some(back.0)));
     assert_eq!(whole.newest_event_unix_nano, back.0);
 }
+
+#[test]
+fn what_is_maintained_is_neither_green_nor_red_and_its_minutes_are_planned() {
+    use crate::quiet::{Event, Kind, Period, Periods, Step, Terms, scope::Scope};
+    let check = |outcome: CheckOutcome| {
+        let check = Check {
+            name: "portal".into(),
+            outcome: outcome.into(),
+            interval_seconds: 60.0,
+            ..Check::default()
+        };
+        (Body::Check(check), "local-machine")
+    };
+    let minute = Duration::from_secs(60);
+    let terms = Terms {
+        kind: Kind::Maintenance,
+        owner: "lan".into(),
+        reason: "a new version".into(),
+        scope: Scope { system: "local-machine".into(), ..Scope::default() },
+        gravest: 1,
+        begins: NOW.plus(minute),
+        ends: NOW.plus(3 * minute),
+    };
+    let step = Step::Added(Box::new(terms));
+    let event = Event { id: "p-1".into(), time: NOW, who: "lan".into(), step };
+    let mut nation = nation();
+    nation.apply_quiet(Arc::new(Periods::of(Period::all(&[event]))));
+    let mut seen = Vec::new();
+    for turn in 0..5 {
+        let now = NOW.plus(minute * turn);
+        let outcome = if turn == 0 { CheckOutcome::Up } else { CheckOutcome::Down };
+        let bodies = vec![(beat(), "local-machine"), check(outcome), check(outcome)];
+        nation.apply(&record("local", "me", now, bodies), now);
+        let whole = nation.whole(now);
+        let system = whole.systems.iter().find(|row| row.id == "local-machine").unwrap();
+        let minutes = (system.minutes_up, system.minutes_open, system.minutes_maintained);
+        let lamp = whole.agencies.iter().find(|row| row.code == "local").unwrap().service();
+        seen.push((lamp, system.state(), whole.agents[0].state(), minutes));
+    }
+    let planned = H::Maintenance;
+    assert_eq!(
+        seen,
+        [
+            (H::Fine, H::Fine, H::Fine, (Some(1), Some(1), 0)),
+            (planned, planned, planned, (Some(1), Some(1), 1)),
+            (planned, planned, planned, (Some(1), Some(1), 2)),
+            (H::Down, H::Down, H::Fine, (Some(1), Some(2), 2)),
+            (H::Down, H::Down, H::Fine, (Some(1), Some(3), 2)),
+        ]
+    );
+}

@@ -9,6 +9,7 @@ use super::*;
 
 mod clocks;
 mod history;
+mod quiet;
 
 const NOW: Time = Time::from_seconds(1_764_000_000);
 

@@ -379,7 +379,8 @@ impl Pipeline {
         let mut detector = Detector::new(ruling.rules, Arc::clone(&parts.registry), ruling.matcher);
         for agent in agents.iter().filter(|agent| agent.partition == partition) {
             let heard = Time(agent.heard.saturating_mul(1000));
-            detector.know_agent(&agent.agency, &agent.agent, &agent.host, agent.simulated, heard);
+            let place = (agent.host.as_str(), agent.system.as_str());
+            detector.know_agent((&agent.agency, &agent.agent), place, agent.simulated, heard);
         }
         detector
     }

@@ -18,6 +18,7 @@ use vonggac_wire::{Time, proto::Signal};
 use super::{
     claim::keep_trying,
     course::{Courses, Start, Turn},
+    questions::{Held, QUESTIONS_MAX, Question},
     replay::elsewhere,
     signals::send_signals,
 };
@@ -103,6 +104,7 @@ type Superseded = Arc<Mutex<Option<String>>>;
 /// The task, as the others see it.
 pub(super) struct Watcher {
     work: mpsc::Sender<Work>,
+    questions: mpsc::Sender<Question>,
     superseded: Superseded,
     task: JoinHandle<()>,
 }
@@ -110,6 +112,7 @@ pub(super) struct Watcher {
 impl Watcher {
     pub(super) fn spawn(parts: Parts) -> Self {
         let (work, taken) = mpsc::channel(BLOCKS_WAITING_MAX);
+        let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         let superseded = Superseded::default();
         let task = Task {
             parts,
@@ -125,13 +128,18 @@ impl Watcher {
             told: 0,
             superseded: Arc::clone(&superseded),
         };
-        let task = tokio::spawn(task.run(taken));
-        Self { work, superseded, task }
+        let task = tokio::spawn(task.run(taken, asked));
+        Self { work, questions, superseded, task }
     }
 
     /// Where stored blocks go.
     pub(super) fn work(&self) -> mpsc::Sender<Work> {
         self.work.clone()
+    }
+
+    /// Where it is asked what it holds.
+    pub(super) fn questions(&self) -> mpsc::Sender<Question> {
+        self.questions.clone()
     }
 
     /// Another collector took over what this tenure holds.
@@ -175,7 +183,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut work: mpsc::Receiver<Work>) {
+    async fn run(mut self, mut work: mpsc::Receiver<Work>, mut asked: mpsc::Receiver<Question>) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -186,6 +194,7 @@ impl Task {
                     Some(work) => self.work(work).await,
                     None => break,
                 },
+                Some(question) = asked.recv() => self.tell_held(question),
                 _ = ticks.tick() => self.tick().await,
                 received = again(self.rereader.as_ref().filter(|_| self.reads)) => self.read_again(received).await,
             }
@@ -193,6 +202,17 @@ impl Task {
         self.give().await;
         self.write_down().await;
         self.close();
+    }
+
+    /// Whoever asked may have left.
+    fn tell_held(&self, question: Question) {
+        let near = self.detectors.values().flat_map(|detector| detector.near(&question.about));
+        let held = Held {
+            near: near.collect(),
+            partitions: u32::try_from(self.detectors.len()).unwrap_or(u32::MAX),
+            rebuilding: self.courses.behind().next().is_some(),
+        };
+        let _left = question.answer.send(held);
     }
 
     /// Leaves the consumer to end by itself: to close one can take as long as a broker likes.

@@ -270,7 +270,7 @@ mod tests {
             ),
         ] {
             let told = said(&text);
-            assert!(told.contains(reason), "{told:?} does not say {reason:?} of\n{:.400}", text);
+            assert!(told.contains(reason), "{told:?} does not say {reason:?} of\n{text:.400}");
             let place = told.split("bad.yml:").nth(1).and_then(|rest| rest.split(':').next());
             assert!(place.is_some_and(|line| line.parse::<usize>().is_ok()), "{told}");
         }

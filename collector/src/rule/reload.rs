@@ -33,6 +33,8 @@ pub struct InForce {
     pub rules: Arc<RuleSet>,
     /// The same, compiled.
     pub matcher: Arc<Matcher>,
+    /// Why some of the folder's were left out, a line for each.
+    pub refused: Arc<[String]>,
     /// Since when.
     pub since: Time,
 }
@@ -42,10 +44,15 @@ pub struct InForce {
 pub struct Ruling(Arc<RwLock<[InForce; 2]>>);
 
 impl Ruling {
-    /// These rules, for detection, too.
+    /// These rules, for detection, too, and why others were left out.
     #[must_use]
-    pub fn of(rules: Arc<RuleSet>, matcher: Arc<Matcher>, since: Time) -> Self {
-        let first = InForce { rules, matcher, since };
+    pub fn of(
+        rules: Arc<RuleSet>,
+        refused: Vec<String>,
+        matcher: Arc<Matcher>,
+        since: Time,
+    ) -> Self {
+        let first = InForce { rules, matcher, refused: refused.into(), since };
         Self(Arc::new(RwLock::new([first.clone(), first])))
     }
 
@@ -56,6 +63,13 @@ impl Ruling {
         Arc::clone(&newest.rules)
     }
 
+    /// Why rules are not among the newest.
+    #[must_use]
+    pub fn refused(&self) -> Arc<[String]> {
+        let [newest, _] = &*self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&newest.refused)
+    }
+
     /// What detection goes by at this time.
     #[must_use]
     pub fn detects(&self, now: Time) -> InForce {
@@ -64,9 +78,10 @@ impl Ruling {
     }
 
     /// Puts others in their place.
-    fn replace(&self, rules: RuleSet, matcher: Matcher, now: Time) {
+    fn replace(&self, (rules, refused): (RuleSet, Vec<String>), matcher: Matcher, now: Time) {
         let before = self.detects(now);
-        let newest = InForce { rules: Arc::new(rules), matcher: Arc::new(matcher), since: now };
+        let (rules, matcher) = (Arc::new(rules), Arc::new(matcher));
+        let newest = InForce { rules, matcher, refused: refused.into(), since: now };
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = [newest, before];
     }
 }
@@ -116,9 +131,9 @@ async fn renew(folder: &Path, ruling: &Ruling, figures: &Figures) {
     let before = ruling.rules().rules().len();
     let reading = tokio::task::spawn_blocking(move || compiled(&at, before, threats)).await;
     match reading {
-        Ok(Ok((rules, matcher))) => {
+        Ok(Ok((rules, refused, matcher))) => {
             let count = rules.rules().len();
-            ruling.replace(rules, matcher, Time::now());
+            ruling.replace((rules, refused), matcher, Time::now());
             figures.rules(u32::try_from(count).unwrap_or(u32::MAX));
             tracing::info!(rules = count, before, "rules were read");
         }
@@ -130,17 +145,21 @@ async fn renew(folder: &Path, ruling: &Ruling, figures: &Figures) {
     }
 }
 
-fn compiled(folder: &Path, before: usize, threats: Threats) -> Result<(RuleSet, Matcher), String> {
+/// Rules, why others were left out, and what detection goes by.
+type Compiled = (RuleSet, Vec<String>, Matcher);
+
+fn compiled(folder: &Path, before: usize, threats: Threats) -> Result<Compiled, String> {
     let (rules, refused) = read(Some(folder)).map_err(|error| error.to_string())?;
+    let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
     for error in &refused {
-        let error = vonggac_daemon::log::Harmless(&error.to_string()).to_string();
+        let error = vonggac_daemon::log::Harmless(error).to_string();
         tracing::error!(error, "a rule was left out");
     }
     if !is_taken(before, rules.rules().len(), refused.len()) {
         return Err(format!("{} were refused, and more than half would be gone", refused.len()));
     }
     let matcher = Matcher::new(&rules).map_err(|error| error.to_string())?;
-    Ok((rules, matcher.with_threats(threats)))
+    Ok((rules, refused, matcher.with_threats(threats)))
 }
 
 #[cfg(test)]
@@ -158,10 +177,10 @@ mod tests {
         let set = || RuleSet::builtin().unwrap();
         let (first, matcher) = (Arc::new(set()), Arc::new(Matcher::new(&set()).unwrap()));
         let now = Time::from_seconds(1_764_000_000);
-        let ruling = Ruling::of(Arc::clone(&first), matcher, now);
+        let ruling = Ruling::of(Arc::clone(&first), Vec::new(), matcher, now);
         assert!(Arc::ptr_eq(&ruling.detects(now).rules, &first));
         let later = now.plus(Duration::from_secs(3_600));
-        ruling.replace(set(), Matcher::new(&set()).unwrap(), later);
+        ruling.replace((set(), Vec::new()), Matcher::new(&set()).unwrap(), later);
         assert!(!Arc::ptr_eq(&ruling.rules(), &first));
         let soon = later.plus(FOLLOWS_AFTER - Duration::from_secs(1));
         assert!(Arc::ptr_eq(&ruling.detects(soon).rules, &first));
@@ -175,7 +194,8 @@ mod tests {
         std::fs::write(folder.path().join("a.yml"), rule("one")).unwrap();
         std::fs::write(folder.path().join("b.yml"), "title: [").unwrap();
         let own = RuleSet::builtin().unwrap().rules().len();
-        let (rules, _) = compiled(folder.path(), own, Threats::default()).unwrap();
+        let (rules, told, _) = compiled(folder.path(), own, Threats::default()).unwrap();
+        assert!(told.len() == 1 && told[0].contains("b.yml"), "{told:?}");
         assert_eq!(rules.rules().len(), own + 1);
         let refused = compiled(folder.path(), 3 * own, Threats::default());
         assert!(refused.is_err_and(|error| error.contains("more than half")));

@@ -53,7 +53,7 @@ const ZSTD_LEVEL: i32 = 1;
 const TRIES_MAX: usize = 20;
 
 /// Tables beside `events` and `progress`, each with what makes its rows one.
-const TABLES: [(&str, bool); 13] = [
+const TABLES: [(&str, bool); 14] = [
     ("transitions", false),
     ("dead_letters", true),
     ("dead_settled", false),
@@ -67,6 +67,7 @@ const TABLES: [(&str, bool); 13] = [
     ("certificates", true),
     ("receipts", true),
     ("break_glass", false),
+    ("quiet_periods", false),
 ];
 
 /// Topics whose progress is copied.

@@ -10,6 +10,10 @@ use vonggac_wire::{
 };
 
 use super::{Store, StoreError};
+use crate::{
+    incident::withheld::{HELD_MAX, Held, LET_GO, WITHHELD},
+    quiet::SUPPRESSION_DAYS_MAX,
+};
 
 #[derive(Debug, Row, Serialize, Deserialize)]
 struct TransitionRow {
@@ -50,10 +54,18 @@ pub struct BookState {
     pub origins: HashMap<String, i64>,
     /// Ids of commands that were carried out.
     pub commands: Vec<String>,
+    /// States that quiet periods hold back.
+    pub held: Held,
 }
 
 /// Incidents that are loaded at a start; older closed ones are found by query.
 const INCIDENTS_LOADED_MAX: u64 = 20_000;
+
+/// A state is held no longer than a suppression lasts, which begins at any time of its day.
+const HELD_DAYS: u64 = SUPPRESSION_DAYS_MAX + 1;
+
+/// States that are read, with those that are over: each of a nation's services, hosts and disks once.
+const HELD_READ_MAX: usize = 100 * HELD_MAX;
 
 /// Incidents of one page: each may hold two hundred names and their shares.
 const PAGE_INCIDENTS: u64 = 500;
@@ -130,7 +142,23 @@ impl Store {
             incidents: parse(&incidents)?,
             origins: origins.into_iter().collect(),
             commands,
+            held: self.held_states().await?,
         })
+    }
+
+    /// The states of which the last step is that they were withheld.
+    async fn held_states(&self) -> Result<Held, StoreError> {
+        let text = format!(
+            "SELECT argMax(toString(action), version) AS last, argMax(text, version), max(version) AS newest FROM transitions \
+             WHERE incident = 0 AND action IN ('{WITHHELD}', '{LET_GO}') AND time > now() - INTERVAL {HELD_DAYS} DAY AND JSONExtractBool(text, 'state') \
+             GROUP BY JSONExtractString(text, 'signal', 'rule'), JSONExtractString(text, 'signal', 'entity', 'value'), JSONExtractString(text, 'signal', 'agency') \
+             ORDER BY newest DESC LIMIT {HELD_READ_MAX}"
+        );
+        let rows: Vec<(String, String, u64)> = self.client().query(&text).fetch_all().await?;
+        let last = "SELECT max(version) FROM transitions WHERE incident = 0";
+        let version = self.client().query(last).fetch_one().await?;
+        let held = rows.iter().filter(|(last, ..)| last == WITHHELD);
+        Ok(Held { signals: held.filter_map(|(_, text, _)| Held::signal(text)).collect(), version })
     }
 
     /// The incident behind a command, once that was carried out.

@@ -52,6 +52,7 @@ pub const MIGRATIONS: &[(u32, &str, &str)] = &[
     (33, "audit_agency", include_str!("../../migrations/0033_audit_agency.sql")),
     (34, "notifications", include_str!("../../migrations/0034_notifications.sql")),
     (35, "threat_entries", include_str!("../../migrations/0035_threat_entries.sql")),
+    (36, "quiet_periods", include_str!("../../migrations/0036_quiet_periods.sql")),
 ];
 
 /// The version of the present schema.

@@ -39,7 +39,7 @@ const OF_AGENCIES: [(&str, &str); 10] = [
 const LINES: [&str; 2] = ["events", "events_all"];
 
 /// The centre's own books: whoever reaches the nation reads them.
-const BOOKS: [&str; 15] = [
+const BOOKS: [&str; 16] = [
     "transitions",
     "notifications",
     "dead_settled",
@@ -47,6 +47,7 @@ const BOOKS: [&str; 15] = [
     "progress",
     "saved_searches",
     "threat_entries",
+    "quiet_periods",
     "hold_events",
     "deletions",
     "cold_files",

@@ -46,11 +46,17 @@ pub enum Call {
     BreakGlass,
     /// Asking for it, confirming, refusing and ending it.
     ChangeBreakGlass,
+    /// Times in which what matches opens no incident.
+    Quiet,
+    /// Adding and ending them.
+    ChangeQuiet,
+    /// Why no incident was opened.
+    Why,
 }
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Watch,
         Self::SearchEvents,
         Self::GetIncident,
@@ -69,6 +75,9 @@ impl Call {
         Self::Export,
         Self::BreakGlass,
         Self::ChangeBreakGlass,
+        Self::Quiet,
+        Self::ChangeQuiet,
+        Self::Why,
     ];
 
     /// The word in refusals and the audit log.
@@ -93,6 +102,9 @@ impl Call {
             Self::Export => "export",
             Self::BreakGlass => "break-glass",
             Self::ChangeBreakGlass => "change-break-glass",
+            Self::Quiet => "quiet",
+            Self::ChangeQuiet => "change-quiet",
+            Self::Why => "why",
         }
     }
 }
@@ -125,7 +137,7 @@ pub struct NotForRole {
 pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
     use Call::{
         Act, Audit, BreakGlass, ChangeSavedSearch, DeadLetters, Evidence, GetIncident, Incidents,
-        Notifications, SavedSearches, SearchEvents, Spread, Sql, Tail, Usage, Watch,
+        Notifications, Quiet, SavedSearches, SearchEvents, Spread, Sql, Tail, Usage, Watch, Why,
     };
     let permitted = match grant.role {
         Role::Administrator => true,
@@ -157,6 +169,8 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
                 | SavedSearches
                 | ChangeSavedSearch
                 | BreakGlass
+                | Quiet
+                | Why
         ),
         Role::Auditor => matches!(
             call,
@@ -172,6 +186,7 @@ pub fn permit(grant: &Grant, call: Call) -> Result<Scope, NotForRole> {
                 | ChangeSavedSearch
                 | Audit
                 | BreakGlass
+                | Quiet
         ),
     };
     if permitted { Ok(grant.scope.clone()) } else { Err(NotForRole { call, role: grant.role }) }
@@ -191,6 +206,14 @@ impl Scope {
             Self::Nation => true,
             Self::Agencies(agencies) => agencies.iter().any(|own| is_under(agency, own)),
             Self::Cases(_) => false,
+        }
+    }
+
+    /// Whether one of the agencies that it names is so; all of the nation, and cases, name none.
+    pub fn names(&self, is: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Agencies(agencies) => agencies.iter().any(|own| is(own)),
+            Self::Nation | Self::Cases(_) => false,
         }
     }
 
@@ -246,7 +269,7 @@ mod tests {
     #[test]
     fn each_role_reaches_what_its_column_says_and_nothing_else() {
         use Call::*;
-        let rows: [(Call, &str); 18] = [
+        let rows: [(Call, &str); 21] = [
             // administrator, national operator, agency operator, responder, observer, auditor
             (Watch, "yyyyyy"),
             (SearchEvents, "yyyyy-"),
@@ -266,6 +289,9 @@ mod tests {
             (Export, "yyy---"),
             (BreakGlass, "yyy-yy"),
             (ChangeBreakGlass, "yyy---"),
+            (Quiet, "yyy-yy"),
+            (ChangeQuiet, "yyy---"),
+            (Why, "yyy-y-"),
         ];
         for (call, row) in rows {
             for (role, cell) in Role::ALL.into_iter().zip(row.chars()) {

@@ -162,6 +162,7 @@ impl App {
             | Screen::Usage
             | Screen::ByAgency(_)
             | Screen::Saved
+            | Screen::Quiet
             | Screen::Flow => self.ask_for_place(true, now),
             _ => {
                 self.nothing();

@@ -69,6 +69,8 @@ pub struct Questions {
     pub dead: Awaited,
     /// Searches that are saved.
     pub saved: Awaited,
+    /// What is kept quiet.
+    pub quiet: Awaited,
     /// Events as they are stored.
     pub live: Awaited,
 }
@@ -82,7 +84,7 @@ impl Questions {
     /// Everything that is open stays unanswered: one of them, or all.
     fn refuse(&mut self, number: Option<u64>, why: &str) {
         let all = [&mut self.search, &mut self.spread, &mut self.usage, &mut self.dead];
-        for awaited in all.into_iter().chain([&mut self.saved, &mut self.live]) {
+        for awaited in all.into_iter().chain([&mut self.saved, &mut self.quiet, &mut self.live]) {
             awaited.refuse(number, why);
         }
     }
@@ -128,6 +130,7 @@ impl App {
             Screen::Usage | Screen::ByAgency(_) => self.ask_usage(&place, again, now),
             Screen::Flow => self.ask_dead(again),
             Screen::Saved => self.ask_saved(),
+            Screen::Quiet => self.ask_quiet(),
             _ => Vec::new(),
         }
     }
@@ -141,10 +144,16 @@ impl App {
             Screen::Usage | Screen::ByAgency(_) => lost(&self.questions.usage),
             Screen::Flow => lost(&self.questions.dead),
             Screen::Saved => lost(&self.questions.saved),
+            Screen::Quiet => lost(&self.questions.quiet),
             Screen::Incident(id) => crate::screen::detail(self, *id).is_none(),
             _ => false,
         };
         if here { self.ask_for_place(true, now) } else { Vec::new() }
+    }
+
+    fn ask_quiet(&mut self) -> Vec<Effect> {
+        self.questions.quiet = self.questions.new_question(String::new());
+        vec![Effect::Ask(Ask::Quiet(self.questions.quiet.number))]
     }
 
     fn ask_spread(&mut self, filter: &str, again: bool, now: Time) -> Vec<Effect> {
@@ -207,6 +216,9 @@ impl App {
             }
             Told::Saved(number, searches) if self.questions.saved.takes(number) => {
                 self.steady(|app| app.model.saved = searches);
+            }
+            Told::Quiet(number, periods) if self.questions.quiet.takes(number) => {
+                self.steady(|app| app.model.quiet = periods);
             }
             Told::Sql(number, reply) if self.questions.search.takes(number) => {
                 self.searching = None;

@@ -35,7 +35,7 @@ pub struct Suggestion {
 }
 
 /// Names of each command, the Vietnamese one first; what each does stands in the messages after `cmd-`.
-pub(crate) const COMMANDS: [&[&str]; 24] = [
+pub(crate) const COMMANDS: [&[&str]; 25] = [
     &["bang", "board"],
     &["suco", "inc"],
     &["coquan", "agency"],
@@ -57,6 +57,7 @@ pub(crate) const COMMANDS: [&[&str]; 24] = [
     &["mophong", "sim"],
     &["tieng", "lang"],
     &["baotri", "maint"],
+    &["giuim", "quiet"],
     &["cli"],
     &["help", "trogiup"],
     &["q", "quit"],
@@ -205,6 +206,11 @@ impl App {
             Some("gio") => return self.at_time(&rest, now),
             Some("luu") => return self.save(&rest),
             Some("dsluu") => return self.go_with(Screen::Saved, rest, now),
+            Some("giuim") => return self.go_with(Screen::Quiet, rest, now),
+            Some("baotri") => {
+                let kind = self.words.get("quiet-maintenance");
+                return self.go_with(Screen::Quiet, kind, now);
+            }
             Some("doiten") => return self.rename_saved(&rest),
             Some("xoaluu") => return self.delete_saved(&rest),
             Some("lan") => return self.spread_of(&rest, now),
@@ -222,7 +228,6 @@ impl App {
             Some("help") => self.overlay = Some(Overlay::Help(0)),
             Some("cli") => self.same_by_command(),
             Some("banchup") => self.message = self.words.get("told-no-snapshot"),
-            Some("baotri") => self.message = self.words.get("told-no-maintenance"),
             Some("mophong") => {
                 let id = if self.model.simulated { "told-simulated" } else { "told-real" };
                 self.message = self.words.get(id);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vonggac_answer::rows::{self, Format, Row};
 use vonggac_wire::{
     Time,
-    proto::{Incident, IncidentRequest, Transition},
+    proto::{Incident, IncidentRequest, QuietPeriod, QuietRequest, Transition},
 };
 
 use super::{filter::Filter, print, row, show};
@@ -14,6 +14,9 @@ use crate::{client::Client, model::urgency, wording, words::Words};
 
 /// A shift, where `--since` says nothing else.
 const SHIFT: Duration = Duration::from_secs(8 * 3600);
+
+/// What ends within three days ends before a weekend is over.
+const ENDS_SOON: Duration = Duration::from_secs(3 * 86_400);
 
 /// Incidents whose timelines are asked for: more than a shift hands over by hand.
 const TOLD_MAX: usize = 500;
@@ -43,6 +46,10 @@ pub(super) async fn run(
     }
     if *form == Format::Md {
         print(&heading(&told, since, now, picture.simulated, words));
+        // Who may not know of them is told of none.
+        let quiet = client.quiet(QuietRequest::default()).await;
+        let quiet = quiet.map(|reply| reply.into_inner().periods).unwrap_or_default();
+        print(&quiet_periods(&quiet, now, words));
     }
     print(&rows::write(form, &rows));
     Ok(())
@@ -117,6 +124,31 @@ fn heading(told: &[&Incident], since: Time, now: Time, simulated: bool, words: &
     )
 }
 
+/// What is kept quiet, the soonest end first; what ends before somebody on duty looks again is marked.
+fn quiet_periods(all: &[QuietPeriod], now: Time, words: &Words) -> String {
+    let line = |period: &QuietPeriod| {
+        let until = Time(period.until_unix_nano);
+        let soon = if until.since(now) <= ENDS_SOON {
+            words.get("handover-ends-soon")
+        } else {
+            String::new()
+        };
+        let values = [
+            ("kind", words.get(&format!("quiet-{}", period.kind))),
+            ("id", period.id.chars().take(8).collect()),
+            ("until", wording::date_time(until)),
+            ("owner", period.owner.clone()),
+            ("reason", period.reason.clone()),
+            ("withheld", period.withheld.to_string()),
+        ];
+        let values: Vec<(&str, &str)> =
+            values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        format!("- {}{soon}\n", crate::sanitise::sanitise(&words.with("handover-quiet", &values)))
+    };
+    let lines: String = all.iter().map(line).collect();
+    if lines.is_empty() { lines } else { format!("{lines}\n") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +186,24 @@ mod tests {
         let text = heading(&[&one], Time(100), Time(200), true, &crate::words::of(Lang::En));
         assert!(text.starts_with("# Shift book") && text.contains("SIMULATED"), "{text}");
         assert!(text.contains("1 open") && text.contains("1 not taken"), "{text}");
+    }
+
+    #[test]
+    fn what_is_quiet_is_handed_over_and_what_ends_soon_is_marked() {
+        let of = |id: &str, days: u32| QuietPeriod {
+            id: id.into(),
+            kind: "suppression".into(),
+            owner: "Lan".into(),
+            reason: "a scanner".into(),
+            until_unix_nano: Time(0).plus(Duration::from_secs(86_400) * days).0,
+            withheld: 12,
+            ..QuietPeriod::default()
+        };
+        let words = crate::words::of(Lang::En);
+        let text = quiet_periods(&[of("aaaabbbb-1", 3), of("ccccdddd-1", 4)], Time(0), &words);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("aaaabbbb") && lines[0].contains("12"), "{text}");
+        assert!(lines[0].contains("ENDS SOON") && !lines[1].contains("ENDS SOON"), "{text}");
+        assert_eq!(quiet_periods(&[], Time(0), &words), "");
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn system(system: &System, words: &Words) -> Row {
         "hosts_enrolled": system.hosts_enrolled,
         "minutes_up": system.minutes_up,
         "minutes_open": system.minutes_open,
+        "minutes_maintained": system.minutes_maintained,
         "incidents": system.open_incidents,
     }))
 }

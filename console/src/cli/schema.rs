@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vonggac_answer::rows::Row;
 
 /// Screens that have a schema.
-pub(super) const NAMES: [&str; 19] = [
+pub(super) const NAMES: [&str; 21] = [
     "agencies",
     "systems",
     "agents",
@@ -25,6 +25,8 @@ pub(super) const NAMES: [&str; 19] = [
     "verify",
     "audit",
     "break-glass",
+    "quiet",
+    "why",
 ];
 
 /// Name, type, meaning.
@@ -150,6 +152,11 @@ const SYSTEMS: &[Field] = &[
     ("grade", "number", "1 essential to 4 general"),
     ("state", "text", "as for agencies"),
     ("minutes_up", "number", "of minutes_open, since midnight +07:00; null: no probe"),
+    (
+        "minutes_maintained",
+        "number",
+        "since midnight +07:00; not meant to be open, in neither of both",
+    ),
 ];
 const CHECKS: &[Field] = &[
     AGENCY,
@@ -318,6 +325,42 @@ const BREAK_GLASS: &[Field] = &[
     ("told_opened", "boolean", "the agency was told that it opened; told_over: that it is over"),
 ];
 
+const QUIET: &[Field] = &[
+    ("id", "text", "its beginning names it, too"),
+    ("kind", "text", "suppression or maintenance"),
+    ("state", "text", "coming, running, ended (by somebody), over"),
+    ("owner", "text", "who answers for it; added_by: who added it, ended_by: who ended it"),
+    ("reason", "text", "why; end_reason: why it was ended"),
+    (
+        "rule",
+        "text",
+        "what it is about, with agency, host, user, address, entity, system; empty: any",
+    ),
+    ("gravest", "text", "the gravest severity that it withholds"),
+    ("from", "RFC 3339", "until: its end; added and ended: when somebody did so"),
+    ("withheld", "number", "signals, each once; withheld_events: the events that they spoke of"),
+    ("last", "RFC 3339", "the last of them; last_rule, last_entity, last_agency: what it was"),
+];
+
+const WHY: &[Field] = &[
+    ("rule", "text", "empty: of no rule alone"),
+    (
+        "reason",
+        "text",
+        "threshold, suppression, maintenance, open, not-loaded, refused, no-source, not-learnt, silent, not-connected, excluded",
+    ),
+    ("entity", "text", "about whom; of several the last one"),
+    ("why", "text", "the reason as a sentence, in the language asked for"),
+    (
+        "count",
+        "number",
+        "what its matches weigh, signals that were withheld, or events on the incident",
+    ),
+    ("wanted", "number", "what they have to weigh within window_seconds before it fires"),
+    ("last", "RFC 3339", "the newest of them"),
+    ("period", "text", "the quiet period; incident: the open incident; detail: what else is known"),
+];
+
 pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
     let fields = match screen {
         "agencies" | "health" => AGENCIES,
@@ -339,6 +382,8 @@ pub(super) fn of(screen: &str) -> Option<Vec<Row>> {
         "verify" => VERIFY,
         "audit" => AUDIT,
         "break-glass" => BREAK_GLASS,
+        "quiet" => QUIET,
+        "why" => WHY,
         _ => return None,
     };
     let rows = fields.iter().filter_map(|(name, kind, meaning)| {

@@ -3,7 +3,7 @@
 use vonggac_answer::rows::{self, Format, Row};
 use vonggac_wire::Time;
 
-use super::row;
+use super::{quiet, row};
 use crate::{
     app::App,
     query,
@@ -89,6 +89,7 @@ fn of(app: &App, item: &Item, now: Time) -> Option<Row> {
         Item::Spread(at) => row::spread(model.spread.get(*at)?),
         Item::Dead(at) => row::dead(model.dead_letters().get(*at)?),
         Item::Saved(at) => row::saved(model.saved.get(*at)?),
+        Item::Quiet(at) => quiet::of(model.quiet.get(*at)?),
         Item::Row(_) | Item::Line(_) => return None,
     })
 }

@@ -7,8 +7,8 @@ use vonggac_wire::{
 };
 
 use super::{
-    Arguments, Command, Filter, act::Action, filter, form::Form, glass, notifications, report,
-    saved, schema,
+    Arguments, Command, Filter, act::Action, filter, form::Form, glass, notifications, quiet,
+    report, saved, schema,
 };
 use crate::{app::later, client::SCHEME, words::Words};
 
@@ -104,12 +104,15 @@ pub(super) fn mistakes(arguments: &Arguments, words: &Words, now: Time) -> Vec<S
         Some(Command::Saved { action: Some(saved::Action::Delete { search, yes: false }) }) => {
             found.push(words.with("saved-not-sure", &[("name", search)]));
         }
-        Some(Command::Receipts | Command::Verify { file: None, .. } | Command::Export)
-            if filter.agency.is_none() =>
-        {
+        Some(
+            Command::Receipts | Command::Verify { file: None, .. } | Command::Export | Command::Why,
+        ) if filter.agency.is_none() => {
             found.push(words.get("evidence-agency"));
         }
         Some(Command::BreakGlass { action }) => found.extend(of_glass(action, filter, words)),
+        Some(Command::Suppress { action } | Command::Maintenance { action }) => {
+            found.extend(of_quiet(action, words, now));
+        }
         Some(Command::Spread { what }) => {
             let field = what.split_once('=').map(|(field, _)| field);
             if let Some(field) = field.filter(|field| !SPREAD_FIELDS.contains(field)) {
@@ -155,6 +158,16 @@ fn of_glass(action: &glass::Action, filter: &Filter, words: &Words) -> Vec<Strin
         found.push(wrong(words, "--valid", text, VALID));
     }
     found
+}
+
+fn of_quiet(action: &quiet::Action, words: &Words, now: Time) -> Option<String> {
+    let quiet::Action::Add { how_long, from, .. } = action else { return None };
+    let from = from.as_deref();
+    if let Some(text) = from.filter(|text| quiet::moment(text, now).is_none()) {
+        return Some(wrong(words, "--from", text, TIMES.0));
+    }
+    let is_wrong = quiet::times(from, how_long, now).is_none();
+    is_wrong.then(|| wrong(words, "--for", how_long, TIMES.0))
 }
 
 fn of_action(action: &Action, words: &Words, now: Time) -> Vec<String> {
@@ -267,6 +280,7 @@ mod tests {
             ("vonggac schema nothing", "agencies, systems"),
             ("vonggac saved delete ssh", "--yes"),
             ("vonggac export", "--agency"),
+            ("vonggac why --since 2h", "--agency"),
             (
                 "vonggac break-glass request --agency H49 --what all --reason r",
                 "export, pseudonyms",
@@ -276,6 +290,11 @@ mod tests {
                 "vonggac break-glass request --agency H49 --what export --reason r --valid soon",
                 "2h, 45m",
             ),
+            (
+                "vonggac suppress add --rule web-attack --reason r --for gestern",
+                "2h, 45m, 3d, 14:30",
+            ),
+            ("vonggac maintenance add --agency H49 --reason r --for 2h --from x", "2h, 45m, 3d"),
             ("vonggac --collector http://10.0.0.5:7443 agencies", "HOST:PORT"),
             ("vonggac --collector 10.0.0.5 agencies", "HOST:PORT"),
             ("vonggac --collector 10.0.0.5:99999 agencies", "HOST:PORT"),
@@ -309,6 +328,11 @@ mod tests {
             "vonggac export --agency H49 --since 2h --format csv",
             "vonggac break-glass request --agency H49 --what export --reason r --valid 2h",
             "vonggac break-glass list",
+            "vonggac suppress add --rule web-attack --src-ip 10.1.0.0/16 --reason r --for 30d",
+            "vonggac suppress list --all --agency H49",
+            "vonggac why --agency H49 --since 2h --rule web-attack --format csv",
+            "vonggac maintenance add --agency H49 --reason r --from 22:00 --for 4h --owner lan",
+            "vonggac maintenance end 1a2b3c4d --reason r",
             "vonggac duties --incident #7 --format csv",
             "vonggac report draft 7 --kind initial --format pdf --output a.pdf",
             "vonggac report summary --half 2026-H2 --format odt --in en --since 2h",

@@ -39,6 +39,7 @@ fn screen_name(app: &App) -> String {
         Screen::Flow => words.get("screen-flow"),
         Screen::Shift => words.get("screen-shift"),
         Screen::Saved => words.get("screen-saved"),
+        Screen::Quiet => words.get("screen-quiet"),
     }
 }
 

@@ -7,7 +7,7 @@ use vonggac_wire::{
     proto::{Agency, EventRow, HealthState as H, Incident, IncidentDetail},
 };
 
-use super::{Screen, agencies, board, events, flow, incidents, saved, systems, usage};
+use super::{Screen, agencies, board, events, flow, incidents, quiet, saved, systems, usage};
 use crate::{app::App, keymap::Action, wording::folded};
 
 /// A thing that the cursor may be on.
@@ -37,6 +37,8 @@ pub enum Item {
     Line(usize),
     /// A search that is saved, by its place.
     Saved(usize),
+    /// A quiet period.
+    Quiet(usize),
 }
 
 /// A list of things for each pane.
@@ -113,6 +115,7 @@ fn panes(app: &App) -> Vec<Vec<Item>> {
         Screen::Spread => vec![(0..app.model.spread.len()).map(Item::Spread).collect()],
         Screen::Flow => flow::sections(app),
         Screen::Saved => vec![saved::shown(app).into_iter().map(Item::Saved).collect()],
+        Screen::Quiet => vec![quiet::shown(app).into_iter().map(Item::Quiet).collect()],
         Screen::Event(at) => vec![(0..events::text(app, *at).len()).map(Item::Line).collect()],
         Screen::Host(..) => vec![Vec::new()],
     }
@@ -367,6 +370,10 @@ pub(crate) fn text_of(app: &App, item: &Item) -> String {
             format!("{} {} {} {} {}", row.agency, row.host, row.user, row.src_ip, row.raw)
         }),
         Item::Saved(at) => app.model.saved.get(*at).map_or_else(String::new, saved::as_text),
+        Item::Quiet(at) => {
+            let period = app.model.quiet.get(*at);
+            period.map_or_else(String::new, |period| quiet::as_text(period, &app.words))
+        }
         Item::Line(at) => {
             event_lines(app).and_then(|lines| lines.get(*at).cloned()).unwrap_or_default()
         }

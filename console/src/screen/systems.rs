@@ -4,7 +4,7 @@ use ratatui::{style::Style, text::Line};
 use unicode_width::UnicodeWidthStr;
 use vonggac_wire::{
     Time,
-    proto::{Agent, CheckRow, System},
+    proto::{Agent, CheckRow, HealthState, System},
 };
 
 use super::{Area, chart, cursor_in, incidents, line, passes, plain, rule, window};
@@ -105,6 +105,10 @@ pub(super) fn row(app: &App, system: &System, selected: bool, area: Area) -> Lin
     let minutes = match (system.minutes_up, system.minutes_open) {
         (Some(up), Some(open)) => format!("{up}/{open}"),
         _ => words.get("no-data"),
+    };
+    let minutes = match system.minutes_maintained {
+        0 => minutes,
+        planned => format!("{minutes} {}{planned}", app.theme.state(HealthState::Maintenance)),
     };
     let text = format!(
         " {} {} {} {} {}  {}",

@@ -7,6 +7,7 @@ mod keyboard;
 mod live;
 mod morning;
 mod owed;
+mod quiet;
 mod screens;
 mod searching;
 mod shift;

@@ -1,15 +1,19 @@
 //! Every call by every role, about what is their agency's and what is another's.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use vonggac_console::client::Client;
-use vonggac_wire::proto::{
-    AskBreakGlass, AuditRequest, BreakGlassRequest, ChangeBreakGlassRequest,
-    ChangeSavedSearchRequest, Command, DeadLettersRequest, EvidenceRequest, ExportRequest,
-    IncidentRequest, IncidentsRequest, Note, NotificationsRequest, SaveSearch,
-    SavedSearchesRequest, SearchRequest, SpreadRequest, SqlRequest, TailRequest, Term,
-    UsageRequest, WatchRequest, change_break_glass_request::Change as Glass,
-    change_saved_search_request::Change, command::Action,
+use vonggac_wire::{
+    Time,
+    proto::{
+        AddQuiet, AskBreakGlass, AuditRequest, BreakGlassRequest, ChangeBreakGlassRequest,
+        ChangeQuietRequest, ChangeSavedSearchRequest, Command, DeadLettersRequest, EvidenceRequest,
+        ExportRequest, IncidentRequest, IncidentsRequest, Note, NotificationsRequest, QuietPeriod,
+        QuietRequest, QuietScope, SaveSearch, SavedSearchesRequest, SearchRequest, SpreadRequest,
+        SqlRequest, TailRequest, Term, UsageRequest, WatchRequest, WhyRequest,
+        change_break_glass_request::Change as Glass, change_quiet_request::Change as Quieter,
+        change_saved_search_request::Change, command::Action,
+    },
 };
 
 use super::people::People;
@@ -20,7 +24,7 @@ const WHO: [&str; 9] =
 
 /// What comes of it: `y` it is done, or the agency's own things are seen; `-` it is answered, and nothing of the agency is seen; `a` it is
 /// answered, with or without anything to see; `n` it is refused because of whose it is, `r` because of the role.
-const TABLE: [(&str, &str); 19] = [
+const TABLE: [(&str, &str); 22] = [
     ("Watch", "yyy-y-y-y"),
     ("SearchEvents", "yyy-y-y-r"),
     ("GetIncident", "yyynynyny"),
@@ -40,6 +44,9 @@ const TABLE: [(&str, &str); 19] = [
     ("Export", "nnynrrrrr"),
     ("BreakGlass", "yyy-rry-y"),
     ("ChangeBreakGlass", "yyynrrrrr"),
+    ("Quiet", "yyy-rry-y"),
+    ("ChangeQuiet", "yyynrrrrr"),
+    ("Why", "aaanrranr"),
 ];
 
 /// The service as the contract has it.
@@ -78,6 +85,7 @@ pub(super) async fn each_role_by_each_call_as_the_table_says(people: &People) {
     let case = case(&mut people.client("admin").await).await;
     // What the lists show of break-glasses.
     asked(&mut asker).await;
+    done(&quiet(&mut asker).await.expect("kept quiet")).expect("kept quiet");
     let mut wrong = Vec::new();
     for (at, who) in WHO.into_iter().enumerate() {
         let mut client = people.client(who).await;
@@ -118,6 +126,21 @@ async fn asked(client: &mut Client) -> String {
     let reply = client.change_break_glass(request).await.expect("asked").into_inner();
     assert_eq!(reply.refused, "");
     reply.record.expect("a record").id
+}
+
+/// Keeps a host of the agency quiet that is not there; what was refused.
+async fn quiet(client: &mut Client) -> Result<String, tonic::Status> {
+    let host = "nowhere".to_owned();
+    let scope = Some(QuietScope { agency: AGENCY.into(), host, ..QuietScope::default() });
+    let add = AddQuiet {
+        kind: "suppression".into(),
+        scope,
+        reason: "a table of who may".into(),
+        until_unix_nano: Time::now().plus(Duration::from_secs(3_600)).0,
+        ..AddQuiet::default()
+    };
+    let request = ChangeQuietRequest { change: Some(Quieter::Add(add)) };
+    Ok(client.change_quiet(request).await?.into_inner().refused)
 }
 
 /// What is refused by a word of the reply.
@@ -256,6 +279,16 @@ async fn of_books(client: &mut Client, call: &str, glass: String) -> Outcome {
             let request = ChangeBreakGlassRequest { change: Some(Glass::Refuse(glass)) };
             done(&client.change_break_glass(request).await?.into_inner().refused)
         }
+        "Quiet" => {
+            let reply = client.quiet(QuietRequest::default()).await?.into_inner();
+            let of = |period: &QuietPeriod| period.scope.as_ref().map(|scope| scope.agency.clone());
+            Ok(reply.periods.iter().any(|period| of(period).as_deref() == Some(AGENCY)))
+        }
+        "Why" => {
+            let request = WhyRequest { agency: AGENCY.into(), ..WhyRequest::default() };
+            Ok(!client.why(request).await?.into_inner().rows.is_empty())
+        }
+        "ChangeQuiet" => done(&quiet(client).await?),
         other => panic!("nobody tries {other}"),
     }
 }

@@ -1059,8 +1059,10 @@ pub struct Estimate {
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Transition {
+    /// 0: nobody's.
     #[prost(uint64, tag = "1")]
     pub incident: u64,
+    /// Of nobody's steps that were withheld or let go, a number that grows.
     #[prost(uint64, tag = "2")]
     pub version: u64,
     #[prost(sfixed64, tag = "3")]
@@ -1069,7 +1071,7 @@ pub struct Transition {
     #[prost(string, tag = "4")]
     pub actor: ::prost::alloc::string::String,
     /// "opened", "counted", "affected", "acknowledged", "assigned", "noted", "held", "resolved", "closed", "reopened", "judged", "raised", "cleared",
-    /// "handed_over", "merged", "split", "hidden", "shown", "reported", "breached", "escalated".
+    /// "handed_over", "merged", "split", "hidden", "shown", "reported", "breached", "escalated". Steps of nobody's incident: "lead", "withheld", "let-go".
     #[prost(string, tag = "5")]
     pub action: ::prost::alloc::string::String,
     #[prost(enumeration = "IncidentState", tag = "6")]
@@ -1557,6 +1559,9 @@ pub struct System {
     pub open_incidents: u32,
     #[prost(message, optional, tag = "14")]
     pub baseline: ::core::option::Option<Baseline>,
+    /// Minutes since midnight that were maintenance: they are not meant to be open.
+    #[prost(uint32, tag = "15")]
+    pub minutes_maintained: u32,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -2747,6 +2752,221 @@ pub struct ChangeBreakGlassReply {
     #[prost(message, optional, tag = "2")]
     pub record: ::core::option::Option<BreakGlassRecord>,
 }
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuietRequest {
+    /// Those about this agency and those about none; empty: all that the caller may know of.
+    #[prost(string, tag = "1")]
+    pub agency: ::prost::alloc::string::String,
+    /// "suppression" or "maintenance"; empty: both.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    /// Those that are over, too.
+    #[prost(bool, tag = "3")]
+    pub over: bool,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuietReply {
+    /// Those that end soonest first.
+    #[prost(message, repeated, tag = "1")]
+    pub periods: ::prost::alloc::vec::Vec<QuietPeriod>,
+}
+/// A time in which what matches opens no incident.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuietPeriod {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// "suppression": what a rule tells of something; "maintenance": that something is down or silent.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub owner: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub scope: ::core::option::Option<QuietScope>,
+    /// The gravest severity that it withholds: 1 is all.
+    #[prost(uint32, tag = "6")]
+    pub gravest: u32,
+    #[prost(sfixed64, tag = "7")]
+    pub from_unix_nano: i64,
+    #[prost(sfixed64, tag = "8")]
+    pub until_unix_nano: i64,
+    #[prost(string, tag = "9")]
+    pub added_by: ::prost::alloc::string::String,
+    #[prost(sfixed64, tag = "10")]
+    pub added_unix_nano: i64,
+    /// Who ended it before its time, when, why; 0: nobody.
+    #[prost(string, tag = "11")]
+    pub ended_by: ::prost::alloc::string::String,
+    #[prost(sfixed64, tag = "12")]
+    pub ended_unix_nano: i64,
+    #[prost(string, tag = "13")]
+    pub end_reason: ::prost::alloc::string::String,
+    /// "coming", "running", "ended" (by somebody), "over".
+    #[prost(string, tag = "14")]
+    pub state: ::prost::alloc::string::String,
+    /// Signals that it withheld, each once, and the events that they spoke of.
+    #[prost(uint64, tag = "15")]
+    pub withheld: u64,
+    #[prost(uint64, tag = "16")]
+    pub withheld_events: u64,
+    /// The last of them; 0 and empty: there was none, or it is another agency's.
+    #[prost(sfixed64, tag = "17")]
+    pub last_unix_nano: i64,
+    #[prost(string, tag = "18")]
+    pub last_rule: ::prost::alloc::string::String,
+    #[prost(string, tag = "19")]
+    pub last_entity: ::prost::alloc::string::String,
+    #[prost(string, tag = "20")]
+    pub last_agency: ::prost::alloc::string::String,
+}
+/// What a period is about; what is empty asks for nothing.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuietScope {
+    #[prost(string, tag = "1")]
+    pub rule: ::prost::alloc::string::String,
+    /// And those under it.
+    #[prost(string, tag = "2")]
+    pub agency: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub host: ::prost::alloc::string::String,
+    /// Whom a signal is about.
+    #[prost(string, tag = "4")]
+    pub user: ::prost::alloc::string::String,
+    /// An address or a network.
+    #[prost(string, tag = "5")]
+    pub address: ::prost::alloc::string::String,
+    /// What a signal is about, as its incident names it.
+    #[prost(string, tag = "6")]
+    pub entity: ::prost::alloc::string::String,
+    /// For maintenance.
+    #[prost(string, tag = "7")]
+    pub system: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeQuietRequest {
+    #[prost(oneof = "change_quiet_request::Change", tags = "1, 2")]
+    pub change: ::core::option::Option<change_quiet_request::Change>,
+}
+/// Nested message and enum types in `ChangeQuietRequest`.
+pub mod change_quiet_request {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        #[prost(message, tag = "1")]
+        Add(super::AddQuiet),
+        #[prost(message, tag = "2")]
+        End(super::EndQuiet),
+    }
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddQuiet {
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub scope: ::core::option::Option<QuietScope>,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// 0: now.
+    #[prost(sfixed64, tag = "4")]
+    pub from_unix_nano: i64,
+    #[prost(sfixed64, tag = "5")]
+    pub until_unix_nano: i64,
+    /// Empty: whoever asks.
+    #[prost(string, tag = "6")]
+    pub owner: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndQuiet {
+    /// An id, or its beginning where that names one alone.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeQuietReply {
+    /// Empty when it was done; else a word with what it is about behind it: "not-found ID", "too-long DAYS", "not-your-agency CODE", ...
+    #[prost(string, tag = "1")]
+    pub refused: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub period: ::core::option::Option<QuietPeriod>,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WhyRequest {
+    #[prost(string, tag = "1")]
+    pub agency: ::prost::alloc::string::String,
+    /// Empty: all.
+    #[prost(string, tag = "2")]
+    pub rule: ::prost::alloc::string::String,
+    /// 0: two hours ago.
+    #[prost(sfixed64, tag = "3")]
+    pub since_unix_nano: i64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WhyReply {
+    #[prost(message, repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<WhyRow>,
+    /// There was more.
+    #[prost(bool, tag = "2")]
+    pub cut: bool,
+    /// Partitions that are watched by the collector that was asked, of all: what others hold it does not know.
+    #[prost(uint32, tag = "3")]
+    pub partitions_held: u32,
+    #[prost(uint32, tag = "4")]
+    pub partitions_all: u32,
+    /// Detection is read again, and holds less than it will.
+    #[prost(bool, tag = "5")]
+    pub rebuilding: bool,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WhyRow {
+    /// Empty: of no rule alone.
+    #[prost(string, tag = "1")]
+    pub rule: ::prost::alloc::string::String,
+    /// "threshold" (count of wanted in the window), "suppression", "maintenance" (count signals by the period), "open" (count on the incident),
+    /// "not-loaded", "refused" (a file of rules), "no-source" (nothing came that it looks at), "not-learnt", "silent", "not-connected", "excluded".
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub entity: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub count: u64,
+    #[prost(uint64, tag = "5")]
+    pub wanted: u64,
+    #[prost(uint64, tag = "6")]
+    pub window_seconds: u64,
+    #[prost(sfixed64, tag = "7")]
+    pub last_unix_nano: i64,
+    #[prost(string, tag = "8")]
+    pub period: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "9")]
+    pub incident: u64,
+    #[prost(string, tag = "10")]
+    pub detail: ::prost::alloc::string::String,
+}
 /// The states of CONSOLE's table, worst first.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -3314,6 +3534,68 @@ pub mod console_client {
                 .insert(GrpcMethod::new("vonggac.v1.Console", "ChangeBreakGlass"));
             self.inner.unary(req, path, codec).await
         }
+        /// Times in which what matches opens no incident, with what each withheld.
+        pub async fn quiet(
+            &mut self,
+            request: impl tonic::IntoRequest<super::QuietRequest>,
+        ) -> std::result::Result<tonic::Response<super::QuietReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/vonggac.v1.Console/Quiet");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vonggac.v1.Console", "Quiet"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn change_quiet(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeQuietRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeQuietReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vonggac.v1.Console/ChangeQuiet",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vonggac.v1.Console", "ChangeQuiet"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Which rules saw something at an agency and opened nothing, and which could not see, and why.
+        pub async fn why(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WhyRequest>,
+        ) -> std::result::Result<tonic::Response<super::WhyReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/vonggac.v1.Console/Why");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vonggac.v1.Console", "Why"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3489,6 +3771,23 @@ pub mod console_server {
             tonic::Response<super::ChangeBreakGlassReply>,
             tonic::Status,
         >;
+        /// Times in which what matches opens no incident, with what each withheld.
+        async fn quiet(
+            &self,
+            request: tonic::Request<super::QuietRequest>,
+        ) -> std::result::Result<tonic::Response<super::QuietReply>, tonic::Status>;
+        async fn change_quiet(
+            &self,
+            request: tonic::Request<super::ChangeQuietRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeQuietReply>,
+            tonic::Status,
+        >;
+        /// Which rules saw something at an agency and opened nothing, and which could not see, and why.
+        async fn why(
+            &self,
+            request: tonic::Request<super::WhyRequest>,
+        ) -> std::result::Result<tonic::Response<super::WhyReply>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ConsoleServer<T> {
@@ -4407,6 +4706,137 @@ pub mod console_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ChangeBreakGlassSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/Quiet" => {
+                    #[allow(non_camel_case_types)]
+                    struct QuietSvc<T: Console>(pub Arc<T>);
+                    impl<T: Console> tonic::server::UnaryService<super::QuietRequest>
+                    for QuietSvc<T> {
+                        type Response = super::QuietReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::QuietRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::quiet(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QuietSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/ChangeQuiet" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeQuietSvc<T: Console>(pub Arc<T>);
+                    impl<
+                        T: Console,
+                    > tonic::server::UnaryService<super::ChangeQuietRequest>
+                    for ChangeQuietSvc<T> {
+                        type Response = super::ChangeQuietReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeQuietRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::change_quiet(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeQuietSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vonggac.v1.Console/Why" => {
+                    #[allow(non_camel_case_types)]
+                    struct WhySvc<T: Console>(pub Arc<T>);
+                    impl<T: Console> tonic::server::UnaryService<super::WhyRequest>
+                    for WhySvc<T> {
+                        type Response = super::WhyReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WhyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Console>::why(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WhySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

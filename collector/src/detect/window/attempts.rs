@@ -1,6 +1,9 @@
 //! What is held of one entity: the matches within its window, each attempt once.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use vonggac_wire::{Time, limits::EVIDENCE_EVENTS_MAX};
 
@@ -116,6 +119,22 @@ impl Attempts {
         if let Some(old) = self.kept.pop_front() {
             self.sums.removed(&old, limits);
         }
+    }
+
+    /// What the matches in the window weigh.
+    pub(super) fn weight(&self, distinct: bool) -> u64 {
+        self.sums.weight(&self.kept, distinct)
+    }
+
+    /// Whether a match is of one of these hosts.
+    pub(super) fn is_at(&self, hosts: &HashSet<u64>) -> bool {
+        self.kept.iter().any(|kept| hosts.contains(&kept.host))
+    }
+
+    /// Whether all matches are of one host.
+    pub(super) fn is_on_one_host(&self) -> bool {
+        let first = self.kept.front().map(|kept| kept.host);
+        self.kept.iter().all(|kept| Some(kept.host) == first)
     }
 
     /// Takes a user's failures back.

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::retention::hold;
 
+/// What a quiet period withheld is counted as long as the longest of them lasts.
+const NOBODYS_DAYS_LEAST: u32 = 91;
+
 /// Incidents of one statement.
 const INCIDENTS_EACH: usize = 1_000;
 
@@ -16,6 +19,7 @@ impl Run<'_> {
     /// Takes away what is past its time and not held.
     pub(super) async fn sweep(&mut self) -> Result<(), RetentionError> {
         self.sweep_incidents().await?;
+        self.sweep_nobodys().await?;
         for (table, time, days) in small_tables(&self.keeping.policy) {
             if !self.goes_on().await? {
                 return Ok(());
@@ -57,6 +61,40 @@ impl Run<'_> {
             self.report.incidents += chunk.len() as u64;
             self.tell(&format!("{} incidents deleted with their steps", chunk.len()));
         }
+        Ok(())
+    }
+
+    /// Steps of nobody's incident, as what quiet periods withheld. While anything is on hold they stay: whose they are stands in their text.
+    async fn sweep_nobodys(&mut self) -> Result<(), RetentionError> {
+        if !self.picture.holds.is_empty() || !self.goes_on().await? {
+            return Ok(());
+        }
+        let days = self.keeping.policy.incidents_days.max(NOBODYS_DAYS_LEAST);
+        let condition = format!("incident = 0 AND time < {}", self.picture.cutoff(days));
+        let text = format!(
+            "SELECT toYYYYMM(time) AS month, count() FROM transitions WHERE {condition} GROUP BY month ORDER BY month"
+        );
+        let counts: Vec<(u32, u64)> = self.store.client().query_raw(&text).fetch_all().await?;
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let line = |(month, rows): (u32, u64)| DeletionRow {
+            kind: action::DELETE.into(),
+            what: what::INCIDENTS.into(),
+            month,
+            rule: what::INCIDENTS.into(),
+            rows,
+            why: format!("of no incident, and older than the {days} days of incidents"),
+            ..DeletionRow::default()
+        };
+        let lines: Vec<DeletionRow> = counts.into_iter().map(line).collect();
+        let rows: u64 = lines.iter().map(|line| line.rows).sum();
+        self.log("begun", &lines).await?;
+        let text = self.store.layout().delete("transitions", None, &condition);
+        self.store.client().query_raw(&text).execute().await?;
+        self.log("done", &lines).await?;
+        self.report.others += rows;
+        self.tell(&format!("{rows} steps of no incident deleted"));
         Ok(())
     }
 

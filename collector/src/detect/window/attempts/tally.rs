@@ -41,6 +41,14 @@ impl Sums {
         }
     }
 
+    /// What all that are kept weigh.
+    pub(super) fn weight(&self, kept: &VecDeque<Kept>, distinct: bool) -> u64 {
+        match &self.0 {
+            Some(tally) => tally.all.weight,
+            None => weight_of(kept, None, distinct),
+        }
+    }
+
     /// Whether the window is full by all of it, or by what came from this host.
     pub(super) fn is_full(&self, host: u64, kept: &VecDeque<Kept>, limits: Limits) -> bool {
         match &self.0 {
