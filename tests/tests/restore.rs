@@ -46,6 +46,46 @@ fn ask<T: clickhouse::RowOwned + clickhouse::RowRead>(machine: &Machine, query: 
     runtime.block_on(client.query_raw(query).fetch_one()).expect(query)
 }
 
+/// Has the engine do something.
+fn have(machine: &Machine, statement: &str) {
+    let url = format!("http://{}", machine.address("engine").expect("the engine's address"));
+    let client = clickhouse::Client::default().with_url(url).with_database("vonggac");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(client.query_raw(statement).execute()).expect(statement);
+}
+
+/// A day of two years ago, whose rows retention took long since: its sums are all that is left of it.
+const GONE: &str = "INSERT INTO rollups (span, bucket, month, agency, class, lane, kafka_topic, kafka_partition, events, count, seconds, users, newest, last_offset) \
+    SELECT of_span, toStartOfDay(now() - INTERVAL 700 DAY), toYYYYMM(now() - INTERVAL 700 DAY), 'H49', 'check', 'uptime', 'vonggac.uptime.v1', 0, \
+    1440, 1440, 12.5, uniqCombinedIfState('lan', 1), now64(6) - INTERVAL 700 DAY, 0 FROM (SELECT arrayJoin(['hour', 'day']) AS of_span) GROUP BY of_span";
+
+/// Minutes of its month, more than are copied as one piece.
+const GONE_MINUTES: &str = "INSERT INTO rollups (span, bucket, month, agency, class, lane, kafka_topic, kafka_partition, events, count, newest, last_offset) \
+    SELECT 'minute', toDateTime(toStartOfMonth(now() - INTERVAL 700 DAY), 'UTC') + toIntervalMinute(number % 40000) AS at, toYYYYMM(at), concat('X', toString(intDiv(number, 40000))), \
+    'check', 'uptime', 'vonggac.uptime.v1', 0, 1, 2, at, 0 FROM numbers(310000)";
+
+/// What is left of both, by events, their counts, seconds and users.
+const OF_GONE: (u64, u64, f64, u64) = (312_880, 622_880, 25.0, 1);
+
+/// What is left of it.
+fn of_gone(machine: &Machine) -> (u64, u64, f64, u64) {
+    ask(
+        machine,
+        "SELECT sum(events), sum(count), sum(seconds), uniqCombinedIfMerge(users) FROM rollups WHERE bucket < now() - INTERVAL 600 DAY",
+    )
+}
+
+/// Spans of partitions with sums, those of them that are not what their rows come to, and all events in the sums by day.
+fn sums_and_wrong_ones(machine: &Machine) -> (u64, u64, u64) {
+    ask(
+        machine,
+        "SELECT count(), countIf(summed != held), sumIf(summed, of_span = 'day') FROM (SELECT s.of_span AS of_span, any(s.summed) AS summed, \
+         countIf(e.kafka_offset <= s.last) AS held FROM (SELECT toString(span) AS of_span, kafka_topic AS topic, kafka_partition AS partition, sum(events) AS summed, \
+         max(last_offset) AS last FROM rollups WHERE bucket > now() - INTERVAL 600 DAY GROUP BY of_span, topic, partition) AS s \
+         INNER JOIN events AS e ON e.kafka_topic = s.topic AND e.kafka_partition = s.partition GROUP BY s.of_span, s.topic, s.partition)",
+    )
+}
+
 /// Everything of a row but when it was stored.
 const ROW: &str = "cityHash64(agency, class, time, observed, host, system, agent, lane, seq, class_uid, activity_id, status, status_detail, severity_id, \
     user, actor_user, src_ip, src_port, service, process, pid, command, http_method, url, http_status, user_agent, response_bytes, check_name, \
@@ -103,6 +143,8 @@ fn a_life_with_a_copy_in_it(machine: &Machine, copy: &Path) -> Vec<(String, u64,
     machine.append(&text).expect("appended");
     attack(machine, "203.0.113.10");
     stored(machine, LINES as u64 + 40);
+    have(machine, GONE);
+    have(machine, GONE_MINUTES);
     let log = machine.log.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let writer = {
@@ -178,6 +220,9 @@ fn a_destroyed_store_comes_back_from_its_copy_and_kafka() {
     let copied = manifest["tables"][0]["rows"].as_u64().expect("rows");
     let held: u64 = ask(&machine, "SELECT count() FROM events");
     assert_eq!(held, copied);
+    assert_eq!(of_gone(&machine), OF_GONE, "sums whose rows are gone");
+    let (spans, wrong, _) = sums_and_wrong_ones(&machine);
+    assert!(spans >= 3 && wrong == 0, "{wrong} of {spans} differ from the restored rows");
     assert!(
         copied >= LINES as u64 && copied < whole.0,
         "the copy has a part of the story: {copied} of {}",
@@ -194,6 +239,14 @@ fn a_destroyed_store_comes_back_from_its_copy_and_kafka() {
             |count| *count >= whole.0,
         )
         .expect("stored again");
+    machine
+        .until(
+            "sums of what came since",
+            SOON,
+            |m| m.count("SELECT sum(events) FROM rollups WHERE span = 'day' AND bucket > now() - INTERVAL 600 DAY"),
+            |count| *count >= whole.0,
+        )
+        .expect("summed again");
     // What would be doubled comes a little later.
     thread::sleep(Duration::from_secs(5));
     machine
@@ -209,6 +262,10 @@ fn a_destroyed_store_comes_back_from_its_copy_and_kafka() {
     let (lines, numbers): (u64, u64) =
         ask(&machine, "SELECT count(), uniqExact(agent, lane, seq) FROM events");
     assert_eq!(lines, numbers, "no event twice");
+    let (spans, wrong, events) = sums_and_wrong_ones(&machine);
+    assert!(spans >= 3 && wrong == 0, "{wrong} of {spans} count an event twice or never");
+    assert!(events >= whole.0, "{events} of {}", whole.0);
+    assert_eq!(of_gone(&machine), OF_GONE, "neither lost nor doubled");
     let gaps: u64 = ask(&machine, "SELECT count() FROM gaps");
     assert_eq!(gaps, 0, "nothing is missing");
 }

@@ -18,7 +18,9 @@ use vonggac_collector::{
     indicator::SUMS,
     rollup::RollUps,
     store::{
-        ProgressPart, Store, migrate,
+        ProgressPart, Store,
+        backup::Manifest,
+        migrate,
         rollup::{Held, Insert, Share, Span},
         usage::{Read, Window},
     },
@@ -181,6 +183,72 @@ async fn sums_mean_what_they_say(rig: &Rig) -> anyhow::Result<()> {
         ensure!(of_rollups == of_rows && of_rows > 0, "{name}: {of_rollups}, rows {of_rows}");
     }
     Ok(())
+}
+
+/// What of the roll-ups is the same wherever they lie: rows, events, sums and users of each span.
+async fn come_to(client: &Client) -> anyhow::Result<Vec<(String, u64, u64, u64, u64)>> {
+    let text = "SELECT toString(span) AS of_span, count(), sum(events), sum(cityHash64(bucket, agency, class, status, events, count, round(seconds, 3), last_offset)), \
+        toUInt64(uniqCombinedIfMerge(users)) FROM rollups FINAL GROUP BY of_span ORDER BY of_span";
+    Ok(client.query(text).fetch_all().await?)
+}
+
+#[test]
+fn a_copy_has_sums_whose_rows_are_gone_and_who_goes_on_counts_nothing_twice() -> anyhow::Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let Some(rig) = rig(folder.path()).await? else { return Ok(()) };
+        let part = |number: u64| Made {
+            first: number * 20_000,
+            count: 20_000,
+            start: START,
+            apart_micros: 25_000_000,
+            record: 20,
+        };
+        make(&rig, part(0), "first").await?;
+        rig.store.save_progress(&progress(part(0)), None).await?;
+        Holder::new(&rig.store).pass().await?;
+        // Of the second part the roll-ups are in, and their marks not yet.
+        make(&rig, part(1), "second").await?;
+        rig.store.save_progress(&progress(part(1)), None).await?;
+        let from = part(0).next_offset().cast_signed();
+        let to = part(1).next_offset().cast_signed();
+        let shares =
+            held().into_iter().map(|(topic, partition)| Share { topic, partition, from, to });
+        let insert = Insert {
+            shares: shares.collect(),
+            extent: None,
+            spans: Span::ALL.to_vec(),
+            without: Vec::new(),
+        };
+        rig.store.roll_up(&insert, "a crash follows").await?;
+        let gone = format!("DELETE FROM events WHERE kafka_offset < {}", from / 2);
+        rig.client.query(&gone).execute().await?;
+        let rows: u64 = rig.client.query("SELECT count() FROM events").fetch_one().await?;
+        ensure!(rows < 40_000, "{rows} rows are left");
+
+        let copy = folder.path().join("copy");
+        rig.store.backup(&copy, "Lan", &|_| ()).await?;
+        let config = Config::read(&rig.engine.configuration_file("again", "")?)?;
+        let again = Store::new(&config);
+        let manifest = Manifest::read(&copy)?;
+        again.restore(&copy, &manifest, false, "Minh", &|_| ()).await?;
+        let client = rig.engine.client("again");
+        assert_eq!(come_to(&client).await?, come_to(&rig.client).await?);
+        ensure!(again.rolled_up().await?, "figures are read there at once");
+
+        // Who goes on asks what is in beyond the marks, and sums what comes.
+        let other = Rig { engine: rig.engine, store: again, client };
+        make(&other, part(2), "third").await?;
+        other.store.save_progress(&progress(part(2)), None).await?;
+        Holder::new(&other.store).pass().await?;
+        let sums = come_to(&other.client).await?;
+        let events: Vec<u64> = sums.iter().map(|(_, _, events, ..)| *events).collect();
+        assert_eq!(events, [60_000; 3], "each event is in each span once");
+        let twice = other.store.restore(&copy, &manifest, false, "Minh", &|_| ()).await;
+        ensure!(twice.is_err(), "a store with rows is not written over");
+        Ok(())
+    })
 }
 
 #[test]

@@ -9,6 +9,8 @@
 //! Incidents are known again by their origins and commands by their ids, gaps and dead letters by their place: what of them is newer than
 //! the progress changes nothing when it comes again. A lease keeps retention from taking rows out while they are copied.
 //!
+//! Roll-ups are copied before that picture, and their marks before them ([`sums`]).
+//!
 //! The engine's own BACKUP wants a server's configuration, which an embedded engine does not have; this one asks nothing of the engine but
 //! SELECT and INSERT, so it works with every engine, and from one kind to the other.
 
@@ -30,6 +32,7 @@ use super::{
 use crate::retention::quoted;
 
 pub mod restore;
+mod sums;
 
 /// The form of the folder.
 const FORMAT: u32 = 1;
@@ -249,6 +252,8 @@ fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupErr
 impl Copy<'_> {
     async fn all(&self) -> Result<Manifest, BackupError> {
         let begun = Time::now();
+        let (marks, sums) = self.sums().await?;
+        self.store.settle("progress").await?;
         // One statement: rows of progress are inserted as whole blocks, and a statement sees each block or not.
         let progress: Vec<ProgressRow> = self
             .store
@@ -256,12 +261,15 @@ impl Copy<'_> {
             .query("SELECT topic, partition, agent, argMax(p.value, p.version) AS value, argMax(p.ahead, p.version) AS ahead, max(p.version) AS version FROM progress AS p GROUP BY topic, partition, agent ORDER BY topic, partition, agent")
             .fetch_all()
             .await?;
-        // Marks of what is not copied, such as roll-ups, would say of the restored store what is not true; they begin anew from its rows.
-        let progress: Vec<ProgressRow> =
-            progress.into_iter().filter(|row| COPIED.contains(&row.topic.as_str())).collect();
+        // Marks of what is not copied would say of the restored store what is not true. Those of the roll-ups are the earlier ones.
+        let progress: Vec<ProgressRow> = progress
+            .into_iter()
+            .filter(|row| COPIED.contains(&row.topic.as_str()))
+            .chain(marks)
+            .collect();
         let next: Vec<(String, i32, u64)> = progress
             .iter()
-            .filter(|row| row.agent.is_empty())
+            .filter(|row| row.agent.is_empty() && COPIED.contains(&row.topic.as_str()))
             .map(|row| (row.topic.clone(), row.partition, row.value))
             .collect();
         let of_events: Vec<(String, i32, u64)> = next
@@ -271,7 +279,7 @@ impl Copy<'_> {
             .collect();
         let text = serde_json::to_vec(&progress).map_err(StoreError::from)?;
         let progress_file = self.write(PROGRESS, progress.len() as u64, text).await?;
-        let mut tables = vec![self.events(&Below::new(&of_events)).await?];
+        let mut tables = vec![self.events(&Below::new(&of_events)).await?, sums];
         for (table, replacing) in TABLES {
             tables.push(self.small(table, replacing).await?);
         }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    BackupError, FORMAT, FileEntry, MANIFEST, Manifest, TABLES, TableEntry, disk, hash_of,
+    BackupError, FORMAT, FileEntry, MANIFEST, Manifest, TABLES, TableEntry, disk, hash_of, sums,
 };
 use crate::store::{
     ProgressRow, Store, StoreError, cold::Columns, migrate, retention::lease::Lease,
@@ -135,7 +135,8 @@ impl Store {
     /// Rows of all tables that a backup has.
     async fn rows_at_all(&self) -> Result<u64, StoreError> {
         let mut all = 0;
-        for table in TABLES.iter().map(|(table, _)| *table).chain(["events", "progress"]) {
+        let others = ["events", sums::TABLE, "progress"];
+        for table in TABLES.iter().map(|(table, _)| *table).chain(others) {
             let rows: u64 = self
                 .client()
                 .query_raw(&format!("SELECT count() FROM {table}"))
@@ -154,7 +155,7 @@ impl Store {
         tell: &(dyn Fn(&str) + Sync),
     ) -> Result<(), BackupError> {
         let known = TABLES.iter().find(|(name, _)| *name == table.table);
-        if known.is_none() && table.table != "events" {
+        if known.is_none() && !["events", sums::TABLE].contains(&table.table.as_str()) {
             let found =
                 format!("it has a table {:?}, which this program does not know", table.table);
             return Err(BackupError::Damaged { folder: folder.to_owned(), found });
@@ -173,6 +174,7 @@ impl Store {
         }
         let source = match known {
             Some((name, true)) => format!("{name} FINAL"),
+            None if table.table == sums::TABLE => format!("{} FINAL", sums::TABLE),
             _ => table.table.clone(),
         };
         // The columns of the copy, by the hash of the copy: later ones have their defaults.
