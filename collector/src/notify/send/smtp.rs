@@ -13,7 +13,7 @@ use lettre::{
     },
 };
 
-use super::{CONNECTED_WITHIN, said};
+use super::CONNECTED_WITHIN;
 use crate::{
     notify::{
         escape::Medium,
@@ -21,6 +21,7 @@ use crate::{
         settings::{Smtp, SmtpTls},
         text::Text,
     },
+    roots::said,
     store::host,
 };
 
