@@ -19,7 +19,7 @@ use crate::{
     canary::{self, heartbeat},
     config::Config,
     detect::sigma::Matcher,
-    figures::{Figures, notify::Notifications},
+    figures::{Figures, keeping::Kept, notify::Notifications},
     health::{self, Nation},
     kafka::Producer,
     keeper,
@@ -101,7 +101,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         (store.clone(), ground.quiet.clone()),
         stop.clone(),
     );
-    keeper::spawn(store.clone(), config.keeping.clone(), stop.clone());
+    let kept = Kept::new(&figures.registry()).context("failed to make metrics")?;
+    keeper::spawn(store.clone(), config.keeping.clone(), kept, stop.clone());
     tokio::spawn(topics::keep(config.clone(), stop.clone()));
     let chain = Pipeline::new(ground.chain(picture, &doors), &stop)?;
     let Ground { store, quiet, .. } = ground;

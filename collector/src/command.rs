@@ -128,7 +128,8 @@ impl Migrate {
                 "failed to migrate: --cluster is {name:?}, the configuration has {configured:?}; one of them is wrong"
             )),
             _ if config.keeping.cold.is_some() => Err(
-                "failed to migrate: the cold tier cannot be had on a cluster yet; leave out [cold] dir".into(),
+                "failed to migrate: the cold tier cannot be had on a cluster yet; leave out [cold]"
+                    .into(),
             ),
             _ => {
                 config.cluster = Some(name.clone());

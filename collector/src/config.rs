@@ -20,6 +20,8 @@ use crate::{
     trust,
 };
 
+pub mod named;
+
 /// Four partitions let four collectors share the work of one machine's topics; a cluster asks for more.
 pub const PARTITIONS: u64 = 4;
 
@@ -152,7 +154,7 @@ impl Config {
         });
         let keeping = Keeping::take(root);
         if cluster.is_some() && keeping.cold.is_some() {
-            root.wrong("cold", "cannot be had on a cluster yet: the files would be on one of its machines; leave out [cold] dir, or [engine] cluster");
+            root.wrong("cold", "cannot be had on a cluster yet: its tables are made over files of one machine; leave out [cold], or [engine] cluster");
         }
         Self {
             brokers,

@@ -154,6 +154,8 @@ pub struct Seen {
     pub engine: Result<EngineSeen, Refused>,
     /// What the collector says of its writes, where one answers at the place that consoles connect to; `None`: all are taken.
     pub serves: Result<Option<Refused>, String>,
+    /// The cold tier; `Err`: what its place said instead.
+    pub cold: Result<(), String>,
     /// Files of rules that were refused.
     pub rules_refused: Vec<String>,
     /// Threat lists, or entries of them, that were refused.
@@ -205,6 +207,9 @@ pub fn diagnose(seen: &Seen, wanted: &Wanted) -> Vec<Trouble> {
             }
         }
         Ok(None) => {}
+    }
+    if let Err(said) = &seen.cold {
+        found.push(trouble(Level::Broken, "cold-away", [("said", said.clone())]));
     }
     for file in &seen.rules_refused {
         found.push(trouble(Level::Warning, "rule-refused", [("file", file.clone())]));

@@ -17,6 +17,7 @@ use crate::{
     store::{StoreError, refusal::Refusal},
 };
 
+pub mod keeping;
 pub mod notify;
 mod own;
 mod process;

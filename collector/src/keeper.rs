@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    figures::keeping::Kept,
     retention::Keeping,
     store::{Store, retention::RetentionError},
 };
@@ -25,7 +26,7 @@ const LASTS_MAX: Duration = Duration::from_secs(4 * 3_600);
 const WHO: &str = "vonggac-collector serve";
 
 /// Runs until `stop`, if the settings want it.
-pub fn spawn(store: Store, keeping: Keeping, stop: CancellationToken) {
+pub fn spawn(store: Store, keeping: Keeping, kept: Kept, stop: CancellationToken) {
     if !keeping.daily {
         tracing::info!("retention is not applied by itself: retention.daily is false");
         return;
@@ -38,16 +39,17 @@ pub fn spawn(store: Store, keeping: Keeping, stop: CancellationToken) {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
-            wait = after(&store, &keeping).await;
+            wait = after(&store, &keeping, &kept).await;
         }
     });
 }
 
 /// One run, and how long to wait for the next.
-async fn after(store: &Store, keeping: &Keeping) -> Duration {
+async fn after(store: &Store, keeping: &Keeping, kept: &Kept) -> Duration {
     let tell = |text: &str| tracing::info!("retention: {text}");
     match store.apply(keeping, WHO, LASTS_MAX, &tell).await {
         Ok(report) => {
+            kept.ran(false);
             tracing::info!(
                 run = %report.run,
                 cooled_rows = report.cooled_rows,
@@ -65,6 +67,7 @@ async fn after(store: &Store, keeping: &Keeping) -> Duration {
             AGAIN_AFTER
         }
         Err(error) => {
+            kept.ran(true);
             tracing::error!(error = %error, "failed to apply the retention; nothing is deleted until this is put right");
             AGAIN_AFTER
         }

@@ -14,6 +14,7 @@
 //! * [`allowance`] (pure): how much a caller may ask for; [`tail`]: events as they are stored; [`saved`] (pure): searches under a name;
 //! * [`profile`] (pure): defaults by size; [`sizing`] (pure): what a size needs;
 //! * [`trust`]: the authority of the centre, tokens and enrolment; who may see and do what;
+//! * [`roots`]: who vouches for other servers;
 //! * [`canary`]: whether the way is open; [`lag`]: how far the store is behind; [`doctor`]: what is wrong with a centre; [`words`]: in both languages.
 
 pub mod allowance;
@@ -49,6 +50,7 @@ pub mod rehearse;
 pub mod retention;
 pub mod rewind;
 pub mod rollup;
+pub mod roots;
 pub mod rule;
 pub mod saved;
 pub mod serve;

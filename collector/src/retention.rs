@@ -5,9 +5,8 @@
 //! days, so it is kept at least as long as the rule says.
 //!
 //! * [`hold`]: what must not be deleted whatever a rule says;
-//! * [`forecast`]: what the store will hold.
-
-use std::path::PathBuf;
+//! * [`forecast`]: what the store will hold;
+//! * [`place`]: where the cold tier is.
 
 use serde::{Deserialize, Serialize};
 use vonggac_daemon::settings::Table;
@@ -17,6 +16,9 @@ use crate::registry::Registry;
 
 pub mod forecast;
 pub mod hold;
+pub mod place;
+
+pub use place::ColdPlace;
 
 /// Twelve months with a leap day: what the decrees that bind security logs ask for.
 const SECURITY_DAYS: u64 = 366;
@@ -122,15 +124,6 @@ pub struct Keeping {
     pub cold: Option<ColdPlace>,
 }
 
-/// Where the cold tier is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColdPlace {
-    /// As this program reaches it.
-    pub dir: PathBuf,
-    /// As the engine reaches it.
-    pub engine_dir: PathBuf,
-}
-
 impl Default for Policy {
     fn default() -> Self {
         let days = |days| u32::try_from(days).unwrap_or(u32::MAX);
@@ -177,7 +170,7 @@ fn ages(table: &mut Table<'_>, has_cold: bool) -> (Option<u32>, Option<u32>) {
     }
     if hot.is_some() && !has_cold {
         table
-            .wrong("hot", "asks for a cold tier, and there is none; name its folder in [cold] dir");
+            .wrong("hot", "asks for a cold tier, and there is none; name its folder in [cold] dir, or its bucket in [cold.s3]");
     }
     (hot, keep)
 }
@@ -185,20 +178,9 @@ fn ages(table: &mut Table<'_>, has_cold: bool) -> (Option<u32>, Option<u32>) {
 impl Keeping {
     /// Takes `[retention]` and `[cold]`.
     pub fn take(root: &mut Table<'_>) -> Self {
-        let cold = root.table("cold", |cold| {
-            let (dir, engine_dir) = (cold.path("dir"), cold.path("engine_dir"));
-            for (name, path) in [("dir", &dir), ("engine_dir", &engine_dir)] {
-                if path.as_ref().is_some_and(|path| !path.is_absolute()) {
-                    cold.wrong(name, "is relative; the engine has another working folder, so wanted is a path from /");
-                }
-            }
-            if dir.is_none() && engine_dir.is_some() {
-                cold.wrong("engine_dir", "says how the engine reaches `dir`, which is missing");
-            }
-            let dir = dir?;
-            Some(ColdPlace { engine_dir: engine_dir.unwrap_or_else(|| dir.clone()), dir })
-        });
-        let has_cold = cold.is_some();
+        // A place with mistakes is one, too: that it is missing would be a mistake too many.
+        let (has_cold, cold) =
+            root.table("cold", |cold| (cold.has("dir") || cold.has("s3"), ColdPlace::take(cold)));
         let (daily, policy) = root.table("retention", |retention| {
             (retention.bool("daily").unwrap_or(true), Policy::take(retention, has_cold))
         });

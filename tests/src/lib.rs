@@ -15,6 +15,7 @@ pub mod load;
 pub mod machine;
 pub mod made;
 pub mod mail;
+pub mod objects;
 pub mod running;
 pub mod shipper;
 pub mod traffic;

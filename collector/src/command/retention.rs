@@ -79,7 +79,11 @@ pub(super) async fn run(
             if !reached.is_empty() {
                 return Err(RetentionError::Held(reached));
             }
-            Ok(planned(&store.plan(keeping, now).await?).write(*format))
+            let mut text = planned(&store.plan(keeping, now).await?).write(*format);
+            if let (Some(place), Format::Table | Format::Md) = (&keeping.cold, format) {
+                text.push_str(&format!("\n\ncold tier: {place}"));
+            }
+            Ok(text)
         }
         Command::Apply { yes, by, seconds_max } => {
             if !yes {
@@ -91,11 +95,12 @@ pub(super) async fn run(
             }
             let report = store.apply(keeping, by, Duration::from_secs(*seconds_max), tell).await?;
             Ok(format!(
-                "run {}: {} rows to {} cold files ({}), {} rows and {} cold files deleted, {} parts as a whole, {} incidents, {} other rows{}",
+                "run {}: {} rows to {} cold files ({}{}), {} rows and {} cold files deleted, {} parts as a whole, {} incidents, {} other rows{}",
                 report.run,
                 report.cooled_rows,
                 report.cold_files,
                 human_bytes(report.cold_bytes),
+                keeping.cold.as_ref().map(|place| format!(" in {place}")).unwrap_or_default(),
                 report.deleted_rows,
                 report.deleted_files,
                 report.parts,

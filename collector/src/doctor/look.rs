@@ -53,8 +53,12 @@ pub fn wanted(config: &Config) -> Wanted {
 /// Looks at everything.
 pub async fn look(config: &Config, now: Time) -> Seen {
     let store = Store::new(config);
-    let (kafka, engine, serves) =
-        tokio::join!(kafka(config), engine(&store, now), serves(config, now));
+    let (kafka, engine, serves, cold) = tokio::join!(
+        kafka(config),
+        engine(&store, now),
+        serves(config, now),
+        within(store.cold_answers())
+    );
     let mut kafka = kafka;
     if let (Ok(kafka), Ok(engine)) = (&mut kafka, &engine) {
         if let Err(error) = oldest(config, kafka, engine).await {
@@ -62,7 +66,7 @@ pub async fn look(config: &Config, now: Time) -> Seen {
         }
     }
     let (rules_refused, threats_refused) = files(config);
-    Seen { now, kafka, engine, serves, rules_refused, threats_refused }
+    Seen { now, kafka, engine, serves, cold, rules_refused, threats_refused }
 }
 
 /// Reads the first of the records that wait.

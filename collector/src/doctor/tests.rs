@@ -37,6 +37,7 @@ fn well() -> Seen {
         kafka: Ok(KafkaSeen { topics: topics.into() }),
         engine: Ok(engine),
         serves: Ok(None),
+        cold: Ok(()),
         rules_refused: Vec::new(),
         threats_refused: Vec::new(),
     }
@@ -90,6 +91,7 @@ fn cases() -> Vec<(&'static str, Level, Seen)> {
     vec![
         ("kafka-away", Broken, Seen { kafka: gone().map(|()| KafkaSeen::default()), ..well() }),
         ("not-serving", Broken, Seen { serves: gone().map(|()| None), ..well() }),
+        ("cold-away", Broken, Seen { cold: gone(), ..well() }),
         ("rule-refused", Warning, Seen { rules_refused: vec!["a.yml".into()], ..well() }),
         ("threats-refused", Warning, Seen { threats_refused: vec!["a.csv".into()], ..well() }),
         ("topic-partitions", Broken, topic(|t| _ = t.partitions.insert(2, (0, 0)))),

@@ -106,3 +106,67 @@ fn cold_files_stay_as_long_as_the_longest_rule_that_may_have_rows_in_them() {
     assert_eq!(policy.cold_days("security", "G22"), 400);
     assert_eq!(policy.cold_days("unheard", "G22"), u32::MAX);
 }
+
+/// Files as a bucket's settings name them.
+fn keys(folder: &std::path::Path) -> (String, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path.display().to_string()
+    };
+    (file("id", "KEYID\n"), file("secret", "hunter2\n"))
+}
+
+#[test]
+fn a_bucket_is_named_with_its_key_and_spoken_to_by_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let (id, secret) = keys(folder.path());
+    let text = format!(
+        "[cold.s3]\nendpoint = \"https://s3.example.vn/\"\nbucket = \"vn-cold\"\nprefix = \"nation/a\"\nkey_id_file = \"{id}\"\nsecret_file = \"{secret}\"\n\
+         [retention.security]\nhot = \"60d\"\n"
+    );
+    let kept = keeping(&text).unwrap();
+    let Some(place @ ColdPlace::Bucket(bucket)) = &kept.cold else { panic!("{:?}", kept.cold) };
+    assert_eq!(place.to_string(), "https://s3.example.vn/vn-cold/nation/a/");
+    assert_eq!(
+        (bucket.region.as_str(), bucket.key_id.reveal(), bucket.secret.reveal()),
+        ("us-east-1", "KEYID", "hunter2")
+    );
+    assert!(!format!("{kept:?}").contains("hunter2"));
+    let plain = text.replace("https:", "http:");
+    assert!(keeping(&plain).unwrap_err().contains("plain_text"), "TLS unless it is said by name");
+    let said = plain.replace("bucket =", "plain_text = true\nbucket =");
+    assert_eq!(
+        keeping(&said).unwrap().cold.unwrap().to_string(),
+        "http://s3.example.vn/vn-cold/nation/a/"
+    );
+}
+
+#[test]
+fn all_mistakes_of_a_bucket_are_told_at_once() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (id, secret) = keys(folder.path());
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let told = keeping(&format!(
+        "[cold]\ndir = \"/srv/cold\"\n[cold.s3]\nendpoint = \"https://u:p@s3.example.vn/cold\"\nregion = \"Hà Nội\"\nbucket = \"Cold\"\nprefix = \"../a\"\nkey = 1\n\
+         secret_file = \"{secret}\"\nauthorities = \"{id}\"\n"
+    ))
+    .unwrap_err();
+    for part in [
+        "`cold.dir`: is a folder, and [cold.s3] a bucket",
+        "`cold.s3.endpoint`: is no address of an object store",
+        "`cold.s3.region`: is \"Hà Nội\"",
+        "`cold.s3.bucket`: is \"Cold\"",
+        "`cold.s3.prefix`: is \"../a\"",
+        "`cold.s3.key`: is unknown",
+        "`cold.s3.key_id_file`: is missing",
+        "which everybody can read (mode 644)",
+        "which has no certificate in PEM",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    assert!(!told.contains("u:p"), "{told}");
+}

@@ -132,7 +132,7 @@ pub enum BackupError {
     },
     /// The backup has a cold tier.
     #[error(
-        "restore {0} files of the cold tier: the configuration names no folder for them; set [cold] dir"
+        "restore {0} files of the cold tier: the configuration names no place for them; set [cold] dir or [cold.s3]"
     )]
     NoShelf(usize),
 }
@@ -436,9 +436,7 @@ impl Copy<'_> {
             let to = self.folder.join(&path);
             let folder = to.parent().unwrap_or(self.folder);
             fs::create_dir_all(folder).map_err(disk("make the folder", folder))?;
-            fs::copy(shelf.path(&file.path), &to).map_err(disk("copy a cold file to", &to))?;
-            let synced = || fs::File::open(&to)?.sync_all();
-            synced().map_err(disk("write", &to))?;
+            shelf.copy(&file.path, to.clone()).await?;
             if hash_of(&to)? != file.blake3 {
                 let found = format!(
                     "the cold file {} is not what the manifest of the cold tier says",

@@ -1,6 +1,9 @@
 //! What was written down of each record that was taken.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
@@ -19,6 +22,9 @@ use crate::{
         merkle::{Hash, MARK_BYTES, Tree},
     },
 };
+
+/// Days that events may be older than their record: an agent's outage, and a spool that was carried.
+const LATE_DAYS: [u32; 2] = [4, 35];
 
 /// A row of the table `batches`; see migration 27. Times are microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]
@@ -231,13 +237,52 @@ impl Store {
         agency: &str,
         agents: &[String],
         key: &Key,
+        ends: (i64, i64),
+    ) -> Result<Vec<EventRow>, StoreError> {
+        self.rows_of("events", agency, agents, key, ends).await
+    }
+
+    /// The same of an agency, also of what went to the cold tier: where the engine has fewer than `wanted`, files of the days around the
+    /// times at which the records were `appended` are read, and then those of the weeks before.
+    ///
+    /// # Errors
+    /// If the engine or the cold tier does not answer.
+    pub async fn rows_anywhere(
+        &self,
+        agency: &str,
+        key: &Key,
+        ends: (i64, i64),
+        (wanted, appended): (u64, (Time, Time)),
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let mut rows = self.rows_of("events", agency, &[], key, ends).await?;
+        for days in LATE_DAYS {
+            if rows.len() as u64 >= wanted {
+                break;
+            }
+            let day = Duration::from_secs(86_400);
+            let (since, until) = (appended.0.minus(day * days), appended.1.plus(day));
+            let source = self.events_of(since, until, &[agency]).await?;
+            if source == "events" {
+                continue;
+            }
+            rows = self.rows_of(&source, agency, &[], key, ends).await?;
+        }
+        Ok(rows)
+    }
+
+    async fn rows_of(
+        &self,
+        source: &str,
+        agency: &str,
+        agents: &[String],
+        key: &Key,
         (first, last): (i64, i64),
     ) -> Result<Vec<EventRow>, StoreError> {
         let of_agents = if agents.is_empty() { "" } else { " AND has(?, toString(agent))" };
         let text = format!(
-            "SELECT ?fields FROM events WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? AND agency = ?{of_agents}"
+            "SELECT ?fields FROM {source} WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? AND agency = ?{of_agents}"
         );
-        let query = self.client().query(&text).bind(&key.0).bind(key.1).bind(first).bind(last);
+        let query = self.reader().query(&text).bind(&key.0).bind(key.1).bind(first).bind(last);
         let mut query = query.bind(agency);
         if !agents.is_empty() {
             query = query.bind(agents);

@@ -1,21 +1,25 @@
 //! The cold tier: Parquet by day and agency beside the engine, with a manifest in the store, still asked by the same search.
 //!
-//! A file is written whole under another name, made durable, renamed, read back and compared with its rows before any row leaves the
-//! engine. While rows leave, the file is 'moving' and a search takes each row once; afterwards it is 'settled'.
+//! A file is put whole on its [`shelf`], read back and compared with its rows before any row leaves the engine. While rows leave, the file
+//! is 'moving' and a search takes each row once; afterwards it is 'settled'.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use clickhouse::Row;
+use clickhouse::{Client, Row};
 use serde::{Deserialize, Serialize};
 use vonggac_wire::Time;
 
 use super::{Store, StoreError, query::FOLDED_OF_ROW};
-use crate::retention::{ColdPlace, quoted};
+use crate::retention::quoted;
 
+mod bucket;
+pub mod shelf;
 mod view;
+
+pub use shelf::Shelf;
 
 /// Files that one search opens: each costs a look at its footer.
 const FILES_SEARCHED_MAX: usize = 4_000;
@@ -41,6 +45,19 @@ pub enum ColdError {
         /// What was found.
         found: String,
     },
+    /// The object store.
+    #[error("{doing} {path}: {why}; look at [cold.s3], and whether its server answers")]
+    Bucket {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+    /// Work beside the task ended early.
+    #[error("finish the work on a cold file: {0}")]
+    Broken(#[from] tokio::task::JoinError),
     /// A name that is no folder's.
     #[error("name a cold file by {0:?}: it is no name of a folder")]
     Name(String),
@@ -67,13 +84,7 @@ pub struct ColdFile {
     pub covers: String,
 }
 
-/// Where cold files lie: a folder today. Another place needs the same four words and a table function of the engine that reads it.
-#[derive(Clone, Debug)]
-pub struct Shelf {
-    place: ColdPlace,
-}
-
-fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ColdError {
+pub(super) fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ColdError {
     let path = path.to_owned();
     move |source| ColdError::Disk { doing, path, source }
 }
@@ -96,105 +107,6 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ColdError> {
         fs::File::open(folder)?.sync_all()
     };
     written().map_err(disk("write", path))
-}
-
-impl Shelf {
-    /// A shelf at a place; nothing is touched yet.
-    #[must_use]
-    pub fn new(place: ColdPlace) -> Self {
-        Self { place }
-    }
-
-    /// The name of a file: agency, day, set and what is in it, so that later rows of the same day get another.
-    ///
-    /// # Errors
-    /// If the agency or the set is no name of a folder.
-    pub fn name(agency: &str, day: &str, set: &str, blake3: &str) -> Result<String, ColdError> {
-        for part in [agency, set] {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            if part.is_empty() || part.starts_with('.') || !part.chars().all(plain) {
-                return Err(ColdError::Name(part.to_owned()));
-            }
-        }
-        let short = blake3.get(..24).unwrap_or(blake3);
-        Ok(format!("{agency}/{day}/{set}-{short}.parquet"))
-    }
-
-    /// Writes a file and reads it back.
-    ///
-    /// # Errors
-    /// If the disk refuses, or gives back something else.
-    pub fn put(&self, name: &str, bytes: &[u8], blake3: &str) -> Result<(), ColdError> {
-        write_whole(&self.place.dir.join(name), bytes)?;
-        let found = self.hash(name)?;
-        if found == blake3 {
-            Ok(())
-        } else {
-            Err(ColdError::Differs {
-                path: name.into(),
-                found: format!("its BLAKE3 is {found}, written was {blake3}"),
-            })
-        }
-    }
-
-    /// BLAKE3 of a file as it is on the disk.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn hash(&self, name: &str) -> Result<String, ColdError> {
-        let path = self.path(name);
-        let mut hash = blake3::Hasher::new();
-        let mut read = || -> io::Result<()> {
-            io::copy(&mut fs::File::open(&path)?, &mut hash)?;
-            Ok(())
-        };
-        read().map_err(disk("read back", &self.path(name)))?;
-        Ok(hash.finalize().to_hex().to_string())
-    }
-
-    /// Takes a file away; one that is gone is no error.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn remove(&self, name: &str) -> Result<(), ColdError> {
-        let path = self.path(name);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ColdError::Disk { doing: "delete", path, source })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A file as this program reaches it.
-    #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.place.dir.join(name)
-    }
-
-    /// Whether the folder is on the same disk as `other`.
-    #[must_use]
-    pub fn is_beside(&self, other: &Path) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-        device(&self.place.dir).is_some() && device(&self.place.dir) == device(other)
-    }
-
-    /// The folder as the engine reaches it, with its last slash.
-    fn base(&self) -> String {
-        format!("{}/", self.place.engine_dir.display().to_string().trim_end_matches('/'))
-    }
-
-    /// Files as the engine reads them.
-    #[must_use]
-    pub fn source(&self, names: &[String], structure: &str) -> String {
-        let base = self.base();
-        let paths = match names {
-            [one] => format!("{base}{one}"),
-            more => format!("{base}{{{}}}", more.join(",")),
-        };
-        format!("file({}, 'Parquet', {})", quoted(&paths), quoted(structure))
-    }
 }
 
 /// Columns that rows are written with.
@@ -287,7 +199,26 @@ impl Store {
             "SELECT count() AS sum_rows, sum({}) AS sum_checksum, {times} FROM {source} WHERE {condition}",
             columns.hash
         );
-        Ok(self.client().query_raw(&text).fetch_one().await?)
+        Ok(self.reader().query_raw(&text).fetch_one().await?)
+    }
+
+    /// The client for questions whose rows may lie in the cold tier.
+    pub(super) fn reader(&self) -> Client {
+        match &self.shelf {
+            Some(shelf) => shelf.may_read(self.client()),
+            None => self.client(),
+        }
+    }
+
+    /// Whether the cold tier answers; nothing to ask where there is none.
+    ///
+    /// # Errors
+    /// What it says instead.
+    pub async fn cold_answers(&self) -> Result<(), ColdError> {
+        match &self.shelf {
+            Some(shelf) => shelf.answers().await,
+            None => Ok(()),
+        }
     }
 
     /// Files of the manifest for which a condition holds.
@@ -373,48 +304,9 @@ impl Store {
 mod tests {
     use super::*;
 
-    fn shelf(dir: &Path) -> Shelf {
-        Shelf::new(ColdPlace { dir: dir.into(), engine_dir: dir.into() })
-    }
-
-    #[test]
-    fn a_file_is_there_whole_and_gone_without_a_trace() {
-        let folder = tempfile::tempdir().unwrap();
-        let shelf = shelf(folder.path());
-        let hash = blake3::hash(b"rows").to_hex().to_string();
-        let name = Shelf::name("H49", "2026-01-02", "security", &hash).unwrap();
-        shelf.put(&name, b"rows", &hash).unwrap();
-        assert_eq!(fs::read(shelf.path(&name)).unwrap(), b"rows");
-        assert_eq!(fs::read_dir(folder.path().join("H49/2026-01-02")).unwrap().count(), 1);
-        assert!(matches!(shelf.put(&name, b"other", &hash), Err(ColdError::Differs { .. })));
-        shelf.remove(&name).unwrap();
-        shelf.remove(&name).unwrap();
-        assert!(shelf.hash(&name).unwrap_err().to_string().starts_with("read back /"));
-    }
-
-    #[test]
-    fn names_do_not_leave_the_folder() {
-        for wrong in ["..", "a/b", "", ".hidden", "a,b", "a{b"] {
-            assert!(
-                matches!(Shelf::name(wrong, "2026-01-02", "usage", "00"), Err(ColdError::Name(_))),
-                "{wrong}"
-            );
-        }
-    }
-
     #[test]
     fn a_null_is_part_of_a_rows_hash() {
         assert_eq!(hashed("a", "Map(LowCardinality(String), String)"), "`a`");
         assert_eq!(hashed("b", "Nullable(Bool)"), "isNull(`b`), ifNull(toString(`b`), '')");
-    }
-
-    #[test]
-    fn the_engine_is_asked_for_the_files_by_its_own_path() {
-        let shelf =
-            Shelf::new(ColdPlace { dir: "/a".into(), engine_dir: "/user files/b'c/".into() });
-        assert_eq!(
-            shelf.source(&["H49/x".into(), "H49/y".into()], "`a` String"),
-            "file('/user files/b\\'c/{H49/x,H49/y}', 'Parquet', '`a` String')"
-        );
     }
 }

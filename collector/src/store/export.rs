@@ -126,7 +126,7 @@ impl Store {
             "SELECT agency, toUInt16(toDate(time)) AS on, count() AS number, sum(length(raw) + length(message) + length(url) + length(user_agent) + 500) AS weight \
              FROM {source} WHERE {condition} GROUP BY agency, on ORDER BY on, agency"
         );
-        let units: Vec<Unit> = self.client().query_raw(&text).fetch_all().await?;
+        let units: Vec<Unit> = self.reader().query_raw(&text).fetch_all().await?;
         let all: u64 = units.iter().map(|unit| unit.number).sum();
         let mut done = Exported::default();
         for unit in units {
@@ -167,7 +167,7 @@ impl Store {
             let text =
                 format!("SELECT {} FROM {source} WHERE {condition} ORDER BY time", columns.names);
             let asked = self
-                .client()
+                .reader()
                 .query_raw(&text)
                 .with_setting("output_format_parquet_compression_method", "zstd");
             return Ok((rows, asked.fetch_bytes("Parquet")?.collect().await?.to_vec()));
@@ -178,7 +178,7 @@ impl Store {
             source.replace('?', "??"),
             condition.replace('?', "??")
         );
-        let mut cursor = self.client().query(&text).fetch::<EventRow>()?;
+        let mut cursor = self.reader().query(&text).fetch::<EventRow>()?;
         let (mut rows, mut bytes) = (0, Vec::new());
         while let Some(row) = cursor.next().await? {
             match form {

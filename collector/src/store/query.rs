@@ -49,7 +49,7 @@ impl Store {
                 reached.text
             );
             let query = self
-                .client()
+                .reader()
                 .query(&text)
                 .bind(reference.agent.as_str())
                 .bind(lane)
@@ -119,7 +119,7 @@ impl Store {
              GROUP BY agency ORDER BY count() DESC LIMIT 200",
             condition.text, reached.text
         );
-        let query = self.client().query(&text).bind(since.micros()).bind(until.micros());
+        let query = self.reader().query(&text).bind(since.micros()).bind(until.micros());
         let query = bind(bind(query, &condition.values), &reached.values);
         let rows: Vec<(String, u64, u64, u64, i64, i64)> = query.fetch_all().await?;
         Ok(rows
@@ -187,8 +187,11 @@ impl Store {
         let checked = super::sql::confined(query, rights, &self.database)?;
         // A question mark of the operator's is no place for a value.
         let text = checked.replace('?', "??");
-        let mut cursor = self
-            .client()
+        let client = match &self.shelf {
+            Some(shelf) => shelf.bounded(self.client()),
+            None => self.client(),
+        };
+        let mut cursor = client
             .query(&text)
             .with_setting("readonly", "1")
             .with_setting("max_result_rows", rows_max.to_string())

@@ -107,7 +107,7 @@ pub enum RetentionError {
     },
     /// The cold tier is not configured, and files of it are known.
     #[error(
-        "use this retention: the store knows {files} files of the cold tier, and the configuration names none; set [cold] dir"
+        "use this retention: the store knows {files} files of the cold tier, and the configuration names none; set [cold] dir or [cold.s3]"
     )]
     NoShelf {
         /// How many.

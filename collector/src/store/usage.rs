@@ -88,9 +88,9 @@ fn seconds(at: i64) -> i64 {
     at.clamp(0, i64::from(u32::MAX))
 }
 
-/// Table, time and sums of one way of reading, for a window; `of_one`: of the one agency that is bound; `reached`: a condition behind it. The engine takes longer to plan this
+/// Table, time and sums of one way of reading, for a window; `rows`: where rows are read; `of_one`: of the one agency that is bound; `reached`: a condition behind it. The engine takes longer to plan this
 /// than to do it, so nothing stands in it that could be left out.
-fn usage_text(read: Read, window: Window, of_one: bool, reached: &str) -> String {
+fn usage_text(read: Read, window: Window, rows: &str, of_one: bool, reached: &str) -> String {
     let (table, newest, place) = match read {
         Read::RollUps => {
             let ranges: Vec<String> = window
@@ -109,7 +109,7 @@ fn usage_text(read: Read, window: Window, of_one: bool, reached: &str) -> String
             ("rollups", "newest", place)
         }
         Read::Rows => (
-            "events",
+            rows,
             "time",
             format!(
                 "time >= toDateTime64({}, 6, 'UTC') AND time < toDateTime64({}, 6, 'UTC')",
@@ -210,8 +210,19 @@ impl Store {
         reach: &Reach,
     ) -> Result<Vec<UsageSums>, StoreError> {
         let reached = reach.and();
-        let text = usage_text(read, window, !agency.is_empty(), &reached.text);
-        let query = self.client().query(&text);
+        let rows = match read {
+            // Nothing goes cold before it is summed.
+            Read::RollUps => String::new(),
+            Read::Rows => {
+                let (since, until) =
+                    (Time::from_seconds(window.from), Time::from_seconds(window.to));
+                let agencies: Vec<&str> =
+                    Some(agency).filter(|one| !one.is_empty()).into_iter().collect();
+                self.events_of(since, until, &agencies).await?
+            }
+        };
+        let text = usage_text(read, window, &rows, !agency.is_empty(), &reached.text);
+        let query = self.reader().query(&text);
         let query = if agency.is_empty() { query } else { query.bind(agency) };
         let query = bind(query, &reached.values);
         let query = match read {

@@ -184,10 +184,9 @@ async fn of_hour<W: Write>(
         let mut from = 0;
         loop {
             let batches = store.batches(span, &key, from, BATCHES_AT_ONCE).await?;
-            let (Some(first), Some(last)) = (batches.first(), batches.last()) else { break };
-            let ends = (first.offset, last.offset);
+            let Some(last) = batches.last() else { break };
             from = last.offset.saturating_add(1);
-            let mut rows = rows(store, span, &key, ends).await?;
+            let mut rows = rows(store, span, &key, &batches).await?;
             for batch in batches {
                 let key = &batch.key_id;
                 // Before what it sealed: agents renew theirs while a bundle is written.
@@ -212,15 +211,19 @@ async fn of_hour<W: Write>(
     Ok(number > 0)
 }
 
-/// The rows between two offsets, by record.
+/// The rows of records that stand in order, by record, wherever they lie.
 async fn rows(
     store: &Store,
     span: &Span,
     key: &Key,
-    ends: (i64, i64),
+    batches: &[BatchRow],
 ) -> Result<BTreeMap<i64, Vec<EventRow>>, BundleError> {
     let mut all: BTreeMap<i64, Vec<EventRow>> = BTreeMap::new();
-    for row in store.rows_of_records(&span.agency, &[], key, ends).await? {
+    let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(all) };
+    let wanted: u64 = batches.iter().map(|batch| u64::from(batch.rows)).sum();
+    let ends = (first.offset, last.offset);
+    let about = (wanted, (span.since, span.until));
+    for row in store.rows_anywhere(&span.agency, key, ends, about).await? {
         all.entry(row.kafka_offset).or_default().push(row);
     }
     Ok(all)

@@ -166,6 +166,12 @@ impl<'a> Table<'a> {
         Some(Found { line, value })
     }
 
+    /// Whether a key is said and was not taken yet.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, ..)| key == name)
+    }
+
     /// Notes a mistake at a key of this table, for checks that only the caller can make.
     pub fn wrong(&mut self, name: &str, message: impl Into<String>) {
         let mistake = Mistake { line: self.line, key: self.key(name), message: message.into() };
@@ -398,7 +404,7 @@ impl<'a> Table<'a> {
         read: impl FnOnce(&mut Table<'a>) -> T,
     ) -> Option<T> {
         self.asked.insert(name);
-        self.entries.iter().any(|(key, ..)| key == name).then(|| self.table(name, read))
+        self.has(name).then(|| self.table(name, read))
     }
 
     /// A list of tables (`[[name]]`); one table (`[name]`) is a list of one.

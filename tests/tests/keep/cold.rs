@@ -62,6 +62,13 @@ pub(super) async fn cold_rows_are_found_by_the_same_search(keep: &Keep) -> anyho
         )
         .await?;
     assert_eq!(spread.iter().map(|row| row.count).sum::<u64>(), before.len() as u64);
+    // While roll-ups are being made, figures are summed over rows, cold ones among them.
+    let window = Window::of(now.minus(Duration::from_secs(400 * DAY_SECONDS)), now);
+    let usage = store.usage_of(Read::Rows, window, "H49").await?;
+    let requests = SUMS.iter().position(|sum| sum.name == "requests").context("requests")?;
+    let held: u64 = usage.iter().map(|one| one.sums[requests]).sum();
+    let of_usage = before.iter().filter(|row| row.1 == "H49" && row.2 == "usage").count();
+    assert_eq!(held, of_usage as u64);
     let again = keep.apply(&more).await?;
     assert_eq!((again.cooled_rows, again.cold_files), (0, 0));
     Ok(())

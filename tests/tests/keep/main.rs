@@ -9,14 +9,16 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use system_tests::{engine::Engine, machine::program};
+use system_tests::{engine::Engine, machine::program, objects::Objects};
 use vonggac_collector::{
     config::Config,
+    indicator::SUMS,
     retention::hold::HoldEvent,
     store::{
         Store, StoredTransition, migrate,
         query::Reach,
         retention::{RetentionError, apply::Report},
+        usage::{Read, Window},
     },
 };
 use vonggac_wire::{
@@ -24,9 +26,11 @@ use vonggac_wire::{
     proto::{Entity, EventRef, Incident, IncidentState, Lane, SearchRequest, Term, Transition},
 };
 
+mod bucket;
 mod cold;
 mod others;
 
+use bucket::*;
 use cold::*;
 use others::*;
 
@@ -216,6 +220,20 @@ fn rows_go_stay_and_are_found() -> anyhow::Result<()> {
         incidents_gaps_and_dead_letters_have_their_own_days(&keep).await?;
         sums_go_when_they_are_old_and_marked(&keep).await?;
         two_runs_at_once_are_refused(&keep).await
+    })
+}
+
+#[test]
+fn rows_go_to_a_bucket_stay_and_are_found() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let Some(engine) = Engine::start(folder.path())? else { return Ok(()) };
+    let objects = Objects::start(folder.path())?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let keep = Keep::new(engine, folder.path(), "bucket").await?;
+        rows_go_to_a_bucket_and_are_found_by_the_same_search(&keep, &objects).await?;
+        nobody_reads_the_key_or_past_the_rows(&keep, &objects).await?;
+        a_hold_keeps_files_of_a_bucket(&keep, &objects).await?;
+        a_bucket_that_does_something_else_takes_no_row_out(&keep, &objects).await
     })
 }
 

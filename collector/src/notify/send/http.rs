@@ -23,12 +23,15 @@ use serde_json::{Value, json};
 use vonggac_daemon::secret::Secret;
 use vonggac_wire::Time;
 
-use super::{CONNECTED_WITHIN, RootsError, believed, said};
-use crate::notify::{
-    escape::Medium,
-    queue::Outcome,
-    settings::{Form, Http},
-    text::{CHAT_CHARACTERS_MAX, Text, fill},
+use super::CONNECTED_WITHIN;
+use crate::{
+    notify::{
+        escape::Medium,
+        queue::Outcome,
+        settings::{Form, Http},
+        text::{CHAT_CHARACTERS_MAX, Text, fill},
+    },
+    roots::{RootsError, believed, said},
 };
 
 /// Bytes of an answer that are read: its first words are told.

@@ -14,7 +14,7 @@ use lettre::{
     },
 };
 
-use super::{CONNECTED_WITHIN, said};
+use super::CONNECTED_WITHIN;
 use crate::{
     notify::{
         escape::Medium,
@@ -22,6 +22,7 @@ use crate::{
         settings::{Smtp, SmtpTls},
         text::Text,
     },
+    roots::said,
     store::host,
 };
 

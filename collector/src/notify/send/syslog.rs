@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use vonggac_answer::words::Lang;
 use vonggac_wire::Time;
 
-use super::{CONNECTED_WITHIN, RootsError, believed, said};
+use super::CONNECTED_WITHIN;
 use crate::{
     export::cef,
     notify::{
@@ -24,6 +24,7 @@ use crate::{
         settings::{Syslog, Transport},
         text::{Text, Told},
     },
+    roots::{RootsError, believed, said},
     store::host,
 };
 

@@ -1,12 +1,6 @@
 //! Ways out: where a message goes, by whose leave, and how many of them.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    time::Duration,
-};
+use std::time::Duration;
 
 use hyper::Uri;
 use serde_json::Value;
@@ -14,7 +8,10 @@ use vonggac_answer::words::Lang;
 use vonggac_daemon::{secret::Secret, settings::Table};
 
 use super::name;
-use crate::notify::tlp::Tlp;
+use crate::{
+    config::named::{FILE_BYTES_MAX, authorities, read, secret},
+    notify::tlp::Tlp,
+};
 
 /// Messages of an hour if nobody says: one every two minutes is what a person on duty still reads.
 const MESSAGES_PER_HOUR_MAX: u64 = 30;
@@ -30,12 +27,6 @@ const GATHER_CEILING: Duration = Duration::from_secs(3_600);
 
 /// Addresses of one channel: whoever wants to tell more people has a list at their mail server.
 const ADDRESSES_MAX: usize = 50;
-
-/// Bytes of a file with a secret: tokens and passwords are some dozens.
-const SECRET_BYTES_MAX: u64 = 4 << 10;
-
-/// Bytes of a file with certificates or a template.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A way out.
 #[derive(Clone, Debug, PartialEq)]
@@ -338,53 +329,6 @@ pub(super) fn address(table: &mut Table<'_>, name: &'static str) -> Option<Strin
     address
 }
 
-/// A secret from a file that not everybody reads.
-fn secret(table: &mut Table<'_>, name: &'static str) -> Option<Secret> {
-    let path = table.path(name)?;
-    let wrong = match read(&path, SECRET_BYTES_MAX) {
-        Err(error) => format!("is {}, which cannot be read: {error}", path.display()),
-        Ok((_, mode)) if mode & 0o007 != 0 => {
-            format!(
-                "is {}, which everybody can read (mode {mode:03o}); `chmod o= {}`",
-                path.display(),
-                path.display()
-            )
-        }
-        Ok((bytes, _)) => match String::from_utf8(bytes) {
-            Ok(text) if !text.trim().is_empty() && !text.trim().chars().any(char::is_control) => {
-                return Some(Secret::new(text.trim().to_owned()));
-            }
-            _ => format!("is {}, which has no text of one line", path.display()),
-        },
-    };
-    table.wrong(name, wrong);
-    None
-}
-
-/// Certificates of who vouches for a server.
-fn authorities(table: &mut Table<'_>) -> Option<Vec<u8>> {
-    let path = table.path("authorities")?;
-    match read(&path, FILE_BYTES_MAX) {
-        Ok((bytes, _)) if bytes.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") => {
-            Some(bytes)
-        }
-        Ok(_) => {
-            table.wrong(
-                "authorities",
-                format!("is {}, which has no certificate in PEM", path.display()),
-            );
-            None
-        }
-        Err(error) => {
-            table.wrong(
-                "authorities",
-                format!("is {}, which cannot be read: {error}", path.display()),
-            );
-            None
-        }
-    }
-}
-
 fn template(table: &mut Table<'_>) -> Option<Value> {
     let path = table.path("template")?;
     let read = read(&path, FILE_BYTES_MAX).map_err(|error| error.to_string());
@@ -398,16 +342,4 @@ fn template(table: &mut Table<'_>) -> Option<Value> {
             None
         }
     }
-}
-
-/// A file's bytes and its mode.
-fn read(path: &Path, bytes_max: u64) -> io::Result<(Vec<u8>, u32)> {
-    let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    let mut bytes = Vec::new();
-    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(io::Error::other(format!("it has more than {bytes_max} bytes")));
-    }
-    Ok((bytes, mode))
 }

@@ -113,7 +113,7 @@ impl Store {
         }
         for file in &manifest.cold {
             lease.beat().await?;
-            self.restore_cold(folder, file)?;
+            self.restore_cold(folder, file).await?;
         }
         if let Some(shelf) = &self.shelf {
             self.show_cold(shelf).await?;
@@ -192,15 +192,15 @@ impl Store {
         }
     }
 
-    fn restore_cold(&self, folder: &Path, file: &FileEntry) -> Result<(), BackupError> {
+    async fn restore_cold(&self, folder: &Path, file: &FileEntry) -> Result<(), BackupError> {
         let Some(shelf) = &self.shelf else { return Ok(()) };
         let name = file.path.strip_prefix("cold/").unwrap_or(&file.path);
-        if shelf.path(name).exists() && shelf.hash(name)? == file.blake3 {
+        if shelf.has(name, &file.blake3).await? {
             return Ok(());
         }
         let path = folder.join(&file.path);
         let bytes = fs::read(&path).map_err(disk("read", &path))?;
-        Ok(shelf.put(name, &bytes, &file.blake3)?)
+        Ok(shelf.put(name, bytes.into(), &file.blake3).await?)
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{Columns, Shelf};
 use crate::{
     retention::quoted,
-    store::{Store, StoreError},
+    store::{Store, retention::RetentionError},
 };
 
 /// The table over the files.
@@ -22,14 +22,14 @@ fn statements(shelf: &Shelf, columns: &Columns) -> [String; 2] {
     let files = |state: &str| {
         format!(
             "_path IN (SELECT concat({}, path) FROM cold_files FINAL WHERE state = '{state}')",
-            quoted(&shelf.base())
+            quoted(&shelf.path())
         )
     };
     [
         format!(
-            "CREATE OR REPLACE TABLE {COLD} ({}) ENGINE = File(Parquet, {})",
+            "CREATE OR REPLACE TABLE {COLD} ({}) ENGINE = {}",
             columns.structure,
-            quoted(&format!("{}*/*/*.parquet", shelf.base()))
+            shelf.table()
         ),
         format!(
             "CREATE OR REPLACE VIEW {ALL} AS SELECT {names} FROM events UNION ALL SELECT {names} FROM {COLD} WHERE {} OR ({} AND ({place}) NOT IN \
@@ -41,11 +41,13 @@ fn statements(shelf: &Shelf, columns: &Columns) -> [String; 2] {
 }
 
 impl Store {
-    /// Makes table and view of what there is now.
-    pub(in crate::store) async fn show_cold(&self, shelf: &Shelf) -> Result<(), StoreError> {
+    /// Makes table and view of what there is now. The engine looks at a bucket when it makes a table over it, and no setting ends its wait
+    /// then: so the place is asked first.
+    pub(in crate::store) async fn show_cold(&self, shelf: &Shelf) -> Result<(), RetentionError> {
+        shelf.answers().await?;
         let columns = self.columns("events").await?;
         for text in statements(shelf, &columns) {
-            self.client().query_raw(&text).execute().await?;
+            self.reader().query_raw(&text).execute().await?;
         }
         Ok(())
     }
@@ -54,11 +56,12 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::retention::ColdPlace;
+    use crate::retention::{ColdPlace, place::Folder};
 
     #[test]
     fn a_path_stays_in_its_quotes() {
-        let shelf = Shelf::new(ColdPlace { dir: "/a".into(), engine_dir: "/a'b".into() });
+        let place = Folder { dir: "/a".into(), engine_dir: "/a'b".into() };
+        let shelf = Shelf::new(ColdPlace::Folder(place));
         let columns =
             Columns { names: "`a`".into(), structure: "`a` String".into(), hash: String::new() };
         let [table, view] = statements(&shelf, &columns);

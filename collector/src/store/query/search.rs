@@ -79,7 +79,7 @@ impl Store {
         );
         let mut asking = Asking { store: self, seconds, begun, read: Read::default(), cut: false };
         let rows: Vec<EventRow> =
-            asking.rows(bind(self.client().query(&text), &page.values)).await?;
+            asking.rows(bind(self.reader().query(&text), &page.values)).await?;
         let next_cursor = match rows.last() {
             Some(last) if rows.len() >= limit as usize && !asking.cut => {
                 format!("{}|{}|{}|{}", last.time, last.agent, last.lane, last.seq)
@@ -172,7 +172,7 @@ impl Asking<'_> {
             since.micros(),
             all.text
         );
-        let query = bind(self.store.client().query(&text), &all.values);
+        let query = bind(self.store.reader().query(&text), &all.values);
         let counts: Vec<(i64, u64)> = self.rows(query).await?;
         Ok(counts
             .into_iter()

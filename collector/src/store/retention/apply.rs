@@ -225,6 +225,8 @@ async fn ended<T>(lease: Lease, outcome: Result<T, RetentionError>) -> Result<T,
 
 impl Run<'_> {
     async fn all(&mut self) -> Result<(), RetentionError> {
+        // Before anything is begun: the engine would wait for a place that hangs, and tell it in its own words.
+        self.store.cold_answers().await?;
         self.store.save_policy(&self.keeping.policy, &self.who).await?;
         self.resume().await?;
         self.cool().await?;
@@ -338,7 +340,7 @@ impl Run<'_> {
             self.log("begun", std::slice::from_ref(&line)).await?;
             // A search no longer asks for it before it is gone.
             self.store.save_cold(std::slice::from_ref(&file), "deleted").await?;
-            shelf.remove(&file.path)?;
+            shelf.remove(&file.path).await?;
             gone += 1;
             self.log("done", &[line]).await?;
             self.report.deleted_files += 1;
@@ -350,7 +352,7 @@ impl Run<'_> {
         }
         // A crash between manifest and folder left its file.
         for file in self.store.cold_files("state = 'deleted'", super::plan::FILES_MAX).await? {
-            shelf.remove(&file.path)?;
+            shelf.remove(&file.path).await?;
         }
         Ok(())
     }

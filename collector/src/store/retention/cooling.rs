@@ -154,15 +154,7 @@ impl Run<'_> {
                 last: sum.last,
                 covers,
             };
-            let (shelf_too, file_too) = (shelf.clone(), file.clone());
-            tokio::task::spawn_blocking(move || {
-                shelf_too.put(&file_too.path, &bytes, &file_too.blake3)
-            })
-            .await
-            .map_err(|error| ColdError::Differs {
-                path: file.path.clone(),
-                found: error.to_string(),
-            })??;
+            shelf.put(&file.path, bytes, &file.blake3).await?;
             compare(store, shelf, &file, columns).await?;
             files.push(file);
         }
@@ -231,7 +223,7 @@ async fn compare(
     file: &ColdFile,
     columns: &Columns,
 ) -> Result<(), RetentionError> {
-    let hash = shelf.hash(&file.path)?;
+    let hash = shelf.hash(&file.path).await?;
     if hash != file.blake3 {
         let found = format!("its BLAKE3 is {hash}, the manifest has {}", file.blake3);
         return Err(ColdError::Differs { path: file.path.clone(), found }.into());

@@ -364,7 +364,7 @@ impl Store {
             }
             let source = shelf.source(std::slice::from_ref(&file.path), &columns.structure);
             let came = format!("SELECT toUInt16(toDate(max(stored))) FROM {source}");
-            match self.client().query_raw(&came).fetch_one::<u16>().await {
+            match self.reader().query_raw(&came).fetch_one::<u16>().await {
                 Ok(came) if u32::from(came).saturating_add(days) >= u32::from(picture.today) => {
                     continue;
                 }
@@ -380,7 +380,7 @@ impl Store {
                     "SELECT {} FROM {source}",
                     picture.counted("1", "time", Some(EVENT_HOST)),
                 );
-                let counts: Vec<u64> = self.client().query_raw(&text).fetch_one().await?;
+                let counts: Vec<u64> = self.reader().query_raw(&text).fetch_one().await?;
                 held = picture.names(&counts);
             }
             old.push((file, held));
