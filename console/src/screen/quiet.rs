@@ -10,6 +10,14 @@ use crate::{
     words::Words,
 };
 
+/// Characters of an id that are shown: as many are enough to end one by.
+const ID_CHARACTERS: usize = 8;
+
+/// The beginning of an id, without a mark that somebody would type with it.
+fn short(id: &str) -> String {
+    fit(&id.chars().take(ID_CHARACTERS).collect::<String>(), ID_CHARACTERS)
+}
+
 /// What a period is about, as its options are typed.
 fn scope(period: &QuietPeriod) -> String {
     let Some(scope) = &period.scope else { return String::new() };
@@ -47,7 +55,7 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
     let mut lines = vec![list_head(app, "only", shown.len(), area.width)];
     let title = format!(
         "{} {} {} {} {}",
-        fit(&words.get("quiet-id"), 8),
+        fit(&words.get("quiet-id"), ID_CHARACTERS),
         fit(&words.get("quiet-kind"), 12),
         fit(&words.get("quiet-until"), 14),
         right(&words.get("quiet-count"), 9),
@@ -68,8 +76,8 @@ pub(super) fn list(app: &App, area: Area) -> Vec<Line<'static>> {
         let style = if chosen { app.theme.selected() } else { Style::new() };
         let mark = if chosen { app.theme.cursor() } else { " " };
         let text = format!(
-            "{mark}{} {} {} {} {}  {}: {}",
-            fit(&period.id, 8),
+            "{mark} {} {} {} {} {}  {}: {}",
+            short(&period.id),
             fit(&words.get(&format!("quiet-{}", period.kind)), 12),
             fit(&wording::date_time(Time(period.until_unix_nano)), 14),
             right(&wording::number(words.lang(), period.withheld), 9),
