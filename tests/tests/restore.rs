@@ -75,6 +75,13 @@ fn of_gone(machine: &Machine) -> (u64, u64, f64, u64) {
     )
 }
 
+/// Events of late that are in the sums by day: they come there some seconds after their rows.
+fn recently_summed(machine: &Machine) -> anyhow::Result<u64> {
+    machine.count(
+        "SELECT sum(events) FROM rollups WHERE span = 'day' AND bucket > now() - INTERVAL 600 DAY",
+    )
+}
+
 /// Spans of partitions with sums, those of them that are not what their rows come to, and all events in the sums by day.
 fn sums_and_wrong_ones(machine: &Machine) -> (u64, u64, u64) {
     ask(
@@ -145,6 +152,7 @@ fn a_life_with_a_copy_in_it(machine: &Machine, copy: &Path) -> Vec<(String, u64,
     stored(machine, LINES as u64 + 40);
     have(machine, GONE);
     have(machine, GONE_MINUTES);
+    machine.until("sums", SOON, recently_summed, |count| *count >= LINES as u64).expect("summed");
     let log = machine.log.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let writer = {
@@ -240,12 +248,7 @@ fn a_destroyed_store_comes_back_from_its_copy_and_kafka() {
         )
         .expect("stored again");
     machine
-        .until(
-            "sums of what came since",
-            SOON,
-            |m| m.count("SELECT sum(events) FROM rollups WHERE span = 'day' AND bucket > now() - INTERVAL 600 DAY"),
-            |count| *count >= whole.0,
-        )
+        .until("sums of what came since", SOON, recently_summed, |count| *count >= whole.0)
         .expect("summed again");
     // What would be doubled comes a little later.
     thread::sleep(Duration::from_secs(5));
