@@ -247,7 +247,7 @@ fn plain_and_ours_say_the_same_of_real_logs() {
             both.compare(&mut tally, &event, &activity, &both.flat(&event, &activity));
         }
     }
-    tally.judge("real logs", PAIRS_MIN / SHARE, 2_000 / SHARE, 100 / SHARE);
+    tally.judge("real logs", PAIRS_MIN / SHARE, 2_000 / SHARE, 50 / SHARE);
 }
 
 #[test]
